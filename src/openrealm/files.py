@@ -21,6 +21,7 @@ from openrealm.errors import Busy, DamagedArtefact, MissingStage, NoSpace
 
 MANIFEST = "manifest.json"
 _TEMPORARY = ".tmp-"
+_REPLACED = ".old-"
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -47,13 +48,18 @@ def _fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _is_full_disk(error: OSError) -> bool:
+    # numpy reports a short write of its own, without an errno.
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and " requested and " in str(error))
+
+
 @contextlib.contextmanager
 def _no_space_named(path: Path, num_bytes: int | None = None) -> Iterator[None]:
     """Turn a full disk into one clear sentence."""
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not _is_full_disk(error):
             raise
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(path.parent).free
@@ -96,15 +102,19 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingStage(f"{path} does not exist; run the stage that writes it first.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DamagedArtefact(f"{path} is not valid JSON ({error}); make it again with the stage that wrote it.") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedArtefact(f"{path} is not valid JSON ({error}); repeat the stage that wrote it.") from error
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line in a single write, so that concurrent readers never see half of it after a flush."""
+    """Append one line in a single write, so that concurrent readers never see half of it; on failure nothing stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _no_space_named(path, len(line)), path.open("ab") as handle:
-        handle.write(line.rstrip("\n").encode("utf-8") + b"\n")
+    data = line.rstrip("\n").encode("utf-8") + b"\n"
+    with _no_space_named(path, len(data)), path.open("ab", buffering=0) as handle:
+        num_bytes_before = handle.seek(0, os.SEEK_END)
+        if handle.write(data) != len(data):
+            handle.truncate(num_bytes_before)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def truncate_lines(path: Path, num_lines: int) -> None:
@@ -122,6 +132,12 @@ def write_safetensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[
     write_bytes(path, save(contiguous, metadata=dict(metadata or {})))
 
 
+def _sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest with a digest of itself, taken over what its JSON reads back as."""
+    rest = json.loads(json.dumps({name: value for name, value in manifest.items() if name != "manifest_sha256"}))
+    return {**rest, "manifest_sha256": digest_of(rest)}
+
+
 def _exchange(new: Path, final: Path) -> bool:
     """Swap two folders atomically (Linux renameat2 with RENAME_EXCHANGE); False where the kernel cannot."""
     try:
@@ -137,9 +153,9 @@ def new_folder(final: Path, manifest: Mapping[str, Any] | None = None) -> Iterat
     """Build a folder under a temporary name and publish it whole, replacing an older one of that name.
 
     Yields the temporary folder to write into. On leaving, every file's SHA-256 and size go into
-    `manifest.json` with the entries of `manifest` (read on leaving, so a dict may be filled meanwhile),
-    then the folder is renamed to `final`. On any error the temporary folder is removed and `final` is
-    left as it was. Raises NoSpace when the disk is full.
+    `manifest.json` with the entries of `manifest` (read on leaving, so a dict may be filled meanwhile) and
+    a digest of the manifest itself, then the folder is renamed to `final`. On any error the temporary
+    folder is removed and `final` is left as it was. Raises NoSpace when the disk is full.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f"{_TEMPORARY}{os.getpid()}-{final.name}")
@@ -149,19 +165,39 @@ def new_folder(final: Path, manifest: Mapping[str, Any] | None = None) -> Iterat
         with _no_space_named(final):
             yield temporary
             files = {}
-            for path in sorted(p for p in temporary.rglob("*") if p.is_file()):
+            for path in sorted(temporary.rglob("*")):
+                if path.is_dir():
+                    _fsync_folder(path)
+                    continue
                 with path.open("rb") as handle:
                     os.fsync(handle.fileno())
-                files[str(path.relative_to(temporary))] = {"sha256": sha256_file(path), "num_bytes": path.stat().st_size}
-            write_json(temporary / MANIFEST, {**(manifest or {}), "files": files})
-            if not final.exists():
-                os.rename(temporary, final)
-            elif not _exchange(temporary, final):
-                shutil.rmtree(final)
-                os.rename(temporary, final)
+                name, num_bytes = str(path.relative_to(temporary)), path.stat().st_size
+                files[name] = {"sha256": sha256_file(path), "num_bytes": num_bytes}
+            write_json(temporary / MANIFEST, _sealed({**(manifest or {}), "files": files}))
+            _publish(temporary, final)
         _fsync_folder(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _publish(temporary: Path, final: Path) -> None:
+    if not final.exists():
+        os.rename(temporary, final)
+    elif not _exchange(temporary, final):
+        # Two renames where the file system has no exchange: `sweep` puts the old one back after a kill between them.
+        replaced = final.with_name(_REPLACED + final.name)
+        shutil.rmtree(replaced, ignore_errors=True)
+        os.rename(final, replaced)
+        os.rename(temporary, final)
+        shutil.rmtree(replaced)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a published folder so that no reader and no kill ever finds half of it under its name."""
+    doomed = folder.with_name(f"{_TEMPORARY}{os.getpid()}-{folder.name}")
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(folder, doomed)
+        shutil.rmtree(doomed)
 
 
 def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
@@ -173,8 +209,8 @@ def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
     if not path.exists():
         raise MissingStage(f"{folder} holds no finished artefact (no {MANIFEST}); run the stage that writes it first.")
     manifest: dict[str, Any] = read_json(path)
-    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
-        raise DamagedArtefact(f"{path} lists no files; make {folder} again.")
+    if not isinstance(manifest, dict) or manifest != _sealed(manifest) or "files" not in manifest:
+        raise DamagedArtefact(f"{path} differs from its own digest; it is damaged, make {folder} again.")
     for name, entry in manifest["files"].items() if verify else ():
         member = folder / name
         if not member.is_file():
@@ -195,13 +231,20 @@ def _is_running(process_id: int) -> bool:
 
 
 def sweep(folder: Path) -> int:
-    """Remove what killed processes left half-written below `folder`; returns how many things were removed."""
+    """Remove what killed processes left half-written below `folder`; returns how many things were put right."""
     num_removed = 0
     for path in sorted(folder.rglob(f"{_TEMPORARY}*")) if folder.is_dir() else []:
         owner = path.name.removeprefix(_TEMPORARY).split("-", 1)[0]
         if path.exists() and not (owner.isdigit() and _is_running(int(owner))):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
             num_removed += 1
+    for path in sorted(folder.rglob(f"{_REPLACED}*")) if folder.is_dir() else []:
+        final = path.with_name(path.name.removeprefix(_REPLACED))
+        if final.exists():
+            shutil.rmtree(path)
+        else:
+            os.rename(path, final)
+        num_removed += 1
     return num_removed
 
 
@@ -215,7 +258,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
         except OSError as error:
             handle.seek(0)
             owner = handle.read().strip() or "unknown"
-            raise Busy(f"{folder} is being written by process {owner}; wait for it or stop it, then try again.") from error
+            raise Busy(f"{folder} is being written by process {owner}; wait for it or stop it, then retry.") from error
         handle.seek(0)
         handle.truncate()
         handle.write(str(os.getpid()))

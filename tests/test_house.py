@@ -1,0 +1,98 @@
+"""The rules of docs/architecture.md that a machine can hold, and documents that must not point at nothing."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HOUSE = Path(__file__).parent.parent
+SOURCES = sorted((HOUSE / "src").rglob("*.py"))
+DOCUMENTS = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md")])
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(HOUSE))
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_a_file_is_short_says_what_it_is_and_has_short_functions(path: Path) -> None:
+    text = path.read_text()
+    tree = ast.parse(text)
+    assert len(text.splitlines()) <= 300
+    assert ast.get_docstring(tree), "a module opens by saying what it is"
+    long = [f.name for f in functions(tree) if (f.end_lineno or 0) - f.lineno >= 60]
+    assert not long, "a function of 60 lines is too long"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_nothing_can_read_or_write_a_pickle(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    imported = {alias.name.split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names}
+    imported |= {str(n.module).split(".")[0] for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
+    assert not imported & {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+    attributes = {ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    assert not attributes & {"torch.load", "torch.save", "pandas.read_pickle"}
+    allowed = [k for n in ast.walk(tree) if isinstance(n, ast.Call) for k in n.keywords if k.arg == "allow_pickle"]
+    assert all(isinstance(k.value, ast.Constant) and k.value.value is False for k in allowed)
+
+
+def test_every_version_is_pinned_and_none_by_an_address() -> None:
+    lines = [line for line in (HOUSE / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9.]+", line) for line in lines)
+    pinned = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines}
+    project = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["pdf"], *extras["factbook"]]
+    assert {re.split(r"[<>=~!\[; ]", need)[0] for need in wanted} <= pinned
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_every_link_to_a_file_has_the_file(path: Path) -> None:
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text())
+    missing = [t for t in targets if "://" not in t and not (path.parent / t).exists()]
+    assert not missing
+
+
+def exists(dotted: str) -> bool:
+    """Whether `model.marginal.early_loss` or `masking.salient` is defined, found in the source without importing it."""
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        module = HOUSE / "src" / "openrealm" / Path(*parts[:length])
+        file = module.with_suffix(".py") if module.with_suffix(".py").exists() else module / "__init__.py"
+        if not file.exists():
+            continue
+        nodes: list[ast.stmt] = ast.parse(file.read_text()).body
+        for name in parts[length:]:
+            found = [n for n in nodes if getattr(n, "name", None) == name]
+            if not found:
+                return False
+            nodes = getattr(found[0], "body", [])
+        return True
+    return False
+
+
+def test_the_table_from_paper_to_code_names_what_there_is() -> None:
+    text = (HOUSE / "docs" / "paper-to-code.md").read_text()
+    rows = [line.replace("\\|", "/").split("|") for line in text.splitlines() if line.startswith("|")]
+    code = [name for row in rows[2:] for name in re.findall(r"`([a-z_]+\.[A-Za-z_.]+)`", row[3])]
+    tests = [name for row in rows[2:] for name in re.findall(r"`(tests/[a-z_/]+\.py)`", row[4])]
+    assert len(code) > 15
+    assert [name for name in code if not exists(name)] == []
+    assert [name for name in tests if not (HOUSE / name).exists()] == []
+
+
+def test_the_package_is_the_one_of_this_house() -> None:
+    spec = importlib.util.find_spec("openrealm")
+    assert spec is not None
+    assert spec.origin is not None
+    assert Path(spec.origin).is_relative_to(HOUSE / "src")
