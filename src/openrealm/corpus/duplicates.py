@@ -1,0 +1,26 @@
+"""Groups of passages with equal text, so that a copy of the query's own passage is never its candidate."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+
+import numpy as np
+import numpy.typing as npt
+
+
+def normalised(text: str) -> str:
+    """What two texts are compared by: NFKC, case folded, letters and digits only."""
+    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+
+
+def text_key(text: str) -> int:
+    """64-bit digest of the normalised text. Text without a letter or digit is compared as it stands."""
+    digest = hashlib.blake2b((normalised(text) or text).encode("utf-8", "replace"), digest_size=8)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def groups_of(keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """For each key (N,) the first index that holds an equal key, so a group is named by its first passage."""
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return first[inverse.reshape(-1)].astype(np.int64)

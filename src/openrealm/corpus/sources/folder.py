@@ -1,0 +1,176 @@
+"""A folder of .txt, .md, .html and .pdf files as a source: one article for each file, in the order of their paths."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, MutableMapping
+from pathlib import Path
+
+from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title, unwrapped
+from openrealm.corpus.sources.markup import html_to_text, markdown_to_text
+from openrealm.errors import BadInput, NotInstalled
+from openrealm.types import Article
+
+MAX_FILE_BYTES = 256 << 20
+
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s{0,9}=\s{0,9}[\"']?([\w:.-]{1,40})", re.IGNORECASE)
+_SPLIT_WORD = re.compile(r"(?<=[^\W\d_])-\n(?=[a-z])")
+
+
+def read(path: Path, *, skipped: MutableMapping[str, int] | None = None) -> Iterator[Article]:
+    """Articles of a folder, searched to its depth, or of one file.
+
+    The id is the path inside the folder; the title is the first markdown heading, the HTML title, or the file's
+    name. Left out, and counted in `skipped` by reason: hidden files, links, blank files, other endings.
+    Raises BadInput when there is no such folder, it holds no file that can be read, or a file is not text.
+    """
+    counts: MutableMapping[str, int] = Counter() if skipped is None else skipped
+    counts.clear()
+    num_found = 0
+    for file in _files(path, counts):
+        num_found += 1
+        article = _article(file, path if path.is_dir() else path.parent)
+        if article.text:
+            yield article
+        else:
+            _count(counts, "blank")
+    if not num_found:
+        raise BadInput(f"{path} holds no {_endings()} file{_listed(counts)}; put some there or give another folder.")
+
+
+def _files(path: Path, counts: MutableMapping[str, int]) -> Iterator[Path]:
+    if path.is_file():
+        if path.suffix.lower() not in _READERS:
+            raise BadInput(f"{path} ends in {path.suffix or 'nothing'}; give a {_endings()}, .jsonl or .parquet file.")
+        yield path
+    elif path.is_dir():
+        yield from _walk(path, path.resolve(), counts)
+    else:
+        raise BadInput(f"{path} does not exist; give a folder with {_endings()} files.")
+
+
+def _walk(folder: Path, root: Path, counts: MutableMapping[str, int]) -> Iterator[Path]:
+    """Files of a folder and those below it, sorted by name, without links: a link's target is read where it lies."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be listed ({error.strerror}); check its permissions.") from error
+    for entry in entries:
+        path = folder / entry.name
+        if entry.name.startswith("."):
+            _count(counts, "hidden")
+        elif entry.is_symlink():
+            inside = path.resolve().is_relative_to(root)
+            _count(counts, "link inside the folder" if inside else "link leading outside the folder")
+        elif entry.is_dir():
+            yield from _walk(path, root, counts)
+        elif not entry.is_file() or path.suffix.lower() not in _READERS:
+            _count(counts, f"ending {path.suffix.lower() or 'absent'}")
+        else:
+            yield path
+
+
+def _article(path: Path, root: Path) -> Article:
+    title, text = _READERS[path.suffix.lower()](path)
+    name = clean_title(_shown(path.stem), entities=False)
+    return Article(_shown(path.relative_to(root).as_posix()), clean_title(title, entities=False) or name, text)
+
+
+def _read_plain(path: Path) -> tuple[str, str]:
+    return "", clean_text(unwrapped(_decoded(path)), entities=False)
+
+
+def _read_markdown(path: Path) -> tuple[str, str]:
+    title, text = markdown_to_text(_decoded(path))
+    return clean_title(title), clean_text(text)
+
+
+def _read_html(path: Path) -> tuple[str, str]:
+    title, text = html_to_text(_decoded(path, declared=True))
+    return title, clean_text(text, entities=False)
+
+
+def _read_pdf(path: Path) -> tuple[str, str]:
+    try:
+        import pypdf
+    except ModuleNotFoundError as error:
+        raise NotInstalled(f'{path} needs pypdf to be read; install it with: pip install "openrealm[pdf]".') from error
+    try:
+        reader = pypdf.PdfReader(path)
+        pages = [page.extract_text() for page in reader.pages]
+    except Exception as error:  # a damaged PDF makes the library raise nearly anything
+        raise BadInput(f"{path} cannot be read as PDF ({error}); repair it, or take it out of the folder.") from error
+    text = _SPLIT_WORD.sub("", "\n".join(pages))
+    check_line_lengths(text, str(path))
+    return "", clean_text(unwrapped(text), entities=False)
+
+
+_READERS: dict[str, Callable[[Path], tuple[str, str]]] = {
+    ".txt": _read_plain,
+    ".md": _read_markdown,
+    ".markdown": _read_markdown,
+    ".html": _read_html,
+    ".htm": _read_html,
+    ".pdf": _read_pdf,
+}
+
+
+def _decoded(path: Path, *, declared: bool = False) -> str:
+    """The file's text. With `declared` an HTML file may name another encoding than UTF-8."""
+    data = _bytes(path)
+    encoding = (_declared_encoding(data) if declared else "") or "utf-8"
+    offset = data.find(b"\0")
+    if offset >= 0:
+        kind = "UTF-16" if data.startswith(_UTF16_MARKS) else "binary data"
+        raise BadInput(f"{path} is {kind}, not UTF-8 text (byte {offset} is zero); save it as UTF-8 or take it out.")
+    try:
+        text = data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{path} is not {encoding} text (byte {error.start} is 0x{data[error.start]:02x}); "
+            "save it as UTF-8 or take it out of the folder."
+        ) from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    check_line_lengths(text, str(path))
+    return text
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if (num_bytes := path.stat().st_size) > MAX_FILE_BYTES:
+            raise BadInput(
+                f"{path} has {num_bytes:,} bytes, more than {MAX_FILE_BYTES:,}; split it or turn it into .jsonl."
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+
+
+def _declared_encoding(data: bytes) -> str:
+    match = _CHARSET.search(data[:4096])
+    try:
+        return codecs.lookup(match.group(1).decode("ascii")).name if match else ""
+    except LookupError:
+        return ""
+
+
+def _shown(name: str) -> str:
+    """A file name as valid Unicode: bytes that are not UTF-8 become U+FFFD."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def _count(counts: MutableMapping[str, int], reason: str) -> None:
+    counts[reason] = counts.get(reason, 0) + 1
+
+
+def _endings() -> str:
+    return ".txt, .md, .html or .pdf"
+
+
+def _listed(counts: MutableMapping[str, int]) -> str:
+    left_out = ", ".join(f"{number} {reason}" for reason, number in sorted(counts.items()))
+    return f" (left out: {left_out})" if left_out else " (it is empty)"

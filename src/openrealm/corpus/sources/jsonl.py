@@ -1,0 +1,102 @@
+"""JSON lines as a source, plain or compressed: {"id": ..., "title": ..., "text": ...} on each line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+import zstandard
+
+from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title
+from openrealm.errors import BadInput
+from openrealm.types import Article
+
+MAX_LINE_BYTES = 64 << 20
+_BROKEN = (lzma.LZMAError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError, EOFError)
+_EXPECTED = 'expected an object such as {"id": "1", "title": "Peru", "text": "Peru is ..."}'
+
+
+def read(path: Path) -> Iterator[Article]:
+    """Articles of a .jsonl, .jsonl.xz, .jsonl.gz or .jsonl.zst file, in its order; blank lines are passed over.
+
+    A missing id is the line's number, a missing title is empty. Lines without text give no article.
+    Raises BadInput naming the file and line that is not as expected, or where compressed data broke off.
+    """
+    for number, line in _lines(path):
+        where = f"{path}:{number}"
+        article = _article(line, number, where)
+        if article.text:
+            yield article
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines, blank ones left out; never more than MAX_LINE_BYTES in memory."""
+    number = 0
+    try:
+        with _opened(path) as handle:
+            while line := handle.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                if len(line) > MAX_LINE_BYTES:
+                    raise BadInput(
+                        f"{path}:{number} is longer than {MAX_LINE_BYTES:,} bytes; put one article on each line."
+                    )
+                if line.strip():
+                    yield number, line
+    except _BROKEN as error:
+        reached = f"after line {number}" if number else "in the first line"
+        raise BadInput(f"{path} is damaged or cut short {reached} ({error}); fetch the file again.") from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror or error}); check its permissions.") from error
+
+
+def _opened(path: Path) -> IO[bytes]:
+    ending = path.suffix.lower()
+    if ending == ".xz":
+        return cast(IO[bytes], lzma.open(path, "rb"))
+    if ending == ".gz":
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    if ending == ".zst":
+        return cast(IO[bytes], zstandard.open(path, "rb"))
+    return path.open("rb")
+
+
+def _article(line: bytes, number: int, where: str) -> Article:
+    try:
+        value = json.loads(line)
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{where} is not UTF-8 (byte {error.start} of the line); {_EXPECTED} in UTF-8.") from error
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise BadInput(f"{where} is not JSON ({error}); {_EXPECTED}.") from error
+    if not isinstance(value, dict):
+        raise BadInput(f"{where} holds a {type(value).__name__}; {_EXPECTED}.")
+    text = clean_text(_string(value, "text", where))
+    check_line_lengths(text, where)
+    title = clean_title(_string(value, "title", where, default=""))
+    return Article(_id(value, number, where), title, text)
+
+
+def _id(value: dict[str, Any], number: int, where: str) -> str:
+    found = value.get("id")
+    if found is None:
+        return str(number)
+    if isinstance(found, bool) or not isinstance(found, str | int):
+        raise BadInput(f'{where}: "id" is a {type(found).__name__}; expected a string or a whole number.')
+    return str(found)
+
+
+def _string(value: dict[str, Any], key: str, where: str, default: str | None = None) -> str:
+    found = value.get(key, default)
+    if found is None:
+        raise (
+            BadInput(f'{where} has no "{key}"; {_EXPECTED}.')
+            if key not in value
+            else BadInput(f'{where}: "{key}" is null; expected a string.')
+        )
+    if not isinstance(found, str):
+        raise BadInput(f'{where}: "{key}" is a {type(found).__name__}; expected a string.')
+    return found

@@ -1,0 +1,59 @@
+"""A Parquet file as a source: columns id, title and text, read in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title
+from openrealm.errors import BadInput
+from openrealm.types import Article
+
+_ROWS_PER_BATCH = 1024
+
+
+def read(path: Path) -> Iterator[Article]:
+    """Articles in the file's order; without a column "id" it is the row's number from 1, without "title" it is empty.
+
+    Rows with blank text give no article. Raises BadInput when the file is not Parquet, is damaged, has no column
+    "text", or a row's text is null.
+    """
+    for number, row in enumerate(_rows(path), start=1):
+        article = _article(row, number, f"{path}, row {number}")
+        if article.text:
+            yield article
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            columns = _columns(path, file.schema_arrow)
+            for batch in file.iter_batches(batch_size=_ROWS_PER_BATCH, columns=columns, use_threads=False):
+                yield from batch.to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"{path} cannot be read as Parquet ({reason}); fetch or write the file again.") from error
+
+
+def _columns(path: Path, schema: pa.Schema) -> list[str]:
+    if "text" not in schema.names:
+        found = ", ".join(schema.names) or "none"
+        raise BadInput(f'{path} has no column "text" (its columns: {found}); expected id, title and text.')
+    return [name for name in ("id", "title", "text") if name in schema.names]
+
+
+def _article(row: dict[str, Any], number: int, where: str) -> Article:
+    text, title, row_id = row["text"], row.get("title"), row.get("id")
+    if not isinstance(text, str):
+        raise BadInput(f'{where}: "text" is a {type(text).__name__}; expected a string.')
+    if not isinstance(title, str | None):
+        raise BadInput(f'{where}: "title" is a {type(title).__name__}; expected a string.')
+    if isinstance(row_id, bool) or not isinstance(row_id, str | int | None):
+        raise BadInput(f'{where}: "id" is a {type(row_id).__name__}; expected a string or a whole number.')
+    text = clean_text(text)
+    check_line_lengths(text, where)
+    return Article(str(number if row_id is None else row_id), clean_title(title or ""), text)

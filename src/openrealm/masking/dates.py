@@ -1,0 +1,61 @@
+"""Dates and numbers by regular expression (Guu et al. 2020, Sec. 3.4: "a regular expression to identify dates")."""
+
+from __future__ import annotations
+
+import re
+
+from openrealm.types import Span
+
+_MONTH = (
+    r"(?:January|February|March|April|May|June|July|August|September|October|November|December"
+    r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?)"
+)
+# Months that are not also common words or names: they count without a day or a year beside them.
+_LONE_MONTH = r"(?:January|February|July|September|October|November|December)\b"
+_DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
+_DAYS = rf"{_DAY}(?:\s?[-–/]\s?{_DAY})?"
+_YEAR = r"(?:1\d{3}|20\d{2})"
+_LONE_YEAR = rf"{_YEAR}(?![\w%°]|[.,/]\d)"
+_YEARS = rf"{_YEAR}(?:\s?[-–/]\s?(?:{_YEAR}|\d{{2}}))?(?![\w%°]|[.,/]\d)"
+_ERA = r"(?:B\.?C\.?E?|A\.?D|C\.?E)(?:\.(?=\W|$)|(?!\w))"
+_PART = r"(?:[Tt]he\s)?(?:(?:early|mid|late)(?:-to-late)?[-\s])?"
+
+_DATES = re.compile(
+    "|".join(
+        (
+            rf"{_YEAR}-\d\d-\d\d(?!\d)",  # 2008-05-12
+            rf"{_DAYS}\s{_MONTH}(?:,?\s{_LONE_YEAR})?(?!\w)",  # 12 May 2008, 28-29 July
+            rf"{_MONTH}\s{_DAYS},?\s{_LONE_YEAR}",  # May 12, 2008
+            rf"{_MONTH},?\s{_YEARS}",  # March 2011
+            rf"{_MONTH}\s{_DAYS}(?![\w%]|[.,]\d)",  # May 12
+            rf"{_PART}\d{{1,2}}(?:st|nd|rd|th)(?:[-\s]century|\scenturies)(?:\s{_ERA})?",  # the 19th century
+            rf"{_PART}(?:1\d|20)\d0'?s\b",  # the early 1990s
+            rf"\d{{1,5}}\s{_ERA}|A\.?D\.?\s\d{{1,4}}(?!\d)",  # 500 B.C.
+            _YEARS,  # 2008, 1939-45
+            _LONE_MONTH,
+        )
+    )
+)
+_NOT_INSIDE = r"(?<![\w$€£¥.,/])(?<!\d[-–])"
+_DATE = re.compile(rf"{_NOT_INSIDE}(?:{_DATES.pattern})")
+
+_SCALE = r"(?:hundred|thousand|million|billion|trillion)"
+_UNIT = (
+    r"(?:square\s(?:kilometers|miles|meters)|sq\s?(?:km|mi|m)|cu\s?(?:km|m)|cubic\s(?:meters|kilometers|feet)"
+    r"|(?:metric\s)?ton(?:ne)?s?|kilo(?:meters|metres|grams)|k[mgWVtmh]+|[cm]m|nm|mi|ft|feet|miles|meters|metres|m|ha|hectares"
+    r"|[MGT]W|[kMGT]Wh|bbl|barrels|liters|percent|per\scent|years?|months?|weeks?|days?|hours?|minutes?|seconds?"
+    r"|people|inhabitants|deaths|births|dollars|euros|pounds)"
+)
+_NUMBER = re.compile(
+    rf"(?<![\w.,])(?:[$€£¥]\s?)?[-+]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:\s?[%°]|(?:\s{_SCALE})?(?:[\s-]{_UNIT})?(?!\w))(?:/day)?"
+)
+
+
+def date_spans(text: str) -> list[Span]:
+    """Dates of `text`, from left to right: days, months, years 1000 to 2099, decades, centuries, and ranges of them."""
+    return [Span(match.start(), match.end(), "date") for match in _DATE.finditer(text)]
+
+
+def number_spans(text: str) -> list[Span]:
+    """Numbers of `text` with their sign, currency, scale and unit, from left to right."""
+    return [Span(match.start(), match.end(), "number") for match in _NUMBER.finditer(text)]

@@ -1,0 +1,85 @@
+"""Word pieces laid out for an encoder: `[CLS] x [SEP]`, `[CLS] title [SEP] body [SEP]`, `[CLS] x [SEP] body [SEP]`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One encoder input: `ids`, and where segment 1 begins (`len(ids)` when there is only segment 0)."""
+
+    ids: Ids
+    second: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Specials:
+    """The ids of the tokens that only packing may place."""
+
+    cls: int
+    sep: int
+    mask: int
+    pad: int
+
+
+def _join(*parts: Sequence[int] | Ids) -> Ids:
+    return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
+
+
+def pack_query(query: Sequence[int] | Ids, specials: Specials, max_tokens: int) -> Row:
+    """`[CLS] x [SEP]`, x cut to fit `max_tokens` in all."""
+    ids = _join([specials.cls], query[: max_tokens - 2], [specials.sep])
+    return Row(ids, len(ids))
+
+
+def pack_passage(title: Sequence[int] | Ids, body: Sequence[int] | Ids, specials: Specials, max_tokens: int) -> Row:
+    """`[CLS] title [SEP] body [SEP]`, the body cut to fit; empty title and body make the null passage."""
+    head = _join([specials.cls], title[: max_tokens // 2], [specials.sep])
+    return Row(_join(head, body[: max_tokens - len(head) - 1], [specials.sep]), len(head))
+
+
+def pack_joint(
+    query: Sequence[int] | Ids,
+    body: Sequence[int] | Ids,
+    specials: Specials,
+    max_tokens: int,
+    title: Sequence[int] | Ids = (),
+) -> tuple[Row, int]:
+    """`[CLS] x [SEP] body [SEP]`, and the position of the body's first token.
+
+    With a `title` (not in the paper, a switch) segment 1 is `title [SEP] body [SEP]`. The null passage is an empty body.
+    """
+    first = _join([specials.cls], query, [specials.sep])
+    lead = _join(title, [specials.sep]) if len(title) else _join([])
+    room = max(0, max_tokens - len(first) - len(lead) - 1)
+    return Row(_join(first, lead, body[:room], [specials.sep]), len(first)), len(first) + len(lead)
+
+
+def chunks_by_length(lengths: Sequence[int], max_rows: int) -> Iterator[list[int]]:
+    """Indices sorted by length and cut into chunks of at most `max_rows`, so that padding stays small."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for start in range(0, len(order), max_rows):
+        yield order[start : start + max_rows]
+
+
+def pad(rows: Sequence[Row], pad_id: int) -> tuple[Ids, npt.NDArray[np.bool_], Ids]:
+    """Token ids, mask (True where real) and segment ids, each n x T, for rows of unequal length."""
+    longest = max(len(row) for row in rows)
+    ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
+    real = np.zeros((len(rows), longest), dtype=np.bool_)
+    segments = np.zeros((len(rows), longest), dtype=np.int64)
+    for position, row in enumerate(rows):
+        ids[position, : len(row)] = row.ids
+        real[position, : len(row)] = True
+        segments[position, row.second : len(row)] = 1
+    return ids, real, segments

@@ -1,0 +1,178 @@
+"""The tokenizer: ids with character offsets, and text that can never smuggle in a special token."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Encoding
+from tokenizers import Tokenizer as _Backend
+
+from openrealm.errors import BadInput, MissingStage
+from openrealm.files import digest_of, write_text
+
+TOKENIZER_FILE = "tokenizer.json"
+VOCABULARY_FILE = "vocab.txt"
+
+TokenRow = tuple[list[int], list[tuple[int, int]]]
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_SPECIAL_NAMES = {
+    "cls": ("[CLS]", "<s>"),
+    "sep": ("[SEP]", "</s>"),
+    "mask": ("[MASK]", "<mask>"),
+    "pad": ("[PAD]", "<pad>"),
+    "unk": ("[UNK]", "<unk>"),
+}
+
+
+class Tokenizer:
+    """A vocabulary with its splitting rules.
+
+    Encoding never truncates, pads or adds special tokens, and reads "[SEP]" in a text as ordinary text: special
+    ids only ever come from the code that packs model inputs. Two tokenizers with the same `digest` encode alike.
+    """
+
+    def __init__(self, spec: dict[str, Any], where: str = "tokenizer") -> None:
+        """`spec` is the content of a tokenizer.json; raises BadInput naming `where` when it is not usable."""
+        self._spec = {**spec, "truncation": None, "padding": None}
+        self._whole = _backend(self._spec, where)
+        self._plain = _backend({**self._spec, "added_tokens": [], "post_processor": None}, where)
+        self.digest: str = digest_of(self._spec)
+        self.vocab_size: int = max(self._whole.get_vocab(with_added_tokens=True).values()) + 1
+        ids = {role: self._special_id(role, names, where) for role, names in _SPECIAL_NAMES.items()}
+        self.cls_id, self.sep_id, self.mask_id = ids["cls"], ids["sep"], ids["mask"]
+        self.pad_id, self.unk_id = ids["pad"], ids["unk"]
+        added = {entry["id"] for entry in self._spec.get("added_tokens", ()) if entry.get("special")}
+        self._special_ids = frozenset((added | set(ids.values())) - {self.unk_id})
+
+    @staticmethod
+    def from_folder(folder: Path) -> Tokenizer:
+        """Read tokenizer.json, or a vocab.txt as uncased BERT word pieces.
+
+        Raises MissingStage when the folder holds neither, BadInput when the file does not parse.
+        """
+        path = folder / TOKENIZER_FILE
+        if path.is_file():
+            return Tokenizer(_read_spec(path), str(path))
+        if (folder / VOCABULARY_FILE).is_file():
+            return Tokenizer(_word_piece_spec(folder / VOCABULARY_FILE), str(folder / VOCABULARY_FILE))
+        raise MissingStage(
+            f"{folder} holds neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}; give a folder with one of them."
+        )
+
+    def encode(self, text: str) -> TokenRow:
+        """Token ids of `text` without special tokens, and the half-open character range of each token in `text`."""
+        return self._row(self._plain.encode(_well_formed(text), add_special_tokens=False))
+
+    def encode_batch(self, texts: Sequence[str]) -> list[TokenRow]:
+        """`encode` of every text."""
+        encodings = self._plain.encode_batch([_well_formed(text) for text in texts], add_special_tokens=False)
+        return [self._row(encoding) for encoding in encodings]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Text of `ids`; special tokens are shown by their names."""
+        return str(self._whole.decode([int(i) for i in ids], skip_special_tokens=False))
+
+    def token(self, token_id: int) -> str:
+        """The vocabulary's entry of one id; raises BadInput when the vocabulary has no such id."""
+        token = self._whole.id_to_token(int(token_id))
+        if token is None:
+            raise BadInput(
+                f"Token id {token_id} is not in the vocabulary, whose ids run from 0 to {self.vocab_size - 1}."
+            )
+        return str(token)
+
+    def save(self, folder: Path) -> None:
+        """Write tokenizer.json into `folder`, atomically; `from_folder` gives back the same digest."""
+        write_text(folder / TOKENIZER_FILE, self._serialised)
+
+    @cached_property
+    def _serialised(self) -> str:
+        return json.dumps(self._spec, ensure_ascii=False, indent=1) + "\n"
+
+    def _row(self, encoding: Encoding) -> TokenRow:
+        ids = encoding.ids
+        if not self._special_ids.isdisjoint(ids):
+            ids = [self.unk_id if i in self._special_ids else i for i in ids]
+        return ids, encoding.offsets
+
+    def _special_id(self, role: str, names: tuple[str, ...], where: str) -> int:
+        for name in names:
+            if (token_id := self._whole.token_to_id(name)) is not None:
+                return int(token_id)
+        raise BadInput(
+            f"{where}: the vocabulary has no {role} token (looked for {' and '.join(names)}); use a BERT tokenizer."
+        )
+
+
+def _well_formed(text: str) -> str:
+    """`text` with lone surrogates replaced one for one, so that it is valid Unicode and offsets still hold."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def _backend(spec: dict[str, Any], where: str) -> _Backend:
+    try:
+        return _Backend.from_str(json.dumps(spec))
+    except Exception as error:  # the library raises plain Exception for every malformed description
+        raise BadInput(
+            f"{where} is not a tokenizer description ({error}); give the tokenizer.json of a BERT model."
+        ) from error
+
+
+def _read_spec(path: Path) -> dict[str, Any]:
+    try:
+        spec = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not valid JSON ({error}); fetch the tokenizer again.") from error
+    if not isinstance(spec, dict):
+        raise BadInput(f"{path} holds a {type(spec).__name__}, not a tokenizer description; fetch the tokenizer again.")
+    return spec
+
+
+def _word_piece_spec(path: Path) -> dict[str, Any]:
+    """The description of an uncased BERT WordPiece tokenizer over the words of `path`, one a line, id = line number."""
+    try:
+        words = path.read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path} is not UTF-8 text (byte {error.start}); fetch the vocabulary again.") from error
+    vocabulary = {word.rstrip("\r"): i for i, word in enumerate(words) if word.strip()}
+    spec = copy.deepcopy(_UNCASED_BERT)
+    spec["model"]["vocab"] = vocabulary
+    spec["added_tokens"] = [_added(vocabulary[n[0]], n[0]) for n in _SPECIAL_NAMES.values() if n[0] in vocabulary]
+    return spec
+
+
+def _added(token_id: int, content: str) -> dict[str, Any]:
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    return {"id": token_id, "content": content, **flags, "special": True}
+
+
+_UNCASED_BERT: dict[str, Any] = {
+    "version": "1.0",
+    "truncation": None,
+    "padding": None,
+    "added_tokens": [],
+    "normalizer": {
+        "type": "BertNormalizer",
+        "clean_text": True,
+        "handle_chinese_chars": True,
+        "strip_accents": None,
+        "lowercase": True,
+    },
+    "pre_tokenizer": {"type": "BertPreTokenizer"},
+    "post_processor": None,
+    "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+    "model": {
+        "type": "WordPiece",
+        "unk_token": "[UNK]",
+        "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": 100,
+        "vocab": {},
+    },
+}
