@@ -1,0 +1,53 @@
+"""Where tensors live and in which precision products are taken: the same code on CPU and CUDA, fp32 and bf16."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from openrealm.config import Config
+from openrealm.errors import BadConfig
+
+
+def num_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A device name, and whether matrix products run in bfloat16 (weights and sums stay float32)."""
+
+    device: str
+    bf16: bool
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context for forward passes."""
+        import torch
+
+        return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.bf16)
+
+
+def engine_for(config: Config) -> Engine:
+    """The engine that `config` asks for; "auto" takes CUDA where there is one, and bf16 where the hardware multiplies it."""
+    import torch
+
+    device = config.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise BadConfig(f"device: {device} asked for, but no CUDA device is visible; use device=cpu or device=auto.")
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and _multiplies_bf16(device))
+    return Engine(device, bf16)
+
+
+def _multiplies_bf16(device: str) -> bool:
+    import torch
+
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported()
+    # Without such instructions bf16 on a CPU is emulated and slower than fp32.
+    known = torch.cpu.get_capabilities()
+    return bool(known.get("avx512_bf16") or known.get("amx_bf16"))

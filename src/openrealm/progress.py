@@ -1,0 +1,72 @@
+"""Progress of long work: a rich bar with an estimate on a terminal, a plain timed line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+Advance = Callable[..., None]
+
+_PLAIN_SECONDS = 15.0
+
+
+def say(message: str) -> None:
+    """One line to the user; errors and logs go the same way, to standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def clock(seconds: float) -> str:
+    """`75` -> "1:15"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+@contextlib.contextmanager
+def track(what: str, total: int) -> Iterator[Advance]:
+    """Yield `advance(amount=1, note="")`; `total` is in whatever unit is advanced by."""
+    if sys.stderr.isatty():
+        with _bar(what, total) as advance:
+            yield advance
+    else:
+        yield _plain(what, total)
+
+
+@contextlib.contextmanager
+def _bar(what: str, total: int) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total, note="")
+
+        def advance(amount: int = 1, note: str = "") -> None:
+            progress.update(task, advance=amount, **({"note": note} if note else {}))
+
+        yield advance
+
+
+def _plain(what: str, total: int) -> Advance:
+    started = time.monotonic()
+    done, last_said = 0, started
+
+    def advance(amount: int = 1, note: str = "") -> None:
+        nonlocal done, last_said
+        done += amount
+        now = time.monotonic()
+        if now - last_said < _PLAIN_SECONDS and done < total:
+            return
+        last_said = now
+        left = (now - started) / max(done, 1) * (total - done)
+        say(f"{what}: {done:,}/{total:,}, {clock(now - started)} elapsed, about {clock(left)} left{'; ' + note if note else ''}")
+
+    return advance

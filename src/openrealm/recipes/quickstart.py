@@ -1,0 +1,60 @@
+"""The quickstart: the World Factbook, MiniLM, two cores and about ten minutes."""
+
+from __future__ import annotations
+
+from openrealm.config import Config, CorpusConfig, FinetuneConfig, MaskingConfig, ModelConfig, PretrainConfig, WarmStartConfig
+
+
+def quickstart() -> Config:
+    """Everything that `make quickstart` computes. What differs from the paper is sized for two cores; docs/lab-log.md says why."""
+    return Config(
+        name="quickstart",
+        corpus=CorpusConfig(source="factbook", prose_only=True, max_passage_tokens=64),
+        model=ModelConfig(
+            backbone="minilm",
+            pooling="mean",
+            shared_towers=True,
+            normalize=True,
+            temperature=0.05,
+            freeze_embeddings=True,
+            dropout=0.0,
+            title_in_joint=True,
+        ),
+        masking=MaskingConfig(title_in_query=True),
+        warm_start=WarmStartConfig(
+            num_steps=150,
+            ict_batch=32,
+            ict_neighbours=8,
+            mlm_batch=16,
+            learning_rate=1e-4,
+            head_learning_rate=1e-3,
+            warmup_steps=20,
+            max_query_tokens=48,
+        ),
+        pretrain=PretrainConfig(
+            num_steps=200,
+            batch_size=8,
+            num_candidates=6,
+            learning_rate=5e-5,
+            tower_learning_rate=2e-5,
+            head_learning_rate=2e-4,
+            warmup_steps=20,
+            refresh_steps=60,
+            max_query_tokens=48,
+            max_joint_tokens=128,
+            eval_steps=25,
+            num_heldout_queries=128,
+            checkpoint_steps=50,
+        ),
+        finetune=FinetuneConfig(
+            num_steps=100,
+            batch_size=16,
+            num_candidates=5,
+            learning_rate=5e-5,
+            tower_learning_rate=2e-5,
+            head_learning_rate=1e-3,
+            warmup_steps=10,
+            max_query_tokens=32,
+            max_reader_tokens=112,
+        ),
+    )

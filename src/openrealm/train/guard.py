@@ -1,0 +1,41 @@
+"""A NaN or an infinity costs one step, is counted, and the third in a row stops the run (faults.md, row 10)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from openrealm.errors import NonFinite
+
+_MAX_IN_A_ROW = 3
+
+
+class Guard:
+    """Applies an optimiser step when loss and gradients are finite; otherwise skips and counts it."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], clip_norm: float) -> None:
+        self._parameters = [p for p in parameters if p.requires_grad]
+        self._clip_norm = clip_norm
+        self.num_skipped = 0
+        self._in_a_row = 0
+
+    def step(self, optimizer: torch.optim.Optimizer, loss: float, step: int) -> bool:
+        """Clip and apply; returns whether it was applied. Raises NonFinite at the third bad step in a row."""
+        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._clip_norm))
+        good = math.isfinite(loss) and math.isfinite(norm)
+        if good:
+            optimizer.step()
+            self._in_a_row = 0
+        else:
+            self.num_skipped += 1
+            self._in_a_row += 1
+        optimizer.zero_grad(set_to_none=True)
+        if self._in_a_row >= _MAX_IN_A_ROW:
+            raise NonFinite(
+                f"loss or gradient was not finite at step {step} and the two before it; the last checkpoint is good: resume with "
+                "a lower learning rate, or with precision=fp32."
+            )
+        return good
