@@ -39,8 +39,9 @@ class Block:
 def cut(article: Article, tokenizer: Tokenizer, max_passage_tokens: int) -> list[Passage]:
     """Passages of an article, in order; each with its title is at most `max_passage_tokens` tokens long.
 
-    Cut at sentence bounds; a longer sentence is cut between words, after ";" or "," where it can be. Every letter
-    of the article is in exactly one passage; `text == article.text[start:end]`. Special tokens are not counted.
+    Cut at sentence bounds; a longer sentence is cut between words, after ";" or "," where it can be. What
+    the tokenizer sees of the article is in exactly one passage; `text == article.text[start:end]`. Special tokens
+    are not counted.
     Raises BadConfig when `max_passage_tokens` is under MIN_PASSAGE_TOKENS.
     """
     return [block.passage for block in cut_blocks(article, tokenizer, max_passage_tokens)]

@@ -47,7 +47,7 @@ _UNIT = (
     r"|people|inhabitants|deaths|births|dollars|euros|pounds)"
 )
 _NUMBER = re.compile(
-    rf"(?<![\w.,])(?:[$€£¥]\s?)?[-+]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:\s?[%°]|(?:\s{_SCALE})?(?:[\s-]{_UNIT})?(?!\w))(?:/day)?"
+    rf"(?<![\w.,])(?<![^\W\d_][-–])(?:[$€£¥]\s?)?[-+]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:\s?[%°]|(?:\s{_SCALE})?(?:[\s-]{_UNIT})?(?!\w))(?:/day)?"
 )
 
 

@@ -14,7 +14,10 @@ from openrealm.types import Span
 # A word opens with a letter; "G-20", "COVID-19", "d'Ivoire" and "U.S." are one word each.
 _WORD = re.compile(r"(?:[^\W\d_]\.){2,}|[^\W\d_]\w*(?:['’&-]\w+)*")
 # "Peru's" and "Soviet-era" name Peru and Soviet.
-_ENDING = re.compile(r"['’]s?$|-[a-z]{3,}$")
+_ADDED_WORDS = (
+    "era led based style born backed controlled speaking made owned held occupied wide type like run ruled built"
+)
+_ENDING = re.compile(rf"['’]s?$|-(?:{'|'.join(_ADDED_WORDS.split())})$")
 _CAPITAL_AFTER_PARTICLE = re.compile(r"(?:[dl]|al|el|an|ad|as|ar|ash|az)['’-][^\W\d_a-z]")
 _TITLE_WORDS = "St Mt Dr Mr Mrs Ms Ft Gen Col Sgt Lt Capt Gov Sen Rep Prof Rev"
 _TITLES_BEFORE_NAMES = frozenset(_TITLE_WORDS.split())
@@ -150,14 +153,16 @@ def _step(words: list[_Word], end: int, has_connector: bool) -> int:
 def _is_joined(text: str, before: _Word, after: _Word, lower: Counter[str]) -> bool:
     gap = text[before.end : after.start]
     if gap == ". ":
-        return len(before.text) == 1 or before.text in _TITLES_BEFORE_NAMES
-    if before.text.endswith(("'s", "’s")):  # "People's Party" is one name, "Peru's Congress" is two
-        return gap == " " and lower[before.stem.lower()] > 0
+        is_short = len(before.text) == 1 or before.text in _TITLES_BEFORE_NAMES
+        return is_short and not after.opens_sentence
+    if before.stem != before.text:  # "People's Party" is one name, "Peru's Congress" and "UK-led Force" are two
+        return gap == " " and "-" not in before.text and lower[before.stem.lower()] > 0
     return gap == " "
 
 
 def _opens_name(word: _Word, num_words: int, is_name: set[str], lower: Counter[str]) -> bool:
-    if word.stem.casefold() in STOP_WORDS:
+    is_initial = len(word.text) == 1 and word.text not in "AI" and num_words > 1  # "J. K. Rowling"
+    if word.stem.casefold() in STOP_WORDS and not is_initial:
         return False
     if word.opens_sentence:
         return word.stem in is_name or (num_words > 1 and not lower[word.stem.lower()])

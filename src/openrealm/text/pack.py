@@ -38,13 +38,13 @@ def _join(*parts: Sequence[int] | Ids) -> Ids:
 
 def pack_query(query: Sequence[int] | Ids, specials: Specials, max_tokens: int) -> Row:
     """`[CLS] x [SEP]`, x cut to fit `max_tokens` in all."""
-    ids = _join([specials.cls], query[: max_tokens - 2], [specials.sep])
+    ids = _join([specials.cls], query[: max(0, max_tokens - 2)], [specials.sep])
     return Row(ids, len(ids))
 
 
 def pack_passage(title: Sequence[int] | Ids, body: Sequence[int] | Ids, specials: Specials, max_tokens: int) -> Row:
     """`[CLS] title [SEP] body [SEP]`, the body cut to fit; empty title and body make the null passage."""
-    head = _join([specials.cls], title[: max_tokens // 2], [specials.sep])
+    head = _join([specials.cls], title[: max(0, min(max_tokens // 2, max_tokens - 3))], [specials.sep])
     return Row(_join(head, body[: max_tokens - len(head) - 1], [specials.sep]), len(head))
 
 
@@ -57,9 +57,11 @@ def pack_joint(
 ) -> tuple[Row, int]:
     """`[CLS] x [SEP] body [SEP]`, and the position of the body's first token.
 
-    With a `title` (not in the paper, a switch) segment 1 is `title [SEP] body [SEP]`. The null passage is an empty body.
+    With a `title` (a switch, not in the paper) segment 1 is `title [SEP] body [SEP]`. The null passage has no body.
+    Body, then title are cut to fit `max_tokens`; the query is not, since its masks have to stay.
     """
     first = _join([specials.cls], query, [specials.sep])
+    title = title[: max(0, max_tokens - len(first) - 2)]
     lead = _join(title, [specials.sep]) if len(title) else _join([])
     room = max(0, max_tokens - len(first) - len(lead) - 1)
     return Row(_join(first, lead, body[:room], [specials.sep]), len(first)), len(first) + len(lead)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib.resources
+import importlib.util
 import json
 import re
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ _KEPT_SUBFIELDS = frozenset(
     }
 )
 _CONTACTS = frozenset({"telephone", "fax", "email address and website", "mailing address"})
-_CONTACT = re.compile(r"\S+@\S+|https?://\S+|\[\d+\]|\(\d{2,4}\)|\+\d")
+_CONTACT_CLAUSE = re.compile(r"(?:^|;)[^;\n]*(?:\S@\S|https?://|\[\d+\] ?\(?\d)[^;\n]*", re.MULTILINE)
 # The year of a figure, "(2023 est.)" or a closing "(2025)": no part of the fact, and no text could predict it.
 _VINTAGE = re.compile(r" ?\((?:[^()]* )?\d{4}(?:-\d{2,4})? est\.\)| \(20[12]\d\)(?=\.?$)", re.MULTILINE)
 _DATED_FIELDS = frozenset(
@@ -82,6 +83,11 @@ def countries() -> list[Country]:
     Raises NotInstalled when the package is absent, DamagedArtefact naming a file that does not parse.
     """
     return list(_countries())
+
+
+def is_installed() -> bool:
+    """Whether the package that carries the book is there."""
+    return importlib.util.find_spec(PACKAGE) is not None
 
 
 @lru_cache(maxsize=1)
@@ -121,7 +127,8 @@ def _subfields(field: dict[str, object]) -> dict[str, str]:
 
 
 def _clean_value(markup: str) -> str:
-    return clean_text(re.sub(r"\s+([,;.])(?=\s)", r"\1", clean_text(strip_tags(markup))))
+    # Twice, because the book escapes some entities twice ("&amp;nbsp;").
+    return re.sub(r"\s+([,;.])(?=\s|$)", r"\1", clean_text(clean_text(strip_tags(markup))))
 
 
 def _usual_name(code: str, fields: dict[str, dict[str, dict[str, str]]]) -> str:
@@ -156,7 +163,7 @@ def article_text(field: str, subfields: dict[str, str], *, prose_only: bool = Fa
     """The sentences of one field, each opening with its subfield's name; the first with the field's own."""
     kept = subfields
     if prose_only:
-        kept = {name: _dateless(field, value) for name, value in subfields.items() if _is_prose(field, name, value)}
+        kept = {name: _trimmed(field, value) for name, value in subfields.items() if _is_prose(field, name, value)}
     if set(kept) == {"note"} != set(subfields):
         return ""  # a remark on numbers that were left out says nothing alone
     return " ".join(_sentence(field, name, value, is_first=i == 0) for i, (name, value) in enumerate(kept.items()))
@@ -164,18 +171,24 @@ def article_text(field: str, subfields: dict[str, str], *, prose_only: bool = Fa
 
 def _sentence(field: str, subfield: str, value: str, *, is_first: bool) -> str:
     label = _label(field, subfield, is_first=is_first)
-    lead = subfield.rsplit(":", 1)[-1].strip().casefold() + ":"
-    if value.casefold().startswith(lead):
-        value = value[len(lead) :].lstrip()
-    lines = [line if line[-1] in ".!?:;," else f"{line}." for line in value.split("\n") if line]
+    value = _without_lead(subfield, value)
+    lines = [line.rstrip(" -") for line in value.split("\n")]
+    lines = [line if line[-1] in ".!?:;," else f"{line}." for line in lines if line]
     text = "\n".join(lines)
     return f"{label}: {text[:-1] + '.' if text[-1] in ':;,' else text}" if text else f"{label}."
+
+
+def _without_lead(subfield: str, value: str) -> str:
+    """The value without its subfield's name, which some repeat: "note: ..." under "note"."""
+    lead = subfield.rsplit(":", 1)[-1].strip().casefold() + ":"
+    return value[len(lead) :].lstrip() if value.casefold().startswith(lead) else value
 
 
 def _label(field: str, subfield: str, *, is_first: bool) -> str:
     if subfield in ("text", "name", field):
         return field
     if is_first:
+        subfield = subfield.lower() if subfield.istitle() and " " not in subfield else subfield
         subfield = subfield if subfield.casefold().startswith(field.casefold()) else f"{field}, {subfield}"
     return subfield[0].upper() + subfield[1:]
 
@@ -185,14 +198,15 @@ def _is_prose(field: str, subfield: str, value: str) -> bool:
         return False
     if field in _KEPT_FIELDS or (field, subfield) in _KEPT_SUBFIELDS:
         return True
+    value = _without_lead(subfield, value)
     words = value.split()
     num_numeric = sum(any(c.isdigit() for c in word) for word in words)
-    num_contacts = len(_CONTACT.findall(value))
-    return max(num_numeric, num_contacts) <= _MAX_NUMERIC_SHARE * len(words) and not _is_quantity(value)
+    return num_numeric <= _MAX_NUMERIC_SHARE * len(words) and not _is_quantity(value)
 
 
-def _dateless(field: str, value: str) -> str:
-    """The value without the years its figures were taken in, unless it is made of nothing else."""
+def _trimmed(field: str, value: str) -> str:
+    """The value without clauses that give an address on a wire, and without the years its figures were taken in."""
+    value = _CONTACT_CLAUSE.sub("", value).strip("; \n") or value
     return value if field in _DATED_FIELDS else _VINTAGE.sub("", value) or value
 
 

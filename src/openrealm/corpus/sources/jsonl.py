@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import lzma
 import zlib
@@ -10,14 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
-import zstandard
+import pyarrow as pa
 
 from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title
 from openrealm.errors import BadInput
 from openrealm.types import Article
 
 MAX_LINE_BYTES = 64 << 20
-_BROKEN = (lzma.LZMAError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError, EOFError)
+_BROKEN = (lzma.LZMAError, zlib.error, EOFError)
 _EXPECTED = 'expected an object such as {"id": "1", "title": "Peru", "text": "Peru is ..."}'
 
 
@@ -47,11 +48,11 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     )
                 if line.strip():
                     yield number, line
-    except _BROKEN as error:
+    except (*_BROKEN, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise BadInput(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
         reached = f"after line {number}" if number else "in the first line"
         raise BadInput(f"{path} is damaged or cut short {reached} ({error}); fetch the file again.") from error
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror or error}); check its permissions.") from error
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -61,7 +62,8 @@ def _opened(path: Path) -> IO[bytes]:
     if ending == ".gz":
         return cast(IO[bytes], gzip.open(path, "rb"))
     if ending == ".zst":
-        return cast(IO[bytes], zstandard.open(path, "rb"))
+        # Arrow's reader, because it notices a file cut short; the zstandard package takes that for the end.
+        return io.BufferedReader(pa.input_stream(str(path), compression="zstd", buffer_size=1 << 16))
     return path.open("rb")
 
 

@@ -22,8 +22,8 @@ _INLINE_MARKS = (
     (re.compile(r"!?\[([^\[\]]{1,1000})\]\[[^\[\]]{0,200}\]"), r"\1"),
     (re.compile(r"<((?:https?://|mailto:)[^<>\s]{1,2000})>"), r"\1"),
     (re.compile(r"(`{1,3})([^`\n]{1,1000})\1"), r"\2"),
-    (re.compile(r"(\*{1,3}|~~)(?=\S)([^*~\n]{1,1000})(?<=\S)\1"), r"\2"),
-    (re.compile(r"(?<![^\W_])(_{1,3})(?=\S)([^_\n]{1,1000})(?<=\S)\1(?![^\W_])"), r"\2"),
+    (re.compile(r"(?<!\\)(\*{1,3}|~~)(?=\S)([^*~\n]{1,1000})(?<=[^\s\\])\1"), r"\2"),
+    (re.compile(r"(?<![^\W_])(?<!\\)(_{1,3})(?=\S)([^_\n]{1,1000})(?<=[^\s\\])\1(?![^\W_])"), r"\2"),
     (re.compile(r"\\([\\`*_{}\[\]()#+\-.!|~>])"), r"\1"),
 )
 
@@ -44,7 +44,7 @@ def markdown_to_text(markdown: str) -> tuple[str, str]:
     title = ""
     lines: list[str] = []
     fence = ""
-    runs_on = False
+    runs_on = was_quoted = False
     for line in _FRONT_MATTER.sub("", markdown).split("\n"):
         mark = _FENCE.match(line)
         if mark and (not fence or mark.group(1).startswith(fence)):
@@ -58,7 +58,9 @@ def markdown_to_text(markdown: str) -> tuple[str, str]:
         elif not line.strip() or _RULE.match(line) or _DEFINITION.match(line) or _is_table_rule(line):
             runs_on = False
         else:
-            runs_on = _add_prose(lines, line, runs_on)
+            is_quoted = line.lstrip().startswith(">")
+            runs_on = _add_prose(lines, line, runs_on and (was_quoted or not is_quoted))
+            was_quoted = is_quoted
     return title, "\n".join(lines)
 
 

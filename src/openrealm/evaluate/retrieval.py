@@ -1,0 +1,56 @@
+"""Did the retriever bring a passage that holds the answer? Always on token boundaries: "art" is not in "party"."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from openrealm.errors import BadInput
+from openrealm.evaluate.answers import compile_pattern
+
+
+def has_answer(text: str, answers: Sequence[str]) -> bool:
+    """Whether any answer's tokens occur in a row in the text's tokens, ignoring case and Unicode form.
+
+    A token is a run of letters, digits and the marks on them, or one other visible character. An answer without
+    a token is in no text. Lee et al. 2019, Sec. 5; Karpukhin et al. 2020, Sec. 4.
+    """
+    haystack = _joined_tokens(text)
+    return any(needle != _BOUND and needle in haystack for needle in map(_joined_tokens, answers))
+
+
+def has_answer_regex(text: str, patterns: Sequence[str]) -> bool:
+    """Whether any pattern is found anywhere in the text (CuratedTREC); raises BadInput if one does not compile."""
+    return any(compile_pattern(pattern).search(text) is not None for pattern in patterns)
+
+
+def recall_at_k(is_hit: Sequence[Sequence[bool]], k: int) -> float:
+    """The share of questions with a hit among their first k passages; in [0, 1].
+
+    is_hit          per question, best passage first, whether the passage holds an answer; a short row just ends
+    Raises BadInput when there is no question or k is below 1.
+    """
+    if k < 1:
+        raise BadInput(f"recall at {k} is not defined; give k of 1 or more.")
+    if not is_hit:
+        raise BadInput("recall of no question is not defined; give at least one question.")
+    return sum(any(row[:k]) for row in is_hit) / len(is_hit)
+
+
+_BOUND = "\x00"  # between tokens; it is a control character, so that no token holds it
+
+
+@functools.lru_cache(maxsize=65_536)
+def _joined_tokens(text: str) -> str:
+    """The tokens with a bound before, between and after, so that a plain substring search respects tokens."""
+    tokens = _token_pattern().findall(unicodedata.normalize("NFD", text).lower())
+    return _BOUND + "".join(token + _BOUND for token in tokens)
+
+
+@functools.cache
+def _token_pattern() -> re.Pattern[str]:
+    # Python's \w leaves out combining marks, which would cut Hindi, Thai and NFD words at every mark.
+    marks = "".join(chr(code) for code in range(0x300, 0x20000) if unicodedata.category(chr(code)).startswith("M"))
+    return re.compile(rf"(?:[^\W_]|[{re.escape(marks)}])+|[^\w\s\x00-\x1f\x7f-\x9f\u200b-\u200f\ufeff]|_")

@@ -1,0 +1,230 @@
+"""The report: its fixed keys, what it fills in, and a page that is whole, escaped and loads nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from openrealm.evaluate.page import headline, render
+from openrealm.evaluate.report import MAX_METRICS_ROWS, Report, complete, write_report
+
+HOSTILE = "<script>alert('x')</script><img src=http://evil.example/x onerror=alert(1)>\"'&"
+FIXED_KEYS = {"systems", "retrieval_utility", "refreshes", "seconds", "peak_memory_bytes", "questions"}
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced and collects what a browser would act on."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in VOID and not (self.get_starttag_text() or "").endswith("/>"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.get_starttag_text() and not self.open:
+            raise AssertionError(f"</{tag}> closes nothing")
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def metrics(num_steps: int, slope: float) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for step in range(num_steps + 1):
+        if step % 10 == 0:
+            utility = 0.2 + slope * step
+            rows.append(
+                {
+                    "step": step,
+                    "split": "heldout",
+                    "loss": 7.0,
+                    "null_loss": 7.5,
+                    "retrieval_utility": utility,
+                    "recall": 0.3,
+                }
+            )
+        if step == 15:
+            rows.append({"step": step, "split": "refresh", "index": "x"})
+        rows.append(
+            {"step": step, "split": "train", "loss": 7.0, "staleness_steps": step, "query_tower_grad_norm": 1.0}
+        )
+    return rows
+
+
+def full_report() -> Report:
+    figures = {"em": 0.3, "em_low": 0.25, "em_high": 0.35, "f1": 0.4, "recall@5": 0.6}
+    return {
+        "name": "quickstart",
+        "systems": {
+            "closed_book": {"em": 0.1, "em_low": 0.08, "em_high": 0.12, "f1": 0.2, "recall@5": None},
+            "bm25": {**figures, "em": 0.25},  # type: ignore[typeddict-item]
+            "realm": figures,  # type: ignore[typeddict-item]
+        },
+        "comparisons": [{"first": "realm", "second": "bm25", "mean": 0.05, "low": -0.01, "high": 0.11}],
+        "seconds": {"pretrain": 290.0},
+        "peak_memory_bytes": 3 * 2**30,
+        "questions": 600,
+        "metrics": metrics(20, 0.05),
+        "metrics_frozen": metrics(20, -0.005),
+        "examples": [
+            {
+                "query": f"Peru's capital is [MASK]. {HOSTILE}",
+                "gold": "Lima",
+                "before": [{"title": HOSTILE, "text": HOSTILE, "probability": 0.4, "retrieval_utility": -0.2}],
+                "after": [{"title": "Peru", "text": f"LIMA, not Limassol. {HOSTILE}", "probability": 0.8}],
+            }
+        ],
+        "relations": {"capital": {"questions": 18, "em": {"realm": 0.5, "bm25": 0.25}}},
+        "facts": {"torch": "2.13.0", "host": HOSTILE},
+    }
+
+
+def test_both_files_are_written_and_agree(tmp_path: Path) -> None:
+    whole = write_report(full_report(), tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == whole
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == render(whole)
+    assert set(whole) >= FIXED_KEYS
+    assert whole["systems"]["closed_book"]["recall@5"] is None
+    assert set(whole["systems"]["realm"]) >= {"em", "em_low", "em_high", "f1", "recall@5"}
+
+
+def test_what_follows_from_the_metrics_is_filled_in() -> None:
+    whole = complete(full_report())
+    assert whole["retrieval_utility"] == pytest.approx({"first": 0.2, "last": 1.2, "frozen_towers_last": 0.1})
+    assert whole["refreshes"] == 1
+    assert whole["refresh_steps"] == [15]
+    given = complete({"retrieval_utility": {"first": 0.5}, "refreshes": 7, "refresh_steps": [3]})
+    assert given["retrieval_utility"] == {"first": 0.5, "last": None, "frozen_towers_last": None}
+    assert given["refreshes"] == 7
+
+
+@pytest.mark.parametrize(
+    "report", [{}, {"metrics": []}, {"metrics": [], "systems": {}, "examples": [], "relations": {}}]
+)
+def test_a_report_of_nothing_is_still_a_report(tmp_path: Path, report: Report) -> None:
+    whole = write_report(report, tmp_path)
+    assert set(whole) >= FIXED_KEYS
+    assert whole["questions"] == 0
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "logged no figures yet" in page.text
+    assert not page.tags & {"table", "figure", "svg"}
+
+
+def test_a_run_without_questions_shows_its_training(tmp_path: Path) -> None:
+    page = Page(render(complete({"metrics": metrics(20, 0.05)})))
+    assert "Pre-training" in page.text
+    assert "Answers" not in page.text
+    assert "Retrieval utility went from 0.20 to 1.20 nats." in page.text
+
+
+def test_nothing_of_the_data_becomes_markup() -> None:
+    page = Page(render(complete(full_report())))
+    assert not page.tags & {"script", "img", "iframe", "object", "link", "a", "form"}
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert HOSTILE in page.text
+
+
+@pytest.mark.parametrize("place", ["name", "headline", "system", "relation", "fact", "stage", "comparison"])
+def test_every_name_is_escaped(place: str) -> None:
+    report: dict[str, Any] = {
+        "name": {"name": HOSTILE},
+        "headline": {"headline": HOSTILE},
+        "system": {"systems": {HOSTILE: {"em": 0.1}}},
+        "relation": {"relations": {HOSTILE: {"questions": 1, "em": {HOSTILE: 0.5}}}},
+        "fact": {"facts": {HOSTILE: HOSTILE}},
+        "stage": {"seconds": {HOSTILE: 1.0}},
+        "comparison": {
+            "systems": {"realm": {"em": 0.1}},
+            "comparisons": [{"first": HOSTILE, "second": HOSTILE, "mean": 0.0, "low": 0.0, "high": 0.0}],
+        },
+    }[place]
+    page = Page(render(complete(report)))  # type: ignore[arg-type]
+    assert not page.tags & {"script", "img"}
+    assert HOSTILE in page.text
+
+
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    text = render(complete(full_report()))
+    page = Page(text)
+    loading = {"src", "href", "xlink:href", "srcset", "action", "data", "poster"}
+    assert not [pair for pair in page.attributes if pair[0] in loading]
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style
+    assert "url(" not in style[1]
+    assert "@import" not in style[1]
+
+
+def test_the_masked_words_are_marked_as_whole_words() -> None:
+    text = render(complete(full_report()))
+    assert "<mark>LIMA</mark>" in text
+    assert "<mark>Lima</mark>ssol" not in text
+    assert '<span class="mask">[MASK]</span>' in text
+
+
+def test_the_headline_holds_the_numbers() -> None:
+    sentence = headline(complete(full_report()))
+    assert sentence == (
+        "REALM answers 30.0 % of 600 questions exactly (95 % interval 25.0 to 35.0), closed book 10.0 %, BM25 25.0 %; "
+        "retrieval utility went from 0.20 to 1.20 nats (0.10 with frozen towers)."
+    )
+
+
+def test_a_difference_that_may_be_chance_is_called_so() -> None:
+    page = Page(render(complete(full_report())))
+    assert (
+        "REALM against BM25: +5.0 points of exact match (95 % interval -1.0 to +11.0), which chance alone can make."
+        in page.text
+    )
+
+
+def test_charts_mark_the_refreshes() -> None:
+    text = render(complete(full_report()))
+    num_charts = text.count('class="chart"')
+    assert num_charts >= 4
+    assert text.count('class="mark"') == num_charts
+
+
+def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
+    report: Any = {
+        "metrics": [
+            {"step": 0, "split": "heldout", "loss": float("nan"), "retrieval_utility": float("inf")},
+            {"step": 1, "split": "heldout", "loss": np.float32(6.5), "retrieval_utility": np.float64(0.5)},
+        ],
+        "facts": {"path": Path("/tmp/x"), "count": np.int64(3), "list": (1, 2)},
+    }
+    whole = write_report(report, tmp_path)
+    assert whole["metrics"][0]["loss"] is None
+    assert whole["metrics"][1]["loss"] == 6.5
+    assert whole["retrieval_utility"]["first"] == 0.5
+    assert whole["facts"] == {"path": "/tmp/x", "count": 3, "list": [1, 2]}
+
+
+def test_a_long_run_gives_a_page_of_bounded_size(tmp_path: Path) -> None:
+    rows = metrics(50_000, 0.0)
+    whole = write_report({"metrics": rows}, tmp_path)
+    num_kept = sum(row["split"] != "train" for row in rows)
+    assert len(whole["metrics"]) <= MAX_METRICS_ROWS + num_kept + 1
+    assert [row for row in whole["metrics"] if row["split"] == "heldout"] == [
+        row for row in rows if row["split"] == "heldout"
+    ]
+    assert (tmp_path / "report.html").stat().st_size < 1_000_000

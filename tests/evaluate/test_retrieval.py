@@ -1,0 +1,107 @@
+"""Answers in passages, on token boundaries only."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openrealm.errors import BadInput
+from openrealm.evaluate.retrieval import has_answer, has_answer_regex, recall_at_k
+
+pieces = st.sampled_from(
+    ["art", "party", "the", "é", "e\u0301", "की", "क", "-", ".", " ", "  ", "_", "3", "14", "\n", "ART"]
+)
+
+
+def slow_tokens(text: str) -> list[str]:
+    tokens: list[str] = []
+    joins = False
+    for character in unicodedata.normalize("NFD", text).lower():
+        kind = unicodedata.category(character)[0]
+        if kind in "LNM":
+            tokens[-1:] = [tokens[-1] + character] if joins else [*tokens[-1:], character]
+        elif not character.isspace():
+            tokens.append(character)
+        joins = kind in "LNM"
+    return tokens
+
+
+def slow_has_answer(text: str, answer: str) -> bool:
+    haystack, needle = slow_tokens(text), slow_tokens(answer)
+    return bool(needle) and any(haystack[i : i + len(needle)] == needle for i in range(len(haystack)))
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "expected"),
+    [
+        ("The party was fun.", "art", False),
+        ("The art, the party.", "Art", True),
+        ("born in 1821 in Lima", "182", False),
+        ("born in 1821 in Lima", "1821", True),
+        ("the U.S. dollar", "U.S.", True),
+        ("the US dollar", "U.S.", False),
+        ("New\nYork", "new  york", True),
+        ("York New", "New York", False),
+        ("Internet country code: .pe.", ".pe", True),
+        ("Peruvian(s)", "Peruvian", True),
+        ("Perú", "Peru\u0301", True),
+        ("Perú", "Peru", False),
+        ("की", "क", False),
+        ("anything", "", False),
+        ("anything", "  ", False),
+        ("", "x", False),
+        ("snake_case", "case", True),
+    ],
+)
+def test_has_answer(text: str, answer: str, expected: bool) -> None:
+    assert has_answer(text, [answer]) is expected
+    assert slow_has_answer(text, answer) is expected
+
+
+def test_any_answer_will_do_and_none_is_in_nothing() -> None:
+    assert has_answer("by the Nile", ["Amazon", "Nile"])
+    assert not has_answer("by the Nile", [])
+
+
+@given(st.lists(pieces).map("".join), st.lists(pieces, max_size=3).map("".join))
+def test_has_answer_follows_its_definition(text: str, answer: str) -> None:
+    assert has_answer(text, [answer]) == slow_has_answer(text, answer)
+
+
+@given(st.lists(st.text("ab1.", min_size=1, max_size=3), min_size=1, max_size=8), st.data())
+def test_a_run_of_whole_words_is_always_found(words: list[str], data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(words) - 1))
+    end = data.draw(st.integers(start + 1, len(words)))
+    assert has_answer(" ".join(words), ["  ".join(words[start:end])])
+
+
+def test_regular_expressions_are_searched_anywhere() -> None:
+    assert has_answer_regex("he was born in Lima", [r"\blima\b"])
+    assert has_answer_regex("first\nLima", ["^lima"])
+    assert not has_answer_regex("he was born in Lima", [r"^lima"])
+    with pytest.raises(BadInput, match="is not a regular expression"):
+        has_answer_regex("x", ["["])
+
+
+def test_recall_at_k() -> None:
+    hits = [[False, True, False], [True], [False, False, False], []]
+    assert recall_at_k(hits, 1) == 0.25
+    assert recall_at_k(hits, 2) == 0.5
+    assert recall_at_k(hits, 100) == 0.5
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=6), min_size=1, max_size=8))
+def test_recall_never_falls_as_k_grows(hits: list[list[bool]]) -> None:
+    curve = [recall_at_k(hits, k) for k in range(1, 8)]
+    assert curve == sorted(curve)
+    assert curve[-1] == sum(map(any, hits)) / len(hits)
+
+
+def test_recall_of_nothing_is_refused() -> None:
+    with pytest.raises(BadInput, match="at 0"):
+        recall_at_k([[True]], 0)
+    with pytest.raises(BadInput, match="no question"):
+        recall_at_k([], 1)
