@@ -11,7 +11,7 @@ PY := .venv/bin/python
 STAMP := .venv/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup quickstart test lint format test-fast test-slow test-gpu test-browser test-scale test-peers clean
+.PHONY: help setup quickstart test lint format test-fast test-slow test-gpu test-browser test-scale test-peers bench-quick clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -68,6 +68,9 @@ test-scale: setup ## the tests over several processes or machines
 
 test-peers: setup ## the tests against other projects' packages
 	@$(call MARKED,peers)
+
+bench-quick: setup ## every figure of bench/ beside its peer, each within 50 seconds; the last line of each is JSON
+	@for name in corpus_build search embed joint_step ask; do $(PY) bench/$$name.py --quick; done
 
 clean: ## remove .venv, caches and builds; runs/ stays
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

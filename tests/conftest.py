@@ -1,12 +1,25 @@
-"""What all tests share: small hypothesis budgets, and a last word on what was left out and how to run it."""
+"""What all tests share: small hypothesis budgets, a toy world, and a last word on what was left out and why."""
 
 from __future__ import annotations
 
+import random
+import re
+import string
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+from openrealm.types import Article
+
+if TYPE_CHECKING:
+    from openrealm.config import Config
+    from openrealm.corpus.store import Corpus
+    from openrealm.model.realm import Realm
+    from openrealm.text.tokenizer import Tokenizer
 
 settings.register_profile("house", max_examples=60, deadline=None)
 settings.load_profile("house")
@@ -29,3 +42,176 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if num_skipped:
         parts.append(f"{num_skipped} skipped for the reasons above")
     terminalreporter.write_line("left out: " + (", ".join(parts) or "nothing"))
+
+
+# A WordPiece vocabulary of our own, written the way BERT keeps it, so that no test needs a download.
+_SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+_LETTERS = string.ascii_lowercase + string.digits
+_WORDS = "the of and in is was lima peru capital bolivia chile river city born on may 1821 2008 country south".split()  # noqa: SIM905
+
+
+@pytest.fixture(scope="session")
+def vocabulary_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with vocab.txt: every ASCII character by itself, as a continuation, and a few words."""
+    folder = tmp_path_factory.mktemp("vocabulary")
+    pieces = [*_SPECIALS, *_WORDS, *_LETTERS, *string.punctuation, *(f"##{c}" for c in _LETTERS), "##ing", "##s"]
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tokenizer(vocabulary_folder: Path) -> Tokenizer:
+    from openrealm.text.tokenizer import Tokenizer
+
+    return Tokenizer.from_folder(vocabulary_folder)
+
+
+# The toy world: invented countries, a word-piece vocabulary of their words, and a BERT small enough for any test.
+_FOUNDERS = "Anselm Berta Casimir Dorothea Emeric Frida Gustav Hedwig Ivo Jutta".split()  # noqa: SIM905
+_MONTHS = "January March April June July September October December".split()  # noqa: SIM905
+_GOODS = "copper wool salt timber amber barley".split()  # noqa: SIM905
+
+
+def _name(rng: random.Random, ending: str) -> str:
+    return "".join(rng.choice("bdgklmnrstv") + rng.choice("aeiou") for _ in range(2)).capitalize() + ending
+
+
+@pytest.fixture(scope="session")
+def toy_articles() -> list[Article]:
+    """Articles of four sentences on invented countries; the last one repeats the text of the one before."""
+    rng = random.Random(7)
+    articles = []
+    for number in range(48):
+        country, city, river = _name(rng, "nia"), _name(rng, "burg"), _name(rng, "ava")
+        founded = f"{rng.randrange(1, 29)} {rng.choice(_MONTHS)} {rng.randrange(1400, 1900)}"
+        text = (
+            f"The capital of {country} is {city}. The river {river} runs through {city}. "
+            f"The city was founded by {rng.choice(_FOUNDERS)} on {founded}. "
+            f"The people of {country} sell {rng.choice(_GOODS)} to the north of {river}."
+        )
+        articles.append(Article(f"a{number}", country, text))
+    return [*articles, Article("copy", "Copy", articles[-1].text)]
+
+
+@pytest.fixture(scope="session")
+def toy_backbone(tmp_path_factory: pytest.TempPathFactory, toy_articles: list[Article]) -> Path:
+    """A folder with a random BERT (2 layers of 32) and its vocab.txt: every word of the toy world is one piece."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("backbone")
+    words = sorted({w for a in toy_articles for w in re.findall(r"[a-z]+|[0-9]+", f"{a.title} {a.text}".lower())})
+    pieces = [*_SPECIALS, *words, *_LETTERS, *string.punctuation, *(f"##{letter}" for letter in _LETTERS)]
+    pieces = list(dict.fromkeys(pieces))
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
+    torch.manual_seed(0)
+    model = BertModel(
+        BertConfig(
+            vocab_size=len(pieces),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=128,
+        )
+    )
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_corpus_folder(
+    tmp_path_factory: pytest.TempPathFactory, toy_articles: list[Article], toy_backbone: Path
+) -> Path:
+    from openrealm.corpus.store import build_corpus
+    from openrealm.masking.tagger import RulesTagger
+    from openrealm.text.tokenizer import Tokenizer
+
+    folder = tmp_path_factory.mktemp("corpus") / "corpus"
+    build_corpus(
+        toy_articles,
+        folder,
+        Tokenizer.from_folder(toy_backbone),
+        max_passage_tokens=28,
+        tagger=RulesTagger(),
+        source={"kind": "toy"},
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def toy_corpus(toy_corpus_folder: Path) -> Corpus:
+    """About a hundred passages of two sentences, tagged by the rules."""
+    from openrealm.corpus.store import Corpus
+
+    return Corpus.open(toy_corpus_folder)
+
+
+@pytest.fixture(scope="session")
+def toy_config(toy_backbone: Path) -> Callable[..., Config]:
+    """`toy_config("pretrain.num_steps=4", ...)`: a whole configuration for seconds on one core."""
+    from openrealm.config import Config, with_settings
+
+    settings = [
+        f"model.backbone={toy_backbone}",
+        "model.projection_dim=16",
+        "model.span_hidden=16",
+        "model.dropout=0.1",
+        "device=cpu",
+        "precision=fp32",
+        "num_threads=1",
+        "corpus.max_passage_tokens=28",
+        *(f"{section}.warmup_steps=2" for section in ("warm_start", "pretrain", "finetune")),
+        "warm_start.num_steps=4",
+        "warm_start.ict_batch=8",
+        "warm_start.mlm_batch=8",
+        "warm_start.learning_rate=1e-3",
+        "warm_start.max_query_tokens=32",
+        "pretrain.num_steps=4",
+        "pretrain.batch_size=4",
+        "pretrain.num_candidates=4",
+        "pretrain.learning_rate=1e-3",
+        "pretrain.refresh_steps=1000",
+        "pretrain.max_query_tokens=32",
+        "pretrain.max_joint_tokens=80",
+        "pretrain.eval_steps=1000",
+        "pretrain.num_heldout_queries=8",
+        "finetune.num_steps=4",
+        "finetune.batch_size=4",
+        "finetune.num_candidates=3",
+        "finetune.early_candidates=12",
+        "finetune.learning_rate=1e-3",
+        "finetune.max_query_tokens=32",
+        "finetune.max_reader_tokens=80",
+        "finetune.max_span_tokens=6",
+    ]
+
+    def config(*changes: str) -> Config:
+        return with_settings(Config(), [*settings, *changes])
+
+    return config
+
+
+@pytest.fixture(scope="session")
+def toy_realm(toy_config: Callable[..., Config], toy_corpus: Corpus) -> Callable[..., Realm]:
+    """`toy_realm("model.shared_towers=true", seed=1)`: a fresh model on the toy backbone."""
+    import torch
+
+    from openrealm.model.realm import Realm
+
+    def realm(*changes: str, seed: int = 0) -> Realm:
+        torch.manual_seed(seed)
+        return Realm.from_backbone(toy_config(*changes).model, toy_corpus.tokenizer())
+
+    return realm
+
+
+@pytest.fixture
+def one_thread() -> Any:
+    """Tests that measure or compare run on one thread, whatever the code under test set before."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -94,6 +94,7 @@ class MaskingConfig(Section):
     strategy: Literal["salient", "uniform", "span"] = _field("salient", "Guu Sec. 3.4; the others are its ablation")
     kinds: tuple[str, ...] = _field(("entity", "date"), "kinds of salient spans that may be masked; Guu Sec. 3.4")
     max_masked_tokens: int = _field(10, "word pieces; a longer salient span is passed over", at_least=1)
+    min_passages: int = _field(1, "passages in which a salient span must stand to be masked", at_least=1)
     title_in_query: bool = _field(False, "put the article's title before the masked sentence")
 
     def _check_together(self) -> None:
@@ -112,12 +113,14 @@ class WarmStartConfig(Section):
     ict_neighbours: int = _field(1, "passages in a row that enter an ICT batch together: hard negatives", at_least=1)
     mlm_batch: int = _field(512, "masked sentences a step (0: no MLM); needed where weights bring no head", at_least=0)
     learning_rate: float = _field(1e-4, "peak rate of both encoders; Lee", at_least=0)
+    tower_learning_rate: float | None = _field(None, "peak rate of the towers; none is learning_rate", at_least=0)
     head_learning_rate: float | None = _field(None, "peak rate of new heads; none is learning_rate", at_least=0)
     weight_decay: float = _field(0.01, "Adam's, as BERT", at_least=0)
     clip_norm: float = _field(1.0, "largest gradient norm, as BERT", at_least=0)
     warmup_steps: int | None = _field(None, "none is the paper's rule, see warmup_rule", at_least=0)
     remove_sentence_rate: float = _field(0.9, "share of passages without their sentence; Lee", at_least=0, at_most=1)
     passage_rate: float = _field(0.8, "share of MLM examples with the right passage beside", at_least=0, at_most=1)
+    related_rate: float = _field(0.0, "share of MLM examples with a related passage by BM25", at_least=0, at_most=1)
     max_query_tokens: int = _field(64, "word pieces; Lee", at_least=4)
 
 

@@ -31,7 +31,7 @@ class Engine:
 
 
 def engine_for(config: Config) -> Engine:
-    """The engine that `config` asks for; "auto" takes CUDA where there is one, and bf16 where the hardware multiplies it."""
+    """The engine that `config` asks for; "auto": CUDA where there is one, bf16 where the hardware multiplies it."""
     import torch
 
     device = config.device
@@ -47,7 +47,7 @@ def _multiplies_bf16(device: str) -> bool:
     import torch
 
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     # Without such instructions bf16 on a CPU is emulated and slower than fp32.
     known = torch.cpu.get_capabilities()
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))

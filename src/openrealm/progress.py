@@ -36,7 +36,14 @@ def track(what: str, total: int) -> Iterator[Advance]:
 @contextlib.contextmanager
 def _bar(what: str, total: int) -> Iterator[Advance]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),
@@ -50,7 +57,9 @@ def _bar(what: str, total: int) -> Iterator[Advance]:
         task = progress.add_task(what, total=total, note="")
 
         def advance(amount: int = 1, note: str = "") -> None:
-            progress.update(task, advance=amount, **({"note": note} if note else {}))
+            progress.update(task, advance=amount)
+            if note:
+                progress.update(task, note=note)
 
         yield advance
 
@@ -67,6 +76,7 @@ def _plain(what: str, total: int) -> Advance:
             return
         last_said = now
         left = (now - started) / max(done, 1) * (total - done)
-        say(f"{what}: {done:,}/{total:,}, {clock(now - started)} elapsed, about {clock(left)} left{'; ' + note if note else ''}")
+        elapsed, tail = clock(now - started), f"; {note}" if note else ""
+        say(f"{what}: {done:,}/{total:,}, {elapsed} elapsed, about {clock(left)} left{tail}")
 
     return advance

@@ -13,12 +13,27 @@ def search(vector_ND: Tensor, query_BD: Tensor, num_results: int) -> tuple[Tenso
     query_BD   query vectors, float32
     Returns scores and passage numbers, both B x min(num_results, N), best first, equal scores in passage order.
     """
-    num_results = min(num_results, vector_ND.shape[0])
-    score_BK, id_BK = torch.topk(query_BD @ vector_ND.T, num_results, dim=1, sorted=True)
+    num_passages = vector_ND.shape[0]
+    num_results = min(num_results, num_passages)
+    score_BN = query_BD @ vector_ND.T
+    # One more than asked for: it tells, at no cost, where a tie with the last result was left outside.
+    score_BK, id_BK = torch.topk(score_BN, min(num_results + 1, num_passages), dim=1, sorted=True)
+    tied_B = score_BK[:, num_results - 1 : num_results] == score_BK[:, num_results:]
+    score_BK, id_BK = score_BK[:, :num_results], id_BK[:, :num_results]
+    _settle_ties(score_BN, score_BK, id_BK, tied_B.any(dim=1))
     by_id = id_BK.argsort(dim=1, stable=True)
     score_BK, id_BK = score_BK.gather(1, by_id), id_BK.gather(1, by_id)
     by_score = score_BK.argsort(dim=1, descending=True, stable=True)
     return score_BK.gather(1, by_score), id_BK.gather(1, by_score)
+
+
+def _settle_ties(score_BN: Tensor, score_BK: Tensor, id_BK: Tensor, tied_B: Tensor) -> None:
+    """Where passages outside the top K tie with its last, let the smaller numbers in (topk takes any of them)."""
+    last_B1 = score_BK[:, -1:]
+    for row in tied_B.nonzero()[:, 0].tolist():
+        is_last_K = score_BK[row] == last_B1[row]
+        tied = (score_BN[row] == last_B1[row]).nonzero()[:, 0]
+        id_BK[row, is_last_K] = tied[: int(is_last_K.sum())]
 
 
 def search_unblocked(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 
 from openrealm import files
-from openrealm.errors import Mismatch, MissingStage, NonFinite
+from openrealm.errors import Mismatch, MissingStage, NonFinite, ShapeMismatch
 
 _VECTORS = "vectors.safetensors"
 
@@ -40,10 +39,17 @@ def version_name(step: int, encoder_digest: str) -> str:
 
 
 def publish(folder: Path, step: int, binding: Binding, vector_ND: Tensor) -> Path:
-    """Write a version below `folder`/versions; readers see it whole or not at all. Raises NonFinite, publishing nothing."""
+    """Write a version below `folder`/versions; readers see it whole or not at all.
+
+    Raises NonFinite naming the first bad passage, ShapeMismatch for what is no N x D table, publishing nothing.
+    """
+    if vector_ND.ndim != 2:
+        raise ShapeMismatch(f"vector_ND is {tuple(vector_ND.shape)}; N vectors of D dimensions are expected.")
     finite_N = torch.isfinite(vector_ND).all(dim=1)
     if not bool(finite_N.all()):
-        raise NonFinite(f"the vector of passage {int((~finite_N).nonzero()[0])} is not finite; this index is not published.")
+        raise NonFinite(
+            f"the vector of passage {int((~finite_N).nonzero()[0])} is not finite; this index is not published."
+        )
     target = folder / "versions" / version_name(step, binding.encoder)
     manifest = {
         "kind": "index",
@@ -61,7 +67,11 @@ def publish(folder: Path, step: int, binding: Binding, vector_ND: Tensor) -> Pat
 
 def versions(folder: Path) -> list[Path]:
     """Published versions, oldest first."""
-    return sorted(path.parent for path in (folder / "versions").glob(f"*/{files.MANIFEST}") if not path.parent.name.startswith("."))
+    return sorted(
+        path.parent
+        for path in (folder / "versions").glob(f"*/{files.MANIFEST}")
+        if not path.parent.name.startswith(".")
+    )
 
 
 def newest(folder: Path) -> Path:
@@ -80,6 +90,10 @@ def open_version(path: Path, expected: Binding | None = None) -> IndexVersion:
     from safetensors.torch import load_file
 
     manifest = files.read_manifest(path)
+    if manifest.get("kind") != "index":
+        raise Mismatch(
+            f"{path} holds {manifest.get('kind')!r}, not an index; give a folder below versions/ of an index."
+        )
     binding = Binding(manifest["encoder"], manifest["tokenizer"], manifest["corpus"])
     for what in ("encoder", "tokenizer", "corpus") if expected else ():
         stored, wanted = getattr(binding, what), getattr(expected, what)
@@ -96,4 +110,4 @@ def prune(folder: Path, keep: set[str]) -> None:
     """Delete every version but those named; the newest is never deleted."""
     for path in versions(folder)[:-1]:
         if path.name not in keep:
-            shutil.rmtree(path)
+            files.remove_folder(path)

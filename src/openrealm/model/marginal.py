@@ -22,11 +22,17 @@ def _require_finite(tensor: Tensor, name: str) -> None:
 def _check(score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: Tensor | None) -> None:
     num_queries, num_candidates = score_BK.shape
     if gold_logp_BKJ.shape[:2] != (num_queries, num_candidates) or gold_logp_BKJ.ndim != 3:
-        raise ShapeMismatch(f"gold_logp_BKJ is {tuple(gold_logp_BKJ.shape)}, score_BK is {tuple(score_BK.shape)}: B and K must agree.")
+        raise ShapeMismatch(
+            f"gold_logp_BKJ is {tuple(gold_logp_BKJ.shape)}, score_BK is {tuple(score_BK.shape)}: B and K must agree."
+        )
     if mask_BJ.shape != (num_queries, gold_logp_BKJ.shape[2]):
-        raise ShapeMismatch(f"mask_BJ is {tuple(mask_BJ.shape)}, gold_logp_BKJ is {tuple(gold_logp_BKJ.shape)}: B and J must agree.")
+        raise ShapeMismatch(
+            f"mask_BJ is {tuple(mask_BJ.shape)}, gold_logp_BKJ is {tuple(gold_logp_BKJ.shape)}: B and J must agree."
+        )
     if valid_BK is not None and valid_BK.shape != score_BK.shape:
-        raise ShapeMismatch(f"valid_BK is {tuple(valid_BK.shape)}, score_BK is {tuple(score_BK.shape)}: they must agree.")
+        raise ShapeMismatch(
+            f"valid_BK is {tuple(valid_BK.shape)}, score_BK is {tuple(score_BK.shape)}: they must agree."
+        )
     _require_finite(score_BK, "score_BK")
     _require_finite(gold_logp_BKJ, "gold_logp_BKJ")
 

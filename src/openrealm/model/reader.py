@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from openrealm.model.encoder import Encoder, in_order
+from openrealm.model.encoder import Encoder, in_order, wide
 from openrealm.text.pack import Row
 
 
@@ -17,24 +17,30 @@ class MaskedTokenHead(nn.Module):
     def __init__(self, hidden_size: int, vocab_size: int) -> None:
         super().__init__()
         self.dense = nn.Linear(hidden_size, hidden_size)
+        # The identity passes on what the encoder knows of each token, so that a new head starts by copying
+        # (docs/lab-log.md).
+        nn.init.eye_(self.dense.weight)
+        nn.init.zeros_(self.dense.bias)
         self.norm = nn.LayerNorm(hidden_size)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def forward(self, hidden_MH: Tensor, table_VH: Tensor) -> Tensor:
         """Logits over the vocabulary, M x V in float32."""
-        transformed_MH = self.norm(nn.functional.gelu(self.dense(hidden_MH)))
-        return (transformed_MH @ table_VH.to(transformed_MH.dtype).T).float() + self.bias
+        transformed_MH: Tensor = self.norm(nn.functional.gelu(self.dense(hidden_MH)))
+        return wide(transformed_MH @ table_VH.to(transformed_MH.dtype).T) + self.bias
 
 
 class Reader(nn.Module):
-    """One softmax over the vocabulary at each masked position of `[CLS] x [SEP] body [SEP]` (Guu et al. 2020, Sec. 3.2)."""
+    """One softmax over the vocabulary at each mask of `[CLS] x [SEP] body [SEP]` (Guu et al. 2020, Sec. 3.2)."""
 
     def __init__(self, encoder: Encoder, vocab_size: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = MaskedTokenHead(encoder.hidden_size, vocab_size)
 
-    def gold_log_prob(self, rows: Sequence[Row], positions: Sequence[Sequence[int]], gold: Sequence[Sequence[int]]) -> Tensor:
+    def gold_log_prob(
+        self, rows: Sequence[Row], positions: Sequence[Sequence[int]], gold: Sequence[Sequence[int]]
+    ) -> Tensor:
         """log p(y_j|z,x) of the right token at each mask.
 
         rows       n joint inputs
@@ -60,7 +66,7 @@ class Reader(nn.Module):
             logit_MV = self.head(masked_MH, self.encoder.word_embeddings())
             gold_M = gold_nJ[indices].to(device)[pick]
             logp_M = -nn.functional.cross_entropy(logit_MV, gold_M, reduction="none")
-            parts.append(torch.zeros(pick.shape, device=device).masked_scatter(pick, logp_M))
+            parts.append(logp_M.new_zeros(pick.shape).masked_scatter(pick, logp_M))
             order += indices
         return in_order(parts, order)
 

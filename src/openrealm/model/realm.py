@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,15 @@ from openrealm.text.pack import Row, Specials, pack_passage
 from openrealm.text.tokenizer import Tokenizer
 
 _WEIGHTS, _SETTINGS = "model.safetensors", "config.json"
+_QUERY_TOWER = "retriever.query_tower."
 
 
 class Realm(nn.Module):
     """Retriever and readers over one vocabulary. Starts from a backbone; every part has encoder weights of its own."""
 
-    def __init__(self, config: ModelConfig, backbone: nn.Module, tokenizer: Tokenizer, max_span_tokens: int = 10) -> None:
+    def __init__(
+        self, config: ModelConfig, backbone: nn.Module, tokenizer: Tokenizer, max_span_tokens: int = 10
+    ) -> None:
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
@@ -53,7 +56,10 @@ class Realm(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Realm:
-        """Read what `save_pretrained` wrote, digests checked. Raises MissingStage or DamagedArtefact naming the file."""
+        """Read what `save_pretrained` wrote, digests checked.
+
+        Raises MissingStage where there is no saved model, DamagedArtefact naming the file.
+        """
         from safetensors.torch import load_file
 
         folder = Path(folder)
@@ -63,14 +69,17 @@ class Realm(nn.Module):
         settings = files.read_json(folder / _SETTINGS)
         tokenizer = Tokenizer.from_folder(folder)
         model = cls(
-            ModelConfig(**settings["model"]), backbone_from_config(settings["backbone"]), tokenizer, settings["max_span_tokens"]
+            ModelConfig(**settings["model"]),
+            backbone_from_config(settings["backbone"]),
+            tokenizer,
+            settings["max_span_tokens"],
         )
         if settings["has_span_reader"]:
             model.add_span_reader()
-        missing, unexpected = model.load_state_dict(load_file(folder / _WEIGHTS), strict=False)
-        missing = [name for name in missing if not model._is_alias(name)]
-        if missing or unexpected:
-            raise DamagedArtefact(f"{folder / _WEIGHTS}: missing {missing[:3]}, unexpected {unexpected[:3]}; make it again.")
+        weights = load_file(folder / _WEIGHTS)
+        if any(name.startswith(_QUERY_TOWER) for name in weights):
+            model.retriever.untie()  # fine-tuning gave the query tower weights of its own
+        model.load_own_state(weights, folder / _WEIGHTS)
         return model
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -90,9 +99,16 @@ class Realm(nn.Module):
         """The state without the second names of shared towers."""
         return {name: tensor for name, tensor in self.state_dict().items() if not self._is_alias(name)}
 
+    def load_own_state(self, tensors: Mapping[str, Tensor], where: Path) -> None:
+        """Take what `own_state` gave; DamagedArtefact naming `where` when a tensor is missing or unknown."""
+        missing, unexpected = self.load_state_dict(tensors, strict=False)
+        missing = [name for name in missing if not self._is_alias(name)]
+        if missing or unexpected:
+            raise DamagedArtefact(f"{where}: missing {missing[:3]}, unexpected {unexpected[:3]}; make it again.")
+
     def _is_alias(self, name: str) -> bool:
         shared = self.retriever.query_tower is self.retriever.passage_tower
-        return shared and name.startswith("retriever.query_tower.")
+        return shared and name.startswith(_QUERY_TOWER)
 
     def add_span_reader(self) -> SpanReader:
         """Attach a span reader whose encoder starts as a copy of the masked-token reader's."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from openrealm.model.encoder import Encoder, in_order
+from openrealm.model.encoder import Encoder, in_order, wide
 from openrealm.text.pack import Row
 
 
@@ -35,7 +35,7 @@ class Tower(nn.Module):
             else:
                 weight_nT1 = real_nT[:, :, None].to(hidden_nTH.dtype)
                 pooled_nH = (hidden_nTH * weight_nT1).sum(dim=1) / weight_nT1.sum(dim=1)
-            vector_nD = self.projection(pooled_nH).float()
+            vector_nD = wide(self.projection(pooled_nH))
             parts.append(nn.functional.normalize(vector_nD, dim=1) if self.normalize else vector_nD)
             order += indices
         return in_order(parts, order)

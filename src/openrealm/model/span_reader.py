@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from openrealm.model.encoder import Encoder, in_order
+from openrealm.model.encoder import Encoder, in_order, wide
 from openrealm.text.pack import Row
 
 
@@ -28,7 +28,8 @@ class SpanReader(nn.Module):
 
         rows         n joint inputs, each ending in one [SEP]
         body_starts  per row, the position of the body's first token
-        Returns g and its mask, both n x P x W: span [p, p + w] of the body at [n, p, w]; P the longest body (at least 1).
+        Returns g and its mask, both n x P x W: span [p, p + w] of the body at [n, p, w]; P is the longest body's
+        length, at least 1.
         """
         num_body = [len(row) - 1 - start for row, start in zip(rows, body_starts, strict=True)]
         longest = max(1, *num_body) if len(num_body) > 1 else max(1, num_body[0])
@@ -36,13 +37,16 @@ class SpanReader(nn.Module):
         order: list[int] = []
         for indices, hidden_nTH, _ in self.encoder.chunks(rows):
             first_n = torch.tensor([body_starts[i] for i in indices], device=hidden_nTH.device)
-            index_nP = (first_n[:, None] + torch.arange(longest, device=first_n.device)).clamp(max=hidden_nTH.shape[1] - 1)
+            index_nP = (first_n[:, None] + torch.arange(longest, device=first_n.device)).clamp(
+                max=hidden_nTH.shape[1] - 1
+            )
             body_nPH = hidden_nTH.gather(1, index_nP[:, :, None].expand(-1, -1, hidden_nTH.shape[2]))
             parts.append(self._grid(body_nPH))
             order += indices
         g_nPW = in_order(parts, order)
         last_nPW = (
-            torch.arange(longest, device=g_nPW.device)[:, None] + torch.arange(self.max_span_tokens, device=g_nPW.device)
+            torch.arange(longest, device=g_nPW.device)[:, None]
+            + torch.arange(self.max_span_tokens, device=g_nPW.device)
         )[None]
         valid_nPW = last_nPW < torch.tensor(num_body, device=g_nPW.device)[:, None, None]
         return g_nPW, valid_nPW
@@ -53,4 +57,4 @@ class SpanReader(nn.Module):
         padded = nn.functional.pad(end_nPh, (0, 0, 0, num_widths - 1))
         ends_nPWh = padded.unfold(1, num_widths, 1).movedim(-1, 2)
         scored: Tensor = self.score(self.norm(torch.relu(start_nPh[:, :, None] + ends_nPWh)))
-        return scored.squeeze(-1).float()
+        return wide(scored.squeeze(-1))

@@ -1,4 +1,4 @@
-"""Where answers occur in passages, on word-piece and word boundaries, never as a raw substring (ORQA's rule, spec Sec. 5)."""
+"""Where answers occur in passages: on word-piece and word boundaries, never as a raw substring (ORQA's rule)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def occurrences(body: npt.NDArray[np.int64], answer: Pieces, continues: npt.NDAr
     """Starts of `answer` in `body` that end where a word ends."""
     if not 0 < len(answer) <= len(body):
         return []
-    hits = np.flatnonzero((np.lib.stride_tricks.sliding_window_view(body, len(answer)) == np.asarray(answer)).all(axis=1))
+    hits = np.flatnonzero(
+        (np.lib.stride_tricks.sliding_window_view(body, len(answer)) == np.asarray(answer)).all(axis=1)
+    )
     ends = hits + len(answer)
     return [int(s) for s, e in zip(hits, ends, strict=True) if e == len(body) or not continues[body[e]]]
 
@@ -45,8 +47,9 @@ class AnswerFinder:
         self._found: dict[Pieces, frozenset[int]] = {}
 
     def pieces(self, question: Question) -> list[Pieces]:
-        """The word pieces of every answer of a question."""
-        return [tuple(ids) for ids, _ in self._tokenizer.encode_batch(list(question.answers)) if ids]
+        """The word pieces of every answer of a question; one with an unknown piece may be anything and is left out."""
+        rows = self._tokenizer.encode_batch(list(question.answers))
+        return [tuple(ids) for ids, _ in rows if ids and self._tokenizer.unk_id not in ids]
 
     def passages_with(self, answer: Pieces) -> frozenset[int]:
         """Numbers of the passages whose body contains the answer."""
@@ -62,7 +65,7 @@ class AnswerFinder:
         return set().union(*(self.passages_with(answer) for answer in self.pieces(question)))
 
     def correct_spans(self, passage: int, answers: Sequence[Pieces], num_widths: int) -> list[tuple[int, int]]:
-        """(first token, width - 1) of every occurrence of an answer of at most `num_widths` pieces in a passage's body."""
+        """(first token, width - 1) of each occurrence in a body of an answer of at most `num_widths` pieces."""
         body = self._bodies[passage]
         return [
             (start, len(answer) - 1)

@@ -1,20 +1,19 @@
-"""Closed book: the masked-token reader with the null passage alone fills the answer in. Knowledge in the parameters, as T5's."""
+"""Closed book: the masked-token reader, with the null passage alone, fills the answer in (knowledge as T5 holds it)."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from openrealm import files
 from openrealm.config import Config, FinetuneConfig
 from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.progress import track
 from openrealm.text.pack import Row
+from openrealm.train import metrics
 from openrealm.train.examples import Order
 from openrealm.train.guard import Guard
 from openrealm.train.layout import NULL, Layout
@@ -22,14 +21,18 @@ from openrealm.train.optimizer import adam, rate_factor, set_rate
 from openrealm.types import Question
 
 
-def masked_question(layout: Layout, question: Sequence[int], num_masks: int, settings: FinetuneConfig) -> tuple[Row, list[int]]:
+def masked_question(
+    layout: Layout, question: Sequence[int], num_masks: int, settings: FinetuneConfig
+) -> tuple[Row, list[int]]:
     """`[CLS] question [MASK] … [MASK] [SEP] [SEP]` and where the masks are."""
-    cut = list(question)[: settings.max_query_tokens - 2 - num_masks]
+    cut = list(question)[: max(0, settings.max_query_tokens - 2 - num_masks)]
     row, _ = layout.joint([*cut, *[layout.specials.mask] * num_masks], NULL, settings.max_reader_tokens)
     return row, [1 + len(cut) + j for j in range(num_masks)]
 
 
-def finetune_closed_book(config: Config, model: Realm, layout: Layout, questions: Sequence[Question], engine: Engine, folder: Path) -> None:
+def finetune_closed_book(
+    config: Config, model: Realm, layout: Layout, questions: Sequence[Question], engine: Engine, folder: Path
+) -> None:
     """Train the reader to fill each question's first answer; same steps, batch and rates as the open-book systems."""
     settings = config.finetune
     torch.manual_seed(config.seed)
@@ -37,10 +40,13 @@ def finetune_closed_book(config: Config, model: Realm, layout: Layout, questions
     asked = [ids for ids, _ in tokenizer.encode_batch([q.text for q in questions])]
     wanted = [ids[: settings.max_span_tokens] for ids, _ in tokenizer.encode_batch([q.answers[0] for q in questions])]
     head_rate = settings.learning_rate if settings.head_learning_rate is None else settings.head_learning_rate
-    optimizer = adam([(model.reader.head.parameters(), head_rate), (model.reader.parameters(), settings.learning_rate)], settings.weight_decay)
+    optimizer = adam(
+        [(model.reader.head.parameters(), head_rate), (model.reader.parameters(), settings.learning_rate)],
+        settings.weight_decay,
+    )
     guard = Guard(model.reader.parameters(), settings.clip_norm)
     order = Order([i for i in range(len(questions)) if wanted[i]], config.seed)
-    (folder / "metrics.jsonl").unlink(missing_ok=True)
+    metrics.start_over(folder)
     with track("fine-tune closed_book", settings.num_steps) as advance:
         for step in range(settings.num_steps):
             model.train()
@@ -48,18 +54,22 @@ def finetune_closed_book(config: Config, model: Realm, layout: Layout, questions
             chosen = order.take(step * settings.batch_size, settings.batch_size)
             made = [masked_question(layout, asked[i], len(wanted[i]), settings) for i in chosen]
             with engine.autocast():
-                logp_nJ = model.reader.gold_log_prob([row for row, _ in made], [places for _, places in made], [wanted[i] for i in chosen])
+                logp_nJ = model.reader.gold_log_prob(
+                    [row for row, _ in made], [places for _, places in made], [wanted[i] for i in chosen]
+                )
             loss = -logp_nJ.sum() / sum(len(wanted[i]) for i in chosen)
             loss.backward()  # type: ignore[no-untyped-call]
             guard.step(optimizer, float(loss.detach()), step)
-            files.append_line(folder / "metrics.jsonl", json.dumps({"step": step + 1, "loss": round(float(loss.detach()), 5)}))
+            metrics.append(folder, step + 1, {"loss": float(loss.detach())})
             advance(1, f"loss {float(loss.detach()):.2f}")
     model.eval()
 
 
 @torch.inference_mode()
-def answer_closed_book(model: Realm, layout: Layout, questions: Sequence[Question], settings: FinetuneConfig, engine: Engine) -> list[str]:
-    """The filling with the best mean log-probability over the lengths 1 to `max_span_tokens`, each mask filled on its own."""
+def answer_closed_book(
+    model: Realm, layout: Layout, questions: Sequence[Question], settings: FinetuneConfig, engine: Engine
+) -> list[str]:
+    """The filling of best mean log-probability over the lengths 1 to `max_span_tokens`, each mask filled on its own."""
     model.eval()
     tokenizer = layout.corpus.tokenizer()
     asked = [ids for ids, _ in tokenizer.encode_batch([q.text for q in questions])]

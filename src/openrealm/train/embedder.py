@@ -28,7 +28,11 @@ def save_tower(model: Realm, folder: Path) -> str:
         files.write_safetensors(out / "tower.safetensors", tower.state_dict())
         files.write_json(
             out / "config.json",
-            {"model": dataclasses.asdict(model.config), "backbone": model.backbone_settings, "pad_id": model.specials.pad},
+            {
+                "model": dataclasses.asdict(model.config),
+                "backbone": model.backbone_settings,
+                "pad_id": model.specials.pad,
+            },
         )
     return digest
 

@@ -1,23 +1,29 @@
-"""Masked examples from the corpus: which sentence, which span, and in which order, all pure functions of (seed, step)."""
+"""Masked examples from the corpus: which sentence, which span, in which order; all pure functions of (seed, step)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from openrealm.config import MaskingConfig
 from openrealm.corpus.store import Corpus
+from openrealm.errors import BadInput
 from openrealm.masking.random import random_span, uniform_positions
+from openrealm.masking.salient import salient_spans
 
 Ids = npt.NDArray[np.int64]
+Pieces = tuple[int, ...]
+_MIN_USABLE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A masked query x and its answer y. `positions` are places in `query` that hold [MASK], `gold` what belongs there."""
+    """A masked query x and its answer y: `positions` are the places of [MASK] in `query`, `gold` what belongs there."""
 
     query: Ids
     positions: tuple[int, ...]
@@ -37,6 +43,11 @@ class Order:
     """An endless shuffled walk over items: epoch after epoch, each in a fresh order, any step reachable directly."""
 
     def __init__(self, items: Sequence[int], seed: int) -> None:
+        """Raises BadInput where there is no item to walk over."""
+        if not len(items):
+            raise BadInput(
+                "There is nothing to train on: the list of training items is empty; give more text or questions."
+            )
         self._items = np.asarray(items, dtype=np.int64)
         self._seed = seed
         self._epoch = -1
@@ -46,13 +57,16 @@ class Order:
         return len(self._items)
 
     def take_with_neighbours(self, start: int, count: int, run: int) -> list[int]:
-        """Like `take`, but every item brings the `run` - 1 items that follow it in the unshuffled list: hard negatives."""
-        place = {int(item): number for number, item in enumerate(self._items)}
+        """Like `take`, but every item brings the `run` - 1 that follow it in the unshuffled list: hard negatives."""
         taken: dict[int, None] = {}
         for item in self.take(start // run, -(-count // run)):
             for offset in range(run):
-                taken[int(self._items[(place[item] + offset) % len(self._items)])] = None
+                taken[int(self._items[(self._place[item] + offset) % len(self._items)])] = None
         return list(taken)[:count]
+
+    @cached_property
+    def _place(self) -> dict[int, int]:
+        return {int(item): number for number, item in enumerate(self._items)}
 
     def take(self, start: int, count: int) -> list[int]:
         """Items number start ... start + count - 1 of the walk."""
@@ -67,7 +81,7 @@ class Order:
 
 
 def window(sentences: npt.NDArray[np.int64], start: int, end: int, max_tokens: int) -> tuple[int, int]:
-    """Token range of the sentence that holds [start, end), widened by whole neighbours while they fit, else cut around it."""
+    """Token range of the sentences that hold [start, end), cut around it where they exceed `max_tokens`."""
     first = max(0, int(np.searchsorted(sentences[:, 0], start, side="right")) - 1)
     last = max(first, int(np.searchsorted(sentences[:, 0], end - 1, side="right")) - 1)
     low, high = int(sentences[first, 0]), int(sentences[last, 1])
@@ -77,26 +91,36 @@ def window(sentences: npt.NDArray[np.int64], start: int, end: int, max_tokens: i
     return low, high
 
 
-def masked_example(corpus: Corpus, passage: int, config: MaskingConfig, max_tokens: int, rng: np.random.Generator) -> Example | None:
+def masked_example(
+    corpus: Corpus,
+    passage: int,
+    config: MaskingConfig,
+    max_tokens: int,
+    rng: np.random.Generator,
+    recurring: Set[Pieces] | None = None,
+) -> Example | None:
     """One example from a passage, or None where it has nothing to mask.
 
-    Guu et al. 2020, Sec. 3.4: "salient" hides one named entity or date; "uniform" 15 % of the tokens, "span" one random span.
-    `max_tokens` bounds the query without its special tokens.
+    Guu et al. 2020, Sec. 3.4: "salient" hides one named entity or date; "uniform" 15 % of the tokens, "span" one
+    random span. `max_tokens` bounds the query without its special tokens; with `recurring` only such spans are hidden.
     """
     body = np.asarray(corpus.body_tokens(passage), dtype=np.int64)
     sentences = np.asarray(corpus.sentences(passage), dtype=np.int64)
     if len(body) < 4:
         return None
-    kind = config.strategy
+    kind: str = config.strategy
     if config.strategy == "salient":
-        spans = [s for s in corpus.spans(passage) if s[2] in config.kinds and s[1] - s[0] <= config.max_masked_tokens]
+        longest = min(config.max_masked_tokens, max_tokens - 2)
+        spans = salient_spans(corpus, passage, kinds=config.kinds, max_tokens=longest)
+        if recurring is not None:
+            spans = [span for span in spans if _pieces(body, span) in recurring]
         if not spans:
             return None
         start, end, kind = spans[int(rng.integers(len(spans)))]
     else:
         start = int(rng.integers(len(body)))
         end = start + 1
-    title = _title_for(corpus, passage, body[start:end], config)
+    title = _title_for(corpus, passage, body[start:end], config, max_tokens)
     low, high = window(sentences, start, end, max_tokens - len(title))
     if high - low < 3:
         return None
@@ -107,6 +131,8 @@ def masked_example(corpus: Corpus, passage: int, config: MaskingConfig, max_toke
     else:
         inside = list(range(start - low, end - low))
     inside = inside[: config.max_masked_tokens]
+    if config.strategy != "salient" and np.isin(body[low:high][inside], title).any():
+        title = title[:0]
     query = np.concatenate([title, body[low:high]])
     positions = tuple(len(title) + place for place in inside)
     gold = tuple(int(token) for token in query[list(positions)])
@@ -114,14 +140,34 @@ def masked_example(corpus: Corpus, passage: int, config: MaskingConfig, max_toke
     return Example(query, positions, gold, passage, kind)
 
 
-def _title_for(corpus: Corpus, passage: int, answer: Ids, config: MaskingConfig) -> Ids:
-    """The title to put before the query; none when it would give the answer away (spec Sec. 6.6)."""
+def recurring_spans(corpus: Corpus, config: MaskingConfig) -> Set[Pieces] | None:
+    """Salient spans tagged in at least `config.min_passages` passages, duplicates counted once; None where all count.
+
+    A name that stands in one passage alone cannot be looked up when that passage is blocked as trivial.
+    """
+    if config.min_passages <= 1 or config.strategy != "salient":
+        return None
+    groups: dict[Pieces, set[int]] = defaultdict(set)
+    for passage in range(corpus.num_passages):
+        body = np.asarray(corpus.body_tokens(passage), dtype=np.int64)
+        for span in salient_spans(corpus, passage, kinds=config.kinds, max_tokens=config.max_masked_tokens):
+            groups[_pieces(body, span)].add(corpus.group(passage))
+    return {pieces for pieces, where in groups.items() if len(where) >= config.min_passages}
+
+
+def _pieces(body: Ids, span: tuple[int, int, str]) -> Pieces:
+    return tuple(body[span[0] : span[1]].tolist())
+
+
+def _title_for(corpus: Corpus, passage: int, answer: Ids, config: MaskingConfig, max_tokens: int) -> Ids:
+    """The title to put before the query; none when it would give the answer away or leave it no room."""
     if not config.title_in_query:
         return np.zeros(0, dtype=np.int64)
     title = np.asarray(corpus.title_tokens(passage), dtype=np.int64)
-    if contains(title, answer):
-        return np.zeros(0, dtype=np.int64)
     separator, _ = corpus.tokenizer().encode(":")
+    room = max_tokens - len(title) - len(separator)
+    if contains(title, answer) or room < len(answer) + 2:
+        return np.zeros(0, dtype=np.int64)
     return np.concatenate([title, np.asarray(separator, dtype=np.int64)]) if len(title) else title
 
 
@@ -137,10 +183,19 @@ class MaskedExamples:
     """Training and held-out examples of a corpus. Held-out passages, and their duplicates, are never trained on."""
 
     def __init__(self, corpus: Corpus, config: MaskingConfig, max_tokens: int, num_heldout: int, seed: int) -> None:
+        """Raises BadInput where so few passages hold something to mask that none could be held out."""
         self.corpus, self.config, self.max_tokens, self.seed = corpus, config, max_tokens, seed
-        usable = [i for i in range(corpus.num_passages) if self._make(i, np.random.default_rng([seed, 1, i])) is not None]
+        self._recurring = recurring_spans(corpus, config)
+        usable = [
+            i for i in range(corpus.num_passages) if self._make(i, np.random.default_rng([seed, 1, i])) is not None
+        ]
+        if len(usable) < _MIN_USABLE:
+            raise BadInput(
+                f"{corpus.folder} has {len(usable)} passages with something to mask (masking.strategy="
+                f"{config.strategy}, kinds {', '.join(config.kinds)}); at least {_MIN_USABLE} are needed."
+            )
         shuffled = np.random.default_rng([seed, 2]).permutation(usable)
-        num_heldout = min(num_heldout, len(usable) // 4)
+        num_heldout = min(num_heldout, len(usable) // _MIN_USABLE)
         self.heldout = [self._certain(int(i), 3, int(i)) for i in shuffled[:num_heldout]]
         held_groups = {corpus.group(int(i)) for i in shuffled[:num_heldout]}
         self._order = Order([int(i) for i in shuffled[num_heldout:] if corpus.group(int(i)) not in held_groups], seed)
@@ -154,7 +209,7 @@ class MaskedExamples:
         return [self._certain(i, 4, start + n) for n, i in enumerate(self._order.take(start, size))]
 
     def _make(self, passage: int, rng: np.random.Generator) -> Example | None:
-        return masked_example(self.corpus, passage, self.config, self.max_tokens, rng)
+        return masked_example(self.corpus, passage, self.config, self.max_tokens, rng, self._recurring)
 
     def _certain(self, passage: int, *stream: int) -> Example:
         rng = np.random.default_rng([self.seed, *stream])
@@ -165,5 +220,3 @@ class MaskedExamples:
         fallback = self._make(passage, np.random.default_rng([self.seed, 1, passage]))
         assert fallback is not None, "a usable passage yields an example with the generator it was found with"
         return fallback
-
-

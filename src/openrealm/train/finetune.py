@@ -1,22 +1,22 @@
-"""Fine-tuning on questions as ORQA does: the index stands still, the query tower and the span reader train (spec Sec. 4)."""
+"""Fine-tuning on questions as ORQA does: the index stands still, the query tower and the span reader train."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from openrealm import files
-from openrealm.config import Config
+from openrealm.config import Config, FinetuneConfig
 from openrealm.engine import Engine
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
 from openrealm.progress import track
+from openrealm.train import metrics
 from openrealm.train.answers import AnswerFinder
 from openrealm.train.examples import Order
 from openrealm.train.guard import Guard
@@ -27,7 +27,14 @@ from openrealm.types import Question
 
 
 def finetune(
-    config: Config, model: Realm, layout: Layout, source: Source, questions: Sequence[Question], finder: AnswerFinder, engine: Engine, folder: Path
+    config: Config,
+    model: Realm,
+    layout: Layout,
+    source: Source,
+    questions: Sequence[Question],
+    finder: AnswerFinder,
+    engine: Engine,
+    folder: Path,
 ) -> None:
     """Train `model` (in place) for `config.finetune.num_steps` steps; metrics go to `folder`/metrics.jsonl.
 
@@ -35,38 +42,23 @@ def finetune(
     """
     settings = config.finetune
     torch.manual_seed(config.seed)
-    model.retriever.requires_grad_(False)
-    if isinstance(source, DenseSource) and settings.train_query_tower:
-        model.retriever.untie()
-        model.retriever.query_tower.requires_grad_(True)
-        if config.model.freeze_embeddings:
-            model.retriever.query_tower.encoder.backbone.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
-    span_reader = model.span_reader or model.add_span_reader()
-    head_rate = settings.learning_rate if settings.head_learning_rate is None else settings.head_learning_rate
-    tower_rate = settings.learning_rate if settings.tower_learning_rate is None else settings.tower_learning_rate
-    span_head = [p for n, p in span_reader.named_parameters() if not n.startswith("encoder.")]
-    extra = list(source.parameters()) if isinstance(source, Bm25Source) else []
-    optimizer = adam(
-        [(span_head + extra, head_rate), (span_reader.parameters(), settings.learning_rate), (model.retriever.parameters(), tower_rate)],
-        settings.weight_decay,
-    )
-    guard = Guard([*span_reader.parameters(), *model.retriever.parameters(), *extra], settings.clip_norm)
-    tokens = [np.asarray(ids, dtype=np.int64) for ids, _ in layout.corpus.tokenizer().encode_batch([q.text for q in questions])]
+    optimizer, guard = _trained(config, model, source)
+    rows = layout.corpus.tokenizer().encode_batch([q.text for q in questions])
+    tokens = [np.asarray(ids, dtype=np.int64) for ids, _ in rows]
     order = Order(range(len(questions)), config.seed)
-    (folder / "metrics.jsonl").unlink(missing_ok=True)
+    metrics.start_over(folder)
     with track(f"fine-tune {folder.name}", settings.num_steps) as advance:
         for step in range(settings.num_steps):
             started = time.perf_counter()
             model.train()
             set_rate(optimizer, rate_factor(step, settings.num_steps, settings.warmup_steps))
             chosen = order.take(step * settings.batch_size, settings.batch_size)
+            asked = [questions[i] for i in chosen]
             with engine.autocast():
-                score_BE, id_BE = source.retrieve(
-                    [tokens[i] for i in chosen], [questions[i].text for i in chosen], max(settings.early_candidates, settings.num_candidates)
+                score_BE, id_BE, scores = _retrieve_and_read(
+                    model, layout, source, [tokens[i] for i in chosen], asked, settings
                 )
-                num_read = min(settings.num_candidates, id_BE.shape[1])
-                scores = read_spans(model, layout, [tokens[i] for i in chosen], score_BE[:, :num_read], id_BE[:, :num_read], settings)
-            reader_B, early_B = losses(scores, score_BE, id_BE, [questions[i] for i in chosen], finder, early=isinstance(source, DenseSource))
+            reader_B, early_B = losses(scores, score_BE, id_BE, asked, finder, early=isinstance(source, DenseSource))
             loss = (reader_B + early_B).mean()
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -77,13 +69,62 @@ def finetune(
                 "no_positive": float((reader_B.detach() == 0).float().mean()),
                 "seconds": time.perf_counter() - started,
             }
-            files.append_line(folder / "metrics.jsonl", json.dumps({"step": step + 1} | {k: round(v, 5) for k, v in row.items()}))
+            metrics.append(folder, step + 1, row)
             advance(1, f"reader {row['reader_loss']:.2f}, early {row['early_loss']:.2f}")
     model.eval()
 
 
+def _trained(config: Config, model: Realm, source: Source) -> tuple[torch.optim.AdamW, Guard]:
+    """Choose what trains (span reader, query tower or BM25's weight; never E_doc), with its optimiser and guard."""
+    settings = config.finetune
+    model.retriever.requires_grad_(False)
+    if isinstance(source, DenseSource) and settings.train_query_tower:
+        model.retriever.untie()
+        tower = model.retriever.query_tower
+        tower.requires_grad_(True)
+        if config.model.freeze_embeddings:
+            tower.encoder.backbone.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
+    span_reader = model.span_reader or model.add_span_reader()
+    head_rate = settings.learning_rate if settings.head_learning_rate is None else settings.head_learning_rate
+    tower_rate = settings.learning_rate if settings.tower_learning_rate is None else settings.tower_learning_rate
+    span_head = [p for n, p in span_reader.named_parameters() if not n.startswith("encoder.")]
+    extra = list(source.parameters()) if isinstance(source, Bm25Source) else []
+    optimizer = adam(
+        [
+            (span_head + extra, head_rate),
+            (span_reader.parameters(), settings.learning_rate),
+            (model.retriever.parameters(), tower_rate),
+        ],
+        settings.weight_decay,
+    )
+    trained = [*span_reader.parameters(), *model.retriever.parameters(), *extra]
+    return optimizer, Guard(trained, settings.clip_norm)
+
+
+def _retrieve_and_read(
+    model: Realm,
+    layout: Layout,
+    source: Source,
+    tokens: Sequence[npt.NDArray[np.int64]],
+    questions: Sequence[Question],
+    settings: FinetuneConfig,
+) -> tuple[Tensor, Tensor, SpanScores]:
+    """Scores and numbers of the passages of the early loss, B x E, and the spans of the first K of them."""
+    num_early = max(settings.early_candidates, settings.num_candidates)
+    score_BE, id_BE = source.retrieve(tokens, [q.text for q in questions], num_early)
+    num_read = min(settings.num_candidates, id_BE.shape[1])
+    scores = read_spans(model, layout, tokens, score_BE[:, :num_read], id_BE[:, :num_read], settings)
+    return score_BE, id_BE, scores
+
+
 def losses(
-    scores: SpanScores, score_BE: Tensor, id_BE: Tensor, questions: Sequence[Question], finder: AnswerFinder, *, early: bool
+    scores: SpanScores,
+    score_BE: Tensor,
+    id_BE: Tensor,
+    questions: Sequence[Question],
+    finder: AnswerFinder,
+    *,
+    early: bool,
 ) -> tuple[Tensor, Tensor]:
     """L_reader and L_early of a batch, B each, 0 where a question has no positive."""
     num_widths = scores.span_BKPW.shape[3]

@@ -20,22 +20,26 @@ class Guard:
         self._parameters = [p for p in parameters if p.requires_grad]
         self._clip_norm = clip_norm
         self.num_skipped = 0
-        self._in_a_row = 0
+        self.num_in_a_row = 0
 
     def step(self, optimizer: torch.optim.Optimizer, loss: float, step: int) -> bool:
         """Clip and apply; returns whether it was applied. Raises NonFinite at the third bad step in a row."""
         norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._clip_norm))
-        good = math.isfinite(loss) and math.isfinite(norm)
-        if good:
-            optimizer.step()
-            self._in_a_row = 0
-        else:
-            self.num_skipped += 1
-            self._in_a_row += 1
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            self.skip(optimizer, step)
+            return False
+        optimizer.step()
+        self.num_in_a_row = 0
         optimizer.zero_grad(set_to_none=True)
-        if self._in_a_row >= _MAX_IN_A_ROW:
+        return True
+
+    def skip(self, optimizer: torch.optim.Optimizer, step: int) -> None:
+        """Count a bad step and drop its gradients. Raises NonFinite at the third in a row."""
+        self.num_skipped += 1
+        self.num_in_a_row += 1
+        optimizer.zero_grad(set_to_none=True)
+        if self.num_in_a_row >= _MAX_IN_A_ROW:
             raise NonFinite(
-                f"loss or gradient was not finite at step {step} and the two before it; the last checkpoint is good: resume with "
-                "a lower learning rate, or with precision=fp32."
+                f"loss or gradient was not finite at step {step} and the two before it; the last checkpoint is good: "
+                "resume with a lower learning rate, or with precision=fp32."
             )
-        return good

@@ -51,7 +51,9 @@ def find_candidates(
     return [[NULL, *row] if use_null else row for row in found]
 
 
-def score_candidates(model: Realm, layout: Layout, query_BD: Tensor, candidates: list[list[int]]) -> tuple[Tensor, Tensor]:
+def score_candidates(
+    model: Realm, layout: Layout, query_BD: Tensor, candidates: list[list[int]]
+) -> tuple[Tensor, Tensor]:
     """Live f(x,z) of every candidate, each distinct passage encoded once. Returns scores and validity, both B x K."""
     distinct = sorted({passage for row in candidates for passage in row})
     place = {passage: number for number, passage in enumerate(distinct)}
@@ -60,11 +62,14 @@ def score_candidates(model: Realm, layout: Layout, query_BD: Tensor, candidates:
     index_BK = torch.tensor([[place[p] for p in row] + [0] * (longest - len(row)) for row in candidates])
     valid_BK = torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in candidates])
     device = vector_UD.device
-    score_BK = torch.einsum("bd,bkd->bk", query_BD, vector_UD[index_BK.to(device)])
+    # Multiplied out by hand: under autocast a matrix product would round the scores to bfloat16.
+    score_BK = (query_BD[:, None, :] * vector_UD[index_BK.to(device)]).sum(dim=2)
     return score_BK, valid_BK.to(device)
 
 
-def read(model: Realm, layout: Layout, examples: Sequence[Example], candidates: list[list[int]], max_joint_tokens: int) -> tuple[Tensor, Tensor, int]:
+def read(
+    model: Realm, layout: Layout, examples: Sequence[Example], candidates: list[list[int]], max_joint_tokens: int
+) -> tuple[Tensor, Tensor, int]:
     """log p(y_j|z,x) for every query, candidate and mask. Returns gold_logp_BKJ, mask_BJ and the tokens read."""
     longest = max(len(row) for row in candidates)
     rows, positions, gold = [], [], []
@@ -76,13 +81,20 @@ def read(model: Realm, layout: Layout, examples: Sequence[Example], candidates: 
     flat_nJ = model.reader.gold_log_prob(rows, positions, gold)
     num_masks = flat_nJ.shape[1]
     lengths = [len(row) for row in candidates]
-    padded = [torch.nn.functional.pad(part, (0, 0, 0, longest - len(part))) for part in flat_nJ.split(lengths)]
+    padded = [torch.nn.functional.pad(part, (0, 0, 0, longest - len(part))) for part in torch.split(flat_nJ, lengths)]
     mask_BJ = torch.tensor([[j < len(e.positions) for j in range(num_masks)] for e in examples])
     return torch.stack(padded), mask_BJ.to(flat_nJ.device), sum(len(row) for row in rows)
 
 
-def joint_reading(model: Realm, layout: Layout, examples: Sequence[Example], query_BD: Tensor, candidates: list[list[int]], max_joint_tokens: int) -> Reading:
-    """Scores and readings of the candidates, both live, so that the gradient is exact for the truncated sum (spec Sec. 2)."""
+def joint_reading(
+    model: Realm,
+    layout: Layout,
+    examples: Sequence[Example],
+    query_BD: Tensor,
+    candidates: list[list[int]],
+    max_joint_tokens: int,
+) -> Reading:
+    """Scores and readings of the candidates, both live, so that the gradient is exact for the truncated sum."""
     score_BK, valid_BK = score_candidates(model, layout, query_BD, candidates)
     gold_logp_BKJ, mask_BJ, num_read = read(model, layout, examples, candidates, max_joint_tokens)
     distinct = {passage for row in candidates for passage in row}

@@ -20,22 +20,29 @@ Row = dict[str, float | int | str]
 _RECALL_AT = (5, 20)
 
 
-def of_reading(reading: Reading, *, per_token: bool) -> Row:
-    """Means over the queries of a reading whose column 0 is the null passage. Nats throughout."""
+def of_reading(reading: Reading, *, per_token: bool, has_null: bool = True) -> Row:
+    """Means over the queries of a reading, in nats. What compares with the null passage needs it as column 0."""
     score_BK, gold_BKJ, mask_BJ = reading.score_BK.detach(), reading.gold_logp_BKJ.detach(), reading.mask_BJ
     logp_BK = marginal.retrieval_log_prob(score_BK, reading.valid_BK)
     prob_BK = logp_BK.exp()
     entropy_B = -(prob_BK * logp_BK.masked_fill(~reading.valid_BK, 0.0)).sum(dim=1)
-    likelihood_B = marginal.marginal_log_likelihood(score_BK, gold_BKJ, mask_BJ, valid_BK=reading.valid_BK, per_token=per_token)
-    return {
+    likelihood_B = marginal.marginal_log_likelihood(
+        score_BK, gold_BKJ, mask_BJ, valid_BK=reading.valid_BK, per_token=per_token
+    )
+    row: Row = {
         "loss": -float(likelihood_B.mean()),
-        "null_loss": -float(marginal.reading_log_likelihood(gold_BKJ, mask_BJ)[:, 0].mean()),
-        "retrieval_utility": float(marginal.expected_utility(score_BK, gold_BKJ, mask_BJ, reading.valid_BK).mean()),
-        "best_utility": float(marginal.utility_BK(gold_BKJ, mask_BJ).masked_fill(~reading.valid_BK, -torch.inf).amax(dim=1).mean()),
-        "null_mass": float(prob_BK[:, 0].mean()),
         "entropy": float(entropy_B.mean()),
         "num_distinct_passages": len({p for row in reading.candidates for p in row if p != NULL}),
     }
+    if has_null:
+        utility_BK = marginal.utility_BK(gold_BKJ, mask_BJ).masked_fill(~reading.valid_BK, -torch.inf)
+        row |= {
+            "null_loss": -float(marginal.reading_log_likelihood(gold_BKJ, mask_BJ)[:, 0].mean()),
+            "retrieval_utility": float(marginal.expected_utility(score_BK, gold_BKJ, mask_BJ, reading.valid_BK).mean()),
+            "best_utility": float(utility_BK.amax(dim=1).mean()),
+            "null_mass": float(prob_BK[:, 0].mean()),
+        }
+    return row
 
 
 @torch.inference_mode()
@@ -48,7 +55,7 @@ def on_heldout(
     config: PretrainConfig,
     engine: Engine,
 ) -> tuple[Row, list[Reading]]:
-    """Measures on held-out queries with the current index and live towers, and the readings themselves, 16 queries each."""
+    """Measures on held-out queries with the current index and live towers, and the readings, 16 queries each."""
     was_training = model.training
     model.eval()
     rows: list[Row] = []
@@ -59,7 +66,13 @@ def on_heldout(
         with engine.autocast():
             query_BD = encode_queries(model, layout, part, config.max_query_tokens)
             candidates = find_candidates(
-                vector_ND, group_N, query_BD, part, config.num_candidates, use_null=True, block_trivial=config.block_trivial
+                vector_ND,
+                group_N,
+                query_BD,
+                part,
+                config.num_candidates,
+                use_null=True,
+                block_trivial=config.block_trivial,
             )
             reading = joint_reading(model, layout, part, query_BD, candidates, config.max_joint_tokens)
         rows.append(of_reading(reading, per_token=config.per_token_marginal))
@@ -80,6 +93,7 @@ def _recall(layout: Layout, vector_ND: Tensor, group_N: Tensor, query_BD: Tensor
     blocked = [{int(group_N[e.passage])} for e in examples]
     found = search_unblocked(vector_ND, query_BD, max(_RECALL_AT), group_N, blocked)
     hits = [
-        [contains(layout.body(passage), example.gold) for passage in row] for example, row in zip(examples, found, strict=True)
+        [contains(layout.body(passage), example.gold) for passage in row]
+        for example, row in zip(examples, found, strict=True)
     ]
     return {f"recall@{k}": sum(any(row[:k]) for row in hits) / len(hits) for k in _RECALL_AT}

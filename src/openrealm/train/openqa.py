@@ -5,6 +5,7 @@ Axes: B questions, K passages read, P body tokens, W span widths.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,12 +30,16 @@ class DenseSource:
         self._model, self._layout, self._max_query_tokens = model, layout, max_query_tokens
         self.vector_ND = vector_ND
 
-    def retrieve(self, questions: Sequence[npt.NDArray[np.int64]], texts: Sequence[str], num_results: int) -> tuple[Tensor, Tensor]:
+    def retrieve(
+        self, questions: Sequence[npt.NDArray[np.int64]], texts: Sequence[str], num_results: int
+    ) -> tuple[Tensor, Tensor]:
         """Live scores and passage numbers, both B x min(num_results, N). `texts` is not looked at."""
-        query_BD = self._model.retriever.encode_query([self._layout.query(q, self._max_query_tokens) for q in questions])
+        query_BD = self._model.retriever.encode_query(
+            [self._layout.query(q, self._max_query_tokens) for q in questions]
+        )
         _, id_BK = search(self.vector_ND, query_BD.detach().float().cpu(), num_results)
         found_BKD = self.vector_ND[id_BK].to(query_BD.device)
-        return torch.einsum("bd,bkd->bk", query_BD.float(), found_BKD), id_BK
+        return (query_BD[:, None, :] * found_BKD).sum(dim=2), id_BK
 
 
 class Bm25Source(torch.nn.Module):
@@ -45,7 +50,9 @@ class Bm25Source(torch.nn.Module):
         self._bm25 = bm25
         self.weight = torch.nn.Parameter(torch.tensor(0.1))
 
-    def retrieve(self, questions: Sequence[npt.NDArray[np.int64]], texts: Sequence[str], num_results: int) -> tuple[Tensor, Tensor]:
+    def retrieve(
+        self, questions: Sequence[npt.NDArray[np.int64]], texts: Sequence[str], num_results: int
+    ) -> tuple[Tensor, Tensor]:
         """Weighted scores and passage numbers, both B x min(num_results, N). `questions` is not looked at."""
         scores, numbers = self._bm25.search(texts, num_results)
         return self.weight * torch.from_numpy(scores).to(self.weight.device), torch.from_numpy(numbers)
@@ -64,7 +71,14 @@ class SpanScores:
     id_BK: Tensor
 
 
-def read_spans(model: Realm, layout: Layout, questions: Sequence[npt.NDArray[np.int64]], score_BK: Tensor, id_BK: Tensor, settings: FinetuneConfig) -> SpanScores:
+def read_spans(
+    model: Realm,
+    layout: Layout,
+    questions: Sequence[npt.NDArray[np.int64]],
+    score_BK: Tensor,
+    id_BK: Tensor,
+    settings: FinetuneConfig,
+) -> SpanScores:
     """Score all spans of the given passages."""
     assert model.span_reader is not None, "fine-tuning attaches the span reader"
     rows, starts = [], []
@@ -92,9 +106,11 @@ class Found:
 
 
 def best_spans(layout: Layout, scores: SpanScores) -> list[list[Found]]:
-    """For each question the best span of every passage read, best passage first by g(s) + f(x,z); characters of passage.text."""
+    """For each question the best span of every passage read, in characters of its text, best g(s) + f(x,z) first."""
     num_questions, num_passages, _, num_widths = scores.span_BKPW.shape
-    logit_BKs = (scores.span_BKPW + scores.score_BK[:, :, None, None]).masked_fill(~scores.valid_BKPW, -torch.inf).flatten(2)
+    logit_BKs = (
+        (scores.span_BKPW + scores.score_BK[:, :, None, None]).masked_fill(~scores.valid_BKPW, -torch.inf).flatten(2)
+    )
     best_BK, where_BK = (part.cpu() for part in logit_BKs.max(dim=2))
     out = []
     for b in range(num_questions):
@@ -103,7 +119,7 @@ def best_spans(layout: Layout, scores: SpanScores) -> list[list[Found]]:
             number = int(scores.id_BK[b, k])
             first, width = divmod(int(where_BK[b, k]), num_widths)
             offsets = layout.corpus.token_offsets(number)
-            if first + width >= len(offsets):
+            if not math.isfinite(best_BK[b, k]):
                 continue
             start, end = int(offsets[first][0]), int(offsets[first + width][1])
             text = layout.corpus.passage(number).text[start:end]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,20 @@ import torch
 from torch import Tensor
 
 from openrealm import files
-from openrealm.config import Config
+from openrealm.config import Config, PretrainConfig
 from openrealm.corpus.store import Corpus
 from openrealm.engine import Engine, num_cores
-from openrealm.index.store import Binding, IndexVersion, newest, open_version
+from openrealm.errors import NonFinite
+from openrealm.index.store import Binding, IndexVersion, open_version, version_name
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
 from openrealm.progress import say, track
-from openrealm.train import checkpoint
-from openrealm.train.examples import MaskedExamples
+from openrealm.train import checkpoint, metrics
+from openrealm.train.examples import Example, MaskedExamples
 from openrealm.train.guard import Guard
 from openrealm.train.joint import Reading, encode_queries, find_candidates, joint_reading
 from openrealm.train.layout import Layout
-from openrealm.train.measure import of_reading, on_heldout
+from openrealm.train.measure import Row, of_reading, on_heldout
 from openrealm.train.optimizer import adam, grad_norm, rate_factor, set_rate
 from openrealm.train.refresh import Refresher, share_of_cores
 
@@ -40,6 +40,26 @@ class Outcome:
     last: dict[str, Any] = field(default_factory=dict)
 
 
+def _optimizer(model: Realm, settings: PretrainConfig) -> torch.optim.AdamW:
+    rate = settings.learning_rate
+    head_rate, tower_rate = settings.head_learning_rate, settings.tower_learning_rate
+    return adam(
+        [
+            (model.reader.encoder.parameters(), rate),
+            (model.reader.head.parameters(), rate if head_rate is None else head_rate),
+            (model.retriever.parameters(), rate if tower_rate is None else tower_rate),
+        ],
+        settings.weight_decay,
+    )
+
+
+def _note(row: Row) -> str:
+    """What the progress line tells of a step."""
+    loss = f"loss {row['loss']:.2f}" if "loss" in row else "step skipped"
+    utility = f", utility {row['retrieval_utility']:.2f}" if "retrieval_utility" in row else ""
+    return f"{loss}{utility}, index {row['staleness_steps']} steps old"
+
+
 class Pretrainer:
     """Trains `model` on masked examples of `corpus`, candidates from the index below `index_folder`.
 
@@ -47,27 +67,29 @@ class Pretrainer:
     corpus_folder where `corpus` lies, for the refresh worker
     """
 
-    def __init__(self, config: Config, model: Realm, corpus: Corpus, corpus_folder: Path, index_folder: Path, folder: Path, engine: Engine) -> None:
-        self.config, self.settings, self.model, self.engine, self.folder = config, config.pretrain, model, engine, folder
+    def __init__(
+        self,
+        config: Config,
+        model: Realm,
+        corpus: Corpus,
+        corpus_folder: Path,
+        index_folder: Path,
+        folder: Path,
+        engine: Engine,
+    ) -> None:
+        self.config, self.settings = config, config.pretrain
+        self.model, self.engine, self.folder = model, engine, folder
         self.layout = Layout(corpus, title_in_joint=config.model.title_in_joint)
         self.group_N = torch.tensor([corpus.group(i) for i in range(corpus.num_passages)])
-        self.examples = MaskedExamples(corpus, config.masking, self.settings.max_query_tokens - 2, self.settings.num_heldout_queries, config.seed)
-        tower_rate = 0.0 if self.settings.freeze_towers else self.settings.tower_learning_rate
+        self.examples = MaskedExamples(
+            corpus, config.masking, self.settings.max_query_tokens - 2, self.settings.num_heldout_queries, config.seed
+        )
         if self.settings.freeze_towers:
             model.retriever.requires_grad_(False)
-        rate = self.settings.learning_rate
-        head_rate = self.settings.head_learning_rate
-        self.optimizer = adam(
-            [
-                (model.reader.encoder.parameters(), rate),
-                (model.reader.head.parameters(), rate if head_rate is None else head_rate),
-                (model.retriever.parameters(), rate if tower_rate is None else tower_rate),
-            ],
-            self.settings.weight_decay,
-        )
+        self.optimizer = _optimizer(model, self.settings)
         trained = [*model.reader.parameters(), *model.retriever.parameters()]
         self.guard = Guard(trained, self.settings.clip_norm)
-        self.binding = Binding(model.retriever.passage_tower.digest(), corpus.tokenizer_digest, corpus.digest)
+        self.binding = Binding(model.retriever.passage_tower.digest(), model.tokenizer.digest, corpus.digest)
         self.index_folder = index_folder
         self.refresher = Refresher(folder, corpus_folder, index_folder, self.binding, engine)
         self.index: IndexVersion
@@ -83,15 +105,18 @@ class Pretrainer:
         if found:
             self._restore(found[-1])
         else:
-            (self.folder / "metrics.jsonl").unlink(missing_ok=True)
-            self.index = open_version(newest(self.index_folder), self.binding)
+            metrics.start_over(self.folder)
+            checkpoint.remove_all(self.folder / "checkpoints")
+            self.index = open_version(
+                self.index_folder / "versions" / version_name(0, self.binding.encoder), self.binding
+            )
             self._measure()
+        what = "pretrain (frozen towers)" if self.settings.freeze_towers else "pretrain"
         try:
-            with track("pretrain" if not self.settings.freeze_towers else "pretrain (frozen towers)", self.settings.num_steps) as advance:
+            with track(what, self.settings.num_steps) as advance:
                 advance(self.step)
                 while self.step < self.settings.num_steps:
-                    row = self._one_step()
-                    advance(1, f"loss {row['loss']:.2f}, utility {row['retrieval_utility']:.2f}, index {row['staleness_steps']} steps old")
+                    advance(1, _note(self._one_step()))
                     if self.step % self.settings.eval_steps == 0 or self.step == self.settings.num_steps:
                         self._measure()
                     if self.step % self.settings.checkpoint_steps == 0:
@@ -101,14 +126,31 @@ class Pretrainer:
         self.outcome.num_skipped = self.guard.num_skipped
         return self.outcome
 
-    def _one_step(self) -> dict[str, Any]:
+    def _one_step(self) -> Row:
+        """Refresh, read, learn, write down. Raises NonFinite at the third step in a row that was not finite."""
         started = time.perf_counter()
         self._refresh()
         threads, _ = share_of_cores(self.refresher.is_running)
         torch.set_num_threads(min(threads, self.config.num_threads or num_cores()))
         self.model.train()
         set_rate(self.optimizer, rate_factor(self.step, self.settings.num_steps, self.settings.warmup_steps))
-        examples = self.examples.batch(self.step, self.settings.batch_size)
+        reading = self._read(self.examples.batch(self.step, self.settings.batch_size))
+        row = self._learn(reading)
+        self.step += 1
+        seconds = time.perf_counter() - started
+        row |= {
+            "num_skipped": self.guard.num_skipped,
+            "staleness_steps": self.step - self.index.step,
+            "index": self.index.name,
+            "refreshing": int(self.refresher.is_running),
+            "seconds": seconds,
+            "tokens_per_second": reading.num_tokens / seconds,
+        }
+        self._write("train", row)
+        return row
+
+    def _read(self, examples: Sequence[Example]) -> Reading:
+        """Candidates by the index as it is, scores and readings by the live model."""
         with self.engine.autocast():
             with torch.set_grad_enabled(not self.settings.freeze_towers):
                 query_BD = encode_queries(self.model, self.layout, examples, self.settings.max_query_tokens)
@@ -121,24 +163,23 @@ class Pretrainer:
                 use_null=self.settings.use_null,
                 block_trivial=self.settings.block_trivial,
             )
-            reading = joint_reading(self.model, self.layout, examples, query_BD, candidates, self.settings.max_joint_tokens)
-        loss = self._loss(reading)
+            return joint_reading(
+                self.model, self.layout, examples, query_BD, candidates, self.settings.max_joint_tokens
+            )
+
+    def _learn(self, reading: Reading) -> Row:
+        """One optimiser step, or none where scores or readings are not finite; returns what was measured on the way."""
+        try:
+            loss = self._loss(reading)
+        except NonFinite:
+            self.guard.skip(self.optimizer, self.step)
+            return {}
         loss.backward()  # type: ignore[no-untyped-call]
-        row = of_reading(reading, per_token=self.settings.per_token_marginal) | {
+        row = of_reading(reading, per_token=self.settings.per_token_marginal, has_null=self.settings.use_null) | {
             "query_tower_grad_norm": grad_norm(self.model.retriever.query_tower),
             "passage_tower_grad_norm": grad_norm(self.model.retriever.passage_tower),
         }
         self.guard.step(self.optimizer, float(loss.detach()), self.step)
-        self.step += 1
-        seconds = time.perf_counter() - started
-        row |= {
-            "staleness_steps": self.step - self.index.step,
-            "index": self.index.name,
-            "refreshing": int(self.refresher.is_running),
-            "seconds": seconds,
-            "tokens_per_second": reading.num_tokens / seconds,
-        }
-        self._write("train", row)
         return row
 
     def _loss(self, reading: Reading) -> Tensor:
@@ -158,48 +199,61 @@ class Pretrainer:
             built_from, self.index = fresh.step, fresh
             self.outcome.refresh_steps.append(self.step)
             self._write("refresh", {"index": fresh.name, "staleness_steps": self.step - built_from})
-        if self.settings.freeze_towers or self.refresher.is_running:
+        if self.settings.freeze_towers:
             return
-        limit = self.settings.max_staleness_steps
-        if limit is not None and self.step - self.index.step > limit and self.step % 20 == 0:
-            say(f"The index is {self.step - self.index.step} steps old, more than max_staleness_steps={limit}; training goes on.")
-        if self.step - self._last_refresh_step >= self.settings.refresh_steps:
+        self._warn_if_stale()
+        is_due = self.step - self._last_refresh_step >= self.settings.refresh_steps
+        if is_due and not self.refresher.is_running:
             self._last_refresh_step = self.step
             self.refresher.start(self.model, self.step, share_of_cores(True)[1])
 
+    def _warn_if_stale(self) -> None:
+        """One line when the index becomes older than allowed, and again every 20 steps (a worker may hang for ever)."""
+        limit, age = self.settings.max_staleness_steps, self.step - self.index.step
+        if limit is not None and age > limit and (age - limit - 1) % 20 == 0:
+            say(f"The index is {age} steps old, more than max_staleness_steps={limit}; training goes on.")
+
     def _measure(self) -> None:
         row, _ = on_heldout(
-            self.model, self.layout, self.index.vector_ND, self.group_N, self.examples.heldout, self.settings, self.engine
+            self.model,
+            self.layout,
+            self.index.vector_ND,
+            self.group_N,
+            self.examples.heldout,
+            self.settings,
+            self.engine,
         )
-        self.outcome.last = row
-        self.outcome.first = self.outcome.first or row
+        self.outcome.last = metrics.plain(row)
+        self.outcome.first = self.outcome.first or self.outcome.last
         self._write("heldout", row | {"staleness_steps": self.step - self.index.step})
 
-    def _write(self, split: str, row: dict[str, Any]) -> None:
-        tidy = {k: round(v, 5) if isinstance(v, float) else v for k, v in row.items() if not (isinstance(v, float) and math.isnan(v))}
-        files.append_line(self.folder / "metrics.jsonl", json.dumps({"step": self.step, "split": split} | tidy))
+    def _write(self, split: str, row: Row) -> None:
+        metrics.append(self.folder, self.step, {"split": split, **row})
         self._num_metrics += 1
 
     def _checkpoint(self) -> None:
         state = {
-            "config_digest": self.config.digest(),
+            "config_digest": checkpoint.training_digest(self.config),
             "index": self.index.name,
+            "index_binding": asdict(self.index.binding),
             "num_metrics": self._num_metrics,
             "last_refresh_step": self._last_refresh_step,
             "refresh_steps": self.outcome.refresh_steps,
             "first": self.outcome.first,
             "last": self.outcome.last,
             "num_skipped": self.guard.num_skipped,
+            "num_skipped_in_a_row": self.guard.num_in_a_row,
         }
         checkpoint.save(self.folder / "checkpoints", self.step, self.model, self.optimizer, state)
 
     def _restore(self, path: Path) -> None:
-        state = checkpoint.load(path, self.model, self.optimizer, self.config.digest())
+        state = checkpoint.load(path, self.model, self.optimizer, checkpoint.training_digest(self.config))
         self.step = state["step"]
-        self.index = open_version(self.index_folder / "versions" / state["index"])
+        bound = replace(self.binding, encoder=state["index_binding"]["encoder"])
+        self.index = open_version(self.index_folder / "versions" / state["index"], bound)
         self._num_metrics = state["num_metrics"]
-        files.truncate_lines(self.folder / "metrics.jsonl", self._num_metrics)
+        files.truncate_lines(self.folder / metrics.FILE, self._num_metrics)
         self._last_refresh_step = min(state["last_refresh_step"], self.index.step)
         self.outcome = Outcome(state["refresh_steps"], state["num_skipped"], state["first"], state["last"])
-        self.guard.num_skipped = state["num_skipped"]
+        self.guard.num_skipped, self.guard.num_in_a_row = state["num_skipped"], state["num_skipped_in_a_row"]
         say(f"Resumed from {path} at step {self.step}.")

@@ -1,14 +1,13 @@
 """The index refreshed by another process while the trainer goes on (Guu et al. 2020, Sec. 3.3).
 
-The trainer writes a snapshot of the passage tower and starts a worker; the worker embeds every passage and publishes an index
-version; the trainer looks between steps whether the worker has ended, and switches. It never waits, and a worker that dies costs
-one warning and is started again at the next turn.
+The trainer writes a snapshot of the passage tower and starts a worker; the worker embeds every passage and publishes
+an index version; the trainer looks between steps whether the worker has ended, and switches. It never waits, and a
+worker that dies costs one warning and is started again at the next turn.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -66,7 +65,7 @@ class Refresher:
             )
 
     def collect(self) -> IndexVersion | None:
-        """The new version if the worker has just finished, else None at once. A dead worker is reported and forgotten."""
+        """The new version if the worker has just finished, else None at once; a dead one is reported and forgotten."""
         if self._worker is None or self._target is None:
             return None
         code = self._worker.poll()
@@ -76,8 +75,10 @@ class Refresher:
         if code == 0:
             return open_version(self._target)
         self.num_failed += 1
+        files.sweep(self._index_folder)
         log = (self._folder / "refresh.log").read_text(errors="replace").strip().splitlines()
-        say(f"The refresh worker ended with code {code} ({log[-1] if log else 'no output'}); training goes on with the older index.")
+        last = log[-1] if log else "no output"
+        say(f"The refresh worker ended with code {code} ({last}); training goes on with the older index.")
         return None
 
     def stop(self) -> None:
@@ -86,7 +87,8 @@ class Refresher:
             self._worker.kill()
             self._worker.wait()
             self._worker = None
-        shutil.rmtree(self._folder / "snapshot", ignore_errors=True)
+            files.sweep(self._index_folder)
+        files.remove_folder(self._folder / "snapshot")
 
 
 def share_of_cores(busy: bool) -> tuple[int, int]:
@@ -104,12 +106,12 @@ def work(order_file: Path) -> None:
 
     order = files.read_json(order_file)
     torch.set_num_threads(order["num_threads"])
+    layout = Layout(Corpus.open(Path(order["corpus"])), title_in_joint=order["title_in_joint"])
     tower = load_tower(Path(order["snapshot"]))
     if tower.digest() != order["binding"]["encoder"]:
         raise SystemExit("the snapshot is not the tower that was announced")
     engine = Engine(order["device"], order["bf16"])
     tower.to(engine.device)
-    layout = Layout(Corpus.open(Path(order["corpus"])), title_in_joint=order["title_in_joint"])
 
     def stop_with_parent(_: int) -> None:
         if os.getppid() != order["parent"]:

@@ -1,0 +1,65 @@
+"""Seconds from a question to its answer, everything loaded: a run's REALM against BM25 with the same reader.
+
+Each round asks both sides the same test question of the run. Without a run there is nothing to ask, and it says so.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import arguments, duration, end, in_turn, not_measured, report
+
+if TYPE_CHECKING:
+    from openrealm.recipes.run import Run
+    from openrealm.serve.service import Service
+
+_FIGURE, _PEER = "from a question to its answer", "BM25 and the same reader"
+
+
+def main() -> None:
+    given = arguments(__doc__.splitlines()[0], run=("runs/quickstart", "runs/quickstart"), questions=(100, 20))
+    from openrealm.errors import MissingStage
+    from openrealm.recipes.run import Run
+    from openrealm.serve.service import Service
+
+    try:
+        run = Run.open(Path(given.run))
+        realm = Service.open(run.folder)
+    except MissingStage as error:
+        end(f"Nothing to measure: {error}", not_measured(_FIGURE, "seconds", _PEER, f"no finished run at {given.run}"))
+    import torch
+
+    torch.set_num_threads(given.threads)
+    bm25, texts = bm25_service(run), asked(run)
+    for_realm, for_bm25 = itertools.cycle(texts), itertools.cycle(texts)
+    seconds = in_turn(
+        {"ours": lambda: realm.ask(next(for_realm)), "bm25": lambda: bm25.ask(next(for_bm25))},
+        num_rounds=given.questions,
+        max_seconds=30 if given.quick else 600,
+    )
+    note = f"slowest of {len(seconds['ours'])} questions: {max(seconds['ours']):.3f} seconds"
+    report(duration(f"{_FIGURE}, {run.config.name}", seconds["ours"], _PEER, seconds["bm25"], note))
+
+
+def bm25_service(run: Run) -> Service:
+    """REALM's own span reader over the passages that BM25 finds."""
+    from openrealm.recipes import stages
+    from openrealm.serve.service import Service
+
+    model = stages.open_model(run, "finetune_realm")
+    source = stages.source_for(run, "bm25", model, trained=False)
+    return Service(run.config, model, stages.open_corpus(run), source, stages.engine_of(run), "bm25")
+
+
+def asked(run: Run) -> list[str]:
+    """The run's test questions, or its training questions where it keeps none for the test."""
+    from openrealm.recipes import questions
+
+    sets = questions.load(run)
+    return [question.text for question in sets.test or sets.train]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""Seconds of one joint pre-training step at the quickstart's shapes, against the same sums written plainly.
+
+The peer has the same weights, queries, search, marginal and optimiser, but pads every (query, passage) pair to
+`max_joint_tokens`, every query to its longest allowed, and encodes every candidate apart, also one that several
+queries share. Both losses are held against each other before anything is timed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from common import arguments, duration, in_turn, report, require_same
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from openrealm.config import Config
+    from openrealm.corpus.store import Corpus
+    from openrealm.engine import Engine
+    from openrealm.model.realm import Realm
+    from openrealm.train.examples import Example
+    from openrealm.train.layout import Layout
+
+
+def main() -> None:
+    given = arguments(__doc__.splitlines()[0], articles=(1_000, 150))
+    import torch
+
+    from factbook import corpus_of
+    from openrealm.engine import engine_for
+    from openrealm.model.realm import Realm
+    from openrealm.recipes.quickstart import quickstart
+
+    torch.set_num_threads(given.threads)
+    config = quickstart()
+    engine = engine_for(config)
+    with corpus_of(config, given.articles) as corpus:
+        torch.manual_seed(0)
+        model = Realm.from_backbone(config.model, corpus.tokenizer()).to(engine.device)
+        world = World(config, model, corpus, engine)
+        ours, peer = Ours(world), Peer(world)
+        candidates = world.candidates(ours.queries())
+        mine, theirs = (float(side.loss(candidates).detach()) for side in (ours, peer))
+        print(f"losses before timing: {mine:.4f} and {theirs:.4f} nats")
+        require_same("losses", abs(mine - theirs) < (0.02 if engine.bf16 else 1e-4) * abs(theirs))
+        seconds = in_turn(
+            {"ours": ours.step, "peer": peer.step}, num_rounds=given.rounds, max_seconds=20 if given.quick else 600
+        )
+    shape = f"{config.pretrain.batch_size} queries x {config.pretrain.num_candidates} candidates"
+    precision = "bf16" if engine.bf16 else "fp32"
+    padded = f"transformers, pairs padded to {config.pretrain.max_joint_tokens}, every candidate encoded apart"
+    report(duration(f"one joint step, {shape}, {precision}", seconds["ours"], padded, seconds["peer"]))
+
+
+class World:
+    """What both sides share: masked queries, the index, the layout of rows and how candidates are found."""
+
+    def __init__(self, config: Config, model: Realm, corpus: Corpus, engine: Engine) -> None:
+        import torch
+
+        from openrealm.train.embedder import embed_corpus
+        from openrealm.train.examples import MaskedExamples
+        from openrealm.train.layout import Layout
+
+        self.config, self.model, self.engine = config, model, engine
+        self.settings = config.pretrain
+        self.layout: Layout = Layout(corpus, title_in_joint=config.model.title_in_joint)
+        masked = MaskedExamples(corpus, config.masking, self.settings.max_query_tokens - 2, 8, config.seed)
+        self.examples: Sequence[Example] = masked.batch(0, self.settings.batch_size)
+        self.vector_ND = embed_corpus(model.retriever.passage_tower, self.layout, engine)
+        self.group_N = torch.tensor([corpus.group(i) for i in range(len(corpus))])
+        model.train()
+
+    def candidates(self, query_BD: Tensor) -> list[list[int]]:
+        """The null passage and the best others for each query."""
+        from openrealm.train.joint import find_candidates
+
+        return find_candidates(
+            self.vector_ND,
+            self.group_N,
+            query_BD,
+            self.examples,
+            self.settings.num_candidates,
+            use_null=True,
+            block_trivial=True,
+        )
+
+    def optimizer(self, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """The same for both sides, at a rate so small that no measurement changes the next."""
+        from openrealm.train.optimizer import adam
+
+        return adam([(parameters, 1e-9)], self.settings.weight_decay)
+
+    def apply(self, loss: Tensor, parameters: Sequence[torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
+        """Backward pass, clipping, one step; ends when the device has finished."""
+        import torch
+
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        float(loss.detach())
+
+
+class Ours:
+    """The trainer's own pieces."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        model = world.model
+        self._parameters = [p for p in [*model.reader.parameters(), *model.retriever.parameters()] if p.requires_grad]
+        self._optimizer = world.optimizer(self._parameters)
+
+    def queries(self) -> Tensor:
+        """E_in of the masked queries."""
+        from openrealm.train.joint import encode_queries
+
+        world = self._world
+        with world.engine.autocast():
+            return encode_queries(world.model, world.layout, world.examples, world.settings.max_query_tokens)
+
+    def loss(self, candidates: list[list[int]] | None = None) -> Tensor:
+        """-log p(y|x), mean over the queries; candidates are searched for where none are given."""
+        from openrealm.model.marginal import marginal_log_likelihood
+        from openrealm.train.joint import joint_reading
+
+        world, query_BD = self._world, self.queries()
+        with world.engine.autocast():
+            reading = joint_reading(
+                world.model,
+                world.layout,
+                world.examples,
+                query_BD,
+                candidates or world.candidates(query_BD),
+                world.settings.max_joint_tokens,
+            )
+        return -marginal_log_likelihood(
+            reading.score_BK, reading.gold_logp_BKJ, reading.mask_BJ, valid_BK=reading.valid_BK
+        ).mean()
+
+    def step(self) -> None:
+        """One training step."""
+        self._world.apply(self.loss(), self._parameters, self._optimizer)
+
+
+class Peer:
+    """The same sums with `transformers.BertModel`, everything padded and nothing shared."""
+
+    def __init__(self, world: World) -> None:
+        import copy
+
+        from transformers import BertModel
+
+        self._world = world
+        model = world.model
+        make: Any = BertModel
+        encoders = (model.retriever.passage_tower.encoder, model.reader.encoder)
+        self._tower, self._reader = (make(e.backbone.config, add_pooling_layer=False) for e in encoders)
+        for bert, encoder in zip((self._tower, self._reader), encoders, strict=True):
+            bert.to(encoder.device).train().load_state_dict(encoder.backbone.state_dict())
+            bert.get_input_embeddings().requires_grad_(not world.config.model.freeze_embeddings)
+        self._projection = copy.deepcopy(model.retriever.passage_tower.projection)
+        self._head = copy.deepcopy(model.reader.head)
+        modules = (self._tower, self._reader, self._projection, self._head)
+        self._parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+        self._optimizer = world.optimizer(self._parameters)
+
+    def loss(self, candidates: list[list[int]] | None = None) -> Tensor:
+        """-log p(y|x), mean over the queries; candidates are searched for where none are given."""
+        import torch
+
+        world, settings, layout = self._world, self._world.settings, self._world.layout
+        num_queries = len(world.examples)
+        with world.engine.autocast():
+            queries = [layout.query(e.query, settings.max_query_tokens) for e in world.examples]
+            query_BD = self._embed(queries, settings.max_query_tokens) / world.config.model.temperature
+            chosen = candidates or world.candidates(query_BD)
+            rows = [layout.passage(p) for row in chosen for p in row]
+            passage_BKD = self._embed(rows, layout.max_passage_tokens).view(num_queries, -1, query_BD.shape[1])
+            score_BK = (query_BD[:, None] * passage_BKD).sum(dim=2)
+            read_BK = self._read(chosen)
+        return -torch.logsumexp(torch.log_softmax(score_BK, dim=1) + read_BK, dim=1).mean()
+
+    def step(self) -> None:
+        """One training step."""
+        self._world.apply(self.loss(), self._parameters, self._optimizer)
+
+    def _hidden(self, bert: Any, rows: Sequence[Any], num_tokens: int) -> tuple[Tensor, Tensor]:
+        """Hidden states and mask of rows padded to `num_tokens`."""
+        import torch
+
+        ids = torch.full((len(rows), num_tokens), self._world.layout.specials.pad)
+        mask, segments = torch.zeros_like(ids), torch.zeros_like(ids)
+        for n, row in enumerate(rows):
+            ids[n, : len(row)] = torch.from_numpy(row.ids)
+            mask[n, : len(row)] = 1
+            segments[n, row.second : len(row)] = 1
+        ids, mask, segments = ids.to(bert.device), mask.to(bert.device), segments.to(bert.device)
+        return bert(ids, attention_mask=mask, token_type_ids=segments).last_hidden_state, mask
+
+    def _embed(self, rows: Sequence[Any], num_tokens: int) -> Tensor:
+        import torch
+
+        hidden, mask = self._hidden(self._tower, rows, num_tokens)
+        pooled = (hidden * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+        return torch.nn.functional.normalize(self._projection(pooled).float(), dim=1)
+
+    def _read(self, candidates: list[list[int]]) -> Tensor:
+        """log p(y|z,x) of each query and candidate, B x K."""
+        import torch
+
+        world = self._world
+        pairs = [(example, p) for example, row in zip(world.examples, candidates, strict=True) for p in row]
+        num_tokens = world.settings.max_joint_tokens
+        rows = [world.layout.joint(example.query, passage, num_tokens)[0] for example, passage in pairs]
+        hidden, _ = self._hidden(self._reader, rows, num_tokens)
+        places = [(n, place + 1) for n, (example, _) in enumerate(pairs) for place in example.positions]
+        row_M, place_M = torch.tensor(places, device=hidden.device).T
+        gold_M = torch.tensor([token for example, _ in pairs for token in example.gold], device=hidden.device)
+        logits = self._head(hidden[row_M, place_M], self._reader.get_input_embeddings().weight)
+        logp_M = torch.log_softmax(logits, dim=1).gather(1, gold_M[:, None])[:, 0]
+        return torch.zeros(len(pairs), device=hidden.device).index_add(0, row_M, logp_M).view(len(candidates), -1)
+
+
+if __name__ == "__main__":
+    main()

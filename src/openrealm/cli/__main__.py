@@ -1,0 +1,9 @@
+"""`python -m openrealm.cli` is the command `openrealm`."""
+
+from __future__ import annotations
+
+import sys
+
+from openrealm.cli.main import main
+
+sys.exit(main())

@@ -1,0 +1,118 @@
+"""What the commands share: options, which run and configuration are meant, and what Ctrl-C says."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from openrealm.errors import MissingStage
+from openrealm.progress import say
+
+if TYPE_CHECKING:
+    from openrealm.config import Config
+    from openrealm.recipes.run import Run
+
+RUNS = Path("runs")
+DEFAULT_RUN = "quickstart"
+
+RunOption = Annotated[str, typer.Option("--run", metavar="FOLDER", help="The run's folder, or its name below runs/.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as pretrain.num_steps=100; repeatable."),
+]
+RecipeOption = Annotated[
+    str | None,
+    typer.Option("--recipe", metavar="NAME", help="Start from these settings: quickstart, small or paper."),
+]
+QuestionsOption = Annotated[
+    Path | None,
+    typer.Option("--questions", metavar="FILE", help='JSONL file with "question" and "answer" on each line.'),
+]
+
+
+def run_folder(name: str) -> Path:
+    """The folder that --run means: a run's path, or else a name below runs/."""
+    path = Path(name).expanduser()
+    is_path = path.is_absolute() or len(path.parts) != 1 or (path / "stages").is_dir()
+    return path if is_path else RUNS / name
+
+
+def run_for(name: str, settings: Sequence[str] | None, recipe_name: str | None = None) -> Run:
+    """An existing run with its settings changed; a recipe named replaces them all."""
+    from openrealm.config import with_settings
+    from openrealm.recipes.run import Run
+
+    folder = run_folder(name)
+    found = Run.open(folder)
+    config = found.config if recipe_name is None else _named(recipe_name, folder, found.config.corpus.source)
+    return Run(folder, with_settings(config, settings or ()))
+
+
+def new_run_for(name: str, source: str | None, settings: Sequence[str] | None, recipe_name: str | None) -> Run:
+    """A run for its first stage, from a recipe where there is none yet (the quickstart's, or `small` with a source)."""
+    from openrealm.config import with_settings
+    from openrealm.recipes.run import Run
+
+    folder = run_folder(name)
+    if (folder / "config.json").exists() and recipe_name is None:
+        config = Run.open(folder).config
+    else:
+        config = _named(recipe_name or ("small" if source else DEFAULT_RUN), folder, None)
+    given = [f"corpus.source={absolute(source)}"] if source else []
+    return Run(folder, with_settings(config, [*given, *(settings or ())]))
+
+
+def absolute(source: str) -> str:
+    """A source so that it is found from any folder; the Factbook is a name, not a path."""
+    from openrealm.corpus.sources import FACTBOOK
+
+    return source if source == FACTBOOK else str(Path(source).expanduser().absolute())
+
+
+def _named(recipe_name: str, folder: Path, source: str | None) -> Config:
+    from openrealm.config import with_settings
+    from openrealm.recipes.catalogue import recipe
+
+    given = [f"corpus.source={source}"] if source else []
+    return with_settings(recipe(recipe_name), [f"name={folder.name}", *given])
+
+
+def newest_answering_run() -> Path:
+    """The run below runs/ whose REALM was fine-tuned last; MissingStage when there is none."""
+    from openrealm.recipes.run import Run
+
+    found = [path.parent for path in RUNS.glob("*/config.json")]
+    ready = [folder for folder in found if Run.open(folder).is_finished("finetune_realm")]
+    if not ready:
+        raise MissingStage(
+            f"No run below {RUNS.absolute()} can answer yet; train one with `openrealm quickstart` or "
+            "`openrealm run FOLDER`, or name one with --run."
+        )
+    return max(ready, key=lambda folder: (folder / "stages" / "finetune_realm.json").stat().st_mtime)
+
+
+@contextlib.contextmanager
+def stoppable(how_to_go_on: str) -> Iterator[None]:
+    """After Ctrl-C one line says how to go on, and the command ends with code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"Stopped. Go on with: {how_to_go_on}")
+        raise typer.Exit(130) from None
+
+
+def again(*words: str, settings: Sequence[str] | None = None) -> str:
+    """A command as the user would type it again, quoted for a shell."""
+    import shlex
+
+    options = [part for setting in settings or () for part in ("--set", setting)]
+    return shlex.join(["openrealm", *words, *options])
+
+
+def say_next(command: str) -> None:
+    """What to do after a stage."""
+    say(f"Next: {command}")

@@ -1,0 +1,51 @@
+"""`openrealm run FOLDER`: everything once, on a text of one's own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openrealm.cli.common import QuestionsOption, SetOption, absolute, again, run_folder, stoppable
+
+
+def run(
+    folder: Annotated[
+        str, typer.Argument(metavar="FOLDER", help="A folder of .txt .md .html .pdf, a .jsonl or a .parquet file.")
+    ],
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The run's name below runs/, or a path.")
+    ] = None,
+    questions: QuestionsOption = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Do again what is done already.")] = False,
+    settings: SetOption = None,
+) -> None:
+    """Train on your own text, so that you can ask it.
+
+    Without --questions it learns to answer from cloze questions made of the text itself.
+    """
+    from openrealm.cli.show import show_report
+    from openrealm.config import with_settings
+    from openrealm.recipes.pipeline import folder_run
+    from openrealm.recipes.small import small
+
+    source = absolute(folder)
+    chosen = name or run_name(source)
+    target = run_folder(chosen)
+    given = [f"name={target.name}", f"corpus.source={source}"]
+    config = with_settings(small(), [*given, *(settings or ())])
+    words = ["run", folder, *(["--name", name] if name else [])]
+    words += ["--questions", str(questions)] if questions else []
+    with stoppable(again(*words, settings=settings)):
+        report = folder_run(target, config, settings or (), questions=questions, fresh=fresh)
+    show_report(report, target)
+
+
+def run_name(source: str) -> str:
+    """A run's name after its source: letters, digits, dots, dashes and underscores of the file's or folder's name."""
+    stem = Path(source).resolve().name
+    for ending in (".xz", ".gz", ".zst", ".jsonl", ".parquet"):
+        stem = stem.removesuffix(ending)
+    return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "run"

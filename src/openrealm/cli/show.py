@@ -1,0 +1,140 @@
+"""What the commands print: the comparison of a report, and an answer; with rich on a terminal, plain elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openrealm.cli.common import again
+from openrealm.progress import clock, say
+
+if TYPE_CHECKING:
+    from openrealm.types import Answer, ReadPassage
+
+_NAMES = {"closed_book": "closed book", "bm25": "BM25", "warm_start": "warm start", "realm": "REALM"}
+_HEAD = ("system", "exact match", "95 % interval", "F1", "recall@5")
+
+
+def show_report(report: Mapping[str, Any], folder: Path) -> None:
+    """The comparison table, the retrieval utility, where the report is, and what to do next."""
+    rows = [_figures(name, values) for name, values in report["systems"].items()]
+    if rows:
+        say("")
+        _table(rows, f"{report['questions']} test questions")
+    print(_utility(report))
+    seconds = sum(value or 0 for value in report["seconds"].values())
+    peak = report["peak_memory_bytes"] or 0
+    print(f"Time {clock(seconds)} (minutes:seconds), peak memory {peak / 2**30:.2f} GiB.")
+    print(f"Report: {folder / 'report.html'}")
+    say(f"Next: {again('ask', '--run', str(folder), _example_question(folder))}")
+
+
+def _figures(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    interval = f"{100 * values['em_low']:.1f} to {100 * values['em_high']:.1f}"
+    recall = values.get("recall@5")
+    return (
+        _NAMES.get(name, name),
+        f"{100 * values['em']:.1f}",
+        interval,
+        f"{100 * values['f1']:.1f}",
+        "–" if recall is None else f"{100 * recall:.1f}",
+    )
+
+
+def _table(rows: Sequence[tuple[str, ...]], title: str) -> None:
+    if sys.stdout.isatty():
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(*_HEAD, title=title)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for row in rows:
+            table.add_row(*row, style="bold" if row[0] == "REALM" else "")
+        Console().print(table)
+        return
+    widths = [max(len(row[i]) for row in (_HEAD, *rows)) for i in range(len(_HEAD))]
+    print(title)
+    for row in (_HEAD, *rows):
+        print(
+            "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
+        )
+
+
+def _utility(report: Mapping[str, Any]) -> str:
+    """How pre-training changed what a retrieved passage is worth."""
+    utility = report["retrieval_utility"]
+    if utility["first"] is None or utility["last"] is None:
+        return "Not pre-trained yet, so retrieval utility is not known."
+    frozen = utility["frozen_towers_last"]
+    beside = "" if frozen is None else f" (with frozen towers {frozen:.2f})"
+    return (
+        f"Retrieval utility on held-out queries went from {utility['first']:.2f} to {utility['last']:.2f} nats"
+        f"{beside}; the index was refreshed {report['refreshes']} times."
+    )
+
+
+def _example_question(folder: Path) -> str:
+    """A question that the run can be asked: of its test questions, else of those it was trained on."""
+    from openrealm import files
+
+    path = folder / "questions.json"
+    found = files.read_json(path) if path.exists() else {}
+    if found.get("test"):
+        return str(found["test"][0]["text"])
+    whole = (text for text in (question["text"] for question in found.get("train", ())) if len(text.split()) > 5)
+    return min(whole, key=len, default="...")
+
+
+def show_answer(answer: Answer, *, as_json: bool) -> None:
+    """The answer, the passage it was read from with the answer marked, and the runners-up."""
+    if as_json:
+        print(json.dumps(dataclasses.asdict(answer), ensure_ascii=False, indent=1))
+        return
+    if answer.source is None:
+        print("No passage holds anything like an answer.")
+        return
+    if sys.stdout.isatty():
+        _show_on_terminal(answer, answer.source)
+        return
+    print(answer.text)
+    print(f"\n{answer.source.title or '(no title)'}")
+    before, marked, after = _parts(answer.source)
+    print(f"{before}[[{marked}]]{after}")
+    print(f"{_worth(answer.source)}, index {answer.index_version}")
+    if answer.runners_up:
+        print("\nRunners-up")
+    for other in answer.runners_up:
+        print(f"  {other.answer}  ({other.title}; {_worth(other)})")
+
+
+def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(Text(answer.text, style="bold green"))
+    console.print(Text(f"\n{source.title or '(no title)'}", style="underline"))
+    before, marked, after = _parts(source)
+    console.print(Text.assemble(before, (marked, "bold green"), after))
+    console.print(Text(f"{_worth(source)}, index {answer.index_version}", style="dim"))
+    if answer.runners_up:
+        console.print(Text("\nRunners-up", style="underline"))
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for other in answer.runners_up:
+            table.add_row(Text(other.answer, style="bold"), Text(other.title), Text(_worth(other), style="dim"))
+        console.print(table)
+
+
+def _parts(passage: ReadPassage) -> tuple[str, str, str]:
+    start, end = passage.answer_start, passage.answer_end
+    return passage.text[:start], passage.text[start:end], passage.text[end:]
+
+
+def _worth(passage: ReadPassage) -> str:
+    return f"p(z|x) {passage.probability:.2f}, retrieval utility {passage.retrieval_utility:+.2f} nats"

@@ -1,0 +1,15 @@
+"""`openrealm warm-start`: a first retriever and reader."""
+
+from __future__ import annotations
+
+from openrealm.cli.common import DEFAULT_RUN, RecipeOption, RunOption, SetOption, again, run_for, say_next, stoppable
+
+
+def warm_start(run: RunOption = DEFAULT_RUN, recipe: RecipeOption = None, settings: SetOption = None) -> None:
+    """Train a first retriever (ICT) and reader (masks)."""
+    from openrealm.recipes.stages import warm_start_stage
+
+    found = run_for(run, settings, recipe)
+    with stoppable(again("warm-start", "--run", run)), found.writing():
+        warm_start_stage(found)
+    say_next(again("pretrain", "--run", run))

@@ -1,0 +1,80 @@
+"""Where and with what a run was made: hardware, versions, date, commit."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import openrealm
+from openrealm.engine import engine_for, num_cores
+from openrealm.recipes import questions
+from openrealm.recipes.run import Run
+from openrealm.recipes.stages import open_corpus
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """What a reader of the report needs to judge its figures, in words and numbers."""
+    engine = engine_for(run.config)
+    found = {
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "processor": processor(),
+        "cores": num_cores(),
+        "memory": f"{memory_bytes() / 2**30:.1f} GiB",
+        "device": engine.device,
+        "precision": "bf16" if engine.bf16 else "fp32",
+        "python": platform.python_version(),
+        **{package: _version(package) for package in ("torch", "transformers", "openrealm")},
+        "seed": run.config.seed,
+        "passages": open_corpus(run).num_passages,
+        "questions": questions.origin_of(run),
+    }
+    return found | ({"commit": commit} if (commit := commit_of_checkout()) else {})
+
+
+def processor() -> str:
+    """The processor's name as the kernel gives it."""
+    for line in _lines(Path("/proc/cpuinfo")):
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def memory_bytes() -> int:
+    """What this machine (or the container that we run in) has."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limits = (line for line in _lines(Path("/sys/fs/cgroup/memory.max")) if line.strip().isdigit())
+    return min(total, int(next(limits, total)))
+
+
+def commit_of_checkout() -> str:
+    """The short commit, with "+" where files differ from it; empty when this package is no part of a checkout."""
+    folder = Path(openrealm.__file__).parent
+    if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return ""
+    commit = _git(folder, "rev-parse", "--short", "HEAD") or ""
+    return commit + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    """What git prints, None where it fails or is not there."""
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(errors="replace").splitlines() if path.is_file() else []
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return str(openrealm.__version__)

@@ -1,0 +1,41 @@
+"""A text of one's own: the quickstart's design, with steps that fit how much text there is."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from openrealm.config import Config
+from openrealm.recipes.quickstart import quickstart
+
+_FULL_PASSAGES = 10_000
+
+
+def small(num_passages: int = 0) -> Config:
+    """Minutes for a few files, the quickstart's own steps from 10,000 passages on.
+
+    Numbers may be masked and asked for too: a short text holds few names.
+    """
+    known = quickstart()
+    share = math.sqrt(min(1.0, num_passages / _FULL_PASSAGES))
+
+    def steps(fewest: int, most: int) -> int:
+        return round(min(fewest, most) + share * (most - min(fewest, most)))
+
+    num_joint = steps(24, known.pretrain.num_steps)
+    return dataclasses.replace(
+        known,
+        name="own-text",
+        corpus=dataclasses.replace(known.corpus, source=".", prose_only=False),
+        masking=dataclasses.replace(known.masking, kinds=("entity", "date", "number")),
+        warm_start=dataclasses.replace(known.warm_start, num_steps=steps(24, known.warm_start.num_steps)),
+        pretrain=dataclasses.replace(
+            known.pretrain,
+            num_steps=num_joint,
+            refresh_steps=max(4, num_joint // 4),
+            eval_steps=max(4, num_joint // 4),
+            checkpoint_steps=max(4, num_joint // 4),
+            num_heldout_queries=min(known.pretrain.num_heldout_queries, max(8, num_passages // 10)),
+        ),
+        finetune=dataclasses.replace(known.finetune, num_steps=steps(40, known.finetune.num_steps)),
+    )

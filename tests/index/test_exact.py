@@ -1,0 +1,73 @@
+"""Exact search against a sort of all scores, ties to the smaller number, and no blocked passage in the results."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openrealm.index.exact import search, search_unblocked
+
+
+def slow_search(vectors: torch.Tensor, query: torch.Tensor, count: int) -> list[int]:
+    """Passage numbers by score, best first, equal scores by number."""
+    scores = (vectors @ query).tolist()
+    return sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:count]
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors of small integers: inner products are exact, and many are equal."""
+    num_passages, num_queries = draw(st.integers(1, 40)), draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+    spread = draw(st.sampled_from([1, 2, 50]))
+
+    def whole(*shape: int) -> torch.Tensor:
+        return torch.from_numpy(rng.integers(-spread, spread + 1, shape)).float()
+
+    return whole(num_passages, 3), whole(num_queries, 3)
+
+
+@given(worlds(), st.integers(1, 45))
+def test_search_is_the_sort_of_all_scores(world: tuple[torch.Tensor, torch.Tensor], count: int) -> None:
+    vector_ND, query_BD = world
+    score_BK, id_BK = search(vector_ND, query_BD, count)
+    assert score_BK.shape == id_BK.shape == (len(query_BD), min(count, len(vector_ND)))
+    for query, scores, ids in zip(query_BD, score_BK, id_BK.tolist(), strict=True):
+        assert ids == slow_search(vector_ND, query, count)
+        assert scores.tolist() == (vector_ND @ query)[ids].tolist()
+
+
+def test_of_a_thousand_equal_passages_the_first_come_first() -> None:
+    _, id_BK = search(torch.ones(1000, 2), torch.ones(2, 2), 5)
+    assert id_BK.tolist() == [[0, 1, 2, 3, 4]] * 2
+
+
+def test_ties_at_the_edge_let_the_smaller_numbers_in() -> None:
+    vector_ND = torch.ones(500, 1)
+    vector_ND[[300, 7]] = 2.0
+    score_BK, id_BK = search(vector_ND, torch.ones(1, 1), 4)
+    assert id_BK.tolist() == [[7, 300, 0, 1]]
+    assert score_BK.tolist() == [[2.0, 2.0, 1.0, 1.0]]
+
+
+@given(worlds(), st.integers(1, 8), st.integers(1, 5), st.integers(0, 2**31))
+def test_no_blocked_group_comes_back_and_enough_others_do(
+    world: tuple[torch.Tensor, torch.Tensor], count: int, num_groups: int, seed: int
+) -> None:
+    vector_ND, query_BD = world
+    rng = np.random.default_rng(seed)
+    group_N = torch.from_numpy(rng.integers(0, num_groups, len(vector_ND)))
+    blocked = [set(rng.integers(0, num_groups, rng.integers(0, 3)).tolist()) for _ in query_BD]
+    found = search_unblocked(vector_ND, query_BD, count, group_N, blocked)
+    for query, ids, bad in zip(query_BD, found, blocked, strict=True):
+        allowed = [i for i in slow_search(vector_ND, query, len(vector_ND)) if int(group_N[i]) not in bad]
+        assert ids == allowed[:count]
+
+
+def test_a_group_larger_than_the_first_request_does_not_starve_a_query() -> None:
+    vector_ND = torch.arange(300, 0, -1).float()[:, None]
+    group_N = torch.cat([torch.zeros(250, dtype=torch.long), torch.arange(1, 51)])
+    found = search_unblocked(vector_ND, torch.ones(2, 1), 3, group_N, [{0}, {1}])
+    assert found == [[250, 251, 252], [0, 1, 2]]

@@ -1,0 +1,55 @@
+"""The passage tower by itself: the same vectors in chunks, alone, and from its file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from openrealm.corpus.store import Corpus
+from openrealm.engine import Engine
+from openrealm.errors import DamagedArtefact
+from openrealm.model.realm import Realm
+from openrealm.train.embedder import embed_corpus, embed_null, load_tower, save_tower
+from openrealm.train.layout import NULL, Layout
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_the_corpus_is_embedded_as_each_passage_alone(
+    toy_realm: Callable[..., Realm], toy_corpus: Corpus, layout: Layout, engine: Engine, pooling: str
+) -> None:
+    model = toy_realm(f"model.pooling={pooling}", "model.normalize=true").train()
+    tower = model.retriever.passage_tower
+    counts: list[int] = []
+    vector_ND = embed_corpus(tower, layout, engine, counts.append)
+    assert sum(counts) == len(vector_ND) == toy_corpus.num_passages, "the null passage is no part of an index"
+    with torch.no_grad():
+        for i in range(toy_corpus.num_passages):
+            torch.testing.assert_close(vector_ND[i], tower([layout.passage(i)])[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(embed_null(tower, layout, engine), tower([layout.passage(NULL)])[0])
+    assert model.null_row().ids.tolist() == layout.passage(NULL).ids.tolist()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_tower_comes_back_from_its_file_with_its_digest(
+    tmp_path: Path, toy_realm: Callable[..., Realm], layout: Layout, engine: Engine, shared: bool
+) -> None:
+    changes = [f"model.shared_towers={shared}", "model.pooling=mean", "model.normalize=true"]
+    model = toy_realm(*changes, seed=5)
+    model.retriever.passage_tower.projection.weight.data.mul_(1.5)
+    digest = save_tower(model, tmp_path / "tower")
+    tower = load_tower(tmp_path / "tower")
+    assert digest == tower.digest() == model.retriever.passage_tower.digest()
+    expected = embed_corpus(model.retriever.passage_tower, layout, engine)
+    assert torch.equal(embed_corpus(tower, layout, engine), expected)
+
+
+@pytest.mark.parametrize("name", ["tower.safetensors", "config.json"])
+def test_a_damaged_tower_is_refused_by_name(tmp_path: Path, toy_realm: Callable[..., Realm], name: str) -> None:
+    save_tower(toy_realm(), tmp_path / "tower")
+    path = tmp_path / "tower" / name
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(DamagedArtefact, match=name):
+        load_tower(tmp_path / "tower")

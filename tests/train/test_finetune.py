@@ -1,0 +1,149 @@
+"""Fine-tuning: which spans and passages count as right, what trains, and what stands still."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from openrealm.config import Config
+from openrealm.corpus.store import Corpus
+from openrealm.engine import Engine
+from openrealm.index.bm25 import Bm25
+from openrealm.model import marginal
+from openrealm.model.realm import Realm
+from openrealm.train.answers import AnswerFinder
+from openrealm.train.embedder import embed_corpus
+from openrealm.train.finetune import finetune, losses
+from openrealm.train.layout import Layout
+from openrealm.train.openqa import Bm25Source, DenseSource, SpanScores
+from openrealm.types import Question
+
+
+@pytest.fixture(scope="module")
+def finder(toy_corpus: Corpus) -> AnswerFinder:
+    return AnswerFinder(toy_corpus)
+
+
+def rows_of(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_losses_count_every_span_and_passage_that_holds_an_answer(
+    toy_corpus: Corpus, toy_questions: list[Question], finder: AnswerFinder
+) -> None:
+    torch.manual_seed(0)
+    questions = [toy_questions[0], toy_questions[3], Question("?", ("zebra",))]
+    id_BE = torch.tensor([[0, 1, 2, 4], [0, 6, 7, 8], [0, 1, 2, 3]])
+    score_BE, span = torch.randn(3, 4), torch.randn(3, 3, 25, 6)
+    valid = torch.zeros(3, 3, 25, 6, dtype=torch.bool)
+    right = torch.zeros_like(valid)
+    has = torch.zeros(3, 4, dtype=torch.bool)
+    for b, question in enumerate(questions):
+        for k, passage in enumerate(id_BE[b].tolist()):
+            words = [toy_corpus.tokenizer().token(int(t)) for t in toy_corpus.body_tokens(passage)]
+            has[b, k] = question.answers[0].lower() in words
+            for first in range(len(words)) if k < 3 else ():
+                for width in range(min(6, len(words) - first)):
+                    valid[b, k, first, width] = True
+                    right[b, k, first, width] = words[first : first + width + 1] == [question.answers[0].lower()]
+    assert right.flatten(1).sum(dim=1).tolist() == [2, 2, 0]
+    scores = SpanScores(span, valid, score_BE[:, :3], id_BE[:, :3])
+    reader_B, early_B = losses(scores, score_BE, id_BE, questions, finder, early=True)
+    expected_B = marginal.span_reader_loss(span.flatten(2), right.flatten(2), valid.flatten(2), score_BE[:, :3])
+    torch.testing.assert_close(reader_B, expected_B)
+    torch.testing.assert_close(early_B, marginal.early_loss(score_BE, has))
+    assert float(reader_B[2]) == float(early_B[2]) == 0
+    assert losses(scores, score_BE, id_BE, questions, finder, early=False)[1].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_query_tower_and_the_reader_learn_while_the_index_stands_still(
+    tmp_path: Path,
+    toy_realm: Callable[..., Realm],
+    toy_config: Callable[..., Config],
+    toy_questions: list[Question],
+    layout: Layout,
+    finder: AnswerFinder,
+    engine: Engine,
+    shared: bool,
+) -> None:
+    changes = [f"model.shared_towers={shared}", "model.dropout=0", "finetune.num_steps=12", "finetune.batch_size=2"]
+    # A fresh retriever finds little: read all passages, so that each question always has its positives.
+    wide = ["finetune.num_candidates=1000", "finetune.early_candidates=1000"]
+    config, model = toy_config(*changes, *wide, "model.freeze_embeddings=true"), toy_realm(*changes)
+    passages, queries = (tower.digest() for tower in (model.retriever.passage_tower, model.retriever.query_tower))
+    vector_ND = embed_corpus(model.retriever.passage_tower, layout, engine)
+    source = DenseSource(model, vector_ND, layout, config.finetune.max_query_tokens)
+    finetune(config, model, layout, source, toy_questions[:2], finder, engine, tmp_path)
+    assert model.retriever.passage_tower.digest() == passages, "E_doc and with it the index stay"
+    assert model.retriever.query_tower.digest() != queries
+    assert not model.training
+    embeddings = model.retriever.query_tower.encoder.word_embeddings()
+    assert torch.equal(embeddings, model.retriever.passage_tower.encoder.word_embeddings())
+    rows = rows_of(tmp_path)
+    assert [row["step"] for row in rows] == list(range(1, 13))
+    first, last = rows[:3], rows[-3:]
+    for key in ("reader_loss", "early_loss"):
+        assert sum(row[key] for row in last) < sum(row[key] for row in first), key
+
+
+def test_the_query_tower_can_be_left_alone(
+    tmp_path: Path,
+    toy_realm: Callable[..., Realm],
+    toy_config: Callable[..., Config],
+    toy_questions: list[Question],
+    layout: Layout,
+    finder: AnswerFinder,
+    engine: Engine,
+) -> None:
+    config, model = toy_config("finetune.train_query_tower=false"), toy_realm()
+    queries, reader = model.retriever.query_tower.digest(), model.reader.state_dict()
+    before = {name: tensor.clone() for name, tensor in reader.items()}
+    source = DenseSource(model, embed_corpus(model.retriever.passage_tower, layout, engine), layout, 32)
+    finetune(config, model, layout, source, toy_questions, finder, engine, tmp_path)
+    assert model.retriever.query_tower.digest() == queries
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.reader.state_dict().items())
+
+
+def test_with_bm25_its_weight_and_the_reader_learn(
+    tmp_path: Path,
+    toy_realm: Callable[..., Realm],
+    toy_config: Callable[..., Config],
+    toy_questions: list[Question],
+    toy_corpus: Corpus,
+    layout: Layout,
+    finder: AnswerFinder,
+    engine: Engine,
+) -> None:
+    config, model = toy_config(), toy_realm()
+    digest = model.retriever.query_tower.digest()
+    source = Bm25Source(Bm25([toy_corpus.passage(i).text for i in range(toy_corpus.num_passages)]))
+    finetune(config, model, layout, source, toy_questions, finder, engine, tmp_path)
+    assert float(source.weight.detach()) != pytest.approx(0.1, abs=1e-6)
+    assert model.retriever.query_tower.digest() == digest
+    rows = rows_of(tmp_path)
+    assert [row["early_loss"] for row in rows] == [0.0] * 4
+    assert all(row["reader_loss"] > 0 for row in rows)
+    assert rows[0]["no_positive"] == 0, "BM25 finds the passage that names the country"
+
+
+def test_the_same_seed_gives_the_same_weights(
+    tmp_path: Path,
+    toy_realm: Callable[..., Realm],
+    toy_config: Callable[..., Config],
+    toy_questions: list[Question],
+    layout: Layout,
+    finder: AnswerFinder,
+    engine: Engine,
+) -> None:
+    results = []
+    for name in ("one", "two"):
+        model = toy_realm()
+        source = DenseSource(model, embed_corpus(model.retriever.passage_tower, layout, engine), layout, 32)
+        finetune(toy_config(), model, layout, source, toy_questions, finder, engine, tmp_path / name)
+        results.append(model.state_dict())
+    assert all(torch.equal(tensor, results[1][name]) for name, tensor in results[0].items())

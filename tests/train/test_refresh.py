@@ -1,0 +1,156 @@
+"""The refresh worker: a real process that embeds what the snapshot names, and whose death costs one warning."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from openrealm import files
+from openrealm.corpus.store import Corpus
+from openrealm.engine import Engine, num_cores
+from openrealm.index.store import Binding, open_version, versions
+from openrealm.model.realm import Realm
+from openrealm.train.embedder import embed_corpus, save_tower
+from openrealm.train.layout import Layout
+from openrealm.train.refresh import Refresher, share_of_cores, work
+
+
+@pytest.fixture
+def binding(toy_corpus: Corpus) -> Binding:
+    return Binding("not known yet", toy_corpus.tokenizer_digest, toy_corpus.digest)
+
+
+def test_a_killed_worker_costs_one_line_and_leaves_nothing(
+    tmp_path: Path,
+    toy_realm: Callable[..., Realm],
+    toy_corpus_folder: Path,
+    engine: Engine,
+    binding: Binding,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refresher = Refresher(tmp_path / "run", toy_corpus_folder, tmp_path / "index", binding, engine)
+    assert refresher.collect() is None
+    started = time.monotonic()
+    refresher.start(toy_realm(), 3, 1)
+    assert refresher.is_running
+    assert refresher.collect() is None
+    assert time.monotonic() - started < 5, "the trainer never waits"
+    worker = refresher._worker
+    assert worker is not None
+    half = tmp_path / "index" / "versions" / f".tmp-{worker.pid}-00000003-abc"
+    half.mkdir(parents=True)
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+    assert refresher.collect() is None
+    assert not refresher.is_running
+    assert refresher.num_failed == 1
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["The refresh worker ended with code -9 (no output); training goes on with the older index."]
+    assert list((tmp_path / "index").rglob("*")) == [tmp_path / "index" / "versions"]
+
+
+def test_what_a_failing_worker_said_last_is_passed_on(
+    tmp_path: Path,
+    toy_realm: Callable[..., Realm],
+    engine: Engine,
+    binding: Binding,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refresher = Refresher(tmp_path / "run", tmp_path / "no-corpus", tmp_path / "index", binding, engine)
+    refresher.start(toy_realm(), 3, 1)
+    assert refresher._worker is not None
+    refresher._worker.wait(timeout=60)
+    assert refresher.collect() is None
+    assert "no-corpus holds no finished artefact" in capsys.readouterr().err
+
+
+def test_stopping_ends_a_worker_at_once_and_clears_its_litter(
+    tmp_path: Path, toy_realm: Callable[..., Realm], toy_corpus_folder: Path, engine: Engine, binding: Binding
+) -> None:
+    refresher = Refresher(tmp_path / "run", toy_corpus_folder, tmp_path / "index", binding, engine)
+    refresher.stop()
+    refresher.start(toy_realm(), 3, 1)
+    worker = refresher._worker
+    assert worker is not None
+    half = tmp_path / "index" / "versions" / f".tmp-{worker.pid}-00000003-abc"
+    half.mkdir(parents=True)
+    refresher.stop()
+    assert worker.poll() == -signal.SIGKILL
+    assert not refresher.is_running
+    assert not half.exists()
+
+
+def order_for(
+    tmp_path: Path, model: Realm, toy_corpus_folder: Path, bound: Binding, **changes: object
+) -> tuple[Path, str]:
+    digest = save_tower(model, tmp_path / "snapshot")
+    order = {
+        "snapshot": str(tmp_path / "snapshot"),
+        "corpus": str(toy_corpus_folder),
+        "index": str(tmp_path / "index"),
+        "step": 5,
+        "binding": {"encoder": digest, "tokenizer": bound.tokenizer, "corpus": bound.corpus},
+        "bf16": False,
+        "device": "cpu",
+        "title_in_joint": False,
+        "num_threads": 1,
+        "parent": os.getppid(),
+    }
+    files.write_json(tmp_path / "order.json", order | changes)
+    return tmp_path / "order.json", digest
+
+
+def test_the_worker_publishes_what_its_order_names(
+    tmp_path: Path,
+    toy_realm: Callable[..., Realm],
+    toy_corpus_folder: Path,
+    layout: Layout,
+    engine: Engine,
+    binding: Binding,
+) -> None:
+    model = toy_realm()
+    order, digest = order_for(tmp_path, model, toy_corpus_folder, binding)
+    work(order)
+    [path] = versions(tmp_path / "index")
+    version = open_version(path, Binding(digest, binding.tokenizer, binding.corpus))
+    assert version.step == 5
+    assert torch.equal(version.vector_ND, embed_corpus(model.retriever.passage_tower, layout, engine))
+
+
+def test_a_worker_whose_trainer_is_gone_publishes_nothing(
+    tmp_path: Path, toy_realm: Callable[..., Realm], toy_corpus_folder: Path, binding: Binding
+) -> None:
+    order, _ = order_for(tmp_path, toy_realm(), toy_corpus_folder, binding, parent=-1)
+    with pytest.raises(SystemExit, match="the trainer is gone"):
+        work(order)
+    assert versions(tmp_path / "index") == []
+
+
+def test_a_snapshot_that_is_not_the_announced_tower_is_refused(
+    tmp_path: Path, toy_realm: Callable[..., Realm], toy_corpus_folder: Path, binding: Binding
+) -> None:
+    order, _ = order_for(
+        tmp_path,
+        toy_realm(),
+        toy_corpus_folder,
+        binding,
+        binding={"encoder": "f" * 64, "tokenizer": binding.tokenizer, "corpus": binding.corpus},
+    )
+    with pytest.raises(SystemExit, match="not the tower that was announced"):
+        work(order)
+    assert versions(tmp_path / "index") == []
+
+
+def test_the_cores_are_shared_while_a_worker_is_busy() -> None:
+    total = num_cores()
+    assert share_of_cores(False)[0] == total
+    trainer, worker = share_of_cores(True)
+    assert trainer >= 1
+    assert worker >= 1
+    assert trainer + worker == max(2, total)

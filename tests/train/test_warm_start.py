@@ -1,0 +1,182 @@
+"""The Inverse Cloze Task and masked words: what the examples are, what the losses are, and that both fall."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from openrealm.config import Config, MaskingConfig
+from openrealm.corpus.store import Corpus
+from openrealm.engine import Engine
+from openrealm.model.realm import Realm
+from openrealm.train.examples import MaskedExamples, contains
+from openrealm.train.layout import NULL, Layout
+from openrealm.train.warm_start import inverse_cloze, inverse_cloze_loss, masked_word_loss, passage_beside, warm_start
+
+
+@pytest.mark.parametrize("remove_rate", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("with_title", [False, True])
+def test_a_sentence_looks_for_its_passage_which_lacks_it_at_the_given_rate(
+    toy_corpus: Corpus, layout: Layout, remove_rate: float, with_title: bool
+) -> None:
+    passages = list(range(60)) * 2
+    queries, targets = inverse_cloze(
+        toy_corpus,
+        layout,
+        passages,
+        np.random.default_rng(0),
+        max_query_tokens=40,
+        remove_rate=remove_rate,
+        with_title=with_title,
+    )
+    assert len(queries) == len(targets) == len(passages)
+    num_removed = num_several = 0
+    for passage, query, target in zip(passages, queries, targets, strict=True):
+        body = layout.body(passage)
+        title = toy_corpus.title_tokens(passage).tolist()
+        head = [layout.specials.cls, *(title + toy_corpus.tokenizer().encode(":")[0] if with_title else [])]
+        assert query.ids[: len(head)].tolist() == head
+        sentence = query.ids[len(head) : -1]
+        bounds = toy_corpus.sentences(passage).tolist()
+        assert sentence.tolist() in [body[a:b].tolist() for a, b in bounds]
+        assert target.ids[: target.second].tolist() == [layout.specials.cls, *title, layout.specials.sep]
+        kept = target.ids[target.second : -1]
+        if len(bounds) == 1:
+            assert kept.tolist() == body.tolist(), "a passage of one sentence keeps it"
+            continue
+        num_several += 1
+        if kept.tolist() != body.tolist():
+            num_removed += 1
+            assert len(kept) == len(body) - len(sentence)
+            assert not contains(kept, sentence)
+    assert num_several > 50
+    if remove_rate in (0.0, 1.0):
+        assert num_removed == remove_rate * num_several
+    else:
+        assert 0.3 < num_removed / num_several < 0.7
+
+
+def test_the_cloze_loss_is_the_cross_entropy_over_the_batch_and_the_null_passage() -> None:
+    torch.manual_seed(0)
+    query_BD, passage_BD = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    null_D = torch.randn(3, dtype=torch.float64)
+    hidden = [False, True, False, False, True]
+    loss, accuracy = inverse_cloze_loss(query_BD, passage_BD, null_D, torch.tensor(hidden))
+    losses, hits = [], 0
+    for b in range(5):
+        choices = {n: float(query_BD[b] @ passage_BD[n]) for n in range(5) if n != b or not hidden[b]}
+        choices[NULL] = float(query_BD[b] @ null_D)
+        right = NULL if hidden[b] else b
+        losses.append(-math.log(math.exp(choices[right]) / sum(math.exp(score) for score in choices.values())))
+        hits += choices[right] == max(choices.values())
+    assert float(loss) == pytest.approx(sum(losses) / 5)
+    assert float(accuracy) == pytest.approx(hits / 5)
+
+
+@torch.no_grad()
+def test_masked_words_are_read_beside_the_passage_that_is_given(
+    toy_realm: Callable[..., Realm], toy_corpus: Corpus, layout: Layout
+) -> None:
+    model = toy_realm().eval()
+    batch = MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 0).batch(0, 5)
+    beside = [batch[0].passage, NULL, 7, batch[3].passage, NULL]
+    loss = masked_word_loss(model, layout, batch, beside, 80)
+    logps: list[float] = []
+    for example, passage in zip(batch, beside, strict=True):
+        row, start = layout.joint(example.query, passage, 80)
+        assert row.ids[start:-1].tolist() == layout.body(passage).tolist()
+        places = [place + 1 for place in example.positions]
+        logps += model.reader.gold_log_prob([row], [places], [list(example.gold)])[0].tolist()
+    assert float(loss) == pytest.approx(-sum(logps) / len(logps), rel=1e-5)
+
+
+def test_own_passage_neighbour_and_null_come_at_their_rates(
+    toy_config: Callable[..., Config], toy_corpus: Corpus
+) -> None:
+    settings = toy_config("warm_start.passage_rate=0.5", "warm_start.neighbour_rate=0.3").warm_start
+    example = MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 0).batch(0, 1)[0]
+    rng = np.random.default_rng(0)
+    drawn = [passage_beside(example, settings, toy_corpus.num_passages, rng) for _ in range(2000)]
+    assert drawn.count(example.passage) / 2000 == pytest.approx(0.5, abs=0.05)
+    assert drawn.count(NULL) / 2000 == pytest.approx(0.2, abs=0.05)
+    neighbours = {(example.passage + offset) % toy_corpus.num_passages for offset in range(1, 6)}
+    assert set(drawn) == {example.passage, NULL, *neighbours}
+
+
+def rows_of(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_both_losses_fall_and_the_means_are_of_the_last_steps(
+    tmp_path: Path,
+    toy_realm: Callable[..., Realm],
+    toy_config: Callable[..., Config],
+    toy_corpus: Corpus,
+    engine: Engine,
+    shared: bool,
+) -> None:
+    changes = [f"model.shared_towers={shared}", "model.dropout=0", "model.pooling=mean", "model.normalize=true"]
+    changes += ["model.temperature=0.1", "warm_start.num_steps=50", "warm_start.ict_neighbours=2"]
+    config, model = toy_config(*changes), toy_realm(*changes)
+    means = warm_start(config, model, toy_corpus, engine, tmp_path)
+    rows = rows_of(tmp_path)
+    assert [row["step"] for row in rows] == list(range(1, 51))
+    # Most masked names occur once in the toy world, so the reader can only learn a little.
+    for key, share in (("ict_loss", 0.7), ("mlm_loss", 0.98)):
+        first, last = (sum(row[key] for row in part) / 10 for part in (rows[:10], rows[-10:]))
+        assert last < share * first, key
+        assert means[key] == pytest.approx(sum(row[key] for row in rows[-20:]) / 20, abs=1e-4)
+    assert 0 <= means["ict_accuracy"] <= 1
+    assert not model.training
+
+
+@pytest.mark.parametrize(("off", "left"), [("ict_batch", {"mlm_loss"}), ("mlm_batch", {"ict_loss", "ict_accuracy"})])
+def test_each_task_can_be_left_out(
+    tmp_path: Path,
+    toy_realm: Callable[..., Realm],
+    toy_config: Callable[..., Config],
+    toy_corpus: Corpus,
+    engine: Engine,
+    off: str,
+    left: set[str],
+) -> None:
+    model = toy_realm()
+    towers = model.retriever.query_tower.digest()
+    means = warm_start(toy_config(f"warm_start.{off}=0"), model, toy_corpus, engine, tmp_path)
+    assert set(means) == left
+    assert (model.retriever.query_tower.digest() == towers) == (off == "ict_batch")
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+    tmp_path: Path,
+    toy_realm: Callable[..., Realm],
+    toy_config: Callable[..., Config],
+    toy_corpus: Corpus,
+    engine: Engine,
+) -> None:
+    results = []
+    for name, seed in (("one", 0), ("two", 0), ("three", 1)):
+        model = toy_realm()
+        warm_start(toy_config(f"seed={seed}"), model, toy_corpus, engine, tmp_path / name)
+        results.append(model.state_dict())
+    assert all(torch.equal(tensor, results[1][name]) for name, tensor in results[0].items())
+    assert not all(torch.equal(tensor, results[2][name]) for name, tensor in results[0].items())
+
+
+def test_starting_again_drops_the_metrics_of_before(
+    tmp_path: Path,
+    toy_realm: Callable[..., Realm],
+    toy_config: Callable[..., Config],
+    toy_corpus: Corpus,
+    engine: Engine,
+) -> None:
+    for _ in range(2):
+        warm_start(toy_config("warm_start.num_steps=2"), toy_realm(), toy_corpus, engine, tmp_path)
+        assert [row["step"] for row in rows_of(tmp_path)] == [1, 2]
