@@ -20,15 +20,18 @@ _FIGURE, _PEER = "from a question to its answer", "BM25 and the same reader"
 
 def main() -> None:
     given = arguments(__doc__.splitlines()[0], run=("runs/quickstart", "runs/quickstart"), questions=(100, 20))
-    from openrealm.errors import MissingStage
+    from openrealm.errors import OpenRealmError
     from openrealm.recipes.run import Run
     from openrealm.serve.service import Service
 
     try:
         run = Run.open(Path(given.run))
         realm = Service.open(run.folder)
-    except MissingStage as error:
-        end(f"Nothing to measure: {error}", not_measured(_FIGURE, "seconds", _PEER, f"no finished run at {given.run}"))
+    except OpenRealmError as error:
+        end(
+            f"Nothing to measure: {error}",
+            not_measured(_FIGURE, "seconds", _PEER, f"no run that can answer at {given.run}"),
+        )
     import torch
 
     torch.set_num_threads(given.threads)

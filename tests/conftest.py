@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import string
@@ -66,6 +67,8 @@ def tokenizer(vocabulary_folder: Path) -> Tokenizer:
     return Tokenizer.from_folder(vocabulary_folder)
 
 
+MARKDOWN = Path(__file__).parent / "data" / "markdown"
+
 # The toy world: invented countries, a word-piece vocabulary of their words, and a BERT small enough for any test.
 _FOUNDERS = "Anselm Berta Casimir Dorothea Emeric Frida Gustav Hedwig Ivo Jutta".split()  # noqa: SIM905
 _MONTHS = "January March April June July September October December".split()  # noqa: SIM905
@@ -96,11 +99,21 @@ def toy_articles() -> list[Article]:
 @pytest.fixture(scope="session")
 def toy_backbone(tmp_path_factory: pytest.TempPathFactory, toy_articles: list[Article]) -> Path:
     """A folder with a random BERT (2 layers of 32) and its vocab.txt: every word of the toy world is one piece."""
+    return _write_backbone(tmp_path_factory.mktemp("backbone"), [f"{a.title} {a.text}" for a in toy_articles])
+
+
+@pytest.fixture(scope="session")
+def markdown_backbone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for the words of tests/data/markdown."""
+    texts = [path.read_text() for path in sorted(MARKDOWN.glob("*.md"))]
+    return _write_backbone(tmp_path_factory.mktemp("markdown-backbone"), texts)
+
+
+def _write_backbone(folder: Path, texts: Sequence[str]) -> Path:
     import torch
     from transformers import BertConfig, BertModel
 
-    folder = tmp_path_factory.mktemp("backbone")
-    words = sorted({w for a in toy_articles for w in re.findall(r"[a-z]+|[0-9]+", f"{a.title} {a.text}".lower())})
+    words = sorted(set(re.findall(r"[^\W\d_]+|[0-9]+", " ".join(texts).lower())))
     pieces = [*_SPECIALS, *words, *_LETTERS, *string.punctuation, *(f"##{letter}" for letter in _LETTERS)]
     pieces = list(dict.fromkeys(pieces))
     (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
@@ -190,6 +203,42 @@ def toy_config(toy_backbone: Path) -> Callable[..., Config]:
         return with_settings(Config(), [*settings, *changes])
 
     return config
+
+
+@pytest.fixture(scope="session")
+def as_settings() -> Callable[[Config], list[str]]:
+    """A configuration as the words of a command line: `--set key=value` for each key but its name and source."""
+
+    def settings(config: Config) -> list[str]:
+        words = []
+        for name, section in config.to_dict().items():
+            for key, value in section.items() if isinstance(section, dict) else [("", section)]:
+                if (name, key) in {("name", ""), ("corpus", "source")}:
+                    continue
+                text = ",".join(value) if isinstance(value, list) else "none" if value is None else str(value)
+                words += ["--set", f"{name}.{key}={text}" if key else f"{name}={text}"]
+        return words
+
+    return settings
+
+
+@pytest.fixture(scope="session")
+def answering_run(
+    tmp_path_factory: pytest.TempPathFactory,
+    toy_articles: list[Article],
+    toy_config: Callable[..., Config],
+    as_settings: Callable[[Config], list[str]],
+) -> Path:
+    """The folder of a run on the toy world whose REALM and BM25 were fine-tuned; tests must not change it."""
+    from openrealm.cli.main import main
+
+    source = tmp_path_factory.mktemp("source") / "toy.jsonl"
+    source.write_text("".join(json.dumps({"id": a.id, "title": a.title, "text": a.text}) + "\n" for a in toy_articles))
+    folder = tmp_path_factory.mktemp("runs") / "toy"
+    settings = as_settings(toy_config("finetune.num_steps=8"))
+    assert main(["run", str(source), "--name", str(folder), *settings]) == 0
+    assert main(["finetune", "--run", str(folder), "--system", "bm25"]) == 0
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from openrealm.config import keys
+
 HOUSE = Path(__file__).parent.parent
 SOURCES = sorted((HOUSE / "src").rglob("*.py"))
 DOCUMENTS = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md")])
@@ -87,6 +89,15 @@ def test_the_table_from_paper_to_code_names_what_there_is() -> None:
     code = [name for row in rows[2:] for name in re.findall(r"`([a-z_]+\.[A-Za-z_.]+)`", row[3])]
     assert len(code) > 15
     assert [name for name in code if not exists(name)] == []
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_every_setting_that_a_document_names_is_one(path: Path) -> None:
+    text, known = path.read_text(), {key for key, _ in keys()}
+    sections = "|".join({key.split(".")[0] for key in known if "." in key})
+    found = re.findall(r"--set ([\w.]+)=", text)
+    found += [name for name in re.findall(rf"`((?:{sections})\.(?!safetensors)\w+)`", text) if not exists(name)]
+    assert [name for name in found if name not in known] == []
 
 
 def names_of_tests(path: Path) -> set[str]:

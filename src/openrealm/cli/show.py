@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from openrealm.types import Answer, ReadPassage
 
 _NAMES = {"closed_book": "closed book", "bm25": "BM25", "warm_start": "warm start", "realm": "REALM"}
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _HEAD = ("system", "exact match", "95 % interval", "F1", "recall@5")
 
 
@@ -101,15 +103,15 @@ def show_answer(answer: Answer, *, as_json: bool) -> None:
     if sys.stdout.isatty():
         _show_on_terminal(answer, answer.source)
         return
-    print(answer.text)
-    print(f"\n{answer.source.title or '(no title)'}")
+    print(_plain(answer.text))
+    print(f"\n{_title(answer.source)}")
     before, marked, after = _parts(answer.source)
     print(f"{before}[[{marked}]]{after}")
     print(f"{_worth(answer.source)}, index {answer.index_version}")
     if answer.runners_up:
         print("\nRunners-up")
     for other in answer.runners_up:
-        print(f"  {other.answer}  ({other.title}; {_worth(other)})")
+        print(f"  {_plain(other.answer)}  ({_title(other)}; {_worth(other)})")
 
 
 def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
@@ -118,8 +120,8 @@ def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    console.print(Text(answer.text, style="bold green"))
-    console.print(Text(f"\n{source.title or '(no title)'}", style="underline"))
+    console.print(Text(_plain(answer.text), style="bold green"))
+    console.print(Text(f"\n{_title(source)}", style="underline"))
     before, marked, after = _parts(source)
     console.print(Text.assemble(before, (marked, "bold green"), after))
     console.print(Text(f"{_worth(source)}, index {answer.index_version}", style="dim"))
@@ -127,13 +129,24 @@ def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
         console.print(Text("\nRunners-up", style="underline"))
         table = Table(box=None, show_header=False, pad_edge=False)
         for other in answer.runners_up:
-            table.add_row(Text(other.answer, style="bold"), Text(other.title), Text(_worth(other), style="dim"))
+            table.add_row(
+                Text(_plain(other.answer), style="bold"), Text(_title(other)), Text(_worth(other), style="dim")
+            )
         console.print(table)
 
 
 def _parts(passage: ReadPassage) -> tuple[str, str, str]:
     start, end = passage.answer_start, passage.answer_end
-    return passage.text[:start], passage.text[start:end], passage.text[end:]
+    return _plain(passage.text[:start]), _plain(passage.text[start:end]), _plain(passage.text[end:])
+
+
+def _title(passage: ReadPassage) -> str:
+    return _plain(passage.title) or "(no title)"
+
+
+def _plain(text: str) -> str:
+    """Text without what a terminal would obey: control characters but the end of a line."""
+    return _CONTROL.sub("", text)
 
 
 def _worth(passage: ReadPassage) -> str:

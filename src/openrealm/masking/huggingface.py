@@ -8,11 +8,10 @@ from typing import Any
 
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.masking.dates import date_spans
-from openrealm.masking.tagger import resolve
+from openrealm.masking.tagger import KIND_OF_LABEL, resolve
 from openrealm.types import Span
 
 _BATCH_TEXTS = 32
-_KINDS = {"DATE": "date"} | dict.fromkeys(("CARDINAL", "ORDINAL", "PERCENT", "MONEY", "QUANTITY", "TIME"), "number")
 
 # A word's characters and its label, e.g. (0, 4, "B-LOC").
 _Word = tuple[int, int, str]
@@ -85,6 +84,6 @@ def _entities(words: list[_Word]) -> list[Span]:
             if before == kind and prefix != "B":
                 spans[-1] = Span(spans[-1].start, end, spans[-1].kind)
             else:
-                spans.append(Span(start, end, _KINDS.get(kind, "entity")))
+                spans.append(Span(start, end, KIND_OF_LABEL.get(kind, "entity")))
         before = kind
     return spans

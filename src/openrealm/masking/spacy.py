@@ -7,10 +7,8 @@ from typing import Any
 
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.masking.dates import date_spans
-from openrealm.masking.tagger import resolve
+from openrealm.masking.tagger import KIND_OF_LABEL, resolve
 from openrealm.types import Span
-
-_KINDS = {"DATE": "date"} | dict.fromkeys(("CARDINAL", "ORDINAL", "PERCENT", "MONEY", "QUANTITY", "TIME"), "number")
 
 
 class SpacyTagger:
@@ -39,4 +37,4 @@ class SpacyTagger:
 
 
 def _entities(document: Any) -> list[Span]:
-    return [Span(e.start_char, e.end_char, _KINDS.get(e.label_, "entity")) for e in document.ents]
+    return [Span(e.start_char, e.end_char, KIND_OF_LABEL.get(e.label_, "entity")) for e in document.ents]

@@ -10,8 +10,12 @@ from openrealm.masking.dates import date_spans, number_spans
 from openrealm.masking.gazetteer import Gazetteer, entity_spans
 from openrealm.types import Span
 
-__all__ = ["KINDS", "LearnsTitles", "RulesTagger", "Tagger", "load_tagger", "resolve"]
+__all__ = ["KINDS", "KIND_OF_LABEL", "LearnsTitles", "RulesTagger", "Tagger", "load_tagger", "resolve"]
 
+# The labels of OntoNotes that models are trained on; any other label is an entity.
+KIND_OF_LABEL = {"DATE": "date"} | dict.fromkeys(
+    ("CARDINAL", "ORDINAL", "PERCENT", "MONEY", "QUANTITY", "TIME"), "number"
+)
 _PRIORITY = {"date": 0, "entity": 1, "number": 2}
 
 

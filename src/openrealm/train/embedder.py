@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from openrealm.model.realm import Realm
 from openrealm.model.retriever import Tower
 from openrealm.train.layout import NULL, Layout
 
-_CHUNK = 64
+_CHUNK_TOKENS = 4096
 
 
 def save_tower(model: Realm, folder: Path) -> str:
@@ -50,7 +50,7 @@ def load_tower(folder: Path) -> Tower:
     return tower
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def embed_corpus(tower: Tower, layout: Layout, engine: Engine, advance: Callable[[int], None] | None = None) -> Tensor:
     """E_doc of every passage, N x D float32 on the CPU. Passages of like length go together, so that padding is small.
 
@@ -61,13 +61,23 @@ def embed_corpus(tower: Tower, layout: Layout, engine: Engine, advance: Callable
     rows = [layout.passage(i) for i in range(num_passages)]
     order = sorted(range(num_passages), key=lambda i: len(rows[i]))
     vector_ND = torch.zeros(num_passages, tower.projection.out_features)
-    for start in range(0, num_passages, _CHUNK):
-        chunk = order[start : start + _CHUNK]
-        with engine.autocast():
-            vector_ND[chunk] = tower([rows[i] for i in chunk], max_rows=_CHUNK).float().cpu()
-        if advance is not None:
-            advance(len(chunk))
+    with engine.autocast():  # once for all chunks: every entry rounds the weights anew
+        for chunk in _chunks(order, [len(row) for row in rows]):
+            vector_ND[chunk] = tower([rows[i] for i in chunk], max_rows=len(chunk)).float().cpu()
+            if advance is not None:
+                advance(len(chunk))
     return vector_ND
+
+
+def _chunks(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Runs of `order` of about _CHUNK_TOKENS tokens each, so that short passages make no small matrices."""
+    chunk: list[int] = []
+    for number in order:
+        if chunk and (len(chunk) + 1) * lengths[number] > _CHUNK_TOKENS:
+            yield chunk
+            chunk = []
+        chunk.append(number)
+    yield chunk
 
 
 @torch.inference_mode()

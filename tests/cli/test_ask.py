@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from openrealm.cli.main import main
+from openrealm.cli.show import show_answer
+from openrealm.types import Answer, ReadPassage
+
+QUESTION = "What is the capital of the country?"
+
+
+def test_the_answer_comes_with_its_passage_and_the_runners_up(
+    answering_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", QUESTION, "--run", str(answering_run)]) == 0
+    text = capsys.readouterr().out
+    answer = text.partition("\n")[0]
+    assert f"[[{answer}]]" in text
+    assert re.search(r"\np\(z\|x\) 0\.\d\d, retrieval utility [+-]\d+\.\d\d nats, index \d{8}-[0-9a-f]{8}\n", text)
+    assert len(re.findall(r"^  .+\(.+; p\(z\|x\) ", text, flags=re.MULTILINE)) == 2
+
+
+def test_as_json_it_holds_the_same(answering_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", QUESTION, "--run", str(answering_run), "--json"]) == 0
+    value = json.loads(capsys.readouterr().out)
+    assert value["text"] == value["source"]["answer"]
+    assert value["question"] == QUESTION
+    assert len(value["runners_up"]) == 2
+
+
+@pytest.mark.parametrize("question", ["", "  ", "what " * 100])
+def test_what_is_no_question_is_refused_in_a_sentence(
+    answering_run: Path, question: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", question, "--run", str(answering_run)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(r"openrealm: The question .*\n", said.err)
+
+
+def passage(text: str, start: int, end: int) -> ReadPassage:
+    return ReadPassage("id", "[b]Title[/b]", text, text[start:end], start, end, 0.5, -1.5, 2.0)
+
+
+def test_on_a_terminal_markup_in_a_passage_is_shown_as_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    source = passage("It is [bold]here[/bold] \x1b[31m now", 12, 16)
+    show_answer(Answer("Where?", "here", 2.0, source, (source,), "v"), as_json=False)
+    shown = capsys.readouterr().out
+    assert "[bold]here[/bold]" in re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert "[b]Title[/b]" in re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    assert "\x1b[31m" not in shown
+
+
+def test_an_answer_from_nowhere_is_said_to_be_none(capsys: pytest.CaptureFixture[str]) -> None:
+    show_answer(Answer("Where?", "", 0.0, None), as_json=False)
+    assert "No passage" in capsys.readouterr().out

@@ -1,0 +1,240 @@
+"""Everything a user can get wrong: one sentence, exit code 2, and nothing half-written left behind."""
+
+from __future__ import annotations
+
+import json
+import lzma
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from openrealm.cli.main import main
+from openrealm.config import Config
+
+LINES = [
+    {"id": str(n), "title": f"T{n}", "text": f"In 19{n:02} Ada Lovelace of London wrote {n} books."} for n in range(90)
+]
+
+
+def empty_folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+def missing_folder(path: Path) -> Path:
+    return path
+
+
+def folder_without_text(path: Path) -> Path:
+    path.mkdir()
+    (path / "picture.png").write_bytes(b"\x89PNG")
+    return path
+
+
+def blank_files(path: Path) -> Path:
+    path.mkdir()
+    (path / "a.txt").write_text("\n \n")
+    return path
+
+
+def binary_named_txt(path: Path) -> Path:
+    path.mkdir()
+    (path / "a.txt").write_bytes(bytes(range(256)) * 40)
+    return path
+
+
+def line_of_10_mb(path: Path) -> Path:
+    path.mkdir()
+    (path / "a.txt").write_text("word " * 2_000_000)
+    return path
+
+
+def corrupt_xz(path: Path) -> Path:
+    packed = bytearray(lzma.compress("".join(json.dumps(line) + "\n" for line in LINES).encode()))
+    packed[len(packed) // 2] ^= 0xFF
+    file = path.with_suffix(".jsonl.xz")
+    file.write_bytes(packed)
+    return file
+
+
+def xz_cut_short(path: Path) -> Path:
+    file = path.with_suffix(".jsonl.xz")
+    file.write_bytes(lzma.compress("".join(json.dumps(line) + "\n" for line in LINES).encode())[:-20])
+    return file
+
+
+def line_that_is_no_json(path: Path) -> Path:
+    file = path.with_suffix(".jsonl")
+    file.write_text(json.dumps(LINES[0]) + "\n{broken\n")
+    return file
+
+
+def text_with_nothing_to_mask(path: Path) -> Path:
+    path.mkdir()
+    (path / "a.txt").write_text("so it goes on and on, and nobody knows why.")
+    return path
+
+
+def unknown_ending(path: Path) -> Path:
+    file = path.with_suffix(".docx")
+    file.write_text("x")
+    return file
+
+
+SOURCES: dict[Callable[[Path], Path], str] = {
+    empty_folder: r"holds no .* file \(it is empty\)",
+    missing_folder: r"does not exist",
+    folder_without_text: r"left out: 1 ending \.png",
+    blank_files: r"holds no text",
+    binary_named_txt: r"a\.txt is binary data",
+    line_of_10_mb: r"a\.txt: line 1 has 10,000,000 characters",
+    corrupt_xz: r"\.jsonl\.xz is damaged or cut short",
+    xz_cut_short: r"\.jsonl\.xz is damaged or cut short",
+    line_that_is_no_json: r"\.jsonl:2 is not JSON",
+    unknown_ending: r"\.docx ends in \.docx",
+}
+
+
+def one_sentence(text: str) -> str:
+    """The sentence that was told; the only line, without a traceback."""
+    match = re.fullmatch(r"openrealm: (.+)\n", text)
+    assert match, text
+    return match.group(1)
+
+
+@pytest.fixture
+def toy_settings(toy_config: Callable[..., Config], as_settings: Callable[[Config], list[str]]) -> list[str]:
+    return as_settings(toy_config())
+
+
+@pytest.mark.parametrize(("make", "sentence"), SOURCES.items(), ids=[make.__name__ for make in SOURCES])
+@pytest.mark.parametrize("command", ["run", "corpus"])
+def test_a_source_that_cannot_be_read(
+    make: Callable[[Path], Path],
+    sentence: str,
+    command: str,
+    toy_settings: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = make(tmp_path / "source")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    words = ["run", str(source)] if command == "run" else ["corpus", "--source", str(source), "--run", "mine"]
+    assert main([*words, *toy_settings]) == 2
+    assert re.search(sentence, one_sentence(capsys.readouterr().err))
+    assert list((tmp_path / "here").iterdir()) == [], "no run, and no folder for runs, is left"
+
+
+def test_a_text_with_nothing_to_mask_is_refused_and_leaves_its_corpus(
+    toy_settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = text_with_nothing_to_mask(tmp_path / "source")
+    assert main(["run", str(source), "--name", str(tmp_path / "run"), *toy_settings]) == 2
+    assert "no sentence with a name, date or number" in capsys.readouterr().err
+
+
+def test_a_failed_repetition_leaves_the_corpus_that_was_there(
+    toy_settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = tmp_path / "good.jsonl"
+    good.write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    run = str(tmp_path / "run")
+    assert main(["corpus", "--source", str(good), "--run", run, *toy_settings]) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert main(["corpus", "--source", str(corrupt_xz(tmp_path / "bad")), "--run", run]) == 2
+    one_sentence(capsys.readouterr().err)
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["ask", "Who?"], r"No run below .* can answer yet; train one with"),
+        (["ask", "Who?", "--run", "nowhere"], r"runs/nowhere is no run"),
+        (["warm-start"], r"runs/quickstart is no run .*openrealm quickstart"),
+        (["pretrain", "--resume"], r"runs/quickstart is no run"),
+        (["corpus", "--recipe", "quikstart"], r"no recipe 'quikstart'.*did you mean quickstart"),
+        (["corpus", "--set", "pretrain.num_step=3"], r"'pretrain.num_step' is not .*nearest known are: pretrain.num_"),
+        (["corpus", "--set", "pretrain.num_steps"], r"has no '='"),
+        (["corpus", "--set", "pretrain.num_steps=many"], r"pretrain.num_steps is 'many'.*whole number"),
+        (["quickstart", "--set", "pretrain.num_steps=0"], r"at least 1"),
+        (["run", ".", "--set", "seed=-1"], r"seed is -1"),
+    ],
+)
+def test_a_command_that_cannot_be_done(
+    words: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert re.search(sentence, one_sentence(capsys.readouterr().err))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["pretrain", "--resume", "--frozen-towers"], r"holds no checkpoint to resume from"),
+        (["finetune", "--system", "gpt"], r"no system 'gpt'; choose from closed_book"),
+        (["finetune", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl cannot be read"),
+        (["evaluate", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl cannot be read"),
+        (["finetune", "--set", "model.temperature=2"], r"stage pretrain was made with other settings"),
+        (["pretrain", "--set", "seed=3"], r"stage warm start was made with other settings.*openrealm warm-start"),
+    ],
+)
+def test_a_stage_that_does_not_fit_the_run_changes_nothing(
+    words: list[str], sentence: str, answering_run: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(answering_run, copy)
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert main([*words, "--run", str(copy)]) == 2
+    assert re.search(sentence, one_sentence(capsys.readouterr().err))
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file() and path.name != ".lock"} == before
+
+
+def test_a_run_of_the_same_name_on_another_text_is_not_written_over(
+    answering_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "a.md").write_text("In 1921 Ada Lovelace opened the library.")
+    assert main(["run", str(tmp_path / "text"), "--name", str(answering_run)]) == 2
+    assert "choose another name" in one_sentence(capsys.readouterr().err)
+    assert main(["quickstart", "--run", str(answering_run)]) == 2
+    assert "choose another name" in one_sentence(capsys.readouterr().err)
+
+
+def test_a_full_disk(toy_settings: list[str], tmp_path: Path) -> None:
+    """A real file system of 2 MB, in a namespace of its own: too small for the corpus, then for the first weights."""
+    disk, source = tmp_path / "disk", tmp_path / "source.jsonl"
+    disk.mkdir()
+    source.write_text("".join(json.dumps(line) + "\n" for line in LINES))
+    in_namespace = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
+    mount = f"mount -t tmpfs -o size=SIZE tmpfs '{disk}'"
+    if not shutil.which("unshare") or subprocess.run([*in_namespace, mount.replace("SIZE", "1m")]).returncode:
+        pytest.skip("this system lets no user mount a small file system (unshare --mount --map-root-user)")
+    command = [sys.executable, "-m", "openrealm.cli", "run", str(source), "--name", str(disk / "runs" / "x")]
+    script = " ".join(f"'{word}'" for word in [*command, *toy_settings])
+    for size, left in (("12k", ""), ("300k", "config.json corpus questions.json stages warm-start")):
+        shell = (
+            f"{mount.replace('SIZE', size)} && {script}; echo code $?; ls '{disk}/runs/x'; find '{disk}' -name '.tmp*'"
+        )
+        done = subprocess.run([*in_namespace, shell], capture_output=True, text=True)
+        lines = done.stdout.splitlines()
+        assert lines[0] == "code 2", done.stderr
+        assert " ".join(lines[1:]) == left
+        told = [line for line in done.stderr.splitlines() if line.startswith("openrealm: ")]
+        assert len(told) == 1
+        assert "the disk is full" in told[0]
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import openrealm
+from openrealm.cli.main import main
+
+COMMANDS = ("quickstart", "run", "ask", "corpus", "warm-start", "index", "pretrain", "finetune", "evaluate")
+HEAVY = {"torch", "transformers", "tokenizers", "pyarrow", "numpy", "numba", "rich"}
+
+
+def printed(*arguments: str) -> str:
+    command = [sys.executable, "-m", "openrealm.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_help_lists_every_command() -> None:
+    text = printed("--help")
+    assert all(f"\n  {command} " in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_of_its_own(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert "--run" in capsys.readouterr().out or command == "run"
+
+
+def test_help_takes_less_than_a_third_of_a_second_of_the_processor() -> None:
+    # The processor's time, since the wall's depends on what else the machine does.
+    best = 10.0
+    for _ in range(3):
+        before = os.times()
+        printed("--help")
+        after = os.times()
+        best = min(best, after.children_user + after.children_system - before.children_user - before.children_system)
+    assert best < 0.3
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom openrealm.cli.main import main\nassert main(['--help']) == 0\n"
+        "print('loaded', *{name.split('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.rpartition("loaded")[2].split())
+    assert "openrealm" in loaded
+    assert not loaded & HEAVY
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"openrealm {openrealm.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["ask"], ["pretrain", "--nonsense"], ["run"]])
+def test_a_command_that_does_not_parse_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_error_of_ours_is_one_line_with_a_hint(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("a bug\nof two lines")
+
+    monkeypatch.setattr("openrealm.cli.ask.newest_answering_run", broken)
+    assert main(["ask", "x"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "ZeroDivisionError: a bug of two lines; OPENREALM_DEBUG=1" in error
+    monkeypatch.setenv("OPENREALM_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["ask", "x"])
+
+
+def test_ctrl_c_before_anything_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("openrealm.cli.ask.newest_answering_run", interrupted)
+    assert main(["ask", "x"]) == 130
