@@ -70,10 +70,12 @@ class Peer:
     """The same sums, written plainly with `transformers.BertModel`."""
 
     def __init__(self, tower: Tower, layout: Layout) -> None:
-        from transformers import BertModel
+        from transformers import BertConfig, BertModel
 
         own: Any = tower.encoder.backbone
-        model: Any = BertModel(own.config, add_pooling_layer=False)
+        # A configuration of its own, with the library's attention: the encoder changes its own as it goes.
+        config = BertConfig.from_dict(own.config.to_dict(), attn_implementation="sdpa")
+        model: Any = BertModel(config, add_pooling_layer=False)
         self._model = model.to(tower.encoder.device).eval()
         self._model.load_state_dict(own.state_dict())
         self._projection, self._layout, self._pad_id = tower.projection, layout, tower.encoder.pad_id

@@ -151,13 +151,15 @@ class Peer:
     def __init__(self, world: World) -> None:
         import copy
 
-        from transformers import BertModel
+        from transformers import BertConfig, BertModel
 
         self._world = world
         model = world.model
         make: Any = BertModel
+        # A configuration of its own, with the library's attention: the encoder changes its own as it goes.
+        config = BertConfig.from_dict(model.backbone_settings, attn_implementation="sdpa")
         encoders = (model.retriever.passage_tower.encoder, model.reader.encoder)
-        self._tower, self._reader = (make(e.backbone.config, add_pooling_layer=False) for e in encoders)
+        self._tower, self._reader = (make(config, add_pooling_layer=False) for _ in encoders)
         for bert, encoder in zip((self._tower, self._reader), encoders, strict=True):
             bert.to(encoder.device).train().load_state_dict(encoder.backbone.state_dict())
             bert.get_input_embeddings().requires_grad_(not world.config.model.freeze_embeddings)

@@ -12,7 +12,7 @@ from openrealm.corpus.store import Corpus
 from openrealm.engine import Engine
 from openrealm.errors import DamagedArtefact
 from openrealm.model.realm import Realm
-from openrealm.train.embedder import embed_corpus, embed_null, load_tower, save_tower
+from openrealm.train.embedder import embed_corpus, load_tower, save_tower
 from openrealm.train.layout import NULL, Layout
 
 
@@ -28,7 +28,6 @@ def test_the_corpus_is_embedded_as_each_passage_alone(
     with torch.no_grad():
         for i in range(toy_corpus.num_passages):
             torch.testing.assert_close(vector_ND[i], tower([layout.passage(i)])[0], rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(embed_null(tower, layout, engine), tower([layout.passage(NULL)])[0])
     assert model.null_row().ids.tolist() == layout.passage(NULL).ids.tolist()
 
 

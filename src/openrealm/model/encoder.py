@@ -117,7 +117,7 @@ class Encoder(nn.Module):
         return table
 
     def _choose_attention(self, num_tokens: int) -> None:
-        """Plain matrix products beat the fused kernel's backward on a CPU for short rows, 1.5 times at 64 tokens (docs/lab-log.md)."""
+        """For short rows on a CPU, plain matrix products beat the fused kernel's backward (docs/lab-log.md)."""
         plain = self.device.type == "cpu" and num_tokens <= _PLAIN_ATTENTION_TOKENS
         self.backbone.config._attn_implementation = "eager" if plain else "sdpa"  # type: ignore[union-attr]
 

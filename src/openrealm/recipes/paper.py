@@ -8,5 +8,7 @@ from openrealm.config import Config, CorpusConfig, ModelConfig
 def paper(source: str = "wikipedia.jsonl") -> Config:
     """Guu et al. 2020, Sec. 4.3, on BERT-base and 288-piece passages of `source`; wants a cluster."""
     return Config(
-        name="paper", corpus=CorpusConfig(source=source, tagger="rules"), model=ModelConfig(backbone="bert-base-uncased")
+        name="paper",
+        corpus=CorpusConfig(source=source, tagger="rules"),
+        model=ModelConfig(backbone="bert-base-uncased"),
     )

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from openrealm.config import Config, CorpusConfig, FinetuneConfig, MaskingConfig, ModelConfig, PretrainConfig, WarmStartConfig
+from openrealm.config import (
+    Config,
+    CorpusConfig,
+    FinetuneConfig,
+    MaskingConfig,
+    ModelConfig,
+    PretrainConfig,
+    WarmStartConfig,
+)
 
 
 def quickstart() -> Config:
-    """Everything that `make quickstart` computes. What differs from the paper is sized for two cores; docs/lab-log.md says why."""
+    """Everything that `make quickstart` computes; what differs from the paper fits two cores (docs/lab-log.md)."""
     return Config(
         name="quickstart",
         corpus=CorpusConfig(source="factbook", prose_only=True, max_passage_tokens=64),
@@ -20,7 +28,7 @@ def quickstart() -> Config:
             dropout=0.0,
             title_in_joint=True,
         ),
-        masking=MaskingConfig(title_in_query=True, min_passages=2, max_masked_tokens=6),
+        masking=MaskingConfig(title_in_query=True, min_passages=2, max_passages=10, max_masked_tokens=6),
         warm_start=WarmStartConfig(
             num_steps=250,
             ict_batch=16,
@@ -35,14 +43,14 @@ def quickstart() -> Config:
             max_query_tokens=48,
         ),
         pretrain=PretrainConfig(
-            num_steps=200,
+            num_steps=160,
             batch_size=12,
             num_candidates=5,
             learning_rate=1e-4,
             tower_learning_rate=2e-5,
             head_learning_rate=2e-4,
             warmup_steps=10,
-            refresh_steps=60,
+            refresh_steps=50,
             max_query_tokens=48,
             max_joint_tokens=128,
             eval_steps=40,
@@ -50,7 +58,7 @@ def quickstart() -> Config:
             checkpoint_steps=50,
         ),
         finetune=FinetuneConfig(
-            num_steps=100,
+            num_steps=60,
             batch_size=16,
             num_candidates=5,
             learning_rate=5e-5,

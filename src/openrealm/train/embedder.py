@@ -15,7 +15,7 @@ from openrealm.engine import Engine
 from openrealm.model.encoder import Encoder, backbone_from_config
 from openrealm.model.realm import Realm
 from openrealm.model.retriever import Tower
-from openrealm.train.layout import NULL, Layout
+from openrealm.train.layout import Layout
 
 _CHUNK_TOKENS = 4096
 
@@ -78,11 +78,3 @@ def _chunks(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]
             chunk = []
         chunk.append(number)
     yield chunk
-
-
-@torch.inference_mode()
-def embed_null(tower: Tower, layout: Layout, engine: Engine) -> Tensor:
-    """E_doc of the null passage, D."""
-    with engine.autocast():
-        vector_1D: Tensor = tower([layout.passage(NULL)]).float()
-    return vector_1D[0].clone()

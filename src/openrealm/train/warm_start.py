@@ -23,8 +23,8 @@ from openrealm.train.guard import Guard
 from openrealm.train.layout import NULL, Layout
 from openrealm.train.optimizer import adam, rate_factor, set_rate
 
-
 _NUM_RELATED = 5
+
 
 def inverse_cloze(
     corpus: Corpus,
