@@ -21,6 +21,12 @@ from openrealm.recipes.run import SYSTEMS
 
 MARKDOWN = Path(__file__).parent / "data" / "markdown"
 COMMAND = [sys.executable, "-m", "openrealm.cli"]
+# Beside the settings of a whole run, where no refresh has to come about.
+QUICK = [
+    part
+    for setting in ("warm_start.num_steps=2", "pretrain.refresh_steps=1000", "pretrain.batch_size=8")
+    for part in ("--set", setting)
+]
 QUESTIONS = [
     ("Who founded Pedal House?", ["Ingrid Sommer", "Paul Okoro"]),
     ("Where does Anna Brunner bake?", ["Sankt Veit"]),
@@ -171,8 +177,7 @@ def test_all_four_systems_are_compared_on_the_same_questions(
 def ready(tmp_path: Path, settings: list[str], capsys: pytest.CaptureFixture[str]) -> Path:
     """A run that is warm-started, stage by stage, and can be pre-trained."""
     folder = tmp_path / "run"
-    recipe = [*settings, "--set", "warm_start.num_steps=2", "--set", "pretrain.refresh_steps=1000"]
-    assert main(["corpus", "--source", str(MARKDOWN), "--run", str(folder), *recipe]) == 0
+    assert main(["corpus", "--source", str(MARKDOWN), "--run", str(folder), *settings, *QUICK]) == 0
     assert main(["warm-start", "--run", str(folder)]) == 0
     assert f"Next: openrealm pretrain --run {folder}" in capsys.readouterr().err
     return folder
@@ -215,7 +220,9 @@ def test_a_killed_pretraining_goes_on_from_its_last_checkpoint(ready: Path, caps
     assert list(ready.rglob(".tmp-*")) == []
 
 
-def test_ctrl_c_ends_in_one_line_that_says_how_to_go_on(ready: Path) -> None:
+def test_ctrl_c_ends_in_one_line_that_says_how_to_go_on(
+    ready: Path, settings: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     child = pretrain_until_checkpoint(ready, 10, signal.SIGINT)
     said = told(child)
     assert child.returncode == 130
@@ -223,7 +230,10 @@ def test_ctrl_c_ends_in_one_line_that_says_how_to_go_on(ready: Path) -> None:
     assert "Traceback" not in said
     workers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(ready) in _read(path)]
     assert workers == [], "no refresh worker is left behind"
-    assert main(["pretrain", "--resume", "--run", str(ready), "--set", "pretrain.eval_steps=200"]) == 0
+    assert main(["run", str(MARKDOWN), "--name", str(ready), *settings, *QUICK]) == 0
+    said = capsys.readouterr().err
+    assert re.findall(r"\] ([a-z ]+): done before", said) == ["warm start", "index"]
+    assert re.search(r"Resumed from .* at step [1-9]", said), "the whole run goes on from the checkpoint too"
 
 
 def _read(path: Path) -> str:

@@ -146,6 +146,7 @@ class PretrainConfig(Section):
     per_token_marginal: bool = _field(False, "sum passages out once a masked token, as the released code does")
     use_null: bool = _field(True, "the null passage is always a candidate; Guu Sec. 3.4")
     block_trivial: bool = _field(True, "the query's own passage and its duplicates are never candidates; Guu Sec. 3.4")
+    ict_batch: int = _field(0, "sentences a step of ICT beside the joint loss; 0, as the paper, is none", at_least=0)
     freeze_towers: bool = _field(False, "train the reader alone: what the retriever's training is measured against")
     max_query_tokens: int = _field(96, "word pieces; the released code", at_least=4)
     max_joint_tokens: int = _field(384, "word pieces of query and passage read together; the released code", at_least=8)

@@ -13,7 +13,7 @@ from openrealm.config import MaskingConfig
 from openrealm.corpus.store import Corpus, build_corpus
 from openrealm.errors import BadInput
 from openrealm.masking.tagger import RulesTagger
-from openrealm.train.examples import Example, MaskedExamples, Order, contains, masked_example, window
+from openrealm.train.examples import Example, MaskedExamples, Order, contains, masked_example, recurring_spans, window
 from openrealm.types import Article
 
 STRATEGIES = ("salient", "uniform", "span")
@@ -131,6 +131,25 @@ def test_a_span_over_the_limit_and_a_kind_not_asked_for_are_never_masked(toy_cor
         ]
         assert {example.kind for example in made if example} == expected
         assert max(len(example.gold) for example in made if example) == max_masked
+
+
+@pytest.mark.parametrize(("fewest", "most"), [(1, None), (2, None), (2, 3), (1, 1), (5, 20)])
+def test_names_are_masked_by_the_number_of_passages_that_hold_them(
+    toy_corpus: Corpus, fewest: int, most: int | None
+) -> None:
+    config = MaskingConfig(min_passages=fewest, max_passages=most)
+    where: dict[tuple[int, ...], set[int]] = {}
+    for i in range(len(toy_corpus)):
+        for start, end, kind in toy_corpus.spans(i):
+            if kind in config.kinds and end - start <= config.max_masked_tokens:
+                where.setdefault(tuple(toy_corpus.body_tokens(i)[start:end].tolist()), set()).add(toy_corpus.group(i))
+    expected = {pieces for pieces, groups in where.items() if fewest <= len(groups) <= (most or 10**9)}
+    found = recurring_spans(toy_corpus, config)
+    assert found == (None if (fewest, most) == (1, None) else expected)
+    assert 0 < len(expected) <= len(where)
+    examples = MaskedExamples(toy_corpus, config, 30, 4, 0)
+    made = [*examples.heldout, *(e for step in range(30) for e in examples.batch(step, 4))]
+    assert {e.gold for e in made} <= expected
 
 
 def test_batches_are_pure_functions_of_seed_and_step(toy_corpus: Corpus) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from openrealm.corpus.store import Corpus
 from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.train.examples import MaskedExamples, contains
+from openrealm.train.ict import inverse_cloze, inverse_cloze_loss
 from openrealm.train.layout import NULL, Layout
-from openrealm.train.warm_start import inverse_cloze, inverse_cloze_loss, masked_word_loss, passage_beside, warm_start
+from openrealm.train.warm_start import Beside, masked_word_loss, start_from_unigrams, warm_start
 
 
 @pytest.mark.parametrize("remove_rate", [0.0, 0.5, 1.0])
@@ -62,19 +64,15 @@ def test_a_sentence_looks_for_its_passage_which_lacks_it_at_the_given_rate(
         assert 0.3 < num_removed / num_several < 0.7
 
 
-def test_the_cloze_loss_is_the_cross_entropy_over_the_batch_and_the_null_passage() -> None:
+def test_the_cloze_loss_is_the_cross_entropy_over_the_batch() -> None:
     torch.manual_seed(0)
     query_BD, passage_BD = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
-    null_D = torch.randn(3, dtype=torch.float64)
-    hidden = [False, True, False, False, True]
-    loss, accuracy = inverse_cloze_loss(query_BD, passage_BD, null_D, torch.tensor(hidden))
+    loss, accuracy = inverse_cloze_loss(query_BD, passage_BD)
     losses, hits = [], 0
     for b in range(5):
-        choices = {n: float(query_BD[b] @ passage_BD[n]) for n in range(5) if n != b or not hidden[b]}
-        choices[NULL] = float(query_BD[b] @ null_D)
-        right = NULL if hidden[b] else b
-        losses.append(-math.log(math.exp(choices[right]) / sum(math.exp(score) for score in choices.values())))
-        hits += choices[right] == max(choices.values())
+        scores = [float(query_BD[b] @ passage_BD[n]) for n in range(5)]
+        losses.append(-math.log(math.exp(scores[b]) / sum(math.exp(score) for score in scores)))
+        hits += scores[b] == max(scores)
     assert float(loss) == pytest.approx(sum(losses) / 5)
     assert float(accuracy) == pytest.approx(hits / 5)
 
@@ -96,17 +94,49 @@ def test_masked_words_are_read_beside_the_passage_that_is_given(
     assert float(loss) == pytest.approx(-sum(logps) / len(logps), rel=1e-5)
 
 
-def test_own_passage_neighbour_and_null_come_at_their_rates(
+def test_own_passage_related_one_and_null_come_at_their_rates(
     toy_config: Callable[..., Config], toy_corpus: Corpus
 ) -> None:
-    settings = toy_config("warm_start.passage_rate=0.5", "warm_start.neighbour_rate=0.3").warm_start
-    example = MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 0).batch(0, 1)[0]
-    rng = np.random.default_rng(0)
-    drawn = [passage_beside(example, settings, toy_corpus.num_passages, rng) for _ in range(2000)]
-    assert drawn.count(example.passage) / 2000 == pytest.approx(0.5, abs=0.05)
-    assert drawn.count(NULL) / 2000 == pytest.approx(0.2, abs=0.05)
-    neighbours = {(example.passage + offset) % toy_corpus.num_passages for offset in range(1, 6)}
-    assert set(drawn) == {example.passage, NULL, *neighbours}
+    settings = toy_config("warm_start.passage_rate=0.5", "warm_start.related_rate=0.3").warm_start
+    examples = MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 0).batch(0, 40)
+    beside, rng = Beside(toy_corpus, settings), np.random.default_rng(0)
+    counts = dict.fromkeys(("own", "null", "related"), 0)
+    sharing = 0
+    for _ in range(20):
+        for example, passage in zip(examples, beside.choose(examples, rng), strict=True):
+            if passage in (example.passage, NULL):
+                counts["own" if passage == example.passage else "null"] += 1
+                continue
+            counts["related"] += 1
+            assert toy_corpus.group(passage) != toy_corpus.group(example.passage), "its duplicates are blocked too"
+            words = set(example.original.tolist()) - set(toy_corpus.body_tokens(0).tolist())
+            sharing += bool(words & set(toy_corpus.body_tokens(passage).tolist()))
+    total = sum(counts.values())
+    assert counts["own"] / total == pytest.approx(0.5, abs=0.06)
+    assert counts["related"] / total == pytest.approx(0.3, abs=0.06)
+    assert sharing > 0.5 * counts["related"], "related passages share words beyond the common ones"
+
+
+def test_without_related_passages_there_are_own_and_null_alone(
+    toy_config: Callable[..., Config], toy_corpus: Corpus
+) -> None:
+    settings = toy_config("warm_start.passage_rate=0.5", "warm_start.related_rate=0").warm_start
+    examples = MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 0).batch(0, 40)
+    chosen = Beside(toy_corpus, settings).choose(examples, np.random.default_rng(0))
+    kinds = {passage == example.passage for example, passage in zip(examples, chosen, strict=True) if passage != NULL}
+    assert kinds == {True}
+    assert NULL in chosen
+
+
+def test_the_head_starts_from_the_frequencies_of_the_corpus(
+    toy_realm: Callable[..., Realm], toy_corpus: Corpus
+) -> None:
+    model = toy_realm()
+    start_from_unigrams(model, toy_corpus)
+    counts = Counter(token for i in range(len(toy_corpus)) for token in toy_corpus.body_tokens(i).tolist())
+    total = sum(counts.values()) + 0.5 * toy_corpus.tokenizer().vocab_size
+    bias = model.reader.head.bias.tolist()
+    assert bias == pytest.approx([math.log((counts[v] + 0.5) / total) for v in range(len(bias))], rel=1e-5)
 
 
 def rows_of(folder: Path) -> list[dict[str, float]]:

@@ -23,6 +23,7 @@ from openrealm.progress import say, track
 from openrealm.train import checkpoint, metrics
 from openrealm.train.examples import Example, MaskedExamples
 from openrealm.train.guard import Guard
+from openrealm.train.ict import InverseCloze
 from openrealm.train.joint import Reading, encode_queries, find_candidates, joint_reading
 from openrealm.train.layout import Layout
 from openrealm.train.measure import Row, of_reading, on_heldout
@@ -84,6 +85,8 @@ class Pretrainer:
         self.examples = MaskedExamples(
             corpus, config.masking, self.settings.max_query_tokens - 2, self.settings.num_heldout_queries, config.seed
         )
+        self.ict = InverseCloze(config, corpus, self.layout)
+        self.ict_start = config.warm_start.num_steps  # so that the walk goes on where the warm start left it
         if self.settings.freeze_towers:
             model.retriever.requires_grad_(False)
         self.optimizer = _optimizer(model, self.settings)
@@ -179,7 +182,12 @@ class Pretrainer:
             "query_tower_grad_norm": grad_norm(self.model.retriever.query_tower),
             "passage_tower_grad_norm": grad_norm(self.model.retriever.passage_tower),
         }
-        self.guard.step(self.optimizer, float(loss.detach()), self.step)
+        total = float(loss.detach())
+        if self.settings.ict_batch and not self.settings.freeze_towers:
+            # After the norms are taken, so that those tell of the joint loss alone.
+            row |= self.ict.backward(self.model, self.engine, self.ict_start + self.step, self.settings.ict_batch)
+            total += float(row["ict_loss"])
+        self.guard.step(self.optimizer, total, self.step)
         return row
 
     def _loss(self, reading: Reading) -> Tensor:

@@ -16,50 +16,14 @@ from openrealm.engine import Engine
 from openrealm.index.bm25 import Bm25
 from openrealm.model.realm import Realm
 from openrealm.progress import track
-from openrealm.text.pack import Row, pack_passage
 from openrealm.train import metrics
-from openrealm.train.examples import Example, MaskedExamples, Order
+from openrealm.train.examples import Example, MaskedExamples
 from openrealm.train.guard import Guard
+from openrealm.train.ict import InverseCloze
 from openrealm.train.layout import NULL, Layout
 from openrealm.train.optimizer import adam, rate_factor, set_rate
 
 _NUM_RELATED = 5
-
-
-def inverse_cloze(
-    corpus: Corpus,
-    layout: Layout,
-    passages: Sequence[int],
-    rng: np.random.Generator,
-    *,
-    max_query_tokens: int,
-    remove_rate: float,
-    with_title: bool,
-) -> tuple[list[Row], list[Row]]:
-    """Pairs of a sentence and its passage, the sentence removed from it at `remove_rate` (Lee et al. 2019, Sec. 5.1).
-
-    Returns query rows and passage rows, pair by pair. Passages of one sentence keep it.
-    """
-    queries, targets = [], []
-    separator = corpus.tokenizer().encode(":")[0] if with_title else []
-    for passage in passages:
-        body = layout.body(passage)
-        title = np.asarray(corpus.title_tokens(passage), dtype=np.int64)
-        bounds = np.asarray(corpus.sentences(passage))
-        start, end = bounds[int(rng.integers(len(bounds)))]
-        query = np.concatenate([title, separator, body[start:end]]) if with_title and len(title) else body[start:end]
-        remove = len(bounds) > 1 and rng.random() < remove_rate
-        kept = np.concatenate([body[:start], body[end:]]) if remove else body
-        queries.append(layout.query(query.astype(np.int64), max_query_tokens))
-        targets.append(pack_passage(title, kept, layout.specials, layout.max_passage_tokens))
-    return queries, targets
-
-
-def inverse_cloze_loss(query_BD: Tensor, passage_BD: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of each query's own passage among the batch's, in nats, and the share that ranks it first."""
-    score_BB = query_BD @ passage_BD.T
-    own_B = torch.arange(score_BB.shape[0], device=score_BB.device)
-    return torch.nn.functional.cross_entropy(score_BB, own_B), (score_BB.argmax(dim=1) == own_B).float().mean()
 
 
 def masked_word_loss(
@@ -125,7 +89,7 @@ def warm_start(config: Config, model: Realm, corpus: Corpus, engine: Engine, fol
         for step in range(settings.num_steps):
             set_rate(optimizer, rate_factor(step, settings.num_steps, settings.warmup_steps))
             rng = np.random.default_rng([config.seed, 5, step])
-            row = tasks.inverse_cloze(step, rng) if settings.ict_batch else {}
+            row = tasks.ict.backward(model, engine, step, settings.ict_batch) if settings.ict_batch else {}
             row |= tasks.masked_words(step, rng) if settings.mlm_batch else {}
             guard.step(optimizer, row.get("ict_loss", 0.0) + row.get("mlm_loss", 0.0), step)
             metrics.append(folder, step + 1, row)
@@ -157,7 +121,7 @@ class _Tasks:
     corpus: Corpus
     layout: Layout
     examples: MaskedExamples
-    order: Order
+    ict: InverseCloze
     beside: Beside
     engine: Engine
 
@@ -166,28 +130,17 @@ class _Tasks:
         pretrain = config.pretrain
         num_query_tokens = pretrain.max_query_tokens - 2
         examples = MaskedExamples(corpus, config.masking, num_query_tokens, pretrain.num_heldout_queries, config.seed)
-        several = [i for i in range(corpus.num_passages) if len(corpus.sentences(i)) > 1]
-        order = Order(several or range(corpus.num_passages), config.seed)
         layout = Layout(corpus, title_in_joint=config.model.title_in_joint)
-        return cls(config, model, corpus, layout, examples, order, Beside(corpus, config.warm_start), engine)
-
-    def inverse_cloze(self, step: int, rng: np.random.Generator) -> dict[str, float]:
-        settings = self.config.warm_start
-        queries, targets = inverse_cloze(
-            self.corpus,
-            self.layout,
-            self.order.take_with_neighbours(step * settings.ict_batch, settings.ict_batch, settings.ict_neighbours),
-            rng,
-            max_query_tokens=settings.max_query_tokens,
-            remove_rate=settings.remove_sentence_rate,
-            with_title=self.config.masking.title_in_query,
+        return cls(
+            config,
+            model,
+            corpus,
+            layout,
+            examples,
+            InverseCloze(config, corpus, layout),
+            Beside(corpus, config.warm_start),
+            engine,
         )
-        with self.engine.autocast():
-            query_BD = self.model.retriever.encode_query(queries)
-            passage_BD = self.model.retriever.encode_passage(targets)
-        loss, accuracy = inverse_cloze_loss(query_BD, passage_BD)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return {"ict_loss": float(loss.detach()), "ict_accuracy": float(accuracy)}
 
     def masked_words(self, step: int, rng: np.random.Generator) -> dict[str, float]:
         settings = self.config.warm_start
