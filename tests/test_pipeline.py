@@ -24,7 +24,12 @@ COMMAND = [sys.executable, "-m", "openrealm.cli"]
 # Beside the settings of a whole run, where no refresh has to come about.
 QUICK = [
     part
-    for setting in ("warm_start.num_steps=2", "pretrain.refresh_steps=1000", "pretrain.batch_size=8")
+    for setting in (
+        "warm_start.num_steps=2",
+        "pretrain.num_steps=120",
+        "pretrain.batch_size=8",
+        "pretrain.refresh_steps=999",
+    )
     for part in ("--set", setting)
 ]
 QUESTIONS = [
@@ -43,7 +48,7 @@ def settings(
     changes = (
         f"model.backbone={markdown_backbone}",
         "masking.kinds=entity,date,number",
-        "pretrain.num_steps=120",
+        "pretrain.num_steps=240",
         "pretrain.batch_size=24",
         "pretrain.num_candidates=6",
         "pretrain.refresh_steps=5",
@@ -78,7 +83,7 @@ def test_the_index_was_refreshed_while_training_went_on(run: Path) -> None:
     assert len(refreshes) >= 2
     assert [row["index"] for row in refreshes] == sorted({row["index"] for row in refreshes})
     steps = [row for row in metrics if row["split"] == "train"]
-    assert [row["step"] for row in steps] == list(range(1, 121))
+    assert [row["step"] for row in steps] == list(range(1, 241))
     busy = [row for row in steps if row["refreshing"]]
     assert len(busy) > 10, "steps are made while the worker runs"
     assert all(row["query_tower_grad_norm"] > 0 and row["passage_tower_grad_norm"] > 0 for row in steps)

@@ -1,4 +1,4 @@
-"""The Inverse Cloze Task and masked words: what the examples are, what the losses are, and that both fall."""
+"""Masked words beside their own passage, a related one or none; and that both losses of the warm start fall."""
 
 from __future__ import annotations
 
@@ -16,65 +16,10 @@ from openrealm.config import Config, MaskingConfig
 from openrealm.corpus.store import Corpus
 from openrealm.engine import Engine
 from openrealm.model.realm import Realm
-from openrealm.train.examples import MaskedExamples, contains
+from openrealm.train.examples import MaskedExamples
 from openrealm.train.ict import inverse_cloze, inverse_cloze_loss
 from openrealm.train.layout import NULL, Layout
 from openrealm.train.warm_start import Beside, masked_word_loss, start_from_unigrams, warm_start
-
-
-@pytest.mark.parametrize("remove_rate", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("with_title", [False, True])
-def test_a_sentence_looks_for_its_passage_which_lacks_it_at_the_given_rate(
-    toy_corpus: Corpus, layout: Layout, remove_rate: float, with_title: bool
-) -> None:
-    passages = list(range(60)) * 2
-    queries, targets = inverse_cloze(
-        toy_corpus,
-        layout,
-        passages,
-        np.random.default_rng(0),
-        max_query_tokens=40,
-        remove_rate=remove_rate,
-        with_title=with_title,
-    )
-    assert len(queries) == len(targets) == len(passages)
-    num_removed = num_several = 0
-    for passage, query, target in zip(passages, queries, targets, strict=True):
-        body = layout.body(passage)
-        title = toy_corpus.title_tokens(passage).tolist()
-        head = [layout.specials.cls, *(title + toy_corpus.tokenizer().encode(":")[0] if with_title else [])]
-        assert query.ids[: len(head)].tolist() == head
-        sentence = query.ids[len(head) : -1]
-        bounds = toy_corpus.sentences(passage).tolist()
-        assert sentence.tolist() in [body[a:b].tolist() for a, b in bounds]
-        assert target.ids[: target.second].tolist() == [layout.specials.cls, *title, layout.specials.sep]
-        kept = target.ids[target.second : -1]
-        if len(bounds) == 1:
-            assert kept.tolist() == body.tolist(), "a passage of one sentence keeps it"
-            continue
-        num_several += 1
-        if kept.tolist() != body.tolist():
-            num_removed += 1
-            assert len(kept) == len(body) - len(sentence)
-            assert not contains(kept, sentence)
-    assert num_several > 50
-    if remove_rate in (0.0, 1.0):
-        assert num_removed == remove_rate * num_several
-    else:
-        assert 0.3 < num_removed / num_several < 0.7
-
-
-def test_the_cloze_loss_is_the_cross_entropy_over_the_batch() -> None:
-    torch.manual_seed(0)
-    query_BD, passage_BD = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
-    loss, accuracy = inverse_cloze_loss(query_BD, passage_BD)
-    losses, hits = [], 0
-    for b in range(5):
-        scores = [float(query_BD[b] @ passage_BD[n]) for n in range(5)]
-        losses.append(-math.log(math.exp(scores[b]) / sum(math.exp(score) for score in scores)))
-        hits += scores[b] == max(scores)
-    assert float(loss) == pytest.approx(sum(losses) / 5)
-    assert float(accuracy) == pytest.approx(hits / 5)
 
 
 @torch.no_grad()

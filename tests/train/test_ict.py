@@ -1,0 +1,92 @@
+"""The Inverse Cloze Task: what the pairs are, what the loss is, and that a batch is a function of seed and step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from openrealm.config import Config
+from openrealm.corpus.store import Corpus
+from openrealm.engine import Engine
+from openrealm.model.realm import Realm
+from openrealm.train.examples import contains
+from openrealm.train.ict import InverseCloze, inverse_cloze, inverse_cloze_loss
+from openrealm.train.layout import Layout
+from openrealm.train.optimizer import grad_norm
+
+
+@pytest.mark.parametrize("remove_rate", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("with_title", [False, True])
+def test_a_sentence_looks_for_its_passage_which_lacks_it_at_the_given_rate(
+    toy_corpus: Corpus, layout: Layout, remove_rate: float, with_title: bool
+) -> None:
+    passages = list(range(60)) * 2
+    queries, targets = inverse_cloze(
+        toy_corpus,
+        layout,
+        passages,
+        np.random.default_rng(0),
+        max_query_tokens=40,
+        remove_rate=remove_rate,
+        with_title=with_title,
+    )
+    assert len(queries) == len(targets) == len(passages)
+    num_removed = num_several = 0
+    for passage, query, target in zip(passages, queries, targets, strict=True):
+        body = layout.body(passage)
+        title = toy_corpus.title_tokens(passage).tolist()
+        head = [layout.specials.cls, *(title + toy_corpus.tokenizer().encode(":")[0] if with_title else [])]
+        assert query.ids[: len(head)].tolist() == head
+        sentence = query.ids[len(head) : -1]
+        bounds = toy_corpus.sentences(passage).tolist()
+        assert sentence.tolist() in [body[a:b].tolist() for a, b in bounds]
+        assert target.ids[: target.second].tolist() == [layout.specials.cls, *title, layout.specials.sep]
+        kept = target.ids[target.second : -1]
+        if len(bounds) == 1:
+            assert kept.tolist() == body.tolist(), "a passage of one sentence keeps it"
+            continue
+        num_several += 1
+        if kept.tolist() != body.tolist():
+            num_removed += 1
+            assert len(kept) == len(body) - len(sentence)
+            assert not contains(kept, sentence)
+    assert num_several > 50
+    if remove_rate in (0.0, 1.0):
+        assert num_removed == remove_rate * num_several
+    else:
+        assert 0.3 < num_removed / num_several < 0.7
+
+
+def test_the_cloze_loss_is_the_cross_entropy_over_the_batch() -> None:
+    torch.manual_seed(0)
+    query_BD, passage_BD = torch.randn(5, 3, dtype=torch.float64), torch.randn(5, 3, dtype=torch.float64)
+    loss, accuracy = inverse_cloze_loss(query_BD, passage_BD)
+    losses, hits = [], 0
+    for b in range(5):
+        scores = [float(query_BD[b] @ passage_BD[n]) for n in range(5)]
+        losses.append(-math.log(math.exp(scores[b]) / sum(math.exp(score) for score in scores)))
+        hits += scores[b] == max(scores)
+    assert float(loss) == pytest.approx(sum(losses) / 5)
+    assert float(accuracy) == pytest.approx(hits / 5)
+
+
+def test_a_batch_is_a_function_of_seed_and_step_and_reaches_both_towers(
+    toy_realm: Callable[..., Realm],
+    toy_config: Callable[..., Config],
+    toy_corpus: Corpus,
+    layout: Layout,
+    engine: Engine,
+) -> None:
+    model = toy_realm("model.dropout=0")
+    task = InverseCloze(toy_config(), toy_corpus, layout)
+    one = task.backward(model, engine, 3, 8)
+    assert grad_norm(model.retriever.query_tower) > 0
+    assert grad_norm(model.retriever.passage_tower) > 0
+    assert grad_norm(model.reader) == 0
+    assert task.backward(model, engine, 4, 8) != one
+    assert InverseCloze(toy_config(), toy_corpus, layout).backward(model, engine, 3, 8) == one
+    assert InverseCloze(toy_config("seed=1"), toy_corpus, layout).backward(model, engine, 3, 8) != one
