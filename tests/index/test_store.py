@@ -107,8 +107,8 @@ def test_a_reader_polling_while_versions_are_published_sees_whole_ones_only(tmp_
     writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], env=os.environ | {"OMP_NUM_THREADS": "1"})
     steps = []
     try:
-        deadline = time.monotonic() + 60
-        while len(set(steps)) < 12 and time.monotonic() < deadline:
+        deadline = time.monotonic() + 240
+        while len(set(steps)) < 8 and time.monotonic() < deadline:
             assert writer.poll() is None
             if not versions(tmp_path):
                 continue
@@ -120,7 +120,7 @@ def test_a_reader_polling_while_versions_are_published_sees_whole_ones_only(tmp_
     finally:
         writer.kill()
         writer.wait()
-    assert len(set(steps)) >= 12
+    assert len(set(steps)) >= 8
     assert steps == sorted(steps)
     for path in versions(tmp_path):
         assert open_version(path).vector_ND.unique().tolist() == [open_version(path).step]

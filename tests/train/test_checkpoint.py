@@ -159,15 +159,17 @@ class StopsAt5(Pretrainer):
 SIX = ["pretrain.num_steps=6", "pretrain.checkpoint_steps=3", "pretrain.eval_steps=3", "model.dropout=0.1"]
 
 
-def test_six_steps_are_three_and_three(tmp_path: Path, make_trainer: MakeTrainer) -> None:
-    straight = make_trainer(tmp_path / "straight", *SIX)
+@pytest.mark.parametrize("change", ["pretrain.ict_batch=0", "pretrain.ict_batch=4"])
+def test_six_steps_are_three_and_three(tmp_path: Path, make_trainer: MakeTrainer, change: str) -> None:
+    straight = make_trainer(tmp_path / "straight", *SIX, change)
     straight.train()
-    broken = make_trainer(tmp_path / "broken", *SIX, kind=StopsAt5)
+    broken = make_trainer(tmp_path / "broken", *SIX, change, kind=StopsAt5)
     with pytest.raises(Stopped):
         broken.train()
     assert [row["step"] for row in metric_rows(broken) if row["split"] == "train"] == [1, 2, 3, 4, 5]
     torch.manual_seed(1234)
-    resumed = make_trainer(tmp_path / "broken", *SIX, "name=renamed", "pretrain.max_staleness_steps=50", seed=77)
+    free = ["name=renamed", "pretrain.max_staleness_steps=50"]
+    resumed = make_trainer(tmp_path / "broken", *SIX, change, *free, seed=77)
     outcome = resumed.train(resume=True)
     assert same(weights(resumed), weights(straight))
     assert metric_rows(resumed) == metric_rows(straight), "lines after the checkpoint were dropped, none came twice"
@@ -232,7 +234,7 @@ def test_a_run_that_was_killed_resumes_to_the_same_weights(
     files.write_json(folder / "config.json", resumed.config.to_dict())
     process = subprocess.Popen([sys.executable, "-c", _RUN, str(folder), str(toy_corpus_folder)])
     checkpoints = folder / "run" / "checkpoints"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while not checkpoint.checkpoints(checkpoints) and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.005)

@@ -40,7 +40,7 @@ def test_a_killed_worker_costs_one_line_and_leaves_nothing(
     refresher.start(toy_realm(), 3, 1)
     assert refresher.is_running
     assert refresher.collect() is None
-    assert time.monotonic() - started < 5, "the trainer never waits"
+    assert time.monotonic() - started < 30, "the trainer never waits"
     worker = refresher._worker
     assert worker is not None
     half = tmp_path / "index" / "versions" / f".tmp-{worker.pid}-00000003-abc"
@@ -65,7 +65,7 @@ def test_what_a_failing_worker_said_last_is_passed_on(
     refresher = Refresher(tmp_path / "run", tmp_path / "no-corpus", tmp_path / "index", binding, engine)
     refresher.start(toy_realm(), 3, 1)
     assert refresher._worker is not None
-    refresher._worker.wait(timeout=60)
+    refresher._worker.wait(timeout=240)
     assert refresher.collect() is None
     assert "no-corpus holds no finished artefact" in capsys.readouterr().err
 

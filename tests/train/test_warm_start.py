@@ -17,7 +17,6 @@ from openrealm.corpus.store import Corpus
 from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.train.examples import MaskedExamples
-from openrealm.train.ict import inverse_cloze, inverse_cloze_loss
 from openrealm.train.layout import NULL, Layout
 from openrealm.train.warm_start import Beside, masked_word_loss, start_from_unigrams, warm_start
 

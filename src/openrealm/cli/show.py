@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from openrealm.types import Answer, ReadPassage
 
 _NAMES = {"closed_book": "closed book", "bm25": "BM25", "warm_start": "warm start", "realm": "REALM"}
+_FIRST_WORDS = ("what", "who", "when", "where", "how many")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _HEAD = ("system", "exact match", "95 % interval", "F1", "recall@5")
 
@@ -88,8 +89,10 @@ def _example_question(folder: Path) -> str:
     found = files.read_json(path) if path.exists() else {}
     if found.get("test"):
         return str(found["test"][0]["text"])
-    whole = (text for text in (question["text"] for question in found.get("train", ())) if len(text.split()) > 5)
-    return min(whole, key=len, default="...")
+    texts = [str(question["text"]) for question in found.get("train", ())]
+    # Of cloze questions those read best whose question word stands where the answer stood.
+    best = [text for text in texts if not text.lower().startswith(_FIRST_WORDS) and ": " not in text]
+    return min((text for text in best or texts if len(text.split()) > 4), key=len, default="...")
 
 
 def show_answer(answer: Answer, *, as_json: bool) -> None:
