@@ -10,6 +10,9 @@ from typing import Any
 from openrealm.config import Config
 from openrealm.errors import BadConfig
 
+# oneDNN keeps compiled products for every shape it has met, 1,024 by default: gigabytes with rows of all lengths.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
+
 
 def num_cores() -> int:
     """Cores this process may use."""

@@ -44,7 +44,7 @@ def quickstart() -> Config:
         ),
         pretrain=PretrainConfig(
             num_steps=160,
-            batch_size=12,
+            batch_size=10,
             num_candidates=5,
             ict_batch=16,
             learning_rate=1e-4,
