@@ -43,8 +43,9 @@ def test_a_passage_is_title_and_body_each_closed_by_sep(title: list[int], body: 
         assert len(ids) == limit, "what is cut is cut for want of room"
 
 
-@given(tokens, tokens, st.integers(44, 100), tokens)
-def test_query_and_body_are_read_together(query: list[int], body: list[int], limit: int, title: list[int]) -> None:
+@given(tokens, tokens, tokens, st.integers(0, 40))
+def test_query_and_body_are_read_together(query: list[int], body: list[int], title: list[int], room: int) -> None:
+    limit = len(query) + 3 + room
     row, start = pack_joint(query, body, SPECIALS, limit, title)
     ids = row.ids.tolist()
     assert len(ids) <= limit

@@ -37,7 +37,7 @@ QuestionsOption = Annotated[
 def run_folder(name: str) -> Path:
     """The folder that --run means: a run's path, or else a name below runs/."""
     path = Path(name).expanduser()
-    is_path = path.is_absolute() or len(path.parts) != 1 or (path / "stages").is_dir()
+    is_path = "/" in name or path.is_absolute() or (path / "stages").is_dir()
     return path if is_path else RUNS / name
 
 
