@@ -95,13 +95,10 @@ class MaskingConfig(Section):
     kinds: tuple[str, ...] = _field(("entity", "date"), "kinds of salient spans that may be masked; Guu Sec. 3.4")
     max_masked_tokens: int = _field(10, "word pieces; a longer salient span is passed over", at_least=1)
     min_passages: int = _field(1, "passages in which a salient span must stand to be masked", at_least=1)
-    max_passages: int | None = _field(None, "passages beyond which a name is too common to need looking up", at_least=1)
     title_in_query: bool = _field(False, "put the article's title before the masked sentence")
 
     def _check_together(self) -> None:
         unknown = sorted(set(self.kinds) - {"entity", "date", "number"})
-        if self.max_passages is not None and self.max_passages < self.min_passages:
-            self._refuse("masking.max_passages must be at least masking.min_passages")
         if unknown or not self.kinds:
             self._refuse(f"masking.kinds is {self.kinds!r}, but some of entity, date, number are expected")
 

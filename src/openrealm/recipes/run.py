@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from openrealm import files
 from openrealm.config import Config
 from openrealm.errors import BadConfig, BadInput, Busy, Mismatch, MissingStage, NotInstalled, OpenRealmError
+from openrealm.memory import give_back, peak_memory_bytes
 
 SYSTEMS = ("closed_book", "bm25", "warm_start", "realm")
 # Errors that come before a stage has changed anything: the run is put back to what it was.
@@ -103,6 +103,7 @@ class Run:
         self._end(name, record | {"finished": True}, started)
 
     def _end(self, name: str, record: dict[str, Any], started: float) -> None:
+        give_back()
         seconds = round(record["seconds"] + time.monotonic() - started, 1)
         files.write_json(
             self._record_file(name), record | {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}
@@ -167,10 +168,3 @@ def _remove(new: list[Path]) -> None:
     for parent in new[1:]:
         with contextlib.suppress(OSError):
             parent.rmdir()
-
-
-def peak_memory_bytes() -> int:
-    """The most this process has held, plus the most that any one of its finished workers has held, in bytes."""
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return (own + worker) * 1024

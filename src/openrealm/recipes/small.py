@@ -28,7 +28,7 @@ def small(num_passages: int = 0) -> Config:
         name="own-text",
         corpus=dataclasses.replace(known.corpus, source=".", prose_only=False),
         masking=dataclasses.replace(
-            known.masking, kinds=("entity", "date", "number"), min_passages=1, max_passages=None, max_masked_tokens=10
+            known.masking, kinds=("entity", "date", "number"), min_passages=1, max_masked_tokens=10
         ),
         warm_start=dataclasses.replace(known.warm_start, num_steps=steps(24, known.warm_start.num_steps)),
         pretrain=dataclasses.replace(

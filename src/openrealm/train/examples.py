@@ -141,20 +141,19 @@ def masked_example(
 
 
 def recurring_spans(corpus: Corpus, config: MaskingConfig) -> Set[Pieces] | None:
-    """Salient spans tagged in `config.min_passages` to `config.max_passages` passages; None where all may be masked.
+    """Salient spans tagged in `config.min_passages` passages or more; None where all may be masked.
 
     Duplicates count once. A name that stands in one passage alone cannot be looked up when that passage is blocked as
-    trivial, and one that stands everywhere can be guessed.
+    trivial.
     """
-    if config.strategy != "salient" or (config.min_passages <= 1 and config.max_passages is None):
+    if config.strategy != "salient" or config.min_passages <= 1:
         return None
     groups: dict[Pieces, set[int]] = defaultdict(set)
     for passage in range(corpus.num_passages):
         body = np.asarray(corpus.body_tokens(passage), dtype=np.int64)
         for span in salient_spans(corpus, passage, kinds=config.kinds, max_tokens=config.max_masked_tokens):
             groups[_pieces(body, span)].add(corpus.group(passage))
-    most = config.max_passages or corpus.num_passages
-    return {pieces for pieces, where in groups.items() if config.min_passages <= len(where) <= most}
+    return {pieces for pieces, where in groups.items() if len(where) >= config.min_passages}
 
 
 def _pieces(body: Ids, span: tuple[int, int, str]) -> Pieces:

@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from openrealm import files
+from openrealm import files, memory
 from openrealm.engine import Engine, num_cores
 from openrealm.index.store import Binding, IndexVersion, open_version, publish, version_name
 from openrealm.model.realm import Realm
@@ -68,6 +68,7 @@ class Refresher:
         """The new version if the worker has just finished, else None at once; a dead one is reported and forgotten."""
         if self._worker is None or self._target is None:
             return None
+        memory.note_worker(self._worker.pid)
         code = self._worker.poll()
         if code is None:
             return None

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from openrealm import memory
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a process holds is read from /proc")
+
+
+def test_what_was_held_counts_after_it_is_given_back() -> None:
+    before = memory.held_bytes()
+    block = np.ones(before // 8 + 20_000_000)
+    held = memory.held_bytes()
+    del block
+    assert held >= before + 160_000_000
+    # The kernel counts pages by the batch.
+    assert memory.peak_memory_bytes() >= held - 1_000_000
+
+
+def test_a_worker_counts_with_what_it_holds_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_largest_worker", 0)
+    block = np.ones(40_000_000)
+    worker = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    own = memory.held_bytes()
+    try:
+        memory.note_worker(worker.pid)
+        assert 0 < memory.peak_memory_bytes() - own < block.nbytes
+    finally:
+        worker.communicate(b"\n")
+    assert memory.held_bytes(worker.pid) == 0
+
+
+def test_giving_back_does_no_harm() -> None:
+    memory.give_back()
