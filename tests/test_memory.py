@@ -34,5 +34,9 @@ def test_a_worker_counts_with_what_it_holds_itself(monkeypatch: pytest.MonkeyPat
     assert memory.held_bytes(worker.pid) == 0
 
 
-def test_giving_back_does_no_harm() -> None:
-    memory.give_back()
+def test_counting_starts_anew_with_what_is_held_now() -> None:
+    block = np.ones(40_000_000)
+    held = memory.held_bytes()
+    del block
+    memory.count_anew()
+    assert memory.peak_memory_bytes() <= held - 300_000_000

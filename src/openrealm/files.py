@@ -125,11 +125,17 @@ def truncate_lines(path: Path, num_lines: int) -> None:
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
-    """Write torch tensors as safetensors, atomically. Shared or strided tensors are made contiguous first."""
+    """Write torch tensors as safetensors, atomically. Shared or strided tensors become whole ones."""
     from safetensors.torch import save
 
-    contiguous = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_bytes(path, save(contiguous, metadata=dict(metadata or {})))
+    separate: dict[str, Any] = {}
+    storages: set[int] = set()
+    for name, tensor in tensors.items():
+        dense = tensor.detach().cpu().contiguous()
+        place = dense.untyped_storage().data_ptr()
+        separate[name] = dense.clone() if place in storages else dense
+        storages.add(place)
+    write_bytes(path, save(separate, metadata=dict(metadata or {})))
 
 
 def _sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:

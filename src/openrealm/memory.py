@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import resource
 import sys
+from pathlib import Path
 
 _largest_worker = 0
 
@@ -15,12 +17,11 @@ def held_bytes(process: int | str = "self") -> int:
 
     Not `getrusage`: that counts for a child what its parent held when it was started.
     """
+    status = Path(f"/proc/{process}/status")
     with contextlib.suppress(OSError):
-        with open(f"/proc/{process}/status", encoding="ascii", errors="replace") as lines:
-            for line in lines:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-        return 0
+        for line in status.read_text(errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     if process != "self":
         return 0
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -34,8 +35,18 @@ def note_worker(process: int) -> None:
 
 
 def peak_memory_bytes() -> int:
-    """The most this process has held, plus the most that any one of its workers has held, in bytes."""
+    """The most this process has held, plus the most that any one of its workers has held, since `count_anew`."""
     return held_bytes() + _largest_worker
+
+
+def count_anew() -> None:
+    """Let what was held before no longer count, where the kernel allows it; drop what nobody uses first."""
+    global _largest_worker
+    gc.collect()
+    give_back()
+    _largest_worker = 0
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def give_back() -> None:

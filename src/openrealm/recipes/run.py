@@ -11,7 +11,7 @@ from typing import Any
 from openrealm import files
 from openrealm.config import Config
 from openrealm.errors import BadConfig, BadInput, Busy, Mismatch, MissingStage, NotInstalled, OpenRealmError
-from openrealm.memory import give_back, peak_memory_bytes
+from openrealm.memory import count_anew, peak_memory_bytes
 
 SYSTEMS = ("closed_book", "bm25", "warm_start", "realm")
 # Errors that come before a stage has changed anything: the run is put back to what it was.
@@ -89,6 +89,7 @@ class Run:
         spent = before.get("seconds", 0.0) if resumed else 0.0
         record = {"key": key, "finished": False, "seconds": spent, "peak_memory_bytes": 0}
         files.write_json(self._record_file(name), record)
+        count_anew()
         started = time.monotonic()
         try:
             yield
@@ -103,7 +104,6 @@ class Run:
         self._end(name, record | {"finished": True}, started)
 
     def _end(self, name: str, record: dict[str, Any], started: float) -> None:
-        give_back()
         seconds = round(record["seconds"] + time.monotonic() - started, 1)
         files.write_json(
             self._record_file(name), record | {"seconds": seconds, "peak_memory_bytes": peak_memory_bytes()}

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from openrealm.errors import NonFinite
+from openrealm.memory import give_back
 
 _MAX_IN_A_ROW = 3
+_STEPS_BETWEEN_GIVING_BACK = 5
 
 
 class Guard:
@@ -31,6 +33,8 @@ class Guard:
         optimizer.step()
         self.num_in_a_row = 0
         optimizer.zero_grad(set_to_none=True)
+        if step % _STEPS_BETWEEN_GIVING_BACK == 0:
+            give_back()
         return True
 
     def skip(self, optimizer: torch.optim.Optimizer, step: int) -> None:

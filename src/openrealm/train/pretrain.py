@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from openrealm import files, memory
+from openrealm import files
 from openrealm.config import Config, PretrainConfig
 from openrealm.corpus.store import Corpus
 from openrealm.engine import Engine, num_cores
@@ -29,8 +29,6 @@ from openrealm.train.layout import Layout
 from openrealm.train.measure import Row, of_reading, on_heldout
 from openrealm.train.optimizer import adam, grad_norm, rate_factor, set_rate
 from openrealm.train.refresh import Refresher, share_of_cores
-
-_STEPS_BETWEEN_GIVING_BACK = 10
 
 
 @dataclass
@@ -122,8 +120,6 @@ class Pretrainer:
                 advance(self.step)
                 while self.step < self.settings.num_steps:
                     advance(1, _note(self._one_step()))
-                    if self.step % _STEPS_BETWEEN_GIVING_BACK == 0:
-                        memory.give_back()
                     if self.step % self.settings.eval_steps == 0 or self.step == self.settings.num_steps:
                         self._measure()
                     if self.step % self.settings.checkpoint_steps == 0:
