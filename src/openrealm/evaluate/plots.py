@@ -13,7 +13,7 @@ from dataclasses import dataclass
 Point = tuple[float, float]
 
 _WIDTH, _HEIGHT = 520, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 132, 10, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 152, 10, 30
 _LABEL_HEIGHT = 14
 _MAX_DOTS = 60
 
@@ -108,8 +108,11 @@ def _finite(line: Line) -> Line:
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:
-    """The range itself, or one around a single value."""
-    return (low, high) if low < high else (low - (abs(low) * 0.1 or 1.0), high + (abs(high) * 0.1 or 1.0))
+    """The range itself, or a wider one around values that hardly differ, so that noise looks like noise."""
+    missing = 0.2 * max(abs(low), abs(high)) - (high - low)
+    if low == high == 0.0:
+        missing = 2.0
+    return (low - missing / 2, high + missing / 2) if missing > 0 else (low, high)
 
 
 def _clip(share: float) -> float:
