@@ -47,8 +47,7 @@ def test_the_defaults_are_the_papers() -> None:
 def test_a_configuration_survives_json() -> None:
     config = with_settings(Config(), ["masking.kinds=date", "num_threads=2", "pretrain.tower_learning_rate=1e-5"])
     back = Config.from_dict(json.loads(json.dumps(config.to_dict())))
-    assert back == config
-    assert back.digest() == config.digest() != Config().digest()
+    assert back == config != Config()
 
 
 def test_left_out_keys_take_their_default() -> None:

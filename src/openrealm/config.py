@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, TypeGuard, TypeVar
 
 from openrealm.errors import BadConfig
-from openrealm.files import digest_of
 from openrealm.typed import checked, parsed
 
 
@@ -213,10 +212,6 @@ class Config(Section):
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The configuration of `to_dict`; left-out keys take their default. Raises BadConfig naming an unknown key."""
         return _built(cls, values, "")
-
-    def digest(self) -> str:
-        """SHA-256 of all values: two runs with the same digest were asked for the same thing."""
-        return digest_of(self.to_dict())
 
 
 def warmup_rule(num_steps: int) -> int:

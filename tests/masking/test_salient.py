@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from openrealm.corpus.store import Corpus, build_corpus
-from openrealm.masking.salient import choose_span, salient_spans, sentence_around
+from openrealm.masking.salient import salient_spans, sentence_around
 from openrealm.masking.tagger import RulesTagger
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article
@@ -37,18 +36,6 @@ def test_spans_that_are_too_long_are_left_out(corpus: Corpus) -> None:
     lengths = [end - start for start, end, _ in corpus.spans(0)]
     assert max(lengths) > 1
     assert [words(corpus, a, b) for a, b, _ in salient_spans(corpus, 0, max_tokens=1)] == ["Peru", "Lima"]
-
-
-def test_each_span_is_chosen_equally_often(corpus: Corpus) -> None:
-    rng = np.random.default_rng(0)
-    chosen = [choose_span(corpus, 0, rng) for _ in range(1500)]
-    shares = [chosen.count(span) / 1500 for span in salient_spans(corpus, 0)]
-    assert sum(shares) == pytest.approx(1)
-    assert all(abs(share - 1 / 3) < 0.05 for share in shares)
-
-
-def test_a_passage_without_spans_has_no_choice(corpus: Corpus) -> None:
-    assert choose_span(corpus, 1, np.random.default_rng(0)) is None
 
 
 def test_the_sentence_around_a_span(corpus: Corpus) -> None:

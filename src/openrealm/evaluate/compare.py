@@ -21,10 +21,6 @@ class Interval:
     low: float
     high: float
 
-    def excludes_zero(self) -> bool:
-        """Whether the whole interval lies on one side of 0: a difference that is more than chance."""
-        return self.low > 0 or self.high < 0
-
 
 def mean_interval(
     value_N: npt.ArrayLike, *, level: float = 0.95, num_resamples: int = 10_000, seed: int = 0

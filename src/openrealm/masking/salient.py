@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import numpy as np
-
 from openrealm.corpus.stored import Corpus
 
 MAX_SPAN_TOKENS = 10
@@ -19,19 +17,6 @@ def salient_spans(
 ) -> list[TokenSpan]:
     """Spans (start, end, kind) of body tokens of passage i that may be masked: of these kinds, not too long."""
     return [span for span in corpus.spans(i) if span[2] in kinds and span[1] - span[0] <= max_tokens]
-
-
-def choose_span(
-    corpus: Corpus,
-    i: int,
-    rng: np.random.Generator,
-    *,
-    kinds: Collection[str] = SALIENT_KINDS,
-    max_tokens: int = MAX_SPAN_TOKENS,
-) -> TokenSpan | None:
-    """One maskable span of passage i, each equally likely; None when it has none."""
-    spans = salient_spans(corpus, i, kinds=kinds, max_tokens=max_tokens)
-    return spans[int(rng.integers(len(spans)))] if spans else None
 
 
 def sentence_around(corpus: Corpus, i: int, start: int, end: int) -> tuple[int, int]:

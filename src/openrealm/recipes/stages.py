@@ -7,6 +7,7 @@ these and prints.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,12 +29,7 @@ if TYPE_CHECKING:
     from openrealm.train.openqa import Source
     from openrealm.train.pretrain import Outcome
 
-_COMMANDS = {
-    "corpus": "corpus",
-    "warm_start": "warm-start",
-    "pretrain": "pretrain",
-    "frozen_towers": "pretrain --frozen-towers",
-}
+_COMMANDS = {"warm_start": "warm-start", "frozen_towers": "pretrain --frozen-towers"}
 
 # The record of the index that is built of a stage's model.
 INDEX_OF = {"warm_start": "index", "pretrain": "index_pretrained"}
@@ -42,7 +38,7 @@ INDEX_OF = {"warm_start": "index", "pretrain": "index_pretrained"}
 def command_of(stage: str, run: Run) -> str:
     """The command that runs a stage, as a user types it."""
     system = stage.removeprefix("finetune_")
-    command = f"finetune --system {system}" if system != stage else _COMMANDS[stage]
+    command = f"finetune --system {system}" if system != stage else _COMMANDS.get(stage, stage)
     frozen = stage == "frozen_towers"
     resume = " --resume" if stage in ("pretrain", "frozen_towers") and can_resume(run, frozen=frozen) else ""
     return f"openrealm {command}{resume} --run {run.folder}"
@@ -110,10 +106,17 @@ def _told_now_and_then() -> Callable[[int], None]:
 
 
 def open_corpus(run: Run) -> Corpus:
-    """The run's corpus; MissingStage tells to run `openrealm corpus`."""
+    """The run's corpus, held against its digests once a process; MissingStage tells to run `openrealm corpus`."""
     if not run.is_finished("corpus"):
         raise MissingStage(f"{run.folder} has no corpus yet; run `{command_of('corpus', run)}` first.")
-    return Corpus.open(run.corpus)
+    corpus = Corpus.open(run.corpus)
+    _check_digests(run.corpus, corpus.manifest["manifest_sha256"])
+    return corpus
+
+
+@functools.cache
+def _check_digests(folder: Path, _manifest_sha256: str) -> None:
+    files.read_manifest(folder)
 
 
 def open_model(run: Run, stage: str) -> Realm:

@@ -12,7 +12,7 @@ from openrealm.errors import NonFinite
 from openrealm.memory import give_back
 
 _MAX_IN_A_ROW = 3
-_STEPS_BETWEEN_GIVING_BACK = 5
+_STEPS_BETWEEN_GIVING_BACK = 2
 
 
 class Guard:
