@@ -1,8 +1,7 @@
 """The whole configuration of a run: frozen, keyword-only, typed, checked when made; the defaults are the papers'.
 
 Guu is Guu et al. 2020 (REALM), Lee is Lee et al. 2019 (ORQA), the released code is Google's. A recipe returns a
-`Config`; `--set pretrain.num_steps=10` changes one field of it. Every field carries its meaning, unit, source and
-limits as metadata, which the checks below and the documentation read.
+`Config`; `--set pretrain.num_steps=10` changes a field. Fields carry meaning, unit, source and limits as metadata.
 """
 
 from __future__ import annotations
@@ -76,6 +75,7 @@ class ModelConfig(Section):
     num_layers: int | None = _field(None, "first layers kept; none keeps all", at_least=1)
     pooling: Literal["cls", "mean"] = _field("cls", "what stands for the text: [CLS] (Guu Sec. 3.2) or the mean")
     projection_dim: int = _field(128, "dimensions of the retrieval vectors; Guu Sec. 3.2", at_least=1)
+    projection: Literal["linear", "released"] = _field("linear", "W · pool, or released: LayerNorm(W tanh(dense) + b)")
     shared_towers: bool = _field(False, "one tower for queries and passages; the paper's are apart")
     normalize: bool = _field(False, "retrieval vectors of length 1; the paper's are plain inner products")
     temperature: float = _field(1.0, "divides the scores before the softmax; the paper has none", at_least=1e-6)
@@ -83,6 +83,8 @@ class ModelConfig(Section):
     dropout: float = _field(0.1, "of the backbones, as BERT", at_least=0, at_most=0.9)
     title_in_joint: bool = _field(False, "the reader sees the passage's title too; the paper's sees the body alone")
     span_hidden: int = _field(256, "hidden size of the span reader's MLP; Lee", at_least=1)
+    norm_eps: float = _field(1e-5, "of the LayerNorms in masked-token head and projection; released 1e-12", at_least=0)
+    span_norm_eps: float = _field(1e-5, "of the span reader's LayerNorm; the released code's is 1e-3", at_least=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +133,7 @@ class PretrainConfig(Section):
     num_steps: int = _field(200_000, "optimiser steps; Guu Sec. 4.3", at_least=1)
     batch_size: int = _field(512, "queries a step; Guu Sec. 4.3", at_least=1)
     num_candidates: int = _field(8, "passages read for a query, the null passage included; Guu Sec. 4.3", at_least=1)
+    num_tail_candidates: int = _field(0, "draws, of num_candidates, that stand for the passages not read", at_least=0)
     learning_rate: float = _field(3e-5, "peak rate of the reader; Guu Sec. 4.3", at_least=0)
     tower_learning_rate: float | None = _field(None, "peak rate of the towers; none is learning_rate", at_least=0)
     head_learning_rate: float | None = _field(None, "peak rate of the MLM head; none is learning_rate", at_least=0)
@@ -139,6 +142,7 @@ class PretrainConfig(Section):
     warmup_steps: int | None = _field(None, "none is the paper's rule, see warmup_rule", at_least=0)
     refresh_steps: int = _field(500, "steps between two starts of a refresh; Guu Sec. 4.3: about 500", at_least=1)
     max_staleness_steps: int | None = _field(None, "warn when the index is older; none never warns", at_least=1)
+    loss: Literal["marginal", "emdr2", "pdist", "loop", "adist"] = _field("marginal", "Guu Eq. 1, or model/losses.py")
     per_token_marginal: bool = _field(False, "sum passages out once a masked token, as the released code does")
     use_null: bool = _field(True, "the null passage is always a candidate; Guu Sec. 3.4")
     block_trivial: bool = _field(True, "the query's own passage and its duplicates are never candidates; Guu Sec. 3.4")
@@ -151,8 +155,10 @@ class PretrainConfig(Section):
     checkpoint_steps: int = _field(1000, "steps between two checkpoints", at_least=1)
 
     def _check_together(self) -> None:
-        if self.use_null and self.num_candidates < 2:
-            self._refuse("pretrain.num_candidates counts the null passage, so it must be at least 2")
+        if self.use_null + self.num_tail_candidates >= self.num_candidates:
+            self._refuse("pretrain.num_candidates counts the null passage and num_tail_candidates and must exceed them")
+        if self.num_tail_candidates and self.loss != "marginal":
+            self._refuse("pretrain.num_tail_candidates needs pretrain.loss=marginal, whose sum it estimates")
         if self.max_query_tokens >= self.max_joint_tokens:
             self._refuse("pretrain.max_query_tokens must be less than pretrain.max_joint_tokens")
 
@@ -282,8 +288,7 @@ def _nearest(key: str) -> str:
     known = [name for name, _ in keys()]
     by_last = [name for name in known if name.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
     near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
-    sections = [field.name for field in dataclasses.fields(Config)]
-    return ", ".join(dict.fromkeys([*near, *by_last][:4]) or sections)
+    return ", ".join(dict.fromkeys([*near, *by_last][:4]) or [field.name for field in dataclasses.fields(Config)])
 
 
 def _unknown(key: str) -> BadConfig:

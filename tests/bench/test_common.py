@@ -14,7 +14,7 @@ from types import ModuleType
 import pytest
 
 BENCH = Path(__file__).parents[2] / "bench"
-SCRIPTS = ("ask", "corpus_build", "embed", "joint_step", "search")
+SCRIPTS = ("ask", "corpus_build", "embed", "joint_step", "search", "tail")
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,7 @@ class Encoder(nn.Module):
         self.pad_id = pad_id
         settings: Any = backbone.config
         self.hidden_size = int(settings.hidden_size)
+        self.activation = str(getattr(settings, "hidden_act", "gelu"))
         self._has_segments = int(getattr(settings, "type_vocab_size", 0)) >= 2
         if freeze_embeddings:
             for parameter in backbone.get_input_embeddings().parameters():  # type: ignore[operator]

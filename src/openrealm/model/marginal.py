@@ -12,14 +12,14 @@ from torch import Tensor
 from openrealm.errors import NonFinite, ShapeMismatch
 
 
-def _require_finite(tensor: Tensor, name: str) -> None:
+def require_finite(tensor: Tensor, name: str) -> None:
     finite = torch.isfinite(tensor).flatten(1).all(dim=1)
     if not bool(finite.all()):
         bad = int((~finite).nonzero()[0, 0])
         raise NonFinite(f"{name} of query {bad} is not finite; the scores or the reader's output have diverged.")
 
 
-def _check(score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: Tensor | None) -> None:
+def check_shapes(score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: Tensor | None) -> None:
     num_queries, num_candidates = score_BK.shape
     if gold_logp_BKJ.shape[:2] != (num_queries, num_candidates) or gold_logp_BKJ.ndim != 3:
         raise ShapeMismatch(
@@ -33,8 +33,8 @@ def _check(score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: T
         raise ShapeMismatch(
             f"valid_BK is {tuple(valid_BK.shape)}, score_BK is {tuple(score_BK.shape)}: they must agree."
         )
-    _require_finite(score_BK, "score_BK")
-    _require_finite(gold_logp_BKJ, "gold_logp_BKJ")
+    require_finite(score_BK, "score_BK")
+    require_finite(gold_logp_BKJ, "gold_logp_BKJ")
 
 
 def retrieval_log_prob(score_BK: Tensor, valid_BK: Tensor | None = None) -> Tensor:
@@ -80,7 +80,7 @@ def marginal_log_likelihood(
     Returns B log-probabilities in nats; a query with no real mask gives 0.
     Raises ShapeMismatch if B, K or J differ; NonFinite naming the first bad query.
     """
-    _check(score_BK, gold_logp_BKJ, mask_BJ, valid_BK)
+    check_shapes(score_BK, gold_logp_BKJ, mask_BJ, valid_BK)
     logp_BK = retrieval_log_prob(score_BK, valid_BK)
     if per_token:
         token_BJ = torch.logsumexp(logp_BK[:, :, None] + gold_logp_BKJ, dim=1)
@@ -93,7 +93,7 @@ def passage_posterior(
     score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: Tensor | None = None
 ) -> Tensor:
     """p(z|x,y): which candidate explains the answer (Guu et al. 2020, Sec. 3.3). Returns B x K probabilities."""
-    _check(score_BK, gold_logp_BKJ, mask_BJ, valid_BK)
+    check_shapes(score_BK, gold_logp_BKJ, mask_BJ, valid_BK)
     logp_BK = retrieval_log_prob(score_BK, valid_BK) + reading_log_likelihood(gold_logp_BKJ, mask_BJ)
     return torch.softmax(logp_BK, dim=1)
 

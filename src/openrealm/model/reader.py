@@ -12,31 +12,34 @@ from openrealm.text.pack import Row
 
 
 class MaskedTokenHead(nn.Module):
-    """BERT's head: dense, GELU, LayerNorm, then the (shared) word embeddings and a bias."""
+    """BERT's head: dense, the encoder's activation, LayerNorm, then the (shared) word embeddings and a bias."""
 
-    def __init__(self, hidden_size: int, vocab_size: int) -> None:
+    def __init__(self, hidden_size: int, vocab_size: int, *, activation: str = "gelu", norm_eps: float = 1e-5) -> None:
+        from transformers.activations import ACT2FN
+
         super().__init__()
         self.dense = nn.Linear(hidden_size, hidden_size)
         # The identity passes on what the encoder knows of each token, so that a new head starts by copying
         # (docs/lab-log.md).
         nn.init.eye_(self.dense.weight)
         nn.init.zeros_(self.dense.bias)
-        self.norm = nn.LayerNorm(hidden_size)
+        self.activation: nn.Module = ACT2FN[activation]
+        self.norm = nn.LayerNorm(hidden_size, eps=norm_eps)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def forward(self, hidden_MH: Tensor, table_VH: Tensor) -> Tensor:
         """Logits over the vocabulary, M x V in float32."""
-        transformed_MH: Tensor = self.norm(nn.functional.gelu(self.dense(hidden_MH)))
+        transformed_MH: Tensor = self.norm(self.activation(self.dense(hidden_MH)))
         return wide(transformed_MH @ table_VH.to(transformed_MH.dtype).T) + self.bias
 
 
 class Reader(nn.Module):
     """One softmax over the vocabulary at each mask of `[CLS] x [SEP] body [SEP]` (Guu et al. 2020, Sec. 3.2)."""
 
-    def __init__(self, encoder: Encoder, vocab_size: int) -> None:
+    def __init__(self, encoder: Encoder, vocab_size: int, *, norm_eps: float = 1e-5) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = MaskedTokenHead(encoder.hidden_size, vocab_size)
+        self.head = MaskedTokenHead(encoder.hidden_size, vocab_size, activation=encoder.activation, norm_eps=norm_eps)
 
     def gold_log_prob(
         self, rows: Sequence[Row], positions: Sequence[Sequence[int]], gold: Sequence[Sequence[int]]

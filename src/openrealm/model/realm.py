@@ -42,9 +42,9 @@ class Realm(nn.Module):
         def encoder() -> Encoder:
             return Encoder(copy.deepcopy(backbone), tokenizer.pad_id, freeze_embeddings=config.freeze_embeddings)
 
-        tower = Tower(encoder(), config.projection_dim, pooling=config.pooling, normalize=config.normalize)
+        tower = Tower.from_config(encoder(), config)
         self.retriever = Retriever(tower, shared=config.shared_towers, temperature=config.temperature)
-        self.reader = Reader(encoder(), tokenizer.vocab_size)
+        self.reader = Reader(encoder(), tokenizer.vocab_size, norm_eps=config.norm_eps)
         self.span_reader: SpanReader | None = None
         self.max_span_tokens = max_span_tokens
 
@@ -112,7 +112,8 @@ class Realm(nn.Module):
 
     def add_span_reader(self) -> SpanReader:
         """Attach a span reader whose encoder starts as a copy of the masked-token reader's."""
-        self.span_reader = SpanReader(copy.deepcopy(self.reader.encoder), self.config.span_hidden, self.max_span_tokens)
+        encoder, config = copy.deepcopy(self.reader.encoder), self.config
+        self.span_reader = SpanReader(encoder, config.span_hidden, self.max_span_tokens, norm_eps=config.span_norm_eps)
         return self.span_reader
 
     def null_row(self) -> Row:

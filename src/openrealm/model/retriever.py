@@ -9,21 +9,51 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from openrealm.config import ModelConfig
 from openrealm.model.encoder import Encoder, in_order, wide
 from openrealm.text.pack import Row
 
 
 class Tower(nn.Module):
-    """E(x) = W . pool(encoder(x)): the [CLS] state (the paper) or the mean over tokens, projected to D."""
+    """E(x) = W . pool(encoder(x)): the [CLS] state (the paper) or the mean over tokens, projected to D.
 
-    def __init__(self, encoder: Encoder, projection_dim: int, *, pooling: str = "cls", normalize: bool = False) -> None:
+    With `projection="released"`, as in Google's code, it is LayerNorm(W . tanh(dense(pool)) + b).
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        projection_dim: int,
+        *,
+        pooling: str = "cls",
+        normalize: bool = False,
+        projection: str = "linear",
+        norm_eps: float = 1e-5,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.projection = nn.Linear(encoder.hidden_size, projection_dim, bias=False)
+        released = projection == "released"
+        self.pooler = (
+            nn.Sequential(nn.Linear(encoder.hidden_size, encoder.hidden_size), nn.Tanh()) if released else None
+        )
+        self.projection = nn.Linear(encoder.hidden_size, projection_dim, bias=released)
+        self.norm = nn.LayerNorm(projection_dim, eps=norm_eps) if released else None
         # Orthogonal rows keep the inner products of a pre-trained encoder as well as D directions can.
         nn.init.orthogonal_(self.projection.weight)
         self.pooling = pooling
         self.normalize = normalize
+
+    @classmethod
+    def from_config(cls, encoder: Encoder, config: ModelConfig) -> Tower:
+        """The tower that `config` describes, on `encoder`."""
+        return cls(
+            encoder,
+            config.projection_dim,
+            pooling=config.pooling,
+            normalize=config.normalize,
+            projection=config.projection,
+            norm_eps=config.norm_eps,
+        )
 
     def forward(self, rows: Sequence[Row], max_rows: int = 32) -> Tensor:
         """Vectors of `rows`, n x D in float32; unit length when `normalize`."""
@@ -35,10 +65,16 @@ class Tower(nn.Module):
             else:
                 weight_nT1 = real_nT[:, :, None].to(hidden_nTH.dtype)
                 pooled_nH = (hidden_nTH * weight_nT1).sum(dim=1) / weight_nT1.sum(dim=1)
-            vector_nD = wide(self.projection(pooled_nH))
+            vector_nD = wide(self._project(pooled_nH))
             parts.append(nn.functional.normalize(vector_nD, dim=1) if self.normalize else vector_nD)
             order += indices
         return in_order(parts, order)
+
+    def _project(self, pooled_nH: Tensor) -> Tensor:
+        if self.pooler is not None:
+            pooled_nH = self.pooler(pooled_nH)
+        vector_nD: Tensor = self.projection(pooled_nH)
+        return vector_nD if self.norm is None else self.norm(vector_nD)
 
     def digest(self) -> str:
         """Hex SHA-256 of every weight, by name: what an index is bound to."""

@@ -14,12 +14,14 @@ from openrealm.text.pack import Row
 class SpanReader(nn.Module):
     """g(s) = MLP([h_start(s); h_end(s)]): 2 x 256, sum, ReLU, LayerNorm, 1 (Guu et al. 2020, Sec. 3.2)."""
 
-    def __init__(self, encoder: Encoder, span_hidden: int = 256, max_span_tokens: int = 10) -> None:
+    def __init__(
+        self, encoder: Encoder, span_hidden: int = 256, max_span_tokens: int = 10, *, norm_eps: float = 1e-5
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.start = nn.Linear(encoder.hidden_size, span_hidden)
         self.end = nn.Linear(encoder.hidden_size, span_hidden, bias=False)
-        self.norm = nn.LayerNorm(span_hidden)
+        self.norm = nn.LayerNorm(span_hidden, eps=norm_eps)
         self.score = nn.Linear(span_hidden, 1)
         self.max_span_tokens = max_span_tokens
 

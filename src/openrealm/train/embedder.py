@@ -45,7 +45,7 @@ def load_tower(folder: Path) -> Tower:
     settings = files.read_json(folder / "config.json")
     config = ModelConfig(**settings["model"])
     encoder = Encoder(backbone_from_config(settings["backbone"]), settings["pad_id"])
-    tower = Tower(encoder, config.projection_dim, pooling=config.pooling, normalize=config.normalize)
+    tower = Tower.from_config(encoder, config)
     tower.load_state_dict(load_file(folder / "tower.safetensors"))
     return tower
 

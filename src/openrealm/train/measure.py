@@ -21,11 +21,16 @@ _RECALL_AT = (5, 20)
 
 
 def of_reading(reading: Reading, *, per_token: bool, has_null: bool = True) -> Row:
-    """Means over the queries of a reading, in nats. What compares with the null passage needs it as column 0."""
+    """Means over the queries of a reading, in nats. What compares with the null passage needs it as column 0.
+
+    With a sampled tail these estimate what the whole corpus would give, but for `best_utility`: the best that was read.
+    """
     score_BK, gold_BKJ, mask_BJ = reading.score_BK.detach(), reading.gold_logp_BKJ.detach(), reading.mask_BJ
     logp_BK = marginal.retrieval_log_prob(score_BK, reading.valid_BK)
     prob_BK = logp_BK.exp()
-    entropy_B = -(prob_BK * logp_BK.masked_fill(~reading.valid_BK, 0.0)).sum(dim=1)
+    # A weighted candidate stands for several passages, each as likely as it is without the weight.
+    each_BK = logp_BK if reading.log_weight_BK is None else logp_BK - reading.log_weight_BK
+    entropy_B = -(prob_BK * each_BK.masked_fill(~reading.valid_BK, 0.0)).sum(dim=1)
     likelihood_B = marginal.marginal_log_likelihood(
         score_BK, gold_BKJ, mask_BJ, valid_BK=reading.valid_BK, per_token=per_token
     )
@@ -55,7 +60,10 @@ def on_heldout(
     config: PretrainConfig,
     engine: Engine,
 ) -> tuple[Row, list[Reading]]:
-    """Measures on held-out queries with the current index and live towers, and the readings, 16 queries each."""
+    """Measures on held-out queries with the current index and live towers, and the readings, 16 queries each.
+
+    Always the plain top `config.num_candidates` with the null passage, whatever training reads: runs stay comparable.
+    """
     was_training = model.training
     model.eval()
     rows: list[Row] = []

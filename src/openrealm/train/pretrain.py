@@ -17,14 +17,14 @@ from openrealm.corpus.store import Corpus
 from openrealm.engine import Engine, num_cores
 from openrealm.errors import NonFinite
 from openrealm.index.store import Binding, IndexVersion, open_version, version_name
-from openrealm.model import marginal
+from openrealm.model.losses import joint_loss
 from openrealm.model.realm import Realm
 from openrealm.progress import say, track
 from openrealm.train import checkpoint, metrics
 from openrealm.train.examples import Example, MaskedExamples
 from openrealm.train.guard import Guard
 from openrealm.train.ict import InverseCloze
-from openrealm.train.joint import Reading, encode_queries, find_candidates, joint_reading
+from openrealm.train.joint import Reading, attend, encode_queries, find_candidates, joint_reading, sample_tail
 from openrealm.train.layout import Layout
 from openrealm.train.measure import Row, of_reading, on_heldout
 from openrealm.train.optimizer import adam, grad_norm, rate_factor, set_rate
@@ -154,21 +154,39 @@ class Pretrainer:
 
     def _read(self, examples: Sequence[Example]) -> Reading:
         """Candidates by the index as it is, scores and readings by the live model."""
+        settings = self.settings
         with self.engine.autocast():
-            with torch.set_grad_enabled(not self.settings.freeze_towers):
-                query_BD = encode_queries(self.model, self.layout, examples, self.settings.max_query_tokens)
+            with torch.set_grad_enabled(not settings.freeze_towers):
+                query_BD = encode_queries(self.model, self.layout, examples, settings.max_query_tokens)
             candidates = find_candidates(
                 self.index.vector_ND,
                 self.group_N,
                 query_BD,
                 examples,
-                self.settings.num_candidates,
-                use_null=self.settings.use_null,
-                block_trivial=self.settings.block_trivial,
+                settings.num_candidates - settings.num_tail_candidates,
+                use_null=settings.use_null,
+                block_trivial=settings.block_trivial,
             )
-            return joint_reading(
-                self.model, self.layout, examples, query_BD, candidates, self.settings.max_joint_tokens
+            log_weights = None
+            if settings.num_tail_candidates:
+                candidates, log_weights = sample_tail(
+                    self.index.vector_ND,
+                    self.group_N,
+                    query_BD,
+                    examples,
+                    candidates,
+                    settings.num_tail_candidates,
+                    block_trivial=settings.block_trivial,
+                    seed=self.config.seed,
+                    step=self.step,
+                )
+            reading = joint_reading(
+                self.model, self.layout, examples, query_BD, candidates, settings.max_joint_tokens, log_weights
             )
+            if settings.loss != "adist":
+                return reading
+            attention_BK = attend(self.model, self.layout, examples, candidates, settings.max_joint_tokens)
+            return replace(reading, attention_BK=attention_BK)
 
     def _learn(self, reading: Reading) -> Row:
         """One optimiser step, or none where scores or readings are not finite; returns what was measured on the way."""
@@ -183,6 +201,8 @@ class Pretrainer:
             "passage_tower_grad_norm": grad_norm(self.model.retriever.passage_tower),
         }
         total = float(loss.detach())
+        if self.settings.loss != "marginal":
+            row["objective"] = total  # beside `loss`, which is the marginal's whatever is trained
         if self.settings.ict_batch and not self.settings.freeze_towers:
             # After the norms are taken, so that those tell of the joint loss alone.
             row |= self.ict.backward(self.model, self.engine, self.ict_start + self.step, self.settings.ict_batch)
@@ -191,14 +211,15 @@ class Pretrainer:
         return row
 
     def _loss(self, reading: Reading) -> Tensor:
-        likelihood_B = marginal.marginal_log_likelihood(
+        return joint_loss(
+            self.settings.loss,
             reading.score_BK,
             reading.gold_logp_BKJ,
             reading.mask_BJ,
             valid_BK=reading.valid_BK,
             per_token=self.settings.per_token_marginal,
-        )
-        return -likelihood_B.mean()
+            attention_BK=reading.attention_BK,
+        ).mean()
 
     def _refresh(self) -> None:
         """Switch to a finished index, warn of an old one, start the next refresh when it is due. Never waits."""
