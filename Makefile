@@ -11,10 +11,10 @@ PY := .venv/bin/python
 STAMP := .venv/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup quickstart test lint format test-fast test-slow test-gpu test-browser test-scale test-peers bench-quick clean
+.PHONY: help setup quickstart test lint format test-fast test-slow test-gpu test-browser test-scale test-peers test-mutation bench-quick clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## make .venv and install everything with pinned versions (about 2 GB, once)
 	@:
@@ -66,12 +66,37 @@ test-browser: setup ## the tests that need chromium
 test-scale: setup ## the tests over several processes or machines
 	@$(call MARKED,scale)
 
-test-peers: setup ## the tests against other projects' packages
-	@$(call MARKED,peers)
+# The peer wants an older transformers than openrealm does, so it has an environment of its own. sentence-transformers
+# runs on ours, and lies beside the peer so that .venv stays what users install.
+PEERS := .venv-peers/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
+
+$(PEERS): constraints-peers.txt $(STAMP)
+	@echo "Setting up .venv-peers with $$("$(PYTHON)" --version): about 1.5 GB on disk, once."
+	@"$(PYTHON)" -m venv --clear .venv-peers
+	@.venv-peers/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints-peers.txt \
+	  numpy safetensors torch transformers
+	@$(PIP) install --target .venv-peers/sentences --no-deps --constraint constraints-peers.txt \
+	  cloudpickle joblib narwhals pillow scikit-learn scipy sentence-transformers threadpoolctl
+	@touch "$@"
+
+test-peers: setup $(PEERS) ## the tests against other projects' packages, with the largest deviations
+	@$(PY) -m pytest -m peers -s
+
+# Below the share of killed mutants that is asked for, it ends with an error; `mutmut browse` shows the survivors.
+MUTATION = import json; s = json.load(open("mutants/mutmut-cicd-stats.json")); share = s["killed"] / s["total"]; \
+  print("{killed} of {total} mutants killed".format(**s)); raise SystemExit(share < 0.9)
+
+test-mutation: setup ## change the equations and the answer metrics in small ways, and count what no test notices
+	@$(PIP) install --constraint constraints.txt --editable '.[mutation]'
+	@rm -rf mutants
+	@$(PY) -m mutmut run
+	@$(PY) -m mutmut results
+	@$(PY) -m mutmut export-cicd-stats >/dev/null
+	@$(PY) -c '$(MUTATION)'
 
 bench-quick: setup ## every figure of bench/ beside its peer, each within 50 seconds; the last line of each is JSON
-	@for name in corpus_build search embed joint_step ask; do $(PY) bench/$$name.py --quick; done
+	@for name in corpus_build search embed joint_step ask tail; do $(PY) bench/$$name.py --quick; done
 
 clean: ## remove .venv, caches and builds; runs/ stays
-	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-peers mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

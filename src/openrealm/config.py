@@ -132,6 +132,9 @@ class PretrainConfig(Section):
     key: ClassVar[str] = "pretrain"
     num_steps: int = _field(200_000, "optimiser steps; Guu Sec. 4.3", at_least=1)
     batch_size: int = _field(512, "queries a step; Guu Sec. 4.3", at_least=1)
+    micro_batch_size: int | None = _field(
+        None, "queries in memory at once, gradients added up; none is all", at_least=1
+    )
     num_candidates: int = _field(8, "passages read for a query, the null passage included; Guu Sec. 4.3", at_least=1)
     num_tail_candidates: int = _field(0, "draws, of num_candidates, that stand for the passages not read", at_least=0)
     learning_rate: float = _field(3e-5, "peak rate of the reader; Guu Sec. 4.3", at_least=0)

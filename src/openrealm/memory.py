@@ -17,21 +17,25 @@ def held_bytes(process: int | str = "self") -> int:
 
     Not `getrusage`: that counts for a child what its parent held when it was started.
     """
-    status = Path(f"/proc/{process}/status")
-    with contextlib.suppress(OSError):
-        for line in status.read_text(errors="replace").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    if process != "self":
-        return 0
+    if (found := _status(process)) is not None:
+        return found.get("VmHWM", 0)
     own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return own if sys.platform == "darwin" else own * 1024
 
 
+def _status(process: int | str) -> dict[str, int] | None:
+    """The kernel's counts of a process in bytes, none where it keeps no such file."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text(errors="replace").splitlines()
+    except OSError:
+        return None if process == "self" else {}
+    return {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
+
+
 def note_worker(process: int) -> None:
-    """Look at a worker while it lives, so that `peak_memory_bytes` counts it."""
+    """Look at a worker while it lives, so that `peak_memory_bytes` counts it, but for the libraries that both share."""
     global _largest_worker
-    _largest_worker = max(_largest_worker, held_bytes(process))
+    _largest_worker = max(_largest_worker, held_bytes(process) - (_status(process) or {}).get("RssFile", 0))
 
 
 def peak_memory_bytes() -> int:

@@ -7,11 +7,16 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """A page of a source: `id` is unique in the source, `text` is cleaned prose, newlines part paragraphs."""
+    """A page of a source: `id` is unique in the source, `text` is cleaned prose, newlines part paragraphs.
+
+    `mentions` are the character ranges of `text` that the source itself marks as names, such as a wiki's links:
+    sorted, not overlapping, of the kind "entity". Most sources mark none.
+    """
 
     id: str
     title: str
     text: str
+    mentions: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +42,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with every answer string that counts as right."""
+    """A question with every answer that counts as right: texts, or regular expressions where `regex` says so."""
 
     text: str
     answers: tuple[str, ...]
     relation: str = ""
     subject: str = ""
     wording: int = 0
+    regex: bool = False
 
 
 @dataclass(frozen=True, slots=True)

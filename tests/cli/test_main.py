@@ -9,7 +9,7 @@ import pytest
 import openrealm
 from openrealm.cli.main import main
 
-COMMANDS = ("quickstart", "run", "ask", "corpus", "warm-start", "index", "pretrain", "finetune", "evaluate")
+COMMANDS = ("quickstart", "run", "ask", "corpus", "warm-start", "index", "pretrain", "finetune", "evaluate", "convert")
 HEAVY = {"torch", "transformers", "tokenizers", "pyarrow", "numpy", "numba", "rich"}
 
 
@@ -26,7 +26,7 @@ def test_help_lists_every_command() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_of_its_own(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    assert "--run" in capsys.readouterr().out or command == "run"
+    assert "--run" in capsys.readouterr().out or command in ("run", "convert")
 
 
 def test_help_takes_less_than_a_third_of_a_second_of_the_processor() -> None:

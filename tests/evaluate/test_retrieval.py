@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable, Sequence
 
+import ir_measures
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.errors import BadInput
-from openrealm.evaluate.retrieval import has_answer, has_answer_regex, recall_at_k
+from openrealm.evaluate.retrieval import has_answer, has_answer_regex, mean_reciprocal_rank, recall_at_k
 
 pieces = st.sampled_from(
     ["art", "party", "the", "é", "e\u0301", "की", "क", "-", ".", " ", "  ", "_", "3", "14", "\n", "ART"]
@@ -100,8 +102,37 @@ def test_recall_never_falls_as_k_grows(hits: list[list[bool]]) -> None:
     assert curve[-1] == sum(map(any, hits)) / len(hits)
 
 
-def test_recall_of_nothing_is_refused() -> None:
-    with pytest.raises(BadInput, match="at 0"):
-        recall_at_k([[True]], 0)
-    with pytest.raises(BadInput, match="no question"):
-        recall_at_k([], 1)
+def test_the_reciprocal_rank_is_that_of_the_first_hit() -> None:
+    hits = [[False, True, True], [True], [False, False, False, True], []]
+    assert mean_reciprocal_rank(hits, 1) == 0.25
+    assert mean_reciprocal_rank(hits, 3) == (0.5 + 1) / 4
+    assert mean_reciprocal_rank(hits, 4) == (0.5 + 1 + 0.25) / 4
+
+
+@given(st.lists(st.lists(st.booleans(), max_size=12), min_size=1, max_size=8), st.integers(1, 14))
+def test_recall_and_reciprocal_rank_are_those_of_trec_eval(hits: list[list[bool]], k: int) -> None:
+    """Recall over answers is TREC's success: one passage with an answer is enough."""
+    # One relevant passage beyond the run for each question, since TREC leaves out questions that have none.
+    qrels = {f"q{q}": {f"d{d}": int(hit) for d, hit in enumerate(row)} | {"unseen": 1} for q, row in enumerate(hits)}
+    run = {f"q{q}": {f"d{d}": -float(d) for d in range(len(row))} for q, row in enumerate(hits)}
+    success, reciprocal_rank = ir_measures.Success @ k, ir_measures.RR @ k
+    expected = ir_measures.calc_aggregate([success, reciprocal_rank], qrels, run)
+    assert recall_at_k(hits, k) == pytest.approx(expected[success])
+    assert mean_reciprocal_rank(hits, k) == pytest.approx(expected[reciprocal_rank])
+
+
+@given(st.lists(st.none() | st.integers(0, 9), min_size=1, max_size=8), st.integers(1, 12))
+def test_with_one_passage_to_find_it_is_recall_by_any_name(place: list[int | None], k: int) -> None:
+    qrels = {f"q{q}": {"gold": 1} for q in range(len(place))}
+    run = {f"q{q}": {"gold" if d == at else f"d{d}": -float(d) for d in range(10)} for q, at in enumerate(place)}
+    hits = [[d == at for d in range(10)] for at in place]
+    recall = ir_measures.R @ k
+    assert recall_at_k(hits, k) == pytest.approx(ir_measures.calc_aggregate([recall], qrels, run)[recall])
+
+
+@pytest.mark.parametrize(("measure", "name"), [(recall_at_k, "recall"), (mean_reciprocal_rank, "reciprocal rank")])
+def test_a_figure_of_nothing_is_refused(measure: Callable[[Sequence[Sequence[bool]], int], float], name: str) -> None:
+    with pytest.raises(BadInput, match=f"^{name} at 0"):
+        measure([[True]], 0)
+    with pytest.raises(BadInput, match=f"^{name} of no question"):
+        measure([], 1)

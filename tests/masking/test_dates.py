@@ -36,6 +36,9 @@ def texts(spans: list[Span], text: str) -> list[str]:
         ("12 men in 999 or 2100", []),
         ("costs $1821 or 1821% or 1,529 or 1821.5 or A1821 or 1821km or 18210", []),
         ("12 March of the ants", ["12 March"]),
+        ("from the 1914-1918 war, 1914/15 and 1999–2003", ["1914-1918", "1914/15", "1999–2003"]),
+        ("in the 5th century BC and the 18th and 19th centuries", ["the 5th century BC", "19th centuries"]),
+        ("until May 12th, 2008; May 2008; Spring of 1968", ["May 12th, 2008", "May 2008", "1968"]),
     ],
 )
 def test_dates_by_example(text: str, dates: list[str]) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from openrealm.errors import BadInput
-from openrealm.masking.huggingface import _entities
+from openrealm.masking.huggingface import HuggingFaceTagger, _entities
 from openrealm.masking.tagger import load_tagger
 from openrealm.types import Span
 
@@ -67,6 +67,18 @@ def test_texts_longer_than_the_window_are_read_to_the_end(model_folder: Path) ->
     assert len(short) == 2
 
 
+def test_a_word_at_the_end_of_a_window_is_read_with_what_follows_it(model_folder: Path) -> None:
+    for num_words in range(15, 40):
+        text = "in " * num_words + "La Paz"
+        [spans] = load_tagger(f"hf:{model_folder}").tag([text])
+        assert [text[span.start : span.end] for span in spans] == ["La Paz"]
+
+
+def test_a_model_keeps_the_kinds_of_its_own(model_folder: Path) -> None:
+    tagger = HuggingFaceTagger(str(model_folder))
+    assert tagger.named(["Ana in Lima", "seven"]) == [[(0, 3, "PER"), (7, 11, "LOC")], [(0, 5, "CARDINAL")]]
+
+
 def test_more_texts_than_one_batch_keep_their_order(model_folder: Path) -> None:
     texts = ["in " * (i % 3) + "Lima" for i in range(70)]
     found = load_tagger(f"hf:{model_folder}").tag(texts)
@@ -91,7 +103,7 @@ def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
 )
 def test_both_schemes_of_labels_are_read(labels: list[str], spans: list[tuple[int, int]]) -> None:
     words = [(10 * i, 10 * i + 5, label) for i, label in enumerate(labels)]
-    assert _entities(words) == [Span(10 * first, 10 * last + 5, "entity") for first, last in spans]
+    assert [(start, end) for start, end, _ in _entities(words)] == [(10 * a, 10 * b + 5) for a, b in spans]
 
 
 def test_taggers_by_rule_load_no_model_library() -> None:

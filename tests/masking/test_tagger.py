@@ -62,7 +62,7 @@ def test_titles_that_were_learnt_are_names() -> None:
     assert tagger.name == "rules"
 
 
-@pytest.mark.parametrize("name", ["", "rule", "rules:x", "spacy:", "hf:", "spacy", ":x"])
+@pytest.mark.parametrize("name", ["", "rule", "rules:x", "anchors:x", "spacy:", "hf:", "spacy", ":x"])
 def test_unknown_taggers_are_refused(name: str) -> None:
-    with pytest.raises(BadConfig, match=f'The tagger "{name}" is unknown; use "rules"'):
+    with pytest.raises(BadConfig, match=f'The tagger "{name}" is unknown; use "rules", "anchors"'):
         load_tagger(name)

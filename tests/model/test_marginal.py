@@ -136,6 +136,8 @@ def test_the_utility_compares_with_the_null_passage_and_its_mean_leaves_it_out(c
         rest = sum(prior[1:])
         expected = sum(p * u for p, u in zip(prior[1:], slow[1:], strict=True)) / rest if rest else 0.0
         assert float(mean_B[b]) == near(expected)
+    every_BK = torch.ones_like(case.valid_BK)
+    assert expected_utility(*case.parts[:3]).tolist() == expected_utility(*case.parts[:3], every_BK).tolist()
 
 
 @given(cases())
@@ -276,6 +278,22 @@ def test_tensors_that_disagree_are_named(shapes: tuple[tuple[int, ...] | None, .
             torch.ones(mask or (), dtype=torch.bool),
             valid_BK=None if valid is None else torch.ones(valid, dtype=torch.bool),
         )
+
+
+@pytest.mark.parametrize("function", [marginal_log_likelihood, passage_posterior, retriever_signal])
+def test_every_function_looks_at_every_tensor_it_is_given(function: Callable[..., Tensor]) -> None:
+    score, gold, mask = torch.zeros(2, 3), torch.zeros(2, 3, 5), torch.ones(2, 5, dtype=torch.bool)
+    valid = torch.ones(2, 3, dtype=torch.bool)
+    assert function(score, gold, mask, valid_BK=valid).shape[0] == 2
+    for wrong, named in (
+        ((score, gold[:, :2], mask, valid), "gold_logp_BKJ"),
+        ((score, gold[:, :, 0], mask, valid), "gold_logp_BKJ"),
+        ((score, gold, mask[:, :4], valid), "mask_BJ"),
+        ((score, gold, mask[:1], valid), "mask_BJ"),
+        ((score, gold, mask, valid[:, :2]), "valid_BK"),
+    ):
+        with pytest.raises(ShapeMismatch, match=f"^{named} is .* must agree"):
+            function(*wrong[:3], valid_BK=wrong[3])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

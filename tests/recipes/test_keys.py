@@ -97,6 +97,14 @@ def test_questions_enter_the_keys_of_what_they_are_used_for(source: Path, tmp_pa
     assert keys.finetune_key(run, "bm25") != after[0]
 
 
+def test_how_a_files_answers_are_read_is_part_of_its_key(source: Path, tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", with_settings(Config(), [f"corpus.source={source}"]))
+    file = tmp_path / "q.jsonl"
+    file.write_text("{}")
+    read = [keys.questions_key(run, file, regex=regex) for regex in (False, True)]
+    assert len({*read, keys.questions_key(run, None)}) == 3
+
+
 def test_every_system_has_a_start() -> None:
     from openrealm.recipes.run import SYSTEMS
 

@@ -70,6 +70,52 @@ def test_any_bytes_are_questions_or_refused(tmp_path_factory: pytest.TempPathFac
         questions.read_questions(file)
 
 
+def test_answers_are_patterns_where_the_file_is_said_to_hold_some(tmp_path: Path) -> None:
+    file = write(tmp_path / "q.jsonl", {"question": "When?", "answer": ["Sept?(ember)?", r"1\ "]})
+    [question] = questions.read_questions(file, regex=True)
+    assert question == Question("When?", ("Sept?(ember)?", r"1\ "), regex=True)
+    with pytest.raises(BadInput, match=r"q\.jsonl:2: the answer '\[' is not a regular expression"):
+        questions.read_questions(write(tmp_path / "q.jsonl", asked(1), {"question": "x", "answer": "["}), regex=True)
+
+
+QA = Path(__file__).parents[3] / "shared" / "data" / "qa"
+
+
+@pytest.mark.parametrize(("name", "num_dev", "num_all"), [("webquestions", 361, 3_778), ("curatedtrec", 133, 1_486)])
+def test_the_dev_sets_are_orqas(name: str, num_dev: int, num_all: int) -> None:
+    if not QA.is_dir():
+        pytest.skip(f"needs WebQuestions and CuratedTREC in {QA}")
+    parts = {part: questions.read_questions(QA / f"{name}.{part}.jsonl") for part in ("train", "dev")}
+    if name == "curatedtrec":
+        parts = {part: questions.read_questions(QA / f"{name}.{part}.jsonl", regex=True) for part in parts}
+    whole = [question.text for part in parts.values() for question in part]
+    assert len(whole) == num_all
+    assert sum(map(questions.is_dev, whole)) == num_dev
+    assert all(questions.is_dev(question.text) for question in parts["dev"])
+    assert not set(parts["dev"]) & set(questions.split(parts["dev"]).train)
+
+
+@pytest.mark.parametrize(
+    ("text", "fold"),
+    # FarmHash's Fingerprint64, one text for each way it has of taking a length.
+    [
+        ("", 11160318154034397263 % 100_000 % 10),
+        ("abc", 2640714258260161385 % 100_000 % 10),
+        ("a" * 17, 17591810127221272131 % 100_000 % 10),
+        ("a" * 64, 5893282057753879417 % 100_000 % 10),
+        ("a" * 65, 7778058094944459892 % 100_000 % 10),
+    ],
+)
+def test_a_fold_is_the_fingerprints(text: str, fold: int) -> None:
+    sets = questions.split([Question(text, ("x",))])
+    assert (len(sets.test) == 1) == (fold < 2)
+    assert questions.is_dev(text) == (fold == 0)
+
+
+def test_even_half_a_character_has_a_fold() -> None:
+    assert isinstance(questions.is_dev("\ud83d"), bool)
+
+
 @given(st.lists(st.text(min_size=1, max_size=20), max_size=60, unique=True))
 def test_a_split_loses_nothing_and_keeps_to_its_side(texts: list[str]) -> None:
     all_questions = [Question(text, ("x",)) for text in texts]
@@ -92,7 +138,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_questions_are_kept_as_they_are(run: Run) -> None:
-    one = Question("Wo ist „Köln“?", ("am Rhein", "dort"), relation="place", subject="Köln", wording=2)
+    one = Question("Wo ist „Köln“?", ("am Rhein", "dort"), relation="place", subject="Köln", wording=2, regex=True)
     sets = QuestionSets(train=(one,), dev=(one,), test=(one, one))
     questions.save(run, sets, "a test", "key")
     assert questions.load(run) == sets

@@ -57,7 +57,7 @@ def test_spans_and_passages_are_those_of_the_slow_text_search(
     start = data.draw(st.integers(0, len(text) - 1))
     answer = text[start : data.draw(st.integers(start + 1, min(len(text), start + 14)))].strip()
     question = Question("?", (answer,))
-    pieces = finder.pieces(question)
+    pieces = finder.sought(question)
     having = set()
     for n in range(corpus.num_passages):
         passage_text = corpus.passage(n).text
@@ -92,7 +92,7 @@ def test_an_answer_is_found_as_whole_words(finder: AnswerFinder, answer: str, ex
 def test_any_of_several_answers_counts_once(finder: AnswerFinder) -> None:
     question = Question("?", ("Lima", "art", "LIMA"))
     assert finder.passages_for(question) == {0, 2, 3, 4, 5}
-    spans = finder.correct_spans(5, finder.pieces(question), 10)
+    spans = finder.correct_spans(5, finder.sought(question), 10)
     assert len(spans) == len(set(spans)) == 3
 
 
@@ -109,11 +109,46 @@ def test_an_answer_of_unknown_pieces_is_no_answer_to_other_unknown_words(tmp_pat
 
 
 def test_spans_wider_than_the_reader_are_left_out(finder: AnswerFinder) -> None:
-    pieces = finder.pieces(Question("?", ("14 March 1821",)))
+    pieces = finder.sought(Question("?", ("14 March 1821",)))
     [(first, width)] = finder.correct_spans(4, pieces, 20)
     assert width + 1 == len(pieces[0])
     assert finder.correct_spans(4, pieces, width + 1) == [(first, width)]
     assert finder.correct_spans(4, pieces, width) == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        (r"art(s)?", {0: ["Art"], 2: ["art", "arts"], 3: ["art", "art", "art"]}),
+        (r"part", {}),
+        (r"ar", {}),
+        (r"1[48]\s*March\s*\d{4}", {4: ["14 March 1821"]}),
+        (r"mar(ch)? 182", {}),
+        (r"LIMA|lima LIMA", {4: ["Lima"], 5: ["Lima", "lima", "LIMA"]}),
+        (r"\bst", {}),
+        (r"^The.*$", {3: ["The art, the art; the art!"]}),
+        (r"x*", {}),
+    ],
+)
+def test_a_regular_expression_is_found_where_its_match_is_whole_words(
+    corpus: Corpus, finder: AnswerFinder, pattern: str, expected: dict[int, list[str]]
+) -> None:
+    question = Question("?", (pattern,), regex=True)
+    found = {}
+    for n in range(corpus.num_passages):
+        text, offsets = corpus.passage(n).text, corpus.token_offsets(n)
+        spans = finder.correct_spans(n, finder.sought(question), 80)
+        if spans:
+            found[n] = [text[offsets[first][0] : offsets[first + more][1]] for first, more in spans]
+    assert found == expected
+    assert finder.passages_for(question) == set(expected)
+
+
+def test_patterns_wider_than_the_reader_are_left_out_and_one_place_counts_once(finder: AnswerFinder) -> None:
+    question = Question("?", ("L[aeiou]ma", "lima"), regex=True)
+    spans = finder.correct_spans(4, finder.sought(question), 10)
+    assert len(spans) == 1
+    assert finder.correct_spans(4, finder.sought(question), spans[0][1]) == []
 
 
 def test_continuations_are_the_pieces_with_two_hashes(toy_corpus: Corpus) -> None:

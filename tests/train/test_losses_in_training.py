@@ -38,8 +38,8 @@ class Kept(Pretrainer):
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.readings: list[Reading] = []
 
-    def _read(self, examples: list[Example]) -> Reading:  # type: ignore[override]
-        reading = super()._read(examples)
+    def _read(self, examples: list[Example], first: int) -> Reading:  # type: ignore[override]
+        reading = super()._read(examples, first)
         self.readings.append(reading)
         return reading
 
@@ -249,10 +249,10 @@ def test_a_tail_trains_and_a_resumed_run_draws_the_same(
 class Stopping(Pretrainer):
     """Is interrupted in its third step."""
 
-    def _read(self, examples: list[Example]) -> Reading:  # type: ignore[override]
+    def _read(self, examples: list[Example], first: int) -> Reading:  # type: ignore[override]
         if self.step == 2:
             raise KeyboardInterrupt
-        return super()._read(examples)
+        return super()._read(examples, first)
 
 
 def test_switches_that_do_not_fit_are_refused() -> None:

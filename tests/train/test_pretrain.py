@@ -50,8 +50,8 @@ class Patient(Pretrainer):
         if self._last_refresh_step != started_before:
             self.towers[self.step] = copy.deepcopy(self.model.retriever.passage_tower)
 
-    def _read(self, examples: list[Example]) -> Reading:  # type: ignore[override]
-        reading = super()._read(examples)
+    def _read(self, examples: list[Example], first: int) -> Reading:  # type: ignore[override]
+        reading = super()._read(examples, first)
         self.readings.append(reading)
         return reading
 
@@ -129,10 +129,10 @@ def test_a_worker_that_dies_every_time_never_stops_the_run(
 
 def test_an_interruption_stops_the_worker_and_passes_on(tmp_path: Path, make_trainer: MakeTrainer) -> None:
     class Interrupted(Pretrainer):
-        def _read(self, examples: list[Example]) -> Reading:  # type: ignore[override]
+        def _read(self, examples: list[Example], first: int) -> Reading:  # type: ignore[override]
             if self.step == 2:
                 raise KeyboardInterrupt
-            return super()._read(examples)
+            return super()._read(examples, first)
 
     trainer = make_trainer(tmp_path, "pretrain.num_steps=5", kind=Interrupted)
     worker = hang(trainer)
@@ -147,8 +147,8 @@ def poisoned(bad_steps: set[int]) -> type[Pretrainer]:
     """A pre-trainer whose readings are not finite at some steps."""
 
     class Poisoned(Pretrainer):
-        def _read(self, examples: list[Example]) -> Reading:  # type: ignore[override]
-            reading = super()._read(examples)
+        def _read(self, examples: list[Example], first: int) -> Reading:  # type: ignore[override]
+            reading = super()._read(examples, first)
             if self.step in bad_steps:
                 reading.gold_logp_BKJ.data[0, 0, 0] = math.nan
             return reading
@@ -219,11 +219,26 @@ def test_an_index_of_other_towers_or_another_corpus_is_not_trained_on(
 
 def test_a_batch_seen_again_and_again_is_learnt(tmp_path: Path, make_trainer: MakeTrainer) -> None:
     class OneBatch(Pretrainer):
-        def _read(self, examples: list[Example]) -> Reading:  # type: ignore[override]
-            return super()._read(self.examples.batch(0, 4))
+        def _read(self, examples: list[Example], first: int) -> Reading:  # type: ignore[override]
+            return super()._read(self.examples.batch(0, 4), first)
 
     settings = ["pretrain.num_steps=40", "pretrain.learning_rate=3e-3", "model.dropout=0"]
     trainer = make_trainer(tmp_path, *settings, kind=OneBatch)
     trainer.train()
     losses = [row["loss"] for row in rows_of(trainer)]
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_gradients_of_micro_batches_add_up_to_that_of_the_batch(tmp_path: Path, make_trainer: MakeTrainer) -> None:
+    settings = ("model.dropout=0", "pretrain.batch_size=5", "pretrain.num_steps=3", "pretrain.refresh_steps=99")
+    made = []
+    for size in ("none", 2):
+        trainer = make_trainer(tmp_path / str(size), *settings, f"pretrain.micro_batch_size={size}")
+        trainer.train()
+        rows = [
+            {k: v for k, v in row.items() if isinstance(v, float) and "second" not in k} for row in rows_of(trainer)
+        ]
+        made.append((rows, dict(trainer.model.state_dict())))
+    torch.testing.assert_close(made[1], made[0], rtol=1e-3, atol=1e-4)
+    assert len(made[0][0]) == 3
+    assert "retrieval_utility" in made[0][0][0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openrealm.errors import MissingStage
+from openrealm.errors import BadInput, MissingStage
 from openrealm.progress import say
 
 if TYPE_CHECKING:
@@ -32,6 +32,16 @@ QuestionsOption = Annotated[
     Path | None,
     typer.Option("--questions", metavar="FILE", help='JSONL file with "question" and "answer" on each line.'),
 ]
+RegexOption = Annotated[
+    bool,
+    typer.Option("--regex", help="The answers of --questions are regular expressions, as CuratedTREC's are."),
+]
+
+
+def require_questions(questions: Path | None, regex: bool) -> None:
+    """Raises BadInput where --regex stands alone, since it says nothing then."""
+    if regex and questions is None:
+        raise BadInput("--regex says how the answers of a file are read; give the file too, with --questions FILE.")
 
 
 def run_folder(name: str) -> Path:

@@ -6,9 +6,11 @@ from openrealm.cli.common import (
     DEFAULT_RUN,
     QuestionsOption,
     RecipeOption,
+    RegexOption,
     RunOption,
     SetOption,
     again,
+    require_questions,
     run_for,
     stoppable,
 )
@@ -17,6 +19,7 @@ from openrealm.cli.common import (
 def evaluate(
     run: RunOption = DEFAULT_RUN,
     questions: QuestionsOption = None,
+    regex: RegexOption = False,
     recipe: RecipeOption = None,
     settings: SetOption = None,
 ) -> None:
@@ -25,9 +28,10 @@ def evaluate(
     from openrealm.recipes.evaluate_run import evaluate_stage
     from openrealm.recipes.questions import replace
 
+    require_questions(questions, regex)
     found = run_for(run, settings, recipe)
     with stoppable(again("evaluate", "--run", run)), found.writing():
         if questions is not None:
-            replace(found, test=questions)
+            replace(found, test=questions, regex=regex)
         report = evaluate_stage(found)
     show_report(report, found.folder)

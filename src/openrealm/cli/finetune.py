@@ -10,9 +10,11 @@ from openrealm.cli.common import (
     DEFAULT_RUN,
     QuestionsOption,
     RecipeOption,
+    RegexOption,
     RunOption,
     SetOption,
     again,
+    require_questions,
     run_for,
     say_next,
     stoppable,
@@ -27,6 +29,7 @@ def finetune(
         typer.Option("--system", metavar="NAME", help="realm, closed_book, bm25, warm_start or all; repeatable."),
     ] = None,
     questions: QuestionsOption = None,
+    regex: RegexOption = False,
     recipe: RecipeOption = None,
     settings: SetOption = None,
 ) -> None:
@@ -35,12 +38,13 @@ def finetune(
     from openrealm.recipes.run import SYSTEMS
     from openrealm.recipes.stages import finetune_stage, open_corpus
 
+    require_questions(questions, regex)
     found = run_for(run, settings, recipe)
     chosen = list(SYSTEMS) if system and "all" in system else system or ["realm"]
     options = [part for name in chosen for part in ("--system", name)]
     with stoppable(again("finetune", *options, "--run", run)), found.writing():
         open_corpus(found)
-        replace(found, train=questions)
+        replace(found, train=questions, regex=regex)
         for name in chosen:
             finetune_stage(found, name)
             say(f"fine-tune: {name} is in {found.finetune / name}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openrealm.cli import ask, corpus, evaluate, finetune, index, pretrain, quickstart, run, warm_start
+from openrealm.cli import ask, convert, corpus, evaluate, finetune, index, pretrain, quickstart, run, tagger, warm_start
 from openrealm.errors import OpenRealmError
 from openrealm.progress import say
 
@@ -40,8 +40,10 @@ for _name, _command in (
     ("pretrain", pretrain.pretrain),
     ("finetune", finetune.finetune),
     ("evaluate", evaluate.evaluate),
+    ("convert", convert.convert),
 ):
     app.command(_name)(_command)
+app.add_typer(tagger.tagger, name="tagger")
 
 
 def _show_version(wanted: bool) -> None:

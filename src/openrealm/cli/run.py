@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from openrealm.cli.common import QuestionsOption, SetOption, absolute, again, run_folder, stoppable
+from openrealm.cli.common import (
+    QuestionsOption,
+    RegexOption,
+    SetOption,
+    absolute,
+    again,
+    require_questions,
+    run_folder,
+    stoppable,
+)
 
 
 def run(
@@ -19,6 +28,7 @@ def run(
         str | None, typer.Option("--name", metavar="NAME", help="The run's name below runs/, or a path.")
     ] = None,
     questions: QuestionsOption = None,
+    regex: RegexOption = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do again what is done already.")] = False,
     settings: SetOption = None,
 ) -> None:
@@ -31,6 +41,7 @@ def run(
     from openrealm.recipes.pipeline import folder_run
     from openrealm.recipes.small import small
 
+    require_questions(questions, regex)
     source = absolute(folder)
     chosen = name or run_name(source)
     target = run_folder(chosen)
@@ -38,8 +49,9 @@ def run(
     config = with_settings(small(), [*given, *(settings or ())])
     words = ["run", folder, *(["--name", name] if name else [])]
     words += ["--questions", str(questions)] if questions else []
+    words += ["--regex"] if regex else []
     with stoppable(again(*words, settings=settings)):
-        report = folder_run(target, config, settings or (), questions=questions, fresh=fresh)
+        report = folder_run(target, config, settings or (), questions=questions, regex=regex, fresh=fresh)
     show_report(report, target)
 
 

@@ -38,12 +38,12 @@ def show_report(report: Mapping[str, Any], folder: Path) -> None:
 
 def _figures(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
     interval = f"{100 * values['em_low']:.1f} to {100 * values['em_high']:.1f}"
-    recall = values.get("recall@5")
+    f1, recall = (values.get(name) for name in ("f1", "recall@5"))
     return (
         _NAMES.get(name, name),
         f"{100 * values['em']:.1f}",
         interval,
-        f"{100 * values['f1']:.1f}",
+        "–" if f1 is None else f"{100 * f1:.1f}",
         "–" if recall is None else f"{100 * recall:.1f}",
     )
 

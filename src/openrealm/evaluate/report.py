@@ -18,10 +18,10 @@ MAX_METRICS_ROWS = 2_000
 
 SystemFigures = TypedDict(
     "SystemFigures",
-    {"em": float, "em_low": float, "em_high": float, "f1": float, "recall@5": float | None},
+    {"em": float, "em_low": float, "em_high": float, "f1": float | None, "recall@5": float | None},
     total=False,
 )
-"""One system over all test questions, shares in [0, 1]; `recall@5` is None where nothing is retrieved."""
+"""One system over all test questions, shares in [0, 1]; None for what a system or its questions do not have."""
 
 
 class Candidate(TypedDict, total=False):

@@ -32,11 +32,24 @@ def recall_at_k(is_hit: Sequence[Sequence[bool]], k: int) -> float:
     is_hit          per question, best passage first, whether the passage holds an answer; a short row just ends
     Raises BadInput when there is no question or k is below 1.
     """
-    if k < 1:
-        raise BadInput(f"recall at {k} is not defined; give k of 1 or more.")
-    if not is_hit:
-        raise BadInput("recall of no question is not defined; give at least one question.")
+    _check("recall", is_hit, k)
     return sum(any(row[:k]) for row in is_hit) / len(is_hit)
+
+
+def mean_reciprocal_rank(is_hit: Sequence[Sequence[bool]], k: int) -> float:
+    """The mean over questions of 1 / the rank of the first hit, 0 where none is among the first k; in [0, 1].
+
+    Arguments and errors are those of `recall_at_k`. Voorhees 1999.
+    """
+    _check("reciprocal rank", is_hit, k)
+    return sum(next((1 / rank for rank, hit in enumerate(row[:k], 1) if hit), 0.0) for row in is_hit) / len(is_hit)
+
+
+def _check(measure: str, is_hit: Sequence[Sequence[bool]], k: int) -> None:
+    if k < 1:
+        raise BadInput(f"{measure} at {k} is not defined; give k of 1 or more.")
+    if not is_hit:
+        raise BadInput(f"{measure} of no question is not defined; give at least one question.")
 
 
 _BOUND = "\x00"  # between tokens; it is a control character, so that no token holds it

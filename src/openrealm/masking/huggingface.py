@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from openrealm.errors import BadInput, NotInstalled
+from openrealm.files import MANIFEST, read_manifest
+from openrealm.masking.conll import Run, runs
 from openrealm.masking.dates import date_spans
 from openrealm.masking.tagger import KIND_OF_LABEL, resolve
 from openrealm.types import Span
@@ -21,13 +24,20 @@ class HuggingFaceTagger:
     """Tags with a token-classification model; a word has the label of its first piece. Dates are found by rule."""
 
     def __init__(self, model: str) -> None:
-        """`model` is a folder or a name; weights come from safetensors only. Raises BadInput when unloadable."""
+        """`model` is a folder or a name; weights come from safetensors only.
+
+        Raises BadInput when it cannot be loaded, DamagedArtefact when a folder differs from its own manifest.
+        """
         try:
             from transformers import AutoModelForTokenClassification, AutoTokenizer
         except ModuleNotFoundError as error:
             raise NotInstalled(
                 f'The tagger "hf:{model}" needs transformers and torch; install them with: pip install openrealm.'
             ) from error
+        folder = Path(model).expanduser()
+        if (folder / MANIFEST).exists():
+            read_manifest(folder)
+        model = str(folder) if folder.is_dir() else model
         try:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(model, use_fast=True)
             self._model: Any = AutoModelForTokenClassification.from_pretrained(model, use_safetensors=True).eval()
@@ -38,52 +48,71 @@ class HuggingFaceTagger:
 
     def tag(self, texts: Sequence[str]) -> list[list[Span]]:
         """Spans of each text."""
-        spans: list[list[Span]] = []
+        return [
+            resolve([*date_spans(text), *(Span(a, b, KIND_OF_LABEL.get(kind, "entity")) for a, b, kind in named)])
+            for text, named in zip(texts, self.named(texts), strict=True)
+        ]
+
+    def named(self, texts: Sequence[str]) -> list[list[Run]]:
+        """Entities of each text as (start, end, the model's own kind, such as "PER"), without the dates by rule."""
+        found: list[list[Run]] = [[] for _ in texts]
+        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         for first in range(0, len(texts), _BATCH_TEXTS):
-            batch = list(texts[first : first + _BATCH_TEXTS])
-            words = self._words(batch)
-            spans += [resolve([*date_spans(text), *_entities(found)]) for text, found in zip(batch, words, strict=True)]
-        return spans
+            chosen = by_length[first : first + _BATCH_TEXTS]
+            for i, words in zip(chosen, self._words([texts[i] for i in chosen]), strict=True):
+                found[i] = _entities(words)
+        return found
 
     def _words(self, texts: list[str]) -> list[list[_Word]]:
-        """Labelled words of each text; a text longer than the model's window is read in several windows."""
+        """Labelled words of each text; one longer than the model's window is read in several that overlap."""
         import torch
 
+        longest = min(512, self._tokenizer.model_max_length, self._model.config.max_position_embeddings)
         encoded = self._tokenizer(
             texts,
             return_tensors="pt",
             padding=True,
             truncation=True,
-            max_length=min(512, self._tokenizer.model_max_length, self._model.config.max_position_embeddings),
+            max_length=longest,
+            stride=longest // 4,
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )
         with torch.inference_mode():
             inputs = {name: encoded[name] for name in ("input_ids", "attention_mask")}
             labels = self._model(**inputs).logits.argmax(-1).tolist()
-        words: list[list[_Word]] = [[] for _ in texts]
+        # In an overlap a word's label comes from the window that shows more of what stands around it.
+        best: list[dict[int, tuple[int, _Word]]] = [{} for _ in texts]
         for window, text_index in enumerate(encoded["overflow_to_sample_mapping"].tolist()):
             offsets = encoded["offset_mapping"][window].tolist()
-            words[text_index] += self._window(encoded.word_ids(window), offsets, labels[window])
-        return words
+            for context, word in self._window(encoded.word_ids(window), offsets, labels[window]):
+                known = best[text_index].get(word[0])
+                if known is None or known[0] < context:
+                    best[text_index][word[0]] = (context, word)
+        return [_without_overlap(sorted(known.values(), key=lambda entry: entry[1])) for known in best]
 
-    def _window(self, word_ids: list[int | None], offsets: list[list[int]], labels: list[int]) -> Iterator[_Word]:
+    def _window(
+        self, word_ids: list[int | None], offsets: list[list[int]], labels: list[int]
+    ) -> Iterator[tuple[int, _Word]]:
+        """Each word with its distance in pieces from the nearer end of the window."""
         pieces = [(w, o, n) for w, o, n in zip(word_ids, offsets, labels, strict=True) if w is not None]
+        position = 0
         for _, group in itertools.groupby(pieces, key=lambda piece: piece[0]):
             of_word = list(group)
-            yield of_word[0][1][0], of_word[-1][1][1], self._model.config.id2label[of_word[0][2]]
+            context = min(position, len(pieces) - position - len(of_word))
+            position += len(of_word)
+            yield context, (of_word[0][1][0], of_word[-1][1][1], self._model.config.id2label[of_word[0][2]])
 
 
-def _entities(words: list[_Word]) -> list[Span]:
-    """Runs of words of one label as spans; "B-" opens a new one (both IOB schemes are read)."""
-    spans: list[Span] = []
-    before = "O"
-    for start, end, label in words:
-        prefix, _, kind = label.rpartition("-")
-        if label != "O":
-            if before == kind and prefix != "B":
-                spans[-1] = Span(spans[-1].start, end, spans[-1].kind)
-            else:
-                spans.append(Span(start, end, KIND_OF_LABEL.get(kind, "entity")))
-        before = kind
-    return spans
+def _without_overlap(entries: Sequence[tuple[int, _Word]]) -> list[_Word]:
+    """The words in order, without what a window's end cut off a word that another window shows whole."""
+    kept: list[_Word] = []
+    for _, word in entries:
+        if not kept or kept[-1][1] <= word[0]:
+            kept.append(word)
+    return kept
+
+
+def _entities(words: Sequence[_Word]) -> list[Run]:
+    """Runs of words of one kind as ranges of characters; both IOB schemes are read."""
+    return [(words[a][0], words[b - 1][1], kind) for a, b, kind in runs(label for _, _, label in words)]

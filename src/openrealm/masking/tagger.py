@@ -1,4 +1,4 @@
-"""Taggers by name, and the resolution of overlapping spans."""
+"""Taggers by name, and the one by rules."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from openrealm.corpus.protocols import KINDS, LearnsTitles, Tagger
 from openrealm.errors import BadConfig
 from openrealm.masking.dates import date_spans, number_spans
 from openrealm.masking.gazetteer import Gazetteer, entity_spans
+from openrealm.masking.spans import resolve
 from openrealm.types import Span
 
 __all__ = ["KINDS", "KIND_OF_LABEL", "LearnsTitles", "RulesTagger", "Tagger", "load_tagger", "resolve"]
@@ -16,7 +17,6 @@ __all__ = ["KINDS", "KIND_OF_LABEL", "LearnsTitles", "RulesTagger", "Tagger", "l
 KIND_OF_LABEL = {"DATE": "date"} | dict.fromkeys(
     ("CARDINAL", "ORDINAL", "PERCENT", "MONEY", "QUANTITY", "TIME"), "number"
 )
-_PRIORITY = {"date": 0, "entity": 1, "number": 2}
 
 
 class RulesTagger:
@@ -41,23 +41,18 @@ class RulesTagger:
         ]
 
 
-def resolve(spans: Iterable[Span]) -> list[Span]:
-    """The spans that stay where some overlap: the longest; of equal length a date, then an entity, then a number."""
-    kept: list[Span] = []
-    for span in sorted(set(spans), key=lambda s: (s.start - s.end, _PRIORITY.get(s.kind, 3), s.start)):
-        if span.start < span.end and all(span.end <= other.start or other.end <= span.start for other in kept):
-            kept.append(span)
-    return sorted(kept, key=lambda s: s.start)
-
-
 def load_tagger(name: str) -> Tagger:
-    """The tagger of a name: "rules", "spacy:PACKAGE_OR_FOLDER" or "hf:NAME_OR_FOLDER".
+    """The tagger of a name: "rules", "anchors", "spacy:PACKAGE_OR_FOLDER" or "hf:NAME_OR_FOLDER".
 
     Raises BadConfig for another name, NotInstalled when the plug-in's package is absent, BadInput when its model is.
     """
     kind, _, model = name.partition(":")
     if name == "rules":
         return RulesTagger()
+    if name == "anchors":
+        from openrealm.masking.anchors import AnchorTagger
+
+        return AnchorTagger()
     if kind == "spacy" and model:
         from openrealm.masking.spacy import SpacyTagger
 
@@ -66,4 +61,6 @@ def load_tagger(name: str) -> Tagger:
         from openrealm.masking.huggingface import HuggingFaceTagger
 
         return HuggingFaceTagger(model)
-    raise BadConfig(f'The tagger "{name}" is unknown; use "rules", "spacy:NAME_OR_FOLDER" or "hf:NAME_OR_FOLDER".')
+    raise BadConfig(
+        f'The tagger "{name}" is unknown; use "rules", "anchors", "spacy:NAME_OR_FOLDER" or "hf:NAME_OR_FOLDER".'
+    )

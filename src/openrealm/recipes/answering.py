@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from openrealm import files
-from openrealm.evaluate.answers import exact_match, f1
+from openrealm.evaluate.answers import exact_match, f1, regex_match
 from openrealm.evaluate.compare import mean_interval
-from openrealm.evaluate.retrieval import has_answer, recall_at_k
+from openrealm.evaluate.retrieval import has_answer, has_answer_regex, mean_reciprocal_rank, recall_at_k
 from openrealm.recipes import stages
 from openrealm.recipes.run import Run
 from openrealm.types import Question
@@ -61,14 +61,16 @@ def _row(question: Question, prediction: str, seen: Collection[tuple[str, int]])
         "wording": question.wording,
         "held_back_wording": question.relation in relations and place not in seen,
         "prediction": prediction,
-        "em": int(exact_match(prediction, question.answers)),
-        "f1": round(f1(prediction, question.answers), 4),
+        "em": int((regex_match if question.regex else exact_match)(prediction, question.answers)),
+        # A pattern has no words to share.
+        "f1": None if question.regex else round(f1(prediction, question.answers), 4),
     }
 
 
 def _looked_up(corpus: Corpus, question: Question, found: Sequence[Found], passages: Sequence[int]) -> Row:
     """What the answer was read from, and the place (from 1) of the first retrieved passage that holds a right one."""
-    hits = (n for n, i in enumerate(passages, 1) if has_answer(corpus.passage(i).text, question.answers))
+    holds = has_answer_regex if question.regex else has_answer
+    hits = (n for n, i in enumerate(passages, 1) if holds(corpus.passage(i).text, question.answers))
     row: Row = {"rank": next(hits, None)}
     if found:
         passage = corpus.passage(found[0].passage)
@@ -77,16 +79,24 @@ def _looked_up(corpus: Corpus, question: Question, found: Sequence[Found], passa
 
 
 def figures(rows: Sequence[Row]) -> Row:
-    """Exact match with its interval, F1, recall, and exact match on wordings seen in training and held back."""
+    """Exact match with its interval, F1, recall, reciprocal rank, and exact match on wordings seen and held back.
+
+    F1 is that of the questions whose answers are texts, None where there is none.
+    """
     em = mean_interval([row["em"] for row in rows])
-    out: Row = {"em": em.mean, "em_low": em.low, "em_high": em.high, "f1": mean_interval([r["f1"] for r in rows]).mean}
+    out: Row = {"em": em.mean, "em_low": em.low, "em_high": em.high}
+    out["f1"] = _mean([row["f1"] for row in rows if row["f1"] is not None])
     if "rank" in rows[0]:
         hits = [[row["rank"] == n for n in range(1, NUM_RETRIEVED + 1)] for row in rows]
         out |= {f"recall@{k}": recall_at_k(hits, k) for k in RECALL_AT}
+        out[f"mrr@{NUM_RETRIEVED}"] = mean_reciprocal_rank(hits, NUM_RETRIEVED)
     for name, held_back in (("em_seen_wordings", False), ("em_held_back_wordings", True)):
-        chosen = [row["em"] for row in rows if row["held_back_wording"] == held_back]
-        out[name] = sum(chosen) / len(chosen) if chosen else None
+        out[name] = _mean([row["em"] for row in rows if row["held_back_wording"] == held_back])
     return out
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def by_relation(answers: dict[str, Row]) -> dict[str, Row]:

@@ -40,13 +40,13 @@ def pretrain_key(run: Run, *, frozen: bool = False) -> str:
     return files.digest_of([warm_start_key(run), dataclasses.asdict(run.config.pretrain), frozen])
 
 
-def questions_key(run: Run, file: Path | None) -> str:
-    """Of the questions: the user's file, or what they are made from."""
+def questions_key(run: Run, file: Path | None, *, regex: bool = False) -> str:
+    """Of the questions: the user's file and how its answers are read, or what they are made from."""
     config = run.config
     given = files.sha256_file(file) if file is not None and file.is_file() else ""
     own_text = [_corpus_digest(run), config.finetune.max_span_tokens]
     origin = list(_looks(FACTBOOK)) if config.corpus.source == FACTBOOK else own_text
-    return files.digest_of([config.seed, given, origin])
+    return files.digest_of([config.seed, given, origin, *(["regex"] if regex else [])])
 
 
 def stage_key(run: Run, stage: str) -> str:

@@ -56,7 +56,13 @@ def quickstart_run(run: Run, *, fresh: bool = False) -> dict[str, Any]:
 
 
 def folder_run(
-    folder: Path, config: Config, settings: Sequence[str], *, questions: Path | None = None, fresh: bool = False
+    folder: Path,
+    config: Config,
+    settings: Sequence[str],
+    *,
+    questions: Path | None = None,
+    regex: bool = False,
+    fresh: bool = False,
 ) -> dict[str, Any]:
     """The pipeline on a text of one's own (`config.corpus.source`): REALM alone, fine-tuned on cloze questions.
 
@@ -72,7 +78,7 @@ def folder_run(
             corpus.work()
         run = run.with_config(_sized(run, settings))
         todo = [
-            _questions(run, questions),
+            _questions(run, questions, regex=regex),
             *_training(run),
             _index(run, "pretrain"),
             _system(run, "realm"),
@@ -101,8 +107,13 @@ def _corpus(run: Run) -> Stage:
     return Stage(run, "corpus", lambda: keys.corpus_key(run), lambda: stages.corpus_stage(run))
 
 
-def _questions(run: Run, file: Path | None) -> Stage:
-    return Stage(run, "questions", lambda: keys.questions_key(run, file), lambda: questions_stage(run, file))
+def _questions(run: Run, file: Path | None, *, regex: bool = False) -> Stage:
+    return Stage(
+        run,
+        "questions",
+        lambda: keys.questions_key(run, file, regex=regex),
+        lambda: questions_stage(run, file, regex=regex),
+    )
 
 
 def _training(run: Run) -> list[Stage]:

@@ -6,40 +6,43 @@ They are kept in the run folder as questions.json, so that a system is asked not
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from farmhash import Fingerprint64
+
 from openrealm import files
 from openrealm.corpus.sources import FACTBOOK
 from openrealm.errors import BadInput, MissingStage
+from openrealm.evaluate.answers import compile_pattern
 from openrealm.recipes import keys
 from openrealm.recipes.factbook_questions import QuestionSets
 from openrealm.recipes.run import Run
 from openrealm.types import Question
 
 _EXPECTED = 'expected a line such as {"question": "Where is the library?", "answer": ["in the old mill"]}'
-_TEST_PERCENT = 20
+_TEST_FOLDS = 2  # of ten
 
 
-def read_questions(path: Path) -> list[Question]:
+def read_questions(path: Path, *, regex: bool = False) -> list[Question]:
     """Questions of a JSONL file: "question" a text, "answer" a text or a list of texts; other keys are passed over.
 
+    regex   the answers are regular expressions, as CuratedTREC's are
     Raises BadInput naming the file and the line that is not as expected, or when the file holds no question.
     """
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}); give a JSONL file of questions.") from error
-    found = [_question(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    found = [_question(line, f"{path}:{number}", regex) for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
         raise BadInput(f"{path} holds no question; {_EXPECTED}.")
     return found
 
 
-def _question(line: bytes, where: str) -> Question:
+def _question(line: bytes, where: str, regex: bool) -> Question:
     try:
         value = json.loads(line)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -51,37 +54,57 @@ def _question(line: bytes, where: str) -> Question:
     answers = [answers] if isinstance(answers, str) else answers
     if not isinstance(answers, list) or not all(isinstance(a, str) and a.strip() for a in answers) or not answers:
         raise BadInput(f'{where} has no answer under "answer"; {_EXPECTED}.')
-    return Question(text.strip(), tuple(answer.strip() for answer in answers))
+    if not regex:
+        return Question(text.strip(), tuple(answer.strip() for answer in answers))
+    try:
+        return Question(text.strip(), tuple(compile_pattern(answer).pattern for answer in answers), regex=True)
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from error
+
+
+def is_dev(question: str) -> bool:
+    """Whether a question of a published training set belongs to its dev set in ORQA's split.
+
+    Lee et al. 2019 hold back the first of ten folds by the fingerprint of the question's text: 361 of the 3,778
+    training questions of WebQuestions and 133 of the 1,486 of CuratedTREC.
+    """
+    return _fold(question) == 0
+
+
+def _fold(question: str) -> int:
+    return int(Fingerprint64(question.encode("utf-8", "surrogatepass"))) % 100_000 % 10
 
 
 def split(questions: Iterable[Question]) -> QuestionSets:
-    """A fifth of the questions to test with, by a digest of their text; the rest to train on."""
+    """A fifth of the questions to test with, by their fingerprint; the rest to train on.
+
+    It is the first two of ORQA's ten folds, so that no question of a published dev set is trained on.
+    """
     train: list[Question] = []
     test: list[Question] = []
     for question in questions:
-        draw = int.from_bytes(hashlib.sha256(question.text.encode()).digest()[:8], "big") % 100
-        (test if draw < _TEST_PERCENT else train).append(question)
+        (test if _fold(question.text) < _TEST_FOLDS else train).append(question)
     return QuestionSets(train=tuple(train), dev=(), test=tuple(test))
 
 
-def questions_stage(run: Run, file: Path | None = None) -> QuestionSets:
+def questions_stage(run: Run, file: Path | None = None, *, regex: bool = False) -> QuestionSets:
     """Write the run's questions down and return them.
 
     From `file` a fifth is kept to test with; for a text of one's own cloze questions are trained on too, since a
     person's list is short. Without a file they are the Factbook's where that is the source, else cloze questions.
+    `regex` is that of `read_questions`.
     """
     from openrealm.recipes.factbook_questions import factbook_questions
 
-    seed = run.config.seed
+    given = None if file is None else split(read_questions(file, regex=regex))
     if run.config.corpus.source == FACTBOOK:
-        sets, origin = (split(read_questions(file)), str(file)) if file else (factbook_questions(seed), "the Factbook")
+        sets, origin = (given, str(file)) if given else (factbook_questions(run.config.seed), "the Factbook")
     else:
         sets, origin = QuestionSets(train=_cloze(run), dev=(), test=()), "cloze questions from the text"
-        if file is not None:
-            given = split(read_questions(file))
+        if given:
             sets = QuestionSets(train=given.train + sets.train, dev=(), test=given.test)
             origin = f"{file} and {origin}"
-    return save(run, sets, origin, keys.questions_key(run, file))
+    return save(run, sets, origin, keys.questions_key(run, file, regex=regex))
 
 
 def _cloze(run: Run) -> tuple[Question, ...]:
@@ -95,11 +118,13 @@ def _cloze(run: Run) -> tuple[Question, ...]:
     )
 
 
-def replace(run: Run, *, train: Path | None = None, test: Path | None = None) -> QuestionSets:
-    """Take the training or the test questions from a file; the others stay, or are made where there are none."""
-    given: dict[str, Any] = {
-        name: tuple(read_questions(file)) for name, file in (("train", train), ("test", test)) if file is not None
-    }
+def replace(run: Run, *, train: Path | None = None, test: Path | None = None, regex: bool = False) -> QuestionSets:
+    """Take the training or the test questions from a file; the others stay, or are made where there are none.
+
+    `regex` is that of `read_questions`.
+    """
+    named = {name: file for name, file in (("train", train), ("test", test)) if file is not None}
+    given: dict[str, Any] = {name: tuple(read_questions(file, regex=regex)) for name, file in named.items()}
     if run.questions.exists():
         sets = load(run)
     elif "train" in given:
@@ -108,7 +133,7 @@ def replace(run: Run, *, train: Path | None = None, test: Path | None = None) ->
         sets = questions_stage(run)
     if not given:
         return sets
-    origin = ", ".join(f"{name} from {file}" for name, file in (("train", train), ("test", test)) if file is not None)
+    origin = ", ".join(f"{name} from {file}" for name, file in named.items())
     return save(run, dataclasses.replace(sets, **given), origin, files.digest_of(origin))
 
 

@@ -45,6 +45,7 @@ def quickstart() -> Config:
         pretrain=PretrainConfig(
             num_steps=160,
             batch_size=10,
+            micro_batch_size=5,
             num_candidates=5,
             ict_batch=16,
             learning_rate=1e-4,

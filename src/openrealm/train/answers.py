@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -9,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from openrealm.corpus.store import Corpus
+from openrealm.evaluate.answers import compile_pattern
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Question
 
 Pieces = tuple[int, ...]
+Sought = Pieces | re.Pattern[str]
 
 
 def continuation_ids(tokenizer: Tokenizer) -> npt.NDArray[np.bool_]:
@@ -32,9 +35,13 @@ def occurrences(body: npt.NDArray[np.int64], answer: Pieces, continues: npt.NDAr
 
 
 class AnswerFinder:
-    """All passages that contain an answer, by postings of the answer's rarest piece; each answer is looked up once."""
+    """All passages that contain an answer, by postings of the answer's rarest piece; each answer is looked up once.
+
+    A regular expression has no rarest piece, so that the text of every passage is searched.
+    """
 
     def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
         self._tokenizer = corpus.tokenizer()
         self.continues = continuation_ids(self._tokenizer)
         bodies = [np.asarray(corpus.body_tokens(i), dtype=np.int64) for i in range(corpus.num_passages)]
@@ -44,32 +51,47 @@ class AnswerFinder:
             for piece in np.unique(body).tolist():
                 postings[piece].append(number)
         self._postings = postings
-        self._found: dict[Pieces, frozenset[int]] = {}
+        self._found: dict[Sought, frozenset[int]] = {}
 
-    def pieces(self, question: Question) -> list[Pieces]:
-        """The word pieces of every answer of a question; one with an unknown piece may be anything and is left out."""
+    def sought(self, question: Question) -> Sequence[Sought]:
+        """Every answer of a question as word pieces, or as a compiled pattern.
+
+        An answer with an unknown piece may be anything and is left out.
+        """
+        if question.regex:
+            return [compile_pattern(answer) for answer in question.answers]
         rows = self._tokenizer.encode_batch(list(question.answers))
         return [tuple(ids) for ids, _ in rows if ids and self._tokenizer.unk_id not in ids]
 
-    def passages_with(self, answer: Pieces) -> frozenset[int]:
+    def passages_with(self, answer: Sought) -> frozenset[int]:
         """Numbers of the passages whose body contains the answer."""
         if answer not in self._found:
-            rarest = min(answer, key=lambda piece: len(self._postings.get(piece, ())))
-            self._found[answer] = frozenset(
-                n for n in self._postings.get(rarest, ()) if occurrences(self._bodies[n], answer, self.continues)
-            )
+            possible: Sequence[int] = range(len(self._bodies))
+            if not isinstance(answer, re.Pattern):
+                possible = min((self._postings.get(piece, []) for piece in answer), key=len)
+            self._found[answer] = frozenset(n for n in possible if self._places(n, answer))
         return self._found[answer]
 
     def passages_for(self, question: Question) -> set[int]:
         """Numbers of the passages that contain some answer of the question."""
-        return set().union(*(self.passages_with(answer) for answer in self.pieces(question)))
+        return set().union(*(self.passages_with(answer) for answer in self.sought(question)))
 
-    def correct_spans(self, passage: int, answers: Sequence[Pieces], num_widths: int) -> list[tuple[int, int]]:
-        """(first token, width - 1) of each occurrence in a body of an answer of at most `num_widths` pieces."""
+    def correct_spans(self, passage: int, answers: Sequence[Sought], num_widths: int) -> list[tuple[int, int]]:
+        """(first token, width - 1) of each occurrence in a body of an answer, of at most `num_widths` pieces."""
+        places = [place for answer in dict.fromkeys(answers) for place in self._places(passage, answer)]
+        return [(first, width - 1) for first, width in dict.fromkeys(places) if width <= num_widths]
+
+    def _places(self, passage: int, answer: Sought) -> list[tuple[int, int]]:
+        """(first token, number of tokens) of each occurrence of an answer in a passage."""
         body = self._bodies[passage]
-        return [
-            (start, len(answer) - 1)
-            for answer in dict.fromkeys(answers)
-            if len(answer) <= num_widths
-            for start in occurrences(body, answer, self.continues)
-        ]
+        if not isinstance(answer, re.Pattern):
+            return [(first, len(answer)) for first in occurrences(body, answer, self.continues)]
+        matches = [match.span() for match in answer.finditer(self._corpus.passage(passage).text)]
+        if not matches:
+            return []
+        offsets = self._corpus.token_offsets(passage).tolist()
+        cuts = [not self.continues[piece] for piece in body] + [True]
+        first_at = {start: i for i, (start, _) in enumerate(offsets) if cuts[i]}
+        end_at = {end: i + 1 for i, (_, end) in enumerate(offsets) if cuts[i + 1]}
+        found = [(first_at[start], end_at[end]) for start, end in matches if start in first_at and end in end_at]
+        return [(first, end - first) for first, end in found if first < end]

@@ -33,12 +33,17 @@ def masked_question(
 def finetune_closed_book(
     config: Config, model: Realm, layout: Layout, questions: Sequence[Question], engine: Engine, folder: Path
 ) -> None:
-    """Train the reader to fill each question's first answer; same steps, batch and rates as the open-book systems."""
+    """Train the reader to fill each question's first answer; same steps, batch and rates as the open-book systems.
+
+    Questions whose answers are regular expressions are left out: a pattern is no text to learn. Raises BadInput
+    where no question is left.
+    """
     settings = config.finetune
     torch.manual_seed(config.seed)
     tokenizer = layout.corpus.tokenizer()
     asked = [ids for ids, _ in tokenizer.encode_batch([q.text for q in questions])]
-    wanted = [ids[: settings.max_span_tokens] for ids, _ in tokenizer.encode_batch([q.answers[0] for q in questions])]
+    texts = ["" if question.regex else question.answers[0] for question in questions]
+    wanted = [ids[: settings.max_span_tokens] for ids, _ in tokenizer.encode_batch(texts)]
     head_rate = settings.learning_rate if settings.head_learning_rate is None else settings.head_learning_rate
     optimizer = adam(
         [(model.reader.head.parameters(), head_rate), (model.reader.parameters(), settings.learning_rate)],

@@ -131,9 +131,9 @@ def losses(
     correct_BKPW = torch.zeros(scores.span_BKPW.shape, dtype=torch.bool)
     has_BE = torch.zeros(id_BE.shape, dtype=torch.bool)
     for b, question in enumerate(questions):
-        pieces = finder.pieces(question)
+        answers = finder.sought(question)
         for k, passage in enumerate(scores.id_BK[b].tolist()):
-            for first, width in finder.correct_spans(passage, pieces, num_widths):
+            for first, width in finder.correct_spans(passage, answers, num_widths):
                 if first < correct_BKPW.shape[2]:
                     correct_BKPW[b, k, first, width] = True
         having = torch.tensor(sorted(finder.passages_for(question)), dtype=torch.long)

@@ -50,6 +50,16 @@ def of_reading(reading: Reading, *, per_token: bool, has_null: bool = True) -> R
     return row
 
 
+def of_readings(readings: Sequence[Reading], *, per_token: bool, has_null: bool = True) -> Row:
+    """`of_reading` of all their queries together."""
+    weights = [len(r.candidates) for r in readings]
+    rows = [of_reading(r, per_token=per_token, has_null=has_null) for r in readings]
+    row: Row = {
+        key: sum(float(r[key]) * w for r, w in zip(rows, weights, strict=True)) / sum(weights) for key in rows[0]
+    }
+    return row | {"num_distinct_passages": len({p for r in readings for c in r.candidates for p in c if p != NULL})}
+
+
 @torch.inference_mode()
 def on_heldout(
     model: Realm,
@@ -66,7 +76,6 @@ def on_heldout(
     """
     was_training = model.training
     model.eval()
-    rows: list[Row] = []
     readings: list[Reading] = []
     query_parts: list[Tensor] = []
     for start in range(0, len(examples), 16):
@@ -83,14 +92,10 @@ def on_heldout(
                 block_trivial=config.block_trivial,
             )
             reading = joint_reading(model, layout, part, query_BD, candidates, config.max_joint_tokens)
-        rows.append(of_reading(reading, per_token=config.per_token_marginal))
         readings.append(reading)
         query_parts.append(query_BD.float().cpu())
     model.train(was_training)
-    weights = [len(r.candidates) for r in readings]
-    keys = [key for key in rows[0] if key != "num_distinct_passages"]
-    row: Row = {key: sum(float(r[key]) * w for r, w in zip(rows, weights, strict=True)) / sum(weights) for key in keys}
-    row["num_distinct_passages"] = len({p for r in readings for c in r.candidates for p in c if p != NULL})
+    row = of_readings(readings, per_token=config.per_token_marginal)
     row |= _recall(layout, vector_ND, group_N, torch.cat(query_parts), examples)
     row["recall"] = row["recall@5"]
     return row, readings

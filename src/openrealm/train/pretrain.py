@@ -26,7 +26,7 @@ from openrealm.train.guard import Guard
 from openrealm.train.ict import InverseCloze
 from openrealm.train.joint import Reading, attend, encode_queries, find_candidates, joint_reading, sample_tail
 from openrealm.train.layout import Layout
-from openrealm.train.measure import Row, of_reading, on_heldout
+from openrealm.train.measure import Row, of_readings, on_heldout
 from openrealm.train.optimizer import adam, grad_norm, rate_factor, set_rate
 from openrealm.train.refresh import Refresher, share_of_cores
 
@@ -137,8 +137,7 @@ class Pretrainer:
         torch.set_num_threads(min(threads, self.config.num_threads or num_cores()))
         self.model.train()
         set_rate(self.optimizer, rate_factor(self.step, self.settings.num_steps, self.settings.warmup_steps))
-        reading = self._read(self.examples.batch(self.step, self.settings.batch_size))
-        row = self._learn(reading)
+        row, num_tokens = self._learn(self.examples.batch(self.step, self.settings.batch_size))
         self.step += 1
         seconds = time.perf_counter() - started
         row |= {
@@ -147,13 +146,13 @@ class Pretrainer:
             "index": self.index.name,
             "refreshing": int(self.refresher.is_running),
             "seconds": seconds,
-            "tokens_per_second": reading.num_tokens / seconds,
+            "tokens_per_second": num_tokens / seconds,
         }
         self._write("train", row)
         return row
 
-    def _read(self, examples: Sequence[Example]) -> Reading:
-        """Candidates by the index as it is, scores and readings by the live model."""
+    def _read(self, examples: Sequence[Example], first: int) -> Reading:
+        """Candidates by the index as it is, scores and readings by the live model; `first`: where in the batch."""
         settings = self.settings
         with self.engine.autocast():
             with torch.set_grad_enabled(not settings.freeze_towers):
@@ -178,7 +177,7 @@ class Pretrainer:
                     settings.num_tail_candidates,
                     block_trivial=settings.block_trivial,
                     seed=self.config.seed,
-                    step=self.step,
+                    step=self.step * settings.batch_size + first,
                 )
             reading = joint_reading(
                 self.model, self.layout, examples, query_BD, candidates, settings.max_joint_tokens, log_weights
@@ -188,19 +187,28 @@ class Pretrainer:
             attention_BK = attend(self.model, self.layout, examples, candidates, settings.max_joint_tokens)
             return replace(reading, attention_BK=attention_BK)
 
-    def _learn(self, reading: Reading) -> Row:
-        """One optimiser step, or none where scores or readings are not finite; returns what was measured on the way."""
+    def _learn(self, batch: Sequence[Example]) -> tuple[Row, int]:
+        """One optimiser step, or none where scores or readings are not finite.
+
+        Returns what was measured on the way, and the number of word pieces read.
+        """
+        size, total = self.settings.micro_batch_size or len(batch), 0.0
+        readings: list[Reading] = []
         try:
-            loss = self._loss(reading)
+            for first in range(0, len(batch), size):
+                part = batch[first : first + size]
+                readings.append(self._read(part, first))
+                loss = self._loss(readings[-1]) * (len(part) / len(batch))
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += float(loss.detach())
         except NonFinite:
             self.guard.skip(self.optimizer, self.step)
-            return {}
-        loss.backward()  # type: ignore[no-untyped-call]
-        row = of_reading(reading, per_token=self.settings.per_token_marginal, has_null=self.settings.use_null) | {
+            return {}, 0
+        settings = self.settings
+        row = of_readings(readings, per_token=settings.per_token_marginal, has_null=settings.use_null) | {
             "query_tower_grad_norm": grad_norm(self.model.retriever.query_tower),
             "passage_tower_grad_norm": grad_norm(self.model.retriever.passage_tower),
         }
-        total = float(loss.detach())
         if self.settings.loss != "marginal":
             row["objective"] = total  # beside `loss`, which is the marginal's whatever is trained
         if self.settings.ict_batch and not self.settings.freeze_towers:
@@ -208,7 +216,7 @@ class Pretrainer:
             row |= self.ict.backward(self.model, self.engine, self.ict_start + self.step, self.settings.ict_batch)
             total += float(row["ict_loss"])
         self.guard.step(self.optimizer, total, self.step)
-        return row
+        return row, sum(reading.num_tokens for reading in readings)
 
     def _loss(self, reading: Reading) -> Tensor:
         return joint_loss(

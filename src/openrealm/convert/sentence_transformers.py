@@ -1,0 +1,121 @@
+"""Our towers as folders that sentence-transformers loads: its files are written here, the package is not needed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from openrealm import files
+from openrealm.errors import BadInput
+from openrealm.model.realm import Realm
+from openrealm.model.retriever import Tower
+from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
+
+_MODULE = "sentence_transformers.models."
+_LINEAR, _TANH = "torch.nn.modules.linear.Identity", "torch.nn.modules.activation.Tanh"
+_THEIR_NORM_EPS = 1e-5  # of its LayerNorm module, which has no setting for it
+
+
+def write(model: Realm, folder: Path) -> list[Path]:
+    """Write `query` and `passage` below `folder`; towers that are shared are written twice.
+
+    A query is encoded as one text, a passage as the pair (title, text). The vectors are the towers' own: divide inner
+    products by `model.temperature` to have the scores. Raises BadInput where the encoder is no BERT.
+    """
+    if model.backbone_settings.get("model_type") != "bert":
+        kind = model.backbone_settings.get("model_type")
+        raise BadInput(f"This model's encoder is a {kind}; only BERT's special tokens and segments are written here.")
+    towers = {"query": model.retriever.query_tower, "passage": model.retriever.passage_tower}
+    with files.new_folder(folder, {"kind": "sentence-transformers"}) as out:
+        for name, tower in towers.items():
+            _write_tower(tower, model, out / name)
+    return [folder / name for name in towers]
+
+
+def _write_tower(tower: Tower, model: Realm, out: Path) -> None:
+    modules = [("0_Transformer", "Transformer"), ("1_Pooling", "Pooling"), *_write_projection(tower, out)]
+    if tower.normalize:
+        modules.append((f"{len(modules)}_Normalize", "Normalize"))
+        (out / modules[-1][0]).mkdir(parents=True)
+    files.write_json(
+        out / "modules.json",
+        [{"idx": i, "name": str(i), "path": path, "type": _MODULE + kind} for i, (path, kind) in enumerate(modules)],
+    )
+    files.write_json(
+        out / "config_sentence_transformers.json",
+        {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "dot"},
+    )
+    transformer = out / "0_Transformer"
+    settings = {**model.backbone_settings, "architectures": ["BertModel"], "model_type": "bert"}
+    _write_weights(transformer, tower.encoder.backbone.state_dict())
+    files.write_json(transformer / "config.json", settings)
+    longest = int(settings["max_position_embeddings"])
+    files.write_json(transformer / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False})
+    _write_tokenizer(model.tokenizer, transformer, longest)
+    files.write_json(
+        out / "1_Pooling" / "config.json",
+        {
+            "word_embedding_dimension": tower.encoder.hidden_size,
+            "pooling_mode_cls_token": tower.pooling == "cls",
+            "pooling_mode_mean_tokens": tower.pooling == "mean",
+            "pooling_mode_max_tokens": False,
+            "pooling_mode_mean_sqrt_len_tokens": False,
+        },
+    )
+
+
+def _write_projection(tower: Tower, out: Path) -> list[tuple[str, str]]:
+    """The modules after pooling: one product, or the released code's three."""
+    if tower.pooler is None or tower.norm is None:
+        _write_dense(out / "2_Dense", tower.projection, _LINEAR)
+        return [("2_Dense", "Dense")]
+    pooler: Any = tower.pooler[0]
+    _write_dense(out / "2_Dense", pooler, _TANH)
+    # Their LayerNorm has an epsilon of its own: with all that enters it scaled, ours comes out the same.
+    scale = math.sqrt(_THEIR_NORM_EPS / tower.norm.eps)
+    _write_dense(out / "3_Dense", tower.projection, _LINEAR, scale)
+    _write_weights(out / "4_LayerNorm", {f"norm.{n}": tensor for n, tensor in tower.norm.state_dict().items()})
+    files.write_json(out / "4_LayerNorm" / "config.json", {"dimension": tower.projection.out_features})
+    return [("2_Dense", "Dense"), ("3_Dense", "Dense"), ("4_LayerNorm", "LayerNorm")]
+
+
+def _write_dense(out: Path, layer: nn.Linear, activation: str, scale: float = 1.0) -> None:
+    _write_weights(out, {f"linear.{name}": tensor * scale for name, tensor in layer.state_dict().items()})
+    files.write_json(
+        out / "config.json",
+        {
+            "in_features": layer.in_features,
+            "out_features": layer.out_features,
+            "bias": layer.bias is not None,
+            "activation_function": activation,
+        },
+    )
+
+
+def _write_weights(out: Path, tensors: Mapping[str, Tensor]) -> None:
+    files.write_safetensors(out / "model.safetensors", tensors, {"format": "pt"})
+
+
+def _write_tokenizer(tokenizer: Tokenizer, out: Path, longest: int) -> None:
+    """The tokenizer with BERT's template, which puts special tokens and segments where `text.pack` does."""
+    tokenizer.save(out)
+    spec = json.loads((out / TOKENIZER_FILE).read_text(encoding="utf-8"))
+    cls, sep = tokenizer.token(tokenizer.cls_id), tokenizer.token(tokenizer.sep_id)
+    spec["post_processor"] = {"type": "BertProcessing", "cls": [cls, tokenizer.cls_id], "sep": [sep, tokenizer.sep_id]}
+    files.write_json(out / TOKENIZER_FILE, spec)
+    special = {
+        "cls_token": cls,
+        "sep_token": sep,
+        "mask_token": tokenizer.token(tokenizer.mask_id),
+        "pad_token": tokenizer.token(tokenizer.pad_id),
+        "unk_token": tokenizer.token(tokenizer.unk_id),
+    }
+    files.write_json(out / "special_tokens_map.json", special)
+    names = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": longest}
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    files.write_json(out / "tokenizer_config.json", {**special, **names, "model_input_names": inputs})

@@ -1,0 +1,102 @@
+"""Names by what pages are called and what links say: a gazetteer for any language, with no rule of any one language."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+from openrealm.masking.dates import date_spans, number_spans
+from openrealm.masking.spans import resolve
+from openrealm.masking.stop_words import STOP_WORDS
+from openrealm.types import Article, Span
+
+# Scripts written without blanks: every character is a token by itself. Elsewhere a token is a run of word characters.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_TOKEN = re.compile(rf"[{_UNSPACED}\U00020000-\U0003ffff][\u0e31-\u0e3a\u0e47-\u0e4e]*|[^\W{_UNSPACED}]+")
+_IN_PARENTHESES = re.compile(r"\s*[(（][^)）]*[)）]")
+
+_Token = tuple[int, int, str]
+
+
+def names_of(article: Article) -> Iterator[str]:
+    """The article's title and the texts of its links (`Article.mentions`, character ranges of its text)."""
+    yield article.title
+    for mention in getattr(article, "mentions", ()):
+        start, end = (mention.start, mention.end) if isinstance(mention, Span) else mention[:2]
+        yield article.text[start:end]
+
+
+class Anchors:
+    """Names seen as a title or a link anywhere, found wherever they stand on token bounds, the longest first."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        """See `add`."""
+        self._by_first: dict[str, set[tuple[str, ...]]] = {}
+        self.add(names)
+
+    def add(self, names: Iterable[str]) -> None:
+        """Take more names; what stands in parentheses is left out.
+
+        Not taken: names whose first word has letters in lower case alone ("river"), names of one letter or character,
+        and those made of function words alone ("The").
+        """
+        for name in names:
+            texts = tuple(text for _, _, text in _tokens(_IN_PARENTHESES.sub("", name)))
+            if texts and _is_name(texts):
+                self._by_first.setdefault(texts[0], set()).add(texts)
+
+    def spans(self, text: str) -> list[Span]:
+        """Entities of `text`, sorted, not overlapping."""
+        tokens = list(_tokens(text))
+        found: list[Span] = []
+        i = 0
+        while i < len(tokens):
+            length = self._longest(text, tokens, i)
+            if length:
+                found.append(Span(tokens[i][0], tokens[i + length - 1][1], "entity"))
+            i += max(1, length)
+        return found
+
+    def _longest(self, text: str, tokens: Sequence[_Token], i: int) -> int:
+        """Number of tokens of the longest name that opens at token i; 0 when there is none."""
+        lengths = [len(name) for name in self._by_first.get(tokens[i][2], ()) if _stands(name, text, tokens, i)]
+        return max(lengths, default=0)
+
+
+class AnchorTagger:
+    """The tagger "anchors": names out of titles and links, dates and numbers by rule; asks for no capital rules."""
+
+    name = "anchors"
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        """`names` are tagged wherever they occur."""
+        self._anchors = Anchors(names)
+
+    def learn(self, titles: Iterable[str]) -> None:
+        """Take titles and texts of links as known names."""
+        self._anchors.add(titles)
+
+    def tag(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Spans of each text."""
+        return [resolve([*date_spans(text), *self._anchors.spans(text), *number_spans(text)]) for text in texts]
+
+
+def _tokens(text: str) -> Iterator[_Token]:
+    return ((match.start(), match.end(), match.group()) for match in _TOKEN.finditer(text))
+
+
+def _is_name(texts: tuple[str, ...]) -> bool:
+    first = texts[0]
+    if first.upper() != first.lower() and first == first.lower():
+        return False
+    letters = [text for text in texts if unicodedata.category(text[0])[0] == "L"]
+    return sum(map(len, letters)) > 1 and any(text.casefold() not in STOP_WORDS for text in letters)
+
+
+def _stands(name: tuple[str, ...], text: str, tokens: Sequence[_Token], i: int) -> bool:
+    """Whether `name` is at token i, its tokens no more than two characters apart and on one line."""
+    if i + len(name) > len(tokens) or any(tokens[i + k][2] != word for k, word in enumerate(name)):
+        return False
+    gaps = (text[tokens[i + k][1] : tokens[i + k + 1][0]] for k in range(len(name) - 1))
+    return all(len(gap) <= 2 and "\n" not in gap for gap in gaps)
