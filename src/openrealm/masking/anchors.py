@@ -22,9 +22,8 @@ _Token = tuple[int, int, str]
 def names_of(article: Article) -> Iterator[str]:
     """The article's title and the texts of its links (`Article.mentions`, character ranges of its text)."""
     yield article.title
-    for mention in getattr(article, "mentions", ()):
-        start, end = (mention.start, mention.end) if isinstance(mention, Span) else mention[:2]
-        yield article.text[start:end]
+    for mention in article.mentions:
+        yield article.text[mention.start : mention.end]
 
 
 class Anchors:
