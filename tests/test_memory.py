@@ -24,11 +24,14 @@ def test_what_was_held_counts_after_it_is_given_back() -> None:
 def test_a_worker_counts_with_what_it_holds_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_largest_worker", 0)
     block = np.ones(40_000_000)
-    worker = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    script = "held = bytearray(50_000_000); print(flush=True); input()"
+    worker = subprocess.Popen([sys.executable, "-S", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    worker.stdout.readline()
     own = memory.held_bytes()
     try:
         memory.note_worker(worker.pid)
-        assert 0 < memory.peak_memory_bytes() - own < block.nbytes
+        assert 45_000_000 < memory.peak_memory_bytes() - own < block.nbytes
     finally:
         worker.communicate(b"\n")
     assert memory.held_bytes(worker.pid) == 0
