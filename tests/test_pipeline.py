@@ -87,7 +87,7 @@ def test_the_index_was_refreshed_while_training_went_on(run: Path) -> None:
     busy = [row for row in steps if row["refreshing"]]
     assert len(busy) > 10, "steps are made while the worker runs"
     moved = [row for row in steps if row["query_tower_grad_norm"] > 0 and row["passage_tower_grad_norm"] > 0]
-    assert len(moved) > 0.9 * len(steps), "a random encoder's gradient is rounded to 0 now and then"
+    assert len(moved) > len(steps) / 2, "where one candidate has all the mass, the gradient is 0 in float32"
     assert {row["index"] for row in steps} >= {row["index"] for row in refreshes[:-1]}
 
 

@@ -14,12 +14,13 @@ def refuse(constant: str) -> float:
 
 
 def test_numbers_that_json_does_not_have_are_left_out(tmp_path: Path) -> None:
-    row = {"loss": 1.23456789, "nan": math.nan, "up": math.inf, "down": -math.inf, "index": "0001-ab", "count": 3}
+    row = {"loss": 1.23456789, "norm": 1.23456789e-9, "index": "0001-ab", "count": 3}
+    row |= {"nan": math.nan, "up": math.inf, "down": -math.inf}
     metrics.append(tmp_path, 7, row)
     metrics.append(tmp_path, 8, {})
     lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line, parse_constant=refuse) for line in lines] == [
-        {"step": 7, "loss": 1.23457, "index": "0001-ab", "count": 3},
+        {"step": 7, "loss": 1.23457, "norm": 1.23457e-09, "index": "0001-ab", "count": 3},
         {"step": 8},
     ]
 

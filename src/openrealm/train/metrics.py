@@ -14,8 +14,8 @@ Number = float | int | str
 
 
 def plain(row: Mapping[str, Number]) -> dict[str, Number]:
-    """`row` with floats rounded to 5 places; NaN and infinities are left out, since JSON has neither."""
-    return {key: round(value, 5) if isinstance(value, float) else value for key, value in row.items() if _finite(value)}
+    """`row` with floats at 6 significant digits; NaN and infinities are left out, since JSON has neither."""
+    return {key: _short(value) for key, value in row.items() if _finite(value)}
 
 
 def append(folder: Path, step: int, row: Mapping[str, Number]) -> None:
@@ -26,6 +26,10 @@ def append(folder: Path, step: int, row: Mapping[str, Number]) -> None:
 def start_over(folder: Path) -> None:
     """Drop the metrics of an earlier run."""
     (folder / FILE).unlink(missing_ok=True)
+
+
+def _short(value: Number) -> Number:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def _finite(value: Number) -> bool:
