@@ -130,7 +130,9 @@ def test_the_run_can_be_asked(run: Path) -> None:
     done = subprocess.run(command, cwd=run.parent.parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     answer = done.stdout.partition("\n")[0]
-    assert f"[[{answer}]]" in done.stdout
+    marked = re.search(r"\[\[(.+?)\]\]", done.stdout, flags=re.DOTALL)
+    assert marked
+    assert " ".join(marked.group(1).split()) == answer
     assert done.stderr == ""
 
 

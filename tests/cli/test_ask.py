@@ -58,6 +58,15 @@ def test_on_a_terminal_markup_in_a_passage_is_shown_as_text(
     assert "\x1b[31m" not in shown
 
 
+def test_an_answer_over_the_end_of_a_line_is_shown_on_one(capsys: pytest.CaptureFixture[str]) -> None:
+    source = passage("Open\nto all", 0, 7)
+    show_answer(Answer("Where?", source.answer, 2.0, source, (source,), "v"), as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Open to"
+    assert "[[Open" in lines
+    assert lines[-1].startswith("  Open to  (")
+
+
 def test_an_answer_from_nowhere_is_said_to_be_none(capsys: pytest.CaptureFixture[str]) -> None:
     show_answer(Answer("Where?", "", 0.0, None), as_json=False)
     assert "No passage" in capsys.readouterr().out

@@ -106,7 +106,7 @@ def show_answer(answer: Answer, *, as_json: bool) -> None:
     if sys.stdout.isatty():
         _show_on_terminal(answer, answer.source)
         return
-    print(_plain(answer.text))
+    print(_line(answer.text))
     print(f"\n{_title(answer.source)}")
     before, marked, after = _parts(answer.source)
     print(f"{before}[[{marked}]]{after}")
@@ -114,7 +114,7 @@ def show_answer(answer: Answer, *, as_json: bool) -> None:
     if answer.runners_up:
         print("\nRunners-up")
     for other in answer.runners_up:
-        print(f"  {_plain(other.answer)}  ({_title(other)}; {_worth(other)})")
+        print(f"  {_line(other.answer)}  ({_title(other)}; {_worth(other)})")
 
 
 def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
@@ -123,7 +123,7 @@ def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    console.print(Text(_plain(answer.text), style="bold green"))
+    console.print(Text(_line(answer.text), style="bold green"))
     console.print(Text(f"\n{_title(source)}", style="underline"))
     before, marked, after = _parts(source)
     console.print(Text.assemble(before, (marked, "bold green"), after))
@@ -133,7 +133,7 @@ def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
         table = Table(box=None, show_header=False, pad_edge=False)
         for other in answer.runners_up:
             table.add_row(
-                Text(_plain(other.answer), style="bold"), Text(_title(other)), Text(_worth(other), style="dim")
+                Text(_line(other.answer), style="bold"), Text(_title(other)), Text(_worth(other), style="dim")
             )
         console.print(table)
 
@@ -144,12 +144,17 @@ def _parts(passage: ReadPassage) -> tuple[str, str, str]:
 
 
 def _title(passage: ReadPassage) -> str:
-    return _plain(passage.title) or "(no title)"
+    return _line(passage.title) or "(no title)"
 
 
 def _plain(text: str) -> str:
     """Text without what a terminal would obey: control characters but the end of a line."""
     return _CONTROL.sub("", text)
+
+
+def _line(text: str) -> str:
+    """`_plain` on one line: an answer may run over the end of a line of its passage."""
+    return " ".join(_plain(text).split())
 
 
 def _worth(passage: ReadPassage) -> str:
