@@ -202,11 +202,7 @@ def pretrain_until_checkpoint(folder: Path, number: int, send: signal.Signals) -
         time.sleep(0.02)
     assert child.poll() is None, "it was to be stopped in the middle"
     child.send_signal(send)
-    try:
-        child.wait(timeout=5)
-    except subprocess.TimeoutExpired:  # Python drops an interrupt that comes while an object is being finalised
-        child.send_signal(send)
-        child.wait()
+    child.wait()
     return child
 
 

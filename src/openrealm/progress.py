@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+from openrealm import interrupt
+
 Advance = Callable[..., None]
 
 _PLAIN_SECONDS = 15.0
@@ -25,12 +27,17 @@ def clock(seconds: float) -> str:
 
 @contextlib.contextmanager
 def track(what: str, total: int) -> Iterator[Advance]:
-    """Yield `advance(amount=1, note="")`; `total` is in whatever unit is advanced by."""
-    if sys.stderr.isatty():
-        with _bar(what, total) as advance:
-            yield advance
-    else:
-        yield _plain(what, total)
+    """Yield `advance(amount=1, note="")`; `total` is in whatever unit is advanced by.
+
+    `advance` raises KeyboardInterrupt where Python dropped that of a Ctrl-C.
+    """
+    with _bar(what, total) if sys.stderr.isatty() else contextlib.nullcontext(_plain(what, total)) as show:
+
+        def advance(amount: int = 1, note: str = "") -> None:
+            interrupt.check()
+            show(amount, note)
+
+        yield advance
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from openrealm import interrupt
 from openrealm.errors import BadInput, MissingStage
 from openrealm.progress import say
 
@@ -110,6 +111,7 @@ def stoppable(how_to_go_on: str) -> Iterator[None]:
     """After Ctrl-C one line says how to go on, and the command ends with code 130."""
     try:
         yield
+        interrupt.check()
     except KeyboardInterrupt:
         say(f"Stopped. Go on with: {how_to_go_on}")
         raise typer.Exit(130) from None

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from openrealm import interrupt
 from openrealm.cli import ask, convert, corpus, evaluate, finetune, index, pretrain, quickstart, run, tagger, warm_start
 from openrealm.errors import OpenRealmError
 from openrealm.progress import say
@@ -63,6 +64,7 @@ def _options(
     """Train a language model that looks things up, and ask it with its sources."""
 
 
+@interrupt.remembered()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code: 2 for a user's error, 130 after Ctrl-C, 1 for an error of ours."""
     for name, value in _QUIET.items():

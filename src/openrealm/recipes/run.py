@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from openrealm import files
+from openrealm import files, interrupt
 from openrealm.config import Config
 from openrealm.errors import BadConfig, BadInput, Busy, Mismatch, MissingStage, NotInstalled, OpenRealmError
 from openrealm.memory import count_anew, peak_memory_bytes
@@ -85,6 +85,7 @@ class Run:
         key      digest of everything that decides the stage's output (see `recipes.keys`)
         resumed  the seconds of the part done before count too
         """
+        interrupt.check()
         before = self.record(name)
         spent = before.get("seconds", 0.0) if resumed else 0.0
         record = {"key": key, "finished": False, "seconds": spent, "peak_memory_bytes": 0}
