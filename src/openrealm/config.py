@@ -147,6 +147,7 @@ class PretrainConfig(Section):
     max_staleness_steps: int | None = _field(None, "warn when the index is older; none never warns", at_least=1)
     loss: Literal["marginal", "emdr2", "pdist", "loop", "adist"] = _field("marginal", "Guu Eq. 1, or model/losses.py")
     per_token_marginal: bool = _field(False, "sum passages out once a masked token, as the released code does")
+    mean_over_masks: bool = _field(False, "each mask of a batch counts alike, not each query, as in the released code")
     use_null: bool = _field(True, "the null passage is always a candidate; Guu Sec. 3.4")
     block_trivial: bool = _field(True, "the query's own passage and its duplicates are never candidates; Guu Sec. 3.4")
     ict_batch: int = _field(0, "sentences a step of ICT beside the joint loss; 0, as the paper, is none", at_least=0)

@@ -18,6 +18,7 @@ from openrealm.model.marginal import (
     expected_utility,
     marginal_log_likelihood,
     passage_posterior,
+    query_weights,
     reading_log_likelihood,
     retrieval_log_prob,
     retriever_signal,
@@ -340,6 +341,12 @@ def test_the_span_loss_is_the_mass_of_correct_spans_among_all(case: tuple[Tensor
         assert bool((span.grad[b] != 0).any()) == (0 < right < total * (1 - 1e-12))
         if not right:
             assert bool((score.grad[b] == 0).all())
+
+
+def test_queries_count_alike_or_by_their_masks() -> None:
+    num_masks = torch.tensor([1, 2, 5])
+    assert query_weights(num_masks).tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3])
+    assert query_weights(num_masks, by_masks=True).tolist() == pytest.approx([1 / 8, 2 / 8, 5 / 8])
 
 
 @given(st.integers(0, 2**31), st.sampled_from([0.0, 0.3, 1.0]))

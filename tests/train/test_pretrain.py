@@ -229,11 +229,15 @@ def test_a_batch_seen_again_and_again_is_learnt(tmp_path: Path, make_trainer: Ma
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_gradients_of_micro_batches_add_up_to_that_of_the_batch(tmp_path: Path, make_trainer: MakeTrainer) -> None:
+@pytest.mark.parametrize("by_masks", ["false", "true"])
+def test_gradients_of_micro_batches_add_up_to_that_of_the_batch(
+    tmp_path: Path, make_trainer: MakeTrainer, by_masks: str
+) -> None:
     settings = ("model.dropout=0", "pretrain.batch_size=5", "pretrain.num_steps=3", "pretrain.refresh_steps=99")
     made = []
     for size in ("none", 2):
-        trainer = make_trainer(tmp_path / str(size), *settings, f"pretrain.micro_batch_size={size}")
+        more = (f"pretrain.mean_over_masks={by_masks}", f"pretrain.micro_batch_size={size}")
+        trainer = make_trainer(tmp_path / str(size), *settings, *more)
         trainer.train()
         rows = [
             {k: v for k, v in row.items() if isinstance(v, float) and "second" not in k} for row in rows_of(trainer)

@@ -89,6 +89,16 @@ def marginal_log_likelihood(
     return torch.logsumexp(logp_BK + reading_log_likelihood(gold_logp_BKJ, mask_BJ), dim=1)
 
 
+def query_weights(num_masks_B: Tensor, *, by_masks: bool = False) -> Tensor:
+    """(B,) shares of the queries in a batch's loss, summing to 1.
+
+    Every query counts alike, as in Guu et al. 2020, Sec. 3.1; with `by_masks` every mask does, as in the released code,
+    so that a query of three masks counts three times one of a single mask.
+    """
+    weight_B = num_masks_B.float() if by_masks else torch.ones_like(num_masks_B, dtype=torch.float32)
+    return weight_B / weight_B.sum()
+
+
 def passage_posterior(
     score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: Tensor | None = None
 ) -> Tensor:

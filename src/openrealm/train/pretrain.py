@@ -18,6 +18,7 @@ from openrealm.engine import Engine, num_cores
 from openrealm.errors import NonFinite
 from openrealm.index.store import Binding, IndexVersion, open_version, version_name
 from openrealm.model.losses import joint_loss
+from openrealm.model.marginal import query_weights
 from openrealm.model.realm import Realm
 from openrealm.progress import say, track
 from openrealm.train import checkpoint, metrics
@@ -194,11 +195,13 @@ class Pretrainer:
         """
         size, total = self.settings.micro_batch_size or len(batch), 0.0
         readings: list[Reading] = []
+        num_masks_B = torch.tensor([len(example.positions) for example in batch], device=self.engine.device)
+        weight_B = query_weights(num_masks_B, by_masks=self.settings.mean_over_masks)
         try:
             for first in range(0, len(batch), size):
                 part = batch[first : first + size]
                 readings.append(self._read(part, first))
-                loss = self._loss(readings[-1]) * (len(part) / len(batch))
+                loss = (self._loss(readings[-1]) * weight_B[first : first + size]).sum()
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += float(loss.detach())
         except NonFinite:
@@ -227,7 +230,7 @@ class Pretrainer:
             valid_BK=reading.valid_BK,
             per_token=self.settings.per_token_marginal,
             attention_BK=reading.attention_BK,
-        ).mean()
+        )
 
     def _refresh(self) -> None:
         """Switch to a finished index, warn of an old one, start the next refresh when it is due. Never waits."""
