@@ -60,7 +60,8 @@ class CorpusConfig(Section):
     """Which text, and how it is cut into passages."""
 
     key: ClassVar[str] = "corpus"
-    source: str = _field("factbook", "'factbook', a folder, a .jsonl[.xz|.gz|.zst] or a .parquet file")
+    source: str = _field("factbook", "a folder or file, 'factbook', 'wikipedia:WIKI:DATE' or 'datasets:NAME'")
+    salvage: bool = _field(False, "keep what is whole of a damaged dump, instead of stopping at the damage")
     prose_only: bool = _field(False, "leave out fields that are not sentences (Factbook only)")
     max_passage_tokens: int = _field(288, "word pieces of title and body together; Guu Sec. 4.3", at_least=8)
     tagger: str = _field("rules", "'rules', 'spacy:NAME_OR_PATH' or 'hf:NAME_OR_FOLDER'; the paper's is a BERT tagger")

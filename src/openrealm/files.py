@@ -117,6 +117,21 @@ def append_line(path: Path, line: str) -> None:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
+def append_bytes(path: Path, data: bytes) -> None:
+    """Add to a file that is not published yet, such as a download under way; a crash may cut its end short."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _no_space_named(path, len(data)), path.open("ab") as handle:
+        handle.write(data)
+
+
+def publish(unpublished: Path, final: Path) -> None:
+    """Give a finished file its name, atomically and durably, in place of an older one."""
+    with unpublished.open("rb") as handle:
+        os.fsync(handle.fileno())
+    os.replace(unpublished, final)
+    _fsync_folder(final.parent)
+
+
 def truncate_lines(path: Path, num_lines: int) -> None:
     """Keep the first `num_lines` whole lines of a text file (used on resume to drop what came after a checkpoint)."""
     if path.exists():

@@ -78,10 +78,10 @@ def new_run_for(name: str, source: str | None, settings: Sequence[str] | None, r
 
 
 def absolute(source: str) -> str:
-    """A source so that it is found from any folder; the Factbook is a name, not a path."""
-    from openrealm.corpus.sources import FACTBOOK
+    """A source so that it is found from any folder; a source by name, such as the Factbook, has no path."""
+    from openrealm.corpus.sources import is_name
 
-    return source if source == FACTBOOK else str(Path(source).expanduser().absolute())
+    return source if is_name(source) else str(Path(source).expanduser().absolute())
 
 
 def _named(recipe_name: str, folder: Path, source: str | None) -> Config:

@@ -35,7 +35,6 @@ for _name, _command in (
     ("quickstart", quickstart.quickstart),
     ("run", run.run),
     ("ask", ask.ask),
-    ("corpus", corpus.corpus),
     ("warm-start", warm_start.warm_start),
     ("index", index.index),
     ("pretrain", pretrain.pretrain),
@@ -44,6 +43,7 @@ for _name, _command in (
     ("convert", convert.convert),
 ):
     app.command(_name)(_command)
+app.add_typer(corpus.corpus, name="corpus")
 app.add_typer(tagger.tagger, name="tagger")
 
 

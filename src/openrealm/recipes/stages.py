@@ -55,7 +55,9 @@ def engine_of(run: Run) -> Engine:
 def corpus_stage(run: Run) -> Corpus:
     """Read the source, cut it into passages, tag salient spans, store."""
     settings = run.config.corpus
-    articles, description = open_source(settings.source, prose_only=settings.prose_only)
+    articles, description = open_source(
+        settings.source, prose_only=settings.prose_only, salvage=settings.salvage, num_workers=run.config.num_threads
+    )
     tokenizer = _tokenizer_of(run.config.model.backbone)
     with run.stage("corpus", keys.corpus_key(run)):
         corpus = build_corpus(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
@@ -61,6 +62,8 @@ def _opened(path: Path) -> IO[bytes]:
         return cast(IO[bytes], lzma.open(path, "rb"))
     if ending == ".gz":
         return cast(IO[bytes], gzip.open(path, "rb"))
+    if ending == ".bz2":
+        return cast(IO[bytes], bz2.open(path, "rb"))
     if ending == ".zst":
         # Arrow's reader, because it notices a file cut short; the zstandard package takes that for the end.
         return io.BufferedReader(pa.input_stream(str(path), compression="zstd", buffer_size=1 << 16))

@@ -1,0 +1,144 @@
+"""Work on pages in child processes with a limit on time and memory: whatever a page does, the run goes on.
+
+Answers come back in the order of the pages, whatever the number of processes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+MAX_SECONDS = 5.0
+MAX_BYTES = 1 << 30
+_WORKER = "openrealm.corpus.sources.page_worker"
+# A stopped or swapping process uses no time of its own; by the clock it may take this many times as long.
+_CLOCK_FACTOR = 60
+_WAITING_FOR_EACH_WORKER = 4
+_SOURCE = Path(__file__).parents[3]
+
+Page = TypeVar("Page")
+
+
+class Box:
+    """One child process after the other: a page that a child dies of costs that child alone."""
+
+    def __init__(self, max_seconds: float = MAX_SECONDS, max_bytes: int = MAX_BYTES) -> None:
+        self._limits = (max_seconds, max_bytes)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._namespaces: list[str] = []
+
+    def ask(self, xml: bytes, namespaces: list[str]) -> dict[str, Any]:
+        """The answer of `page_worker.answer`, or {"poison": why} when the child died of the page."""
+        child = self._child or self._started()
+        try:
+            if namespaces != self._namespaces:
+                _send(child, json.dumps(namespaces).encode())
+                self._namespaces = namespaces
+            _send(child, xml)
+            found: dict[str, Any] = json.loads(self._received(child))
+        except (OSError, ValueError, EOFError, TimeoutError) as error:
+            return {"poison": self._buried(child, error)}
+        if found.get("poison") == "memory":  # what memory it keeps is nobody's to know
+            self.close()
+        return found
+
+    def close(self) -> None:
+        """End the child."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.communicate()
+            self._child = None
+            self._namespaces = []
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", _WORKER, str(self._limits[0]), str(self._limits[1])]
+        path = os.pathsep.join(filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH"))))
+        self._child = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+            env=os.environ | {"PYTHONPATH": path},
+        )  # fmt: skip
+        return self._child
+
+    def _received(self, child: subprocess.Popen[bytes]) -> bytes:
+        deadline = time.monotonic() + self._limits[0] * _CLOCK_FACTOR
+        return _read(child, int(_read(child, 8, deadline)), deadline)
+
+    def _buried(self, child: subprocess.Popen[bytes], error: Exception) -> str:
+        """Why the child died, in words for the user."""
+        if isinstance(error, TimeoutError):
+            self.close()
+            return "time"
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(5)
+        code = child.returncode
+        self.close()
+        return {-signal.SIGPROF: "time", -signal.SIGKILL: "memory"}.get(code, "crash")
+
+
+def _send(child: subprocess.Popen[bytes], data: bytes) -> None:
+    assert child.stdin is not None
+    for part in (b"%08d" % len(data), data):
+        view = memoryview(part)
+        while view:
+            view = view[child.stdin.write(view) :]
+
+
+def _read(child: subprocess.Popen[bytes], length: int, deadline: float) -> bytes:
+    assert child.stdout is not None
+    parts = bytearray()
+    while len(parts) < length:
+        if not select.select([child.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise TimeoutError
+        part = child.stdout.read(length - len(parts))
+        if not part:
+            raise EOFError
+        parts += part
+    return bytes(parts)
+
+
+def in_boxes(
+    pages: Iterable[tuple[Page, bytes, list[str]]], num_workers: int, **limits: Any
+) -> Iterator[tuple[Page, dict[str, Any]]]:
+    """Each page with its answer, in the order given; `limits` are those of `Box`.
+
+    pages  a page as the caller knows it, its XML, and the names of namespaces to drop
+    """
+    boxes = [Box(**limits) for _ in range(num_workers)]
+    idle: queue.SimpleQueue[Box] = queue.SimpleQueue()
+    for box in boxes:
+        idle.put(box)
+
+    def work(xml: bytes, namespaces: list[str]) -> dict[str, Any]:
+        box = idle.get()
+        try:
+            return box.ask(xml, namespaces)
+        finally:
+            idle.put(box)
+
+    waiting: deque[tuple[Page, Future[dict[str, Any]]]] = deque()
+    pool = ThreadPoolExecutor(num_workers, thread_name_prefix="page")
+    try:
+        for page, xml, namespaces in pages:
+            waiting.append((page, pool.submit(work, xml, namespaces)))
+            if len(waiting) >= num_workers * _WAITING_FOR_EACH_WORKER:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        for box in boxes:
+            box.close()

@@ -1,0 +1,91 @@
+"""The process that a page is read in: started by `boxed.py`, limited in time and memory by the kernel, and expendable.
+
+Pages come in on standard input and answers go out on standard output, each as a length in eight digits and that many
+bytes: XML of a page in, JSON out. A first message of JSON names the wiki's namespaces.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import signal
+import sys
+import xml.etree.ElementTree as ET
+from typing import Any
+
+from openrealm.corpus.clean import check_line_lengths, clean_title
+from openrealm.corpus.sources.page_rules import reason_to_skip, title_reason
+from openrealm.corpus.sources.wikitext import plain_text
+from openrealm.errors import BadInput
+
+_LENGTH_BYTES = 8
+# What XML may not hold: control characters, halves of surrogate pairs, and numbers that stand for either.
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_ILLEGAL_NUMBER = re.compile(r"&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01])|x0*(?:[0-8bcef]|1[0-9a-f]|d[89a-f]..));", re.I)
+
+
+def answer(xml: bytes, dropped_namespaces: list[str]) -> dict[str, Any]:
+    """What becomes of a page: {"id", "title", "text", "mentions"}, {"skip": reason}, or {"damaged": what}.
+
+    Every answer names the page's title where it has one. "poison" instead of "skip" where the page is to be listed.
+    """
+    try:
+        page = ET.fromstring(_legal(xml))
+    except ET.ParseError as error:
+        return {"damaged": f"a page is not well-formed XML: {error}"}
+    title = clean_title(page.findtext("title") or "", entities=False)
+    named = {"id": page.findtext("id") or "", "title": title}
+    markup = page.findtext("revision/text") or ""
+    reason = title_reason(page, title) or reason_to_skip(markup, None)
+    if reason:
+        return {**named, "skip": reason}
+    text, mentions = plain_text(markup, dropped_namespaces)
+    try:
+        check_line_lengths(text, title)
+    except BadInput:
+        return {**named, "poison": "endless line"}
+    if reason := reason_to_skip(markup, text):
+        return {**named, "skip": reason}
+    return {**named, "text": text, "mentions": [(span.start, span.end) for span in mentions]}
+
+
+def _legal(xml: bytes) -> str:
+    text = _ILLEGAL.sub("", xml.decode("utf-8", "replace"))
+    return _ILLEGAL_NUMBER.sub("\ufffd", text)
+
+
+def read_message() -> bytes | None:
+    """The next message, or None when there are no more."""
+    length = sys.stdin.buffer.read(_LENGTH_BYTES)
+    return sys.stdin.buffer.read(int(length)) if length else None
+
+
+def write_message(value: dict[str, Any]) -> None:
+    """Send an answer."""
+    data = json.dumps(value).encode()
+    sys.stdout.buffer.write(b"%08d" % len(data) + data)
+    sys.stdout.buffer.flush()
+
+
+def main(max_seconds: float, max_bytes: int) -> None:
+    """Answer pages until there are no more. A page over the limits ends the process: `boxed.py` sees how it died."""
+    resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    namespaces: list[str] = []
+    while (message := read_message()) is not None:
+        if message.startswith(b"["):
+            namespaces = json.loads(message)
+            continue
+        # Time of this process alone, so that a busy machine makes no page a slow one; the kernel's default is to kill.
+        signal.setitimer(signal.ITIMER_PROF, max_seconds)
+        try:
+            result = answer(message, namespaces)
+        except (MemoryError, RecursionError) as error:
+            result = {"poison": "memory" if isinstance(error, MemoryError) else "nesting"}
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        write_message(result)
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,43 @@
+"""What WikiExtractor wrote with --json: folders AA, AB, ... of files wiki_00, wiki_01, ... of JSON lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+
+from openrealm.corpus.sources import jsonl
+from openrealm.corpus.sources.page_rules import MIN_CHARACTERS, title_rule
+from openrealm.errors import BadInput
+from openrealm.types import Article
+
+_NAME = re.compile(r"wiki_\d+(?:\.bz2)?")
+
+
+def wrote(folder: Path) -> bool:
+    """Whether a folder, or one below it, holds the first file that WikiExtractor writes."""
+    return any(folder.glob("wiki_00*")) or any(folder.glob("*/wiki_00*"))
+
+
+def read(folder: Path, *, skipped: MutableMapping[str, int] | None = None) -> Iterator[Article]:
+    """Articles in the order of files and lines; lists, disambiguations and short pages are counted in `skipped`.
+
+    Each line is {"id", "title", "text", "url"}. Raises BadInput naming file and line that is not as expected.
+    """
+    counts: MutableMapping[str, int] = {} if skipped is None else skipped
+    counts.clear()
+    for path in sorted(path for path in folder.rglob("wiki_*") if _NAME.fullmatch(path.name) and path.is_file()):
+        _refuse_documents(path)
+        for article in jsonl.read(path):
+            reason = title_rule(article.title) or ("short" if len(article.text) < MIN_CHARACTERS else "")
+            if reason:
+                counts[reason] = counts.get(reason, 0) + 1
+            else:
+                yield article
+
+
+def _refuse_documents(path: Path) -> None:
+    """Raise BadInput for the other format that WikiExtractor has."""
+    with path.open("rb") as handle:
+        if handle.read(5) == b"<doc ":
+            raise BadInput(f"{path} holds <doc> elements, not JSON; run WikiExtractor again with --json.")

@@ -1,0 +1,188 @@
+"""Dumps of Wikimedia's wikis, fetched once: resumed after a stop, held against the mirror's check sum."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import re
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from openrealm.errors import BadInput
+from openrealm.files import append_bytes, publish, sole_writer
+from openrealm.progress import say, track
+
+MIRROR = "https://dumps.wikimedia.org"
+_NAME = re.compile(r"wikipedia:([a-z][a-z0-9_]{1,40}):(\d{8})")
+_READ_BYTES = 1 << 20
+_TIMEOUT_SECONDS = 60
+_MAX_FAILURES = 4
+
+
+class _BrokenOff(Exception):
+    """The connection failed; what has arrived is kept, and the next try goes on behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dump:
+    """The dump of one wiki ("simplewiki") on one day ("20260101")."""
+
+    wiki: str
+    date: str
+
+    @staticmethod
+    def named(source: str) -> Dump:
+        """From "wikipedia:WIKI:DATE". Raises BadInput when it is not of that form."""
+        match = _NAME.fullmatch(source)
+        if not match:
+            raise BadInput(
+                f"{source} is not of the form wikipedia:WIKI:DATE, such as wikipedia:simplewiki:20260101; the dates "
+                f"that there are stand at {MIRROR}/simplewiki/."
+            )
+        return Dump(match[1], match[2])
+
+    @property
+    def file_name(self) -> str:
+        """As the mirrors name it."""
+        return f"{self.wiki}-{self.date}-pages-articles.xml.bz2"
+
+    def fetch(self, folder: Path | None = None, *, pause_seconds: float = 2.0) -> Path:
+        """The dump's file below `folder` (see `cache_folder`), fetched where it is not there yet.
+
+        A stopped download goes on where it ended. The mirror is MIRROR or what OPENREALM_MIRROR names. Raises BadInput
+        when the mirror cannot be reached, has no such dump, or the check sum is another; Busy while another process
+        fetches the same dump.
+        """
+        folder = (folder or cache_folder()) / f"{self.wiki}-{self.date}"
+        final = folder / self.file_name
+        if final.exists():
+            return final
+        address = f"{os.environ.get('OPENREALM_MIRROR', MIRROR).rstrip('/')}/{self.wiki}/{self.date}"
+        with sole_writer(folder):
+            expected = self._published_sum(address)
+            part = final.with_name(final.name + ".part")
+            _download(f"{address}/{self.file_name}", part, pause_seconds)
+            _check(part, expected)
+            publish(part, final)
+        return final
+
+    def _published_sum(self, address: str) -> str | None:
+        """SHA-1 of the dump as the mirror publishes it; None, and a word to the user, where it publishes none."""
+        url = f"{address}/{self.wiki}-{self.date}-sha1sums.txt"
+        try:
+            with _requested(url, 0) as response:
+                lines = response.read(_READ_BYTES).decode("utf-8", "replace").splitlines()
+        except _BrokenOff as error:
+            raise _unreachable(url, error, self.file_name) from error
+        except urllib.error.HTTPError as error:
+            lines = []
+            if error.code != http.client.NOT_FOUND:
+                raise _unreachable(url, error, self.file_name) from error
+        found = [line.split()[0].lower() for line in lines if line.split()[1:] == [self.file_name]]
+        if not found:
+            say(f"{url} has no check sum for {self.file_name}: the download will not be verified.")
+        return found[0] if found else None
+
+
+def cache_folder() -> Path:
+    """Where dumps are kept: $OPENREALM_CACHE, else openrealm below the user's cache folder, and there dumps."""
+    users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("OPENREALM_CACHE") or users / "openrealm") / "dumps"
+
+
+def _download(url: str, part: Path, pause_seconds: float) -> None:
+    """Bring `part` to the length of what lies at `url`, by new connections while they bring anything."""
+    num_failures = 0
+    while True:
+        before = _size(part)
+        try:
+            return _go_on(url, part)
+        except urllib.error.HTTPError as error:
+            if error.code == http.client.NOT_FOUND:
+                listed = url.rsplit("/", 2)[0]
+                raise BadInput(f"{url} does not exist; choose one of the dates listed at {listed}/.") from error
+            failure: Exception = error
+        except _BrokenOff as error:
+            failure = error
+        num_failures = 1 if _size(part) > before else num_failures + 1
+        if num_failures >= _MAX_FAILURES:
+            raise _unreachable(url, failure, part.name.removesuffix(".part")) from failure
+        time.sleep(pause_seconds * 2**num_failures)
+
+
+def _go_on(url: str, part: Path) -> None:
+    start = _size(part)
+    try:
+        with _requested(url, start) as response:
+            if response.status != http.client.PARTIAL_CONTENT:  # the server sends it all
+                part.unlink(missing_ok=True)
+                start = 0
+            num_bytes = start + int(response.headers.get("Content-Length") or 0)
+            with track(f"download of {part.name.removesuffix('.part')} (bytes)", num_bytes) as advance:
+                advance(start)
+                for data in _received(response):
+                    append_bytes(part, data)
+                    advance(len(data))
+    except urllib.error.HTTPError as error:
+        if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        if error.headers.get("Content-Range", "").rpartition("/")[2] != str(start):  # longer than the file: another's
+            part.unlink(missing_ok=True)
+            raise _BrokenOff("what was there belongs to another file") from error
+        return
+    if _size(part) < num_bytes:
+        raise _BrokenOff(f"{_size(part):,} of {num_bytes:,} bytes arrived")
+
+
+def _requested(url: str, start: int) -> http.client.HTTPResponse:
+    headers = {"User-Agent": "openrealm", "Accept-Encoding": "identity"}
+    headers |= {"Range": f"bytes={start}-"} if start else {}
+    try:
+        response: http.client.HTTPResponse = urllib.request.urlopen(
+            urllib.request.Request(url, headers=headers), timeout=_TIMEOUT_SECONDS
+        )
+    except urllib.error.HTTPError:
+        raise
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _BrokenOff(str(getattr(error, "reason", error) or type(error).__name__)) from error
+    return response
+
+
+def _received(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    while True:
+        try:
+            data = response.read1(_READ_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise _BrokenOff(str(error) or type(error).__name__) from error
+        if not data:
+            return
+        yield data
+
+
+def _check(part: Path, expected: str | None) -> None:
+    if expected is None:
+        return
+    with part.open("rb") as handle:
+        found = hashlib.file_digest(handle, lambda: hashlib.sha1(usedforsecurity=False)).hexdigest()
+    if found != expected:
+        part.unlink()
+        name = part.name.removesuffix(".part")
+        raise BadInput(
+            f"{name} has the SHA-1 {found}, not {expected} as the mirror says; it was removed, run the same command again."
+        )
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _unreachable(url: str, error: Exception, file_name: str) -> BadInput:
+    return BadInput(
+        f"{url} cannot be fetched ({error}); run the same command again to go on, or fetch {file_name} by other means "
+        "and give its path with --source."
+    )

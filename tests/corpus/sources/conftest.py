@@ -1,0 +1,75 @@
+"""Dumps made for the tests, and the real excerpt that gensim's wheel carries."""
+
+from __future__ import annotations
+
+import bz2
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import pytest
+
+HOUSE = Path(__file__).parents[3]
+PROSE = "The river runs from the mountains to the sea, and many towns stand on its banks. " * 4
+HEADER = (
+    '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" xml:lang="de">\n  <siteinfo><namespaces>'
+    '<namespace key="0" /><namespace key="6">Datei</namespace><namespace key="14">Kategorie</namespace>'
+    "</namespaces></siteinfo>\n"
+)
+EXCERPT = "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+
+
+def page(number: int, title: str, text: str, *, ns: int = 0, extra: str = "", model: str = "wikitext") -> str:
+    """One page as a dump writes it."""
+    return (
+        f"  <page>\n    <title>{escape(title)}</title>\n    <ns>{ns}</ns>\n    <id>{number}</id>{extra}\n    <revision>"
+        f"<model>{model}</model><text>{escape(text)}</text></revision>\n  </page>\n"
+    )
+
+
+def dump(pages: list[str]) -> str:
+    """A whole dump."""
+    return HEADER + "".join(pages) + "</mediawiki>\n"
+
+
+@pytest.fixture(scope="session")
+def make_page() -> Callable[..., str]:
+    return page
+
+
+@pytest.fixture(scope="session")
+def make_dump() -> Callable[[list[str]], str]:
+    return dump
+
+
+@pytest.fixture(scope="session")
+def prose() -> str:
+    """Enough text for a page not to be short."""
+    return PROSE
+
+
+@pytest.fixture(scope="session")
+def numbered_pages() -> list[str]:
+    """300 articles, each of its own words, about 300 kB."""
+    return [page(n, f"Town {n}", f"'''Town {n}''' has {n * 7919} people. {PROSE} " + f"{n} " * 150) for n in range(300)]
+
+
+@pytest.fixture(scope="session")
+def multistream(numbered_pages: list[str]) -> bytes:
+    """The same, 50 pages a stream, as Wikimedia's multistream files are."""
+    parts = [HEADER, *("".join(numbered_pages[n : n + 50]) for n in range(0, 300, 50)), "</mediawiki>\n"]
+    return b"".join(bz2.compress(part.encode(), 1) for part in parts)
+
+
+@pytest.fixture(scope="session")
+def gensim_data() -> Path:
+    """The folder of gensim's test data, or a skip that says how to get it."""
+    found = importlib.util.find_spec("gensim")
+    places = [Path(found.origin).parent] if found and found.origin else []
+    places += [Path(os.environ.get("OPENREALM_GENSIM", HOUSE / ".venv-peers" / "dumps")) / "gensim"]
+    for place in places:
+        if (place / "test" / "test_data" / EXCERPT).exists():
+            return place / "test" / "test_data"
+    pytest.skip("gensim's wheel, which carries a real dump, is not there: `make test-peers` brings it")

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from openrealm.corpus.sources.boxed import MAX_BYTES, MAX_SECONDS, Box, in_boxes
+
+SLOW = "<ref>" * 50_000
+
+
+@pytest.fixture
+def box() -> Iterator[Box]:
+    made = Box(max_seconds=0.5)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def good(make_page: Callable[..., str], prose: str) -> bytes:
+    return make_page(1, "Lima", prose).encode()
+
+
+def child_of(box: Box) -> int:
+    assert box._child is not None
+    return box._child.pid
+
+
+def test_the_limits_are_those_that_are_promised() -> None:
+    assert (MAX_SECONDS, MAX_BYTES) == (5.0, 1 << 30)
+
+
+def test_a_slow_page_ends_its_child_alone(box: Box, good: bytes, make_page: Callable[..., str]) -> None:
+    first = box.ask(good, [])
+    process = child_of(box)
+    assert first["title"] == "Lima"
+    assert box.ask(make_page(2, "Slow", SLOW).encode(), []) == {"poison": "time"}
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    assert box.ask(good, []) == first
+
+
+def test_a_page_that_takes_too_much_memory_is_answered_for(make_page: Callable[..., str], good: bytes) -> None:
+    box = Box(max_bytes=220 << 20)
+    try:
+        answer = box.ask(make_page(2, "Large", "[[a]] " * 2_000_000).encode(), [])
+        assert answer == {"poison": "memory"}
+        assert box.ask(good, [])["title"] == "Lima"
+    finally:
+        box.close()
+
+
+@pytest.mark.parametrize(("sign", "why"), [(signal.SIGSEGV, "crash"), (signal.SIGKILL, "memory")])
+def test_a_child_that_dies_of_something_else(
+    box: Box, good: bytes, make_page: Callable[..., str], sign: signal.Signals, why: str
+) -> None:
+    box.ask(good, [])
+    os.kill(child_of(box), sign)
+    time.sleep(0.1)
+    assert box.ask(good, []) == {"poison": why}
+    assert box.ask(good, [])["title"] == "Lima"
+
+
+def test_names_of_namespaces_reach_a_child_that_was_started_anew(
+    box: Box, make_page: Callable[..., str], prose: str
+) -> None:
+    page = make_page(1, "Lima", f"[[Datei:a.jpg|mini|Bild]]{prose}").encode()
+    expected = box.ask(page, ["Datei"])
+    assert "Bild" not in expected["text"]
+    assert box.ask(make_page(2, "Slow", SLOW).encode(), ["Datei"]) == {"poison": "time"}
+    assert box.ask(page, ["Datei"]) == expected
+    assert "Bild" in box.ask(page, [])["text"]
+
+
+def test_answers_come_in_order_from_any_number_of_workers(make_page: Callable[..., str], prose: str) -> None:
+    pages = [(n, make_page(n, f"Town {n}", f"{n} " * (n * 37 % 50) + prose).encode(), []) for n in range(40)]
+    pages[7] = (7, make_page(7, "Slow", SLOW).encode(), [])
+    read: list[list[tuple[int, dict[str, Any]]]] = [
+        list(in_boxes(pages, workers, max_seconds=0.5)) for workers in (1, 3)
+    ]
+    assert read[0] == read[1]
+    assert [n for n, _ in read[0]] == list(range(40))
+    assert read[0][7][1] == {"poison": "time"}
+    assert read[0][8][1]["title"] == "Town 8"
+
+
+def test_no_child_outlives_a_reader_that_stops(make_page: Callable[..., str], prose: str) -> None:
+    before = set(os.listdir("/proc"))
+    answers = in_boxes(((n, make_page(n, "T", prose).encode(), []) for n in range(100)), 2)
+    next(answers)
+    answers.close()
+    mine = [p for p in set(os.listdir("/proc")) - before if p.isdigit() and is_worker(p)]
+    assert not mine
+
+
+def is_worker(process: str) -> bool:
+    try:
+        with open(f"/proc/{process}/cmdline", "rb") as handle, open(f"/proc/{process}/stat") as stat:
+            return b"page_worker" in handle.read() and int(stat.read().rpartition(")")[2].split()[1]) == os.getpid()
+    except OSError:
+        return False

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import bz2
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from openrealm.corpus.sources import dump
+from openrealm.corpus.sources.dump import Loss, pieces
+from openrealm.errors import BadInput
+
+
+def titles(path: Path, losses: list[Loss] | None = None) -> list[str]:
+    found = [piece.xml or b"" for piece in pieces(path, losses) if not piece.is_header]
+    return [re.findall(rb"<title>(.*?)</title>", xml)[0].decode() for xml in found]
+
+
+@pytest.fixture
+def plain(tmp_path: Path, numbered_pages: list[str], make_dump: Callable[[list[str]], str]) -> Path:
+    path = tmp_path / "towns.xml"
+    path.write_text(make_dump(numbered_pages))
+    return path
+
+
+EVERY = [f"Town {n}" for n in range(300)]
+
+
+def test_plain_single_stream_and_multistream_give_the_same_pages(
+    tmp_path: Path, plain: Path, multistream: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    single, multi = tmp_path / "single.xml.bz2", tmp_path / "multi.xml.bz2"
+    single.write_bytes(bz2.compress(plain.read_bytes(), 1))
+    multi.write_bytes(multistream)
+    monkeypatch.setattr(dump, "_READ_BYTES", 1000)
+    read = [[piece.xml for piece in pieces(path)] for path in (plain, single, multi)]
+    assert read[0] == read[1] == read[2]
+    assert titles(plain) == EVERY
+
+
+def test_header_and_places(plain: Path, numbered_pages: list[str]) -> None:
+    header, *rest = pieces(plain)
+    data = plain.read_bytes()
+    assert header.is_header
+    assert b"Datei" in (header.xml or b"")
+    assert len(rest) == len(numbered_pages)
+    assert all(piece.xml == data[piece.start : piece.end] for piece in rest)
+
+
+@pytest.mark.parametrize(
+    ("harm", "why", "lost"),
+    [
+        (lambda text: text[: text.index("<title>Town 299<")], "it ends within a page", {299}),
+        (lambda text: text.removesuffix("</mediawiki>\n"), "it ends before </mediawiki>", set()),
+        (lambda text: text.replace("<page>\n    <title>Town 7<", "<pagf>\n    <title>Town 7<"), "this is no page", {7}),
+        (lambda text: text.replace("</page>", "</pagf>", 1), "a page has no end", {0}),
+    ],
+)
+def test_a_damaged_text_stops_with_its_byte_or_is_salvaged(
+    plain: Path, harm: Callable[[str], str], why: str, lost: set[int]
+) -> None:
+    plain.write_text(harm(plain.read_text()))
+    with pytest.raises(BadInput, match=rf"towns.xml is damaged at byte [\d,]+ \({why}\); .*--salvage") as caught:
+        list(pieces(plain))
+    losses: list[Loss] = []
+    assert titles(plain, losses) == [title for n, title in enumerate(EVERY) if n not in lost]
+    assert [loss.why for loss in losses] == [why]
+    assert f"{losses[0].start:,}" in str(caught.value)
+    if lost:
+        stretch = plain.read_bytes()[losses[0].start : losses[0].end]
+        assert f"<title>Town {min(lost)}<".encode() in stretch or min(lost) == 299
+
+
+@pytest.mark.parametrize("place", [0.1, 0.3, 0.77])
+@pytest.mark.parametrize("num_streams", [1, 8])
+def test_a_flipped_bit_of_a_packed_dump_costs_the_pages_of_its_block(
+    tmp_path: Path, plain: Path, multistream: bytes, num_streams: int, place: float
+) -> None:
+    data = bytearray(multistream if num_streams > 1 else bz2.compress(plain.read_bytes(), 1))
+    at = int(len(data) * place)
+    data[at] ^= 4
+    path = tmp_path / "damaged.xml.bz2"
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match=r"damaged.xml.bz2 is damaged at byte ([\d,]+) \(") as caught:
+        list(pieces(path))
+    stopped = int(re.findall(r"byte ([\d,]+)", str(caught.value))[0].replace(",", ""))
+    assert stopped <= at
+    losses: list[Loss] = []
+    kept = titles(path, losses)
+    assert losses[0].start == stopped
+    assert losses[0].start <= at < losses[0].end
+    assert kept == [title for title in EVERY if title in set(kept)], "in order, none twice"
+    assert 100 <= len(kept) < 300
+
+
+def test_a_packed_dump_that_breaks_off_keeps_what_came_before(tmp_path: Path, multistream: bytes) -> None:
+    path = tmp_path / "cut.xml.bz2"
+    path.write_bytes(multistream[: len(multistream) // 2])
+    losses: list[Loss] = []
+    kept = titles(path, losses)
+    assert kept == EVERY[: len(kept)]
+    assert 100 <= len(kept) < 200
+    assert losses[-1].end == len(multistream) // 2
+
+
+def test_a_file_that_is_no_dump_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    path.write_text("<html>No dump.</html>")
+    with pytest.raises(BadInput, match=r"damaged at byte 0 .it ends before </mediawiki>"):
+        list(pieces(path))
+    path.rename(tmp_path / "a.xml.bz2")
+    with pytest.raises(BadInput, match=r"damaged at byte 0 .it does not begin as bzip2 does"):
+        list(pieces(tmp_path / "a.xml.bz2"))
+
+
+def test_a_page_without_measure_is_passed_over(
+    plain: Path, make_page: Callable[..., str], make_dump: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dump, "MAX_PAGE_BYTES", 20_000)
+    monkeypatch.setattr(dump, "_READ_BYTES", 5_000)
+    plain.write_text(make_dump([make_page(1, "A", "a"), make_page(2, "B", "b" * 50_000), make_page(3, "C", "c")]))
+    found = [piece.xml for piece in pieces(plain)][1:]
+    assert [xml and b"<title>A" in xml for xml in found] == [True, None, False]
+    assert b"<title>C" in (found[2] or b"")
+
+
+def test_two_dumps_end_to_end_are_read_as_one(plain: Path) -> None:
+    plain.write_text(plain.read_text() * 2)
+    assert titles(plain) == EVERY * 2

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import bz2
+import hashlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openrealm.corpus.clean import clean_text
+from openrealm.corpus.sources import mediawiki, open_source
+from openrealm.errors import BadInput, NotInstalled
+from openrealm.types import Article, Span
+
+
+@pytest.fixture
+def dump_of(tmp_path: Path, make_dump: Callable[[list[str]], str]) -> Callable[[list[str]], Path]:
+    def write(pages: list[str]) -> Path:
+        path = tmp_path / "wiki-20260101-pages-articles.xml.bz2"
+        path.write_bytes(bz2.compress(make_dump(pages).encode("utf-8", "surrogatepass")))
+        return path
+
+    return write
+
+
+def test_articles_have_text_and_mentions_and_what_is_none_is_counted(
+    dump_of: Callable[[list[str]], Path], make_page: Callable[..., str], prose: str
+) -> None:
+    pages = [
+        make_page(3, "Lima", f"[[Datei:a.jpg|mini|Bild]]'''Lima''' is in [[Peru]]. {prose}[[Kategorie:X]]"),
+        make_page(4, "L", "#REDIRECT [[Lima]]", extra='<redirect title="Lima" />'),
+        make_page(5, "Lima (disambiguation)", prose),
+        make_page(6, "List of towns", prose),
+        make_page(7, "Index of towns", prose),
+        make_page(8, "Outline of Peru", prose),
+        make_page(9, "Stub", "'''Stub''' is short."),
+        make_page(10, "Talk:Lima", prose, ns=1),
+        make_page(11, "Tom &amp; Jerry", f"A &lt; B. {prose}"),
+    ]
+    articles, description = open_source(str(dump_of(pages)), num_workers=1)
+    for _ in range(2):
+        first, last = articles()
+        assert first == Article("3", "Lima", f"Lima is in Peru. {prose.strip()}", (Span(11, 15, "entity"),))
+        assert (last.id, last.title, last.text[:6]) == ("11", "Tom &amp; Jerry", "A < B.")
+        assert description["skipped"] == {
+            "redirect": 1, "disambiguation": 1, "list": 3, "short": 1, "other namespace": 1,
+        }  # fmt: skip
+        assert (description["kind"], description["quarantined"]) == ("mediawiki", [])
+
+
+POISON: dict[str, tuple[str, str]] = {
+    "unclosed templates and links": ("{{a|[[" * 10_000, "over 5 s"),
+    "unclosed references": ("<ref>" * 20_000, "over 5 s"),
+    "a line of 10 MB": ("word " * 2_000_000, "a line without end"),
+}
+CLEANED = {
+    "zero": ("a\x00b", "ab"),
+    "bidi": ("a\u202eb\u2066c", "abc"),
+    "surrogate": ("a\ud800b", "a\ufffd\ufffd\ufffdb"),
+    "unclosed braces": ("{{" * 5000 + "a", "a"),
+    "unclosed brackets": ("[[" * 5000 + "a", "a"),
+}
+
+
+def test_poison_is_set_aside_and_counted_and_the_run_goes_on(
+    dump_of: Callable[[list[str]], Path], make_page: Callable[..., str], prose: str
+) -> None:
+    pages = []
+    for n, (title, (text, _)) in enumerate({**POISON, **CLEANED}.items()):
+        pages += [make_page(n, title, f"{text}\n{prose}"), make_page(100 + n, f"Town {n}", f"Town {n}. {prose}")]
+    described: dict[str, Any] = {}
+    articles = {a.title: a for a in mediawiki.read(dump_of(pages), num_workers=2, description=described)}
+    assert set(articles) == {*CLEANED, *(f"Town {n}" for n in range(len(pages) // 2))}
+    for title, (_, cleaned) in CLEANED.items():
+        assert articles[title].text == f"{cleaned}\n{prose.strip()}"
+    listed = [(page["id"], page["title"], page["why"]) for page in described["quarantined"]]
+    assert listed == [(str(n), title, why) for n, (title, (_, why)) in enumerate(POISON.items())]
+    assert described["skipped"] == {"quarantined (over 5 s)": 2, "quarantined (a line without end)": 1}
+
+
+def test_numbers_of_illegal_characters_are_no_damage(
+    tmp_path: Path, make_page: Callable[..., str], make_dump: Callable[[list[str]], str], prose: str
+) -> None:
+    path = tmp_path / "a.xml"
+    text = make_dump([make_page(1, "A", f"x{prose}")])
+    path.write_text(text.replace(f"x{prose}", f"&#0;&#xD800;&#31;x&#10;y{prose}"))
+    (article,) = mediawiki.read(path, num_workers=1)
+    assert article.text.startswith("\ufffd\ufffd\ufffdx\ny")
+
+
+def test_damage_stops_with_its_byte_and_salvage_lists_the_losses(tmp_path: Path, multistream: bytes) -> None:
+    data = bytearray(multistream)
+    data[len(data) // 2] ^= 1
+    path = tmp_path / "towns.xml.bz2"
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match=r"towns.xml.bz2 is damaged at byte [\d,]+ \(.*--salvage"):
+        list(mediawiki.read(path, num_workers=2))
+    articles, description = open_source(str(path), salvage=True, num_workers=2)
+    kept = list(articles())
+    assert 200 <= len(kept) < 300
+    assert description["losses"][0]["start"] <= len(data) // 2 < description["losses"][0]["end"]
+    assert description["skipped"]["damaged stretch"] == len(description["losses"])
+
+
+def test_a_page_that_is_no_xml_is_damage(
+    tmp_path: Path, numbered_pages: list[str], make_dump: Callable[[list[str]], str]
+) -> None:
+    path = tmp_path / "towns.xml"
+    text = make_dump(numbered_pages[:9])
+    path.write_text(text.replace("<title>Town 4<", "<titel>Town 4<"))
+    start = text.index("<page>\n    <title>Town 4<")
+    with pytest.raises(BadInput, match=rf"damaged at byte {start:,} \(a page is not well-formed XML: mismatched tag"):
+        list(mediawiki.read(path, num_workers=1))
+    described: dict[str, Any] = {}
+    kept = [a.title for a in mediawiki.read(path, salvage=True, num_workers=2, description=described)]
+    assert kept == [f"Town {n}" for n in range(9) if n != 4]
+    assert described["losses"][0]["start"] == start
+
+
+def test_without_the_parser_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mwparserfromhell", None)
+    with pytest.raises(NotInstalled, match=r'pip install "openrealm\[wikipedia\]"'):
+        list(mediawiki.read(tmp_path / "a.xml"))
+
+
+def digest(articles: list[Article]) -> str:
+    return hashlib.sha256(repr(articles).encode()).hexdigest()
+
+
+def test_a_real_excerpt_gives_the_same_articles_from_any_number_of_workers(gensim_data: Path) -> None:
+    path = next(gensim_data.glob("enwiki-latest-pages*.bz2"))
+    read, described = {}, {}
+    for workers in (1, 2, 4):
+        described[workers]: dict[str, Any] = {}
+        read[workers] = list(mediawiki.read(path, num_workers=workers, description=described[workers]))
+    assert digest(read[1]) == digest(read[2]) == digest(read[4])
+    assert described[1] == described[2] == described[4]
+    assert described[1]["skipped"] == {"redirect": 99, "disambiguation": 8, "list": 2, "other namespace": 1}
+    articles = read[1]
+    assert len(articles) == 96
+    assert 400_000 < sum(len(article.text.split()) for article in articles) < 460_000
+    for article in articles:
+        assert article.text == clean_text(article.text, entities=False)
+        assert not {"{{", "}}", "[[", "]]", "<ref", "{|", "|}"} & set(article.text.split())
+        assert len(article.mentions) > 20 or len(article.text) < 5000
+    anarchism = articles[0]
+    assert anarchism.title == "Anarchism"
+    assert anarchism.text.startswith("Anarchism is a political philosophy that advocates self-governed societies")
+    names = {anarchism.text[mention.start : mention.end] for mention in anarchism.mentions}
+    assert {"Pierre-Joseph Proudhon", "French Revolution", "political philosophy"} <= names
+
+
+def test_a_real_excerpt_in_bulgarian(gensim_data: Path, tmp_path: Path) -> None:
+    packed = (gensim_data / "bgwiki-latest-pages-articles-shortened.xml.bz2").read_bytes()
+    path = tmp_path / "bgwiki.xml"
+    path.write_text(bz2.decompress(packed).decode("utf-16"))  # dumps are UTF-8, but for this one
+    (article,) = mediawiki.read(path, num_workers=1)
+    assert article.text.startswith("Григорианският календар (понякога наричан и Грегориански календар, „нов стил“) е")
+    assert len(article.mentions) == 95
+    assert "Файл:" not in article.text

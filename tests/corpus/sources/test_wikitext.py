@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openrealm.corpus.clean import clean_text
+from openrealm.corpus.sources.wikitext import plain_text
+from openrealm.types import Span
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("'''Lima''' is the ''capital'' of [[Peru]].", "Lima is the capital of Peru."),
+        ("The [[Rímac River|Rímac]] and [[bus]]es, see [[Peru#History]].", "The Rímac and buses, see Peru."),
+        ("One{{citation needed|date=May}}<ref name=a>{{cite|x}}</ref><ref name=a /> two.", "One two."),
+        ("Before.\n{| class=wikitable\n|-\n! a\n| b || c\n|}\nAfter.", "Before.\nAfter."),
+        ("It is {{convert|5|km|mi|abbr=on}} {{nowrap|long and}} {{lang|fr|belle}}.", "It is 5 km long and belle."),
+        ("Born ({{lang-es|x}}; {{IPA|y}}, 1535) in Lima ({{audio|z}}).", "Born (1535) in Lima."),
+        ("[[File:a.jpg|thumb|A [[picture]]]][[Image:b.png]]Text.[[Category:X]][[fr:Lima]]", "Text."),
+        ("[[Datei:a.jpg|mini|Bild]]Text.[[Kategorie:X]]", "Text."),
+        ("See [[:Category:Towns|towns]], [https://a.org their site] or https://b.org.", "See towns, their site or"),
+        ("One.\n== History ==\nTwo.\n=== Wars ===\nThree.", "One.\nTwo.\nThree."),
+        ("One.\n== See also ==\n* [[A]]\n=== More ===\nB\n== Climate ==\nTwo.\n==Weblinks==\nC", "One.\nTwo."),
+        ("* one\n* two\n# three\n: four", "one\ntwo\nthree\nfour"),
+        ("a &amp;nbsp; b &nbsp;c &lt;d&gt; <!-- e --> <nowiki>[[f]]</nowiki> __NOTOC__", "a &nbsp; b c <d> f"),
+        ("x<sub>2</sub><br/>y <math>\\frac{1}{2}</math> <span style='color:red'>z</span>", "x2\ny z"),
+        ("A [[b|\u202ec\u200b]]\x00.", "A c."),
+        ("{{unclosed | text [[and]] more", "unclosed | text and more"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_markup_becomes_prose(markup: str, text: str) -> None:
+    assert plain_text(markup, ["Datei", "Kategorie"])[0] == text
+
+
+def names(markup: str) -> list[str]:
+    text, mentions = plain_text(markup)
+    return [text[mention.start : mention.end] for mention in mentions]
+
+
+def test_links_are_mentions_where_they_stand_in_the_cleaned_text() -> None:
+    text, mentions = plain_text("''The''  [[Rímac|  Rímac ]]&nbsp; flows {{x}} through [[Lima]].")
+    assert text == "The Rímac flows through Lima."
+    assert mentions == (Span(4, 9, "entity"), Span(24, 28, "entity"))
+
+
+def test_a_mention_takes_the_letters_that_follow_but_not_the_next_link() -> None:
+    assert names("[[bus]]es and [[Peru]]vian [[a]][[b]]c [[東京]]都 [[X]]Y [[Lima]].") == [
+        "buses", "Peruvian", "a", "bc", "東京", "X", "Lima",
+    ]  # fmt: skip
+
+
+def test_what_is_not_shown_is_no_mention() -> None:
+    assert names("[[File:x|thumb|[[Hidden]]]] <ref>[[Hidden]]</ref> {{x|[[Hidden]]}} [[ ]] [[de:Lima]] [[Shown]]") == [
+        "Shown"
+    ]
+
+
+pieces = st.sampled_from(
+    ["[[", "]]", "|", "{{", "}}", "a", "B ", " ", "\n", "==", "''", "'''", "<ref>", "</ref>", "{|", "|}", "* ", "&nbsp;",
+     "[[Lima]]", "[[x|", "[[Peru|the country]]", "\ufdd0", "\ufdd1", "&#xFDD0;", "\x00", "\ud800", "\u202e", "(", ")",
+     ", ", "[http://a b]"]
+)  # fmt: skip
+
+
+@given(st.lists(pieces, max_size=40).map("".join))
+def test_any_markup_gives_clean_text_and_mentions_in_order_within_it(markup: str) -> None:
+    text, mentions = plain_text(markup)
+    assert text == clean_text(text, entities=False)
+    assert not set(text) & set("\ufdd0\ufdd1\x00\ud800\u202e")
+    bounds = [bound for mention in mentions for bound in (mention.start, mention.end)]
+    assert bounds == sorted(bounds)
+    for mention in mentions:
+        shown = text[mention.start : mention.end]
+        assert shown
+        assert shown == shown.strip()
+        assert "\n" not in shown
+
+
+@given(st.text(st.characters(categories=["Lu", "Ll", "Nd", "Zs"], include_characters=".\n"), max_size=200))
+def test_text_without_markup_stays(text: str) -> None:
+    cleaned = clean_text(text, entities=False)
+    assert plain_text(cleaned)[0].replace(" .", ".") == cleaned.replace(" .", ".")
