@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from openrealm.corpus.sources.boxed import MAX_BYTES, MAX_SECONDS, Box, in_boxes
+from openrealm.errors import OpenRealmError
 
 SLOW = "<ref>" * 50_000
 
@@ -44,14 +45,33 @@ def test_a_slow_page_ends_its_child_alone(box: Box, good: bytes, make_page: Call
     assert box.ask(good, []) == first
 
 
-def test_a_page_that_takes_too_much_memory_is_answered_for(make_page: Callable[..., str], good: bytes) -> None:
-    box = Box(max_bytes=220 << 20)
+def test_a_page_that_takes_more_than_the_gigabyte_ends_its_child_alone(
+    make_page: Callable[..., str], good: bytes
+) -> None:
+    box = Box()
     try:
-        answer = box.ask(make_page(2, "Large", "[[a]] " * 2_000_000).encode(), [])
-        assert answer == {"poison": "memory"}
+        box.ask(good, [])
+        process = child_of(box)
+        assert box.ask(make_page(2, "Large", "word\n" * 13_000_000).encode(), []) == {"poison": "memory"}
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
         assert box.ask(good, [])["title"] == "Lima"
     finally:
         box.close()
+
+
+def test_a_child_that_cannot_even_start_stops_the_run(good: bytes) -> None:
+    with pytest.raises(OpenRealmError, match=r"ended before it could read one; run .*page_worker 5.0 1000 to see why"):
+        Box(max_bytes=1000).ask(good, [])
+
+
+def test_ctrl_c_is_left_to_the_parent(box: Box, good: bytes) -> None:
+    first = box.ask(good, [])
+    process = child_of(box)
+    os.kill(process, signal.SIGINT)
+    time.sleep(0.1)
+    assert box.ask(good, []) == first
+    assert child_of(box) == process
 
 
 @pytest.mark.parametrize(("sign", "why"), [(signal.SIGSEGV, "crash"), (signal.SIGKILL, "memory")])

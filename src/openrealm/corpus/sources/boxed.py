@@ -20,6 +20,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from openrealm.corpus.sources.page_worker import NO_MEMORY
+from openrealm.errors import OpenRealmError
+
 MAX_SECONDS = 5.0
 MAX_BYTES = 1 << 30
 _WORKER = "openrealm.corpus.sources.page_worker"
@@ -50,8 +53,6 @@ class Box:
             found: dict[str, Any] = json.loads(self._received(child))
         except (OSError, ValueError, EOFError, TimeoutError) as error:
             return {"poison": self._buried(child, error)}
-        if found.get("poison") == "memory":  # what memory it keeps is nobody's to know
-            self.close()
         return found
 
     def close(self) -> None:
@@ -63,13 +64,20 @@ class Box:
             self._namespaces = []
 
     def _started(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", _WORKER, str(self._limits[0]), str(self._limits[1])]
+        command = [sys.executable, "-P", "-m", _WORKER, str(self._limits[0]), str(self._limits[1])]
         path = os.pathsep.join(filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH"))))
-        self._child = subprocess.Popen(
+        self._child = child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
             env=os.environ | {"PYTHONPATH": path},
         )  # fmt: skip
-        return self._child
+        try:
+            self._received(child)
+        except (OSError, ValueError, EOFError, TimeoutError) as error:
+            self.close()
+            raise OpenRealmError(
+                f"The process that reads pages ended before it could read one; run {' '.join(command)} to see why."
+            ) from error
+        return child
 
     def _received(self, child: subprocess.Popen[bytes]) -> bytes:
         deadline = time.monotonic() + self._limits[0] * _CLOCK_FACTOR
@@ -84,7 +92,7 @@ class Box:
             child.wait(5)
         code = child.returncode
         self.close()
-        return {-signal.SIGPROF: "time", -signal.SIGKILL: "memory"}.get(code, "crash")
+        return {-signal.SIGPROF: "time", NO_MEMORY: "memory", -signal.SIGKILL: "memory"}.get(code, "crash")
 
 
 def _send(child: subprocess.Popen[bytes], data: bytes) -> None:
@@ -109,18 +117,20 @@ def _read(child: subprocess.Popen[bytes], length: int, deadline: float) -> bytes
 
 
 def in_boxes(
-    pages: Iterable[tuple[Page, bytes, list[str]]], num_workers: int, **limits: Any
+    pages: Iterable[tuple[Page, bytes | None, list[str]]], num_workers: int, **limits: Any
 ) -> Iterator[tuple[Page, dict[str, Any]]]:
     """Each page with its answer, in the order given; `limits` are those of `Box`.
 
-    pages  a page as the caller knows it, its XML, and the names of namespaces to drop
+    pages  a page as the caller knows it, its XML, and the names of namespaces to drop; without XML the answer is {}
     """
     boxes = [Box(**limits) for _ in range(num_workers)]
     idle: queue.SimpleQueue[Box] = queue.SimpleQueue()
     for box in boxes:
         idle.put(box)
 
-    def work(xml: bytes, namespaces: list[str]) -> dict[str, Any]:
+    def work(xml: bytes | None, namespaces: list[str]) -> dict[str, Any]:
+        if xml is None:
+            return {}
         box = idle.get()
         try:
             return box.ask(xml, namespaces)

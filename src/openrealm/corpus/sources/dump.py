@@ -1,4 +1,4 @@
-"""A MediaWiki dump as a stream of pages: .xml or .xml.bz2, of one stream or many, whole or damaged."""
+"""A MediaWiki dump as a stream of pages and of what is damaged: .xml or .xml.bz2, of one stream or many."""
 
 from __future__ import annotations
 
@@ -38,31 +38,21 @@ class Piece:
     is_header: bool = False
 
 
-def pieces(path: Path, losses: list[Loss] | None = None) -> Iterator[Piece]:
-    """Header and pages of a dump in its order; in memory there is never more than one page and a few blocks.
+def pieces(path: Path) -> Iterator[Piece | Loss]:
+    """Header, pages and losses of a dump in its order; in memory there is never more than one page and a few blocks.
 
-    Raises BadInput naming the file's byte at the first damage; with `losses`, adds it there and goes on behind it.
+    Raises BadInput when the file cannot be read at all.
     """
     try:
         with path.open("rb") as handle:
             is_packed = handle.read(3) == b"BZh" or path.suffix == ".bz2"
             handle.seek(0)
-            splitter = _Splitter(path, losses, is_packed)
+            splitter = _Splitter(is_packed)
             for stretch in blocks(handle) if is_packed else _plain(handle):
                 yield from splitter.feed(stretch)
-            splitter.finish()
+            yield from splitter.finish()
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
-
-
-def note_loss(path: Path, losses: list[Loss] | None, loss: Loss) -> None:
-    """Raise BadInput for a damage, or add it to the list of losses where there is one."""
-    if losses is None:
-        raise BadInput(
-            f"{path} is damaged at byte {loss.start:,} ({loss.why}); fetch the file again, or keep what is whole "
-            "with --salvage."
-        )
-    losses.append(loss)
 
 
 def _plain(handle: BinaryIO) -> Iterator[Stretch]:
@@ -75,69 +65,79 @@ def _plain(handle: BinaryIO) -> Iterator[Stretch]:
 class _Splitter:
     """Text in, pages out. In wikitext "<" is written "&lt;", so that the tags looked for stand nowhere else."""
 
-    def __init__(self, path: Path, losses: list[Loss] | None, is_packed: bool) -> None:
-        self._path, self._losses, self._is_packed = path, losses, is_packed
+    def __init__(self, is_packed: bool) -> None:
+        self._is_packed = is_packed
         self._buffer = bytearray()
         self._places: list[tuple[int, int]] = []  # where in the buffer each stretch begins, and where in the file
         self._file_end = 0
         self._num_searched = 0  # bytes of the buffer that hold no end of a page
         self._is_behind_gap = False  # then what comes before the next page is the rest of a lost one
-        self._is_page_too_large = False  # then the buffer holds no more than its last bytes
+        self._large_start: int | None = None  # a page too large begins there; the buffer holds but its last bytes
 
-    def feed(self, stretch: Stretch) -> Iterator[Piece]:
+    def feed(self, stretch: Stretch) -> Iterator[Piece | Loss]:
         """What is whole with this stretch."""
         self._file_end = stretch.end
         if stretch.data is None:
-            self._lose(stretch.start, stretch.end, stretch.problem)
-            if _PAGE in self._buffer or self._is_page_too_large:
-                self._lose(self._place(0), stretch.start, "the page before it is cut off")
+            yield Loss(stretch.start, stretch.end, stretch.problem)
+            if self._is_within_page():
+                yield Loss(self._page_start(), stretch.start, "the page before it is cut off")
             self._drop(len(self._buffer))
-            self._is_behind_gap, self._is_page_too_large = True, False
+            self._is_behind_gap, self._large_start = True, None
             return
         self._places.append((len(self._buffer), stretch.start))
         self._buffer += stretch.data
-        while self._is_page_too_large or (start := self._buffer.find(_PAGE)) >= 0:
-            if not self._is_page_too_large and start:
+        while self._large_start is not None or (start := self._buffer.find(_PAGE)) >= 0:
+            if self._large_start is None and start:
                 yield from self._between(start)
                 self._drop(start)
-            page = self._page()
-            if page is None:
+            end = self._page_end()
+            if not end:
                 break
-            yield page
+            yield from self._page(end)
 
-    def finish(self) -> None:
+    def finish(self) -> Iterator[Loss]:
         """Hold the end of the file against what should stand there."""
-        if _PAGE in self._buffer or self._is_page_too_large:
-            self._lose(self._place(0), self._file_end, "it ends within a page")
+        if self._is_within_page():
+            yield Loss(self._page_start(), self._file_end, "it ends within a page")
         elif _ROOT_END not in self._buffer and not (self._is_behind_gap and not self._buffer.strip()):
-            self._lose(self._place(0), self._file_end, "it ends before </mediawiki>")
+            yield Loss(self._place(0), self._file_end, "it ends before </mediawiki>")
 
-    def _page(self) -> Piece | None:
-        """The page at the buffer's beginning, once its end is there."""
+    def _is_within_page(self) -> bool:
+        return self._large_start is not None or _PAGE in self._buffer
+
+    def _page_start(self) -> int:
+        return self._place(0) if self._large_start is None else self._large_start
+
+    def _page_end(self) -> int:
+        """Where the page at the buffer's beginning ends; 0 while its end is not there."""
         end = self._buffer.find(_PAGE_END, self._num_searched)
-        if end < 0:
-            self._num_searched = max(0, len(self._buffer) - len(_PAGE_END))
-            if len(self._buffer) > MAX_PAGE_BYTES:
-                self._is_page_too_large = True
-                self._drop(self._num_searched)
-            return None
-        end += len(_PAGE_END)
-        start = max(0, self._buffer.rfind(_PAGE, 0, end))
-        if start and not self._is_page_too_large:
-            self._lose(self._place(0), self._place(start), "a page has no end")
-        xml = None if self._is_page_too_large else bytes(self._buffer[start:end])
-        page = Piece(self._place(start), self._place(end - 1) + 1, xml)
-        self._is_page_too_large = False
-        self._drop(end)
-        return page
+        if end >= 0:
+            return end + len(_PAGE_END)
+        self._num_searched = max(0, len(self._buffer) - len(_PAGE_END))
+        if len(self._buffer) > MAX_PAGE_BYTES:
+            self._large_start = self._page_start()
+            self._drop(self._num_searched)
+        return 0
 
-    def _between(self, length: int) -> Iterator[Piece]:
+    def _page(self, end: int) -> Iterator[Piece | Loss]:
+        """Take the page that ends at `end`, or the last of several that were run together."""
+        if self._large_start is not None:
+            yield Piece(self._large_start, self._place(end - 1) + 1, None)
+            self._large_start = None
+        else:
+            start = self._buffer.rfind(_PAGE, 0, end)
+            if start:
+                yield Loss(self._place(0), self._place(start), "a page has no end")
+            yield Piece(self._place(start), self._place(end - 1) + 1, bytes(self._buffer[start:end]))
+        self._drop(end)
+
+    def _between(self, length: int) -> Iterator[Piece | Loss]:
         """Look at what stands before a page: white space, or the header."""
         between = bytes(self._buffer[:length])
         if b"<siteinfo" in between:
             yield Piece(self._place(0), self._place(length), between, is_header=True)
         elif between.strip() and b"mediawiki" not in between and not self._is_behind_gap:
-            self._lose(self._place(0), self._place(length), "this is no page")
+            yield Loss(self._place(0), self._place(length), "this is no page")
         self._is_behind_gap = False
 
     def _place(self, position: int) -> int:
@@ -153,6 +153,3 @@ class _Splitter:
         moved = [(at - length, start) for at, start in self._places]
         num_gone = sum(at <= 0 for at, _ in moved) - 1
         self._places = moved[max(0, num_gone) :] if self._buffer else []
-
-    def _lose(self, start: int, end: int, why: str) -> None:
-        note_loss(self._path, self._losses, Loss(start, end, why))

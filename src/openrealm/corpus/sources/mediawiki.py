@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
 from openrealm.corpus.sources.boxed import in_boxes
-from openrealm.corpus.sources.dump import Loss, Piece, note_loss, pieces
-from openrealm.errors import NotInstalled
+from openrealm.corpus.sources.dump import Loss, Piece, pieces
+from openrealm.engine import num_cores
+from openrealm.errors import BadInput, NotInstalled
 from openrealm.types import Article, Span
 
 # Namespaces whose links are pictures, categories and the like, by number; their names differ between languages.
@@ -40,27 +40,26 @@ def read(
         raise NotInstalled(
             f'{path} needs mwparserfromhell to be read; install it with: pip install "openrealm[wikipedia]".'
         )
-    report = _Report(description if description is not None else {}, salvage)
-    losses: list[Loss] | None = [] if salvage else None
-    for piece, answer in in_boxes(_pages(path, losses, report), num_workers or len(os.sched_getaffinity(0))):
-        if "damaged" in answer:
-            note_loss(path, losses, Loss(piece.start, piece.end, answer["damaged"]))
+    report = _Report(path, salvage, description if description is not None else {})
+    for piece, answer in in_boxes(_pages(path), num_workers or num_cores()):
+        if isinstance(piece, Loss):
+            report.lose(piece)
+        elif "damaged" in answer:
+            report.lose(Loss(piece.start, piece.end, answer["damaged"]))
         elif "text" in answer:
             mentions = tuple(Span(start, end, "entity") for start, end in answer["mentions"])
             yield Article(answer["id"], answer["title"], answer["text"], mentions)
         else:
             report.leave_out(piece, answer)
-        report.lose(losses or ())
-    report.lose(losses or ())
 
 
-def _pages(path: Path, losses: list[Loss] | None, report: _Report) -> Iterator[tuple[Piece, bytes, list[str]]]:
-    """Pages to be read, each with the names of the namespaces whose links are no text."""
+def _pages(path: Path) -> Iterator[tuple[Piece | Loss, bytes | None, list[str]]]:
+    """Pages to be read, each with the names of the namespaces whose links are no text, and losses in their places."""
     namespaces: list[str] = []
-    for piece in pieces(path, losses):
-        if piece.xml is None:
-            report.leave_out(piece, {"poison": "size"})
-        elif piece.is_header:
+    for piece in pieces(path):
+        if isinstance(piece, Loss):
+            yield piece, None, namespaces
+        elif piece.is_header and piece.xml is not None:
             namespaces = _dropped_namespaces(piece.xml)
         else:
             yield piece, piece.xml, namespaces
@@ -89,11 +88,11 @@ _WHY = {
 class _Report:
     """What is told of a source beside its articles; begun anew with every reading."""
 
-    def __init__(self, description: MutableMapping[str, Any], salvage: bool) -> None:
+    def __init__(self, path: Path, salvage: bool, description: MutableMapping[str, Any]) -> None:
+        self._path, self._salvage = path, salvage
         self._skipped: dict[str, int] = {}
         self._quarantined: list[dict[str, Any]] = []
         self._losses: list[dict[str, Any]] = []
-        self._num_losses = 0
         description.update(skipped=self._skipped, quarantined=self._quarantined)
         if salvage:
             description["losses"] = self._losses
@@ -103,19 +102,22 @@ class _Report:
         if "skip" in answer:
             self._count(answer["skip"])
             return
-        why = _WHY[answer["poison"]]
+        why = _WHY[answer["poison"] if answer else "size"]
         self._count(f"quarantined ({why})")
         if len(self._quarantined) < _MAX_LISTED:
             named = {name: answer.get(name) or _inner(piece.xml, name) for name in ("id", "title")}
             self._quarantined.append({**named, "byte": piece.start, "why": why})
 
-    def lose(self, losses: list[Loss] | tuple[()]) -> None:
-        """Take up the losses that are new."""
-        for loss in losses[self._num_losses :]:
-            self._count("damaged stretch")
-            if len(self._losses) < _MAX_LISTED:
-                self._losses.append(dataclasses.asdict(loss))
-        self._num_losses = len(losses)
+    def lose(self, loss: Loss) -> None:
+        """Count a damaged stretch and list it, or stop at it with BadInput."""
+        if not self._salvage:
+            raise BadInput(
+                f"{self._path} is damaged at byte {loss.start:,} ({loss.why}); fetch the file again, or keep what is "
+                "whole with --salvage."
+            )
+        self._count("damaged stretch")
+        if len(self._losses) < _MAX_LISTED:
+            self._losses.append(dataclasses.asdict(loss))
 
     def _count(self, reason: str) -> None:
         self._skipped[reason] = self._skipped.get(reason, 0) + 1

@@ -1,12 +1,13 @@
 """The process that a page is read in: started by `boxed.py`, limited in time and memory by the kernel, and expendable.
 
 Pages come in on standard input and answers go out on standard output, each as a length in eight digits and that many
-bytes: XML of a page in, JSON out. A first message of JSON names the wiki's namespaces.
+bytes: XML of a page in, JSON out. A list in JSON names the wiki's namespaces. The first answer says that it is ready.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import resource
 import signal
@@ -19,6 +20,7 @@ from openrealm.corpus.sources.page_rules import reason_to_skip, title_reason
 from openrealm.corpus.sources.wikitext import plain_text
 from openrealm.errors import BadInput
 
+NO_MEMORY = 3  # the exit code for a page that took too much
 _LENGTH_BYTES = 8
 # What XML may not hold: control characters, halves of surrogate pairs, and numbers that stand for either.
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -72,6 +74,10 @@ def main(max_seconds: float, max_bytes: int) -> None:
     """Answer pages until there are no more. A page over the limits ends the process: `boxed.py` sees how it died."""
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; this process ends with its input
+    import mwparserfromhell  # noqa: F401  # no page pays for it
+
+    write_message({})
     namespaces: list[str] = []
     while (message := read_message()) is not None:
         if message.startswith(b"["):
@@ -81,11 +87,14 @@ def main(max_seconds: float, max_bytes: int) -> None:
         signal.setitimer(signal.ITIMER_PROF, max_seconds)
         try:
             result = answer(message, namespaces)
-        except (MemoryError, RecursionError) as error:
-            result = {"poison": "memory" if isinstance(error, MemoryError) else "nesting"}
+        except RecursionError:
+            result = {"poison": "nesting"}
         signal.setitimer(signal.ITIMER_PROF, 0)
         write_message(result)
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]))
+    try:
+        main(float(sys.argv[1]), int(sys.argv[2]))
+    except MemoryError:
+        os._exit(NO_MEMORY)  # at once: there may be none left to tidy up with
