@@ -33,8 +33,11 @@ def test_a_name_with_its_options() -> None:
 
 @pytest.mark.parametrize(
     ("source", "message"),
-    [("datasets:a?splt=x", r"no option 'splt'; expected datasets:NAME\?key=value with config, split"), ("datasets:", "no name")],
-)  # fmt: skip
+    [
+        ("datasets:a?splt=x", r"no option 'splt'; expected datasets:NAME\?key=value with config, split"),
+        ("datasets:", "no name"),
+    ],
+)
 def test_a_name_that_is_none_is_refused(source: str, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         open_source(source)

@@ -20,7 +20,7 @@ from openrealm.types import Span
         ("Born ({{lang-es|x}}; {{IPA|y}}, 1535) in Lima ({{audio|z}}).", "Born (1535) in Lima."),
         ("[[File:a.jpg|thumb|A [[picture]]]][[Image:b.png]]Text.[[Category:X]][[fr:Lima]]", "Text."),
         ("[[Datei:a.jpg|mini|Bild]]Text.[[Kategorie:X]]", "Text."),
-        ("See [[:Category:T|towns]], [https://a.org their site] or https://b.org now.", "See towns, their site or now."),
+        ("See [[:Category:T|T]], [https://a.org their site] or https://b.org now.", "See T, their site or now."),
         ("One.\n== History ==\nTwo.\n=== Wars ===\nThree.", "One.\nTwo.\nThree."),
         ("One.\n== See also ==\n* [[A]]\n=== More ===\nB\n== Climate ==\nTwo.\n==Weblinks==\nC", "One.\nTwo."),
         ("* one\n* two\n# three\n: four", "one\ntwo\nthree\nfour"),

@@ -173,7 +173,8 @@ def _check(part: Path, expected: str | None) -> None:
         part.unlink()
         name = part.name.removesuffix(".part")
         raise BadInput(
-            f"{name} has the SHA-1 {found}, not {expected} as the mirror says; it was removed, run the same command again."
+            f"{name} has the SHA-1 {found}, not {expected} as the mirror says; it was removed, so run the same command "
+            "again."
         )
 
 

@@ -1,20 +1,20 @@
-"""Wikitext into prose, by mwparserfromhell: templates, tables, references and markup go, link texts are remembered.
+"""Wikitext into prose: templates, tables, references and markup go, link texts are remembered.
 
-Runs in the boxed child processes of `page_worker.py`: what it is given may be anything.
+mwparserfromhell takes the markup apart into tokens, which are read here once, from left to right. Making its tree of
+them would take most of the time, and most of the tree would be references. Runs in the boxed child processes of
+`page_worker.py`: what it is given may be anything.
 """
 
 from __future__ import annotations
 
+import html
+import importlib
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from openrealm.corpus.clean import clean_text
 from openrealm.types import Span
-
-if TYPE_CHECKING:
-    from mwparserfromhell.nodes import ExternalLink, HTMLEntity, Node, Tag, Template, Wikilink
-    from mwparserfromhell.wikicode import Wikicode
 
 # Noncharacters around a link's text while the text is cleaned, so that its place survives; texts may not hold them.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
@@ -26,10 +26,10 @@ style templatestyles script pre inputbox categorytree indicator section includeo
 """
 _DROPPED_TAGS = frozenset(_TAG_NAMES.split())
 # Templates whose text belongs to the sentence: which of their unnamed parameters it is made of.
-_SPOKEN_TEMPLATES: dict[str, tuple[int, ...]] = {
-    **dict.fromkeys(("convert", "cvt"), (1, 2)),
-    **dict.fromkeys(("lang", "langx", "transl", "transliteration"), (2,)),
-    **dict.fromkeys(("nowrap", "nobr", "nobold", "small", "abbr", "ill", "visible anchor", "nihongo", "gaps"), (1,)),
+_SPOKEN_TEMPLATES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("convert", "cvt"), ("1", "2")),
+    **dict.fromkeys(("lang", "langx", "transl", "transliteration"), ("2",)),
+    **dict.fromkeys(("nowrap", "nobr", "nobold", "small", "abbr", "ill", "visible anchor", "nihongo", "gaps"), ("1",)),
 }
 # Sections of links and notes rather than prose, in the languages of the largest wikis; compared in lower case.
 _SECTION_NAMES = """
@@ -60,6 +60,15 @@ _TIDIED = tuple(
 )
 _LIST_MARKS = ("*", "#", ":", ";")
 
+_Token = dict[str, Any]  # of the parser: the name of its class is its kind
+_ENTITY_SIGNS = {"HTMLEntityNumeric": "#", "HTMLEntityHex": "x"}
+_DEPTHS = {
+    **dict.fromkeys(("TemplateOpen", "ArgumentOpen", "WikilinkOpen", "ExternalLinkOpen", "TagOpenOpen"), 1),
+    **dict.fromkeys(("TemplateClose", "ArgumentClose", "WikilinkClose", "ExternalLinkClose", "TagCloseClose"), -1),
+    **{"TagCloseSelfclose": -1, "HeadingStart": 1, "HeadingEnd": -1, "CommentStart": 1, "CommentEnd": -1},
+    **{"HTMLEntityStart": 1, "HTMLEntityEnd": -1},
+}
+
 
 def plain_text(markup: str, dropped_namespaces: Iterable[str] = ()) -> tuple[str, tuple[Span, ...]]:
     """Cleaned prose of a page and the places of its links in it, of the kind "entity".
@@ -68,104 +77,149 @@ def plain_text(markup: str, dropped_namespaces: Iterable[str] = ()) -> tuple[str
     dropped_namespaces  names of namespaces (in the wiki's language) whose links are no text: files, categories
     Headings end a paragraph and are left out, and so are whole sections of references and links.
     """
-    import mwparserfromhell
-
     dropped = frozenset(name.casefold() for name in dropped_namespaces) | {"file", "image", "category", "media"}
-    code = mwparserfromhell.parse(_MARKS.sub("", markup).replace("\0", ""))  # the parser takes NUL for the end
-    raw = clean_text("".join(_Walk(dropped).sections(code)), entities=False)
+    markup = _MARKS.sub("", markup).replace("\0", "")  # the parser takes NUL for the end
+    raw = clean_text(_Reader(_tokens_of(markup), dropped).page(), entities=False)
     for pattern, new in _TIDIED:
         raw = pattern.sub(new, raw)
     return _taken_apart(clean_text(raw, entities=False))
 
 
-class _Walk:
-    """Texts of nodes, one after the other, link texts between marks."""
+def _tokens_of(markup: str) -> Iterable[_Token]:
+    parser: Any = importlib.import_module("mwparserfromhell.parser")
+    tokens: list[_Token] = parser.Parser()._tokenizer.tokenize(markup)
+    return tokens
 
-    def __init__(self, dropped_namespaces: frozenset[str]) -> None:
-        self._dropped = dropped_namespaces
 
-    def sections(self, code: Wikicode) -> Iterator[str]:
-        """The page without headings and without sections that are lists of links."""
-        from mwparserfromhell.nodes import Heading
+class _Reader:
+    """Makes text of tokens, link texts between marks. A node is what stands between two tokens that belong together."""
 
+    def __init__(self, tokens: Iterable[_Token], dropped_namespaces: frozenset[str]) -> None:
+        self._tokens, self._dropped = iter(tokens), dropped_namespaces
+
+    def page(self) -> str:
+        """All of it but headings and sections that are lists of links."""
+        parts: list[str] = []
         dropped_level = 0
-        for node in code.nodes:
-            if isinstance(node, Heading):
-                if not dropped_level or node.level <= dropped_level:
-                    name = clean_text("".join(self.texts(node.title))).translate({ord(_OPEN): None, ord(_CLOSE): None})
-                    dropped_level = node.level if name.casefold() in _DROPPED_SECTIONS else 0
-                yield "\n"
-            elif not dropped_level:
-                yield from self.node(node)
+        for token in self._tokens:
+            if _kind(token) == "HeadingStart":
+                if not dropped_level or token["level"] <= dropped_level:
+                    name = clean_text(_MARKS.sub("", self._until("HeadingEnd")[0])).casefold()
+                    dropped_level = token["level"] if name in _DROPPED_SECTIONS else 0
+                parts.append("\n")
+            else:
+                text = self._node(token)
+                parts += [] if dropped_level else [text]
+        return "".join(parts)
 
-    def texts(self, code: Wikicode | None) -> Iterator[str]:
-        """All nodes of a piece of code."""
-        for node in code.nodes if code is not None else ():
-            yield from self.node(node)
+    def _until(self, *ends: str) -> tuple[str, str]:
+        """Text up to a token of one of these kinds, and its kind."""
+        parts: list[str] = []
+        for token in self._tokens:
+            kind = _kind(token)
+            if kind in ends:
+                return "".join(parts), kind
+            parts.append(token["text"] if kind == "Text" else self._node(token))
+        raise ValueError(f"no {' or '.join(ends)} follows")
 
-    def node(self, node: Node) -> Iterator[str]:
-        """One node, by its kind; arguments and comments are no text."""
-        handler = _HANDLERS.get(type(node).__name__)
-        return handler(self, node) if handler else iter(())
+    def _skip(self) -> str:
+        """Pass over the rest of a node, whatever is in it."""
+        depth = 1
+        for token in self._tokens:
+            depth += _DEPTHS.get(_kind(token), 0)
+            if not depth:
+                break
+        return ""
 
-    def text(self, node: Node) -> Iterator[str]:
-        yield str(node)
+    def _node(self, token: _Token) -> str:
+        """The node that opens with a token; signs within a node, such as "=" in a template, are no text."""
+        kind = _kind(token)
+        if kind == "Text":
+            return str(token["text"])
+        handler = _HANDLERS.get(kind)
+        if handler:
+            return handler(self, token)
+        return self._skip() if _DEPTHS.get(kind, 0) > 0 else ""
 
-    def entity(self, node: HTMLEntity) -> Iterator[str]:
-        yield _MARKS.sub("", node.normalize() or "")
+    def _heading(self, token: _Token) -> str:
+        self._skip()
+        return "\n"
 
-    def heading(self, node: Node) -> Iterator[str]:
-        yield "\n"
+    def _entity(self, token: _Token) -> str:
+        parts = []
+        for part in self._tokens:
+            if _kind(part) == "HTMLEntityEnd":
+                break
+            parts.append(_ENTITY_SIGNS.get(_kind(part)) or part["text"])
+        return _MARKS.sub("", html.unescape(f"&{''.join(parts)};"))
 
-    def external(self, node: ExternalLink) -> Iterator[str]:
-        if node.title is not None:
-            yield from self.texts(node.title)
+    def _external(self, token: _Token) -> str:
+        _, end = self._until("ExternalLinkSeparator", "ExternalLinkClose")
+        return self._until("ExternalLinkClose")[0] if end == "ExternalLinkSeparator" else ""
 
-    def template(self, node: Template) -> Iterator[str]:
-        for number in _SPOKEN_TEMPLATES.get(str(node.name).strip().casefold().replace("_", " "), ()):
-            if node.has(number):
-                yield from self.texts(node.get(number).value)
-                yield " " if number == 1 and node.has(2) and _is_measure(node) else ""
+    def _template(self, token: _Token) -> str:
+        name, end = self._until("TemplateParamSeparator", "TemplateClose")
+        name = name.strip().casefold().replace("_", " ")
+        if name not in _SPOKEN_TEMPLATES:
+            return self._skip() if end == "TemplateParamSeparator" else ""
+        values: dict[str, str] = {}
+        num_unnamed = 0
+        while end != "TemplateClose":
+            value, end = self._until("TemplateParamSeparator", "TemplateParamEquals", "TemplateClose")
+            if end == "TemplateParamEquals":
+                key = value.strip()
+                value, end = self._until("TemplateParamSeparator", "TemplateClose")
+            else:
+                num_unnamed += 1
+                key = str(num_unnamed)
+            values[key] = value
+        return " ".join(values[key] for key in _SPOKEN_TEMPLATES[name] if key in values)
 
-    def tag(self, node: Tag) -> Iterator[str]:
-        name = str(node.tag).strip().casefold()
+    def _tag(self, token: _Token) -> str:
+        name, end = self._until("TagAttrStart", "TagCloseOpen", "TagCloseSelfclose")
+        name = name.strip().casefold()
         if name in _DROPPED_TAGS:
-            return
-        if name in _KEPT_EMPTY:
-            yield " " if node.wiki_markup in _LIST_MARKS else "\n"
-        if node.contents is not None:
-            yield from self.texts(node.contents)
-        if name in _KEPT_EMPTY and not node.wiki_markup:
-            yield "\n"
+            return self._skip() if end != "TagCloseSelfclose" else ""
+        while end == "TagAttrStart":
+            _, end = self._until("TagAttrStart", "TagCloseOpen", "TagCloseSelfclose")
+        contents = ""
+        if end == "TagCloseOpen":
+            contents, _ = self._until("TagOpenClose")
+            self._until("TagCloseClose")
+        if name not in _KEPT_EMPTY:
+            return contents
+        mark = token.get("wiki_markup")
+        before, after = " " if mark in _LIST_MARKS else "\n", "" if mark else "\n"
+        return f"{before}{contents}{after}"
 
-    def link(self, node: Wikilink) -> Iterator[str]:
-        target = str(node.title).strip()
+    def _link(self, token: _Token) -> str:
+        target, end = self._until("WikilinkSeparator", "WikilinkClose")
+        shown = self._until("WikilinkClose")[0] if end == "WikilinkSeparator" else None
+        target = target.strip()
         prefix, colon, _ = target.lstrip(":").partition(":")
         is_other_page = not colon or (_folded(prefix) not in self._dropped and not _LANGUAGE.fullmatch(prefix.strip()))
-        if not is_other_page and (not target.startswith(":") or node.text is None):
-            return
-        shown = "".join(self.texts(node.text)) if node.text is not None else target.lstrip(":").partition("#")[0]
-        shown = _MARKS.sub("", shown)
+        if not is_other_page and (not target.startswith(":") or shown is None):
+            return ""
+        shown = _MARKS.sub("", target.lstrip(":").partition("#")[0] if shown is None else shown)
         inner = clean_text(shown, entities=False)
-        if inner and "\n" not in inner:
-            lead, tail = shown[: len(shown) - len(shown.lstrip())], shown[len(shown.rstrip()) :]
-            shown = f"{lead}{_OPEN}{inner}{_CLOSE}{tail}"
-        yield shown
+        if not inner or "\n" in inner:
+            return shown
+        lead, tail = shown[: len(shown) - len(shown.lstrip())], shown[len(shown.rstrip()) :]
+        return f"{lead}{_OPEN}{inner}{_CLOSE}{tail}"
 
 
-_HANDLERS: dict[str, Callable[[_Walk, Any], Iterator[str]]] = {
-    "Text": _Walk.text,
-    "HTMLEntity": _Walk.entity,
-    "Heading": _Walk.heading,
-    "ExternalLink": _Walk.external,
-    "Template": _Walk.template,
-    "Tag": _Walk.tag,
-    "Wikilink": _Walk.link,
+_HANDLERS: dict[str, Callable[[_Reader, _Token], str]] = {
+    "HTMLEntityStart": _Reader._entity,
+    "HeadingStart": _Reader._heading,
+    "ExternalLinkOpen": _Reader._external,
+    "TemplateOpen": _Reader._template,
+    "TagOpenOpen": _Reader._tag,
+    "WikilinkOpen": _Reader._link,
 }
 
 
-def _is_measure(node: Template) -> bool:
-    return str(node.name).strip().casefold() in ("convert", "cvt")
+def _kind(token: _Token) -> str:
+    return type(token).__name__
 
 
 def _folded(prefix: str) -> str:
