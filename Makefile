@@ -67,7 +67,7 @@ test-scale: setup ## the tests over several processes or machines
 	@$(call MARKED,scale)
 
 # The peer wants an older transformers than openrealm does, so it has an environment of its own. sentence-transformers
-# runs on ours, and lies beside the peer so that .venv stays what users install.
+# and gensim run on ours, and lie beside the peer so that .venv stays what users install.
 PEERS := .venv-peers/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 
 $(PEERS): constraints-peers.txt $(STAMP)
@@ -77,6 +77,7 @@ $(PEERS): constraints-peers.txt $(STAMP)
 	  numpy safetensors torch transformers
 	@$(PIP) install --target .venv-peers/sentences --no-deps --constraint constraints-peers.txt \
 	  cloudpickle joblib narwhals pillow scikit-learn scipy sentence-transformers threadpoolctl
+	@$(PIP) install --target .venv-peers/dumps --no-deps --constraint constraints-peers.txt gensim smart_open wrapt
 	@touch "$@"
 
 test-peers: setup $(PEERS) ## the tests against other projects' packages, with the largest deviations
@@ -95,7 +96,7 @@ test-mutation: setup ## change the equations and the answer metrics in small way
 	@$(PY) -c '$(MUTATION)'
 
 bench-quick: setup ## every figure of bench/ beside its peer, each within 50 seconds; the last line of each is JSON
-	@for name in corpus_build search embed joint_step ask tail; do $(PY) bench/$$name.py --quick; done
+	@for name in corpus_build dump search embed joint_step ask tail; do $(PY) bench/$$name.py --quick; done
 
 clean: ## remove .venv, caches and builds; runs/ stays
 	@rm -rf .venv .venv-peers mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

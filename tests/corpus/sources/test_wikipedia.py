@@ -179,7 +179,7 @@ def test_a_dump_that_there_is_not_and_a_mirror_that_there_is_not(
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("OPENREALM_MIRROR", f"http://127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(
-            BadInput, match=r"cannot be fetched \(.*refused.*\); .* by other means and give its path with --source"
+            BadInput, match=r"cannot be fetched \(.*refused.*\); .* by other means and give its path instead"
         ):
             DUMP.fetch(tmp_path / "kept", pause_seconds=0)
 

@@ -27,6 +27,10 @@ from openrealm.types import Span
         ("a &amp;nbsp; b &nbsp;c &lt;d&gt; <!-- e --> <nowiki>[[f]]</nowiki> __NOTOC__", "a &nbsp; b c <d> f"),
         ("x<sub>2</sub><br/>y <math>\\frac{1}{2}</math> <span style='color:red'>z</span>", "x2\ny z"),
         ("A [[b|\u202ec\u200b]]\x00.", "A c."),
+        ("{{convert|5|1=6|2=miles}} {{nowrap|x=1}}, {{lang|fr}} {{{a|b}}} {{x{{y}}|z}}.", "6 miles,."),
+        ("&#65;&#x42;&eacute; &bogus; &lt;b&gt; [[A&amp;B]] [[a|&quot;]] &#xFDD0;.", 'ABé &bogus; <b> A&B ".'),
+        ("<span title='a [[b]]'>c</span> <ref name=x>[[d]]<ref/> e</ref> <br /> {{f|<ref>}}</ref>}} g", "c\ng"),
+        ("''[[File:a.jpg|b ''c'' [[d]] {{e}}]] f''", "f"),
         ("{{unclosed | text [[and]] more", "unclosed | text and more"),
         ("", ""),
     ],
@@ -58,9 +62,10 @@ def test_what_is_not_shown_is_no_mention() -> None:
 
 
 pieces = st.sampled_from(
-    ["[[", "]]", "|", "{{", "}}", "a", "B ", " ", "\n", "==", "''", "'''", "<ref>", "</ref>", "{|", "|}", "* ", "&nbsp;",
-     "[[Lima]]", "[[x|", "[[Peru|the country]]", "\ufdd0", "\ufdd1", "&#xFDD0;", "\x00", "\ud800", "\u202e", "(", ")",
-     ", ", "[http://a b]"]
+    ["[[", "]]", "|", "{{", "}}", "{{{", "}}}", "a", "B ", " ", "\n", "==", "''", "'''", "<ref>", "</ref>", "<ref/>",
+     "<!--", "-->", "{|", "|-", "|}", "* ", "&nbsp;", "&#65;", "&#x110000;", "{{convert|1|", "1=", "[[Lima]]", "[[x|",
+     "[[Peru|the country]]", "[[File:a|", "\ufdd0", "\ufdd1", "&#xFDD0;", "\x00", "\ud800", "\u202e", "(", ")", ", ",
+     "[http://a b]"]
 )  # fmt: skip
 
 

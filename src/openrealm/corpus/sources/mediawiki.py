@@ -113,7 +113,7 @@ class _Report:
         if not self._salvage:
             raise BadInput(
                 f"{self._path} is damaged at byte {loss.start:,} ({loss.why}); fetch the file again, or keep what is "
-                "whole with --salvage."
+                "whole with --salvage (--set corpus.salvage=true)."
             )
         self._count("damaged stretch")
         if len(self._losses) < _MAX_LISTED:

@@ -185,5 +185,5 @@ def _size(path: Path) -> int:
 def _unreachable(url: str, error: Exception, file_name: str) -> BadInput:
     return BadInput(
         f"{url} cannot be fetched ({error}); run the same command again to go on, or fetch {file_name} by other means "
-        "and give its path with --source."
+        "and give its path instead of the name."
     )
