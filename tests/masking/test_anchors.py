@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.corpus.protocols import LearnsTitles
-from openrealm.masking.anchors import Anchors, names_of
+from openrealm.masking.anchors import Anchors
 from openrealm.masking.tagger import load_tagger
-from openrealm.types import Article, Span
 
 
 def found(text: str, *names: str) -> list[str]:
@@ -54,8 +53,6 @@ def test_the_search_agrees_with_trying_every_name_everywhere(names: list[str], t
 def test_a_link_anywhere_is_a_name_everywhere() -> None:
     text = "In a town, Ana saw the Rímac. The town is old."
     start = text.index("Rímac")
-    article = Article("1", "Lima (Peru)", text)
-    assert list(names_of(article)) == ["Lima (Peru)"]
     tagger = load_tagger("anchors")
     assert isinstance(tagger, LearnsTitles)
     tagger.learn(["Lima (Peru)", text[start : start + 5], "town"])
@@ -67,9 +64,3 @@ def test_a_link_anywhere_is_a_name_everywhere() -> None:
         ("7 km", "number"),
     ]
     assert tagger.name == "anchors"
-
-
-def test_the_texts_of_links_are_names() -> None:
-    text = "The Rímac flows."
-    article = Article("1", "Lima", text, mentions=(Span(4, 9, "entity"),))
-    assert list(names_of(article)) == ["Lima", "Rímac"]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from openrealm.masking.dates import date_spans, number_spans
 from openrealm.masking.spans import resolve
 from openrealm.masking.stop_words import STOP_WORDS
-from openrealm.types import Article, Span
+from openrealm.types import Span
 
 # Scripts written without blanks: every character is a token by itself. Elsewhere a token is a run of word characters.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -17,13 +17,6 @@ _TOKEN = re.compile(rf"[{_UNSPACED}\U00020000-\U0003ffff][\u0e31-\u0e3a\u0e47-\u
 _IN_PARENTHESES = re.compile(r"\s*[(（][^)）]*[)）]")
 
 _Token = tuple[int, int, str]
-
-
-def names_of(article: Article) -> Iterator[str]:
-    """The article's title and the texts of its links (`Article.mentions`, character ranges of its text)."""
-    yield article.title
-    for mention in article.mentions:
-        yield article.text[mention.start : mention.end]
 
 
 class Anchors:
