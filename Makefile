@@ -66,8 +66,8 @@ test-browser: setup ## the tests that need chromium
 test-scale: setup ## the tests over several processes or machines
 	@$(call MARKED,scale)
 
-# The peer wants an older transformers than openrealm does, so it has an environment of its own. sentence-transformers
-# and gensim run on ours, and lie beside the peer so that .venv stays what users install.
+# The peer wants an older transformers than openrealm does, so it has an environment of its own. sentence-transformers,
+# gensim and datasets run on ours, and lie beside the peer so that .venv stays what users install.
 PEERS := .venv-peers/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 
 $(PEERS): constraints-peers.txt $(STAMP)
@@ -78,6 +78,8 @@ $(PEERS): constraints-peers.txt $(STAMP)
 	@$(PIP) install --target .venv-peers/sentences --no-deps --constraint constraints-peers.txt \
 	  cloudpickle joblib narwhals pillow scikit-learn scipy sentence-transformers threadpoolctl
 	@$(PIP) install --target .venv-peers/dumps --no-deps --constraint constraints-peers.txt gensim smart_open wrapt
+	@$(PIP) install --target .venv-peers/datasets --no-deps --constraint constraints-peers.txt \
+	  certifi datasets dill httpcore httpx multiprocess pandas python-dateutil six xxhash
 	@touch "$@"
 
 test-peers: setup $(PEERS) ## the tests against other projects' packages, with the largest deviations

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,19 @@ from openrealm.corpus.sources.datasets import Wanted
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.types import Article
 
+HOUSE = Path(__file__).parents[3]
 ROWS: dict[str, list[Any]] = {"key": [7, 8, 9], "name": ["Lima", None, ""], "body": ["In &lt;Peru&gt;.", "Two.", " "]}
 
 
 @pytest.fixture
 def library() -> Any:
+    """The package datasets: ours, the one beside the peers, or a skip that says how to get it."""
+    beside = os.environ.get("OPENREALM_DATASETS", str(HOUSE / ".venv-peers" / "datasets"))
+    if beside not in sys.path:
+        sys.path.append(beside)
     if importlib.util.find_spec("datasets") is None:
-        pytest.skip('the package datasets is not there: pip install "openrealm[datasets]" brings it')
-    import datasets as installed
-
-    return installed
+        pytest.skip("the package datasets is not there; `make test-peers` brings it (or set OPENREALM_DATASETS)")
+    return importlib.import_module("datasets")
 
 
 def test_a_name_with_its_options() -> None:
@@ -51,6 +55,7 @@ def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
         list(articles())
 
 
+@pytest.mark.peers
 @pytest.mark.parametrize("kind", ["saved", "saved with splits", "files"])
 def test_a_folder_is_read_by_the_columns_named(library: Any, tmp_path: Path, kind: str) -> None:
     table = library.Dataset.from_dict(ROWS)
@@ -66,6 +71,7 @@ def test_a_folder_is_read_by_the_columns_named(library: Any, tmp_path: Path, kin
     assert list(articles()) == [Article("7", "Lima", "In <Peru>."), Article("8", "", "Two.")]
 
 
+@pytest.mark.peers
 def test_a_column_that_is_not_there_and_text_that_is_none(library: Any, tmp_path: Path) -> None:
     library.Dataset.from_dict(ROWS).save_to_disk(str(tmp_path))
     with pytest.raises(
@@ -76,6 +82,7 @@ def test_a_column_that_is_not_there_and_text_that_is_none(library: Any, tmp_path
         list(datasets.read(Wanted(name=str(tmp_path), text="key")))
 
 
+@pytest.mark.peers
 def test_what_cannot_be_had_is_one_sentence(library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(
