@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import os
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 
 from openrealm.corpus.sources.boxed import in_boxes
 from openrealm.corpus.sources.dump import Loss, Piece, pieces
-from openrealm.engine import num_cores
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.types import Article, Span
 
@@ -41,7 +41,7 @@ def read(
             f'{path} needs mwparserfromhell to be read; install it with: pip install "openrealm[wikipedia]".'
         )
     report = _Report(path, salvage, description if description is not None else {})
-    for piece, answer in in_boxes(_pages(path), num_workers or num_cores()):
+    for piece, answer in in_boxes(_pages(path), num_workers or len(os.sched_getaffinity(0))):
         if isinstance(piece, Loss):
             report.lose(piece)
         elif "damaged" in answer:
