@@ -38,6 +38,8 @@ def test_a_name_that_is_a_run_here_means_that_one(tmp_path: Path, monkeypatch: p
         ("/data/my notes", "my-notes"),
         ("/data/wiki.jsonl.xz", "wiki"),
         ("/data/a.parquet", "a"),
+        ("/data/simplewiki-20260101-pages-articles.xml.bz2", "simplewiki-20260101-pages-articles"),
+        ("wikipedia:simplewiki:20260101", "wikipedia-simplewiki-20260101"),
         ("/data/Übung.2", "Übung.2"),
         ("/", "run"),
         ("/data/-- x", "x"),

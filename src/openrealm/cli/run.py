@@ -58,6 +58,6 @@ def run(
 def run_name(source: str) -> str:
     """A run's name after its source: letters, digits, dots, dashes and underscores of the file's or folder's name."""
     stem = Path(source).resolve().name
-    for ending in (".xz", ".gz", ".zst", ".jsonl", ".parquet"):
+    for ending in (".xz", ".gz", ".zst", ".bz2", ".jsonl", ".parquet", ".xml"):
         stem = stem.removesuffix(ending)
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "run"

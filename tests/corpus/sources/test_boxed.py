@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -113,13 +115,41 @@ def test_no_child_outlives_a_reader_that_stops(make_page: Callable[..., str], pr
     answers = in_boxes(((n, make_page(n, "T", prose).encode(), []) for n in range(100)), 2)
     next(answers)
     answers.close()
-    mine = [p for p in set(os.listdir("/proc")) - before if p.isdigit() and is_worker(p)]
+    mine = [p for p in set(os.listdir("/proc")) - before if p.isdigit() and is_worker(p, os.getpid())]
     assert not mine
 
 
-def is_worker(process: str) -> bool:
+READ_FOR_EVER = """
+import itertools
+from openrealm.corpus.sources.boxed import in_boxes
+page = b"<page><title>T</title><revision><text>text</text></revision></page>"
+for n, _ in in_boxes(((n, page, []) for n in itertools.count()), 2):
+    if n == 20:
+        print("reading", flush=True)
+"""
+
+
+def test_no_child_outlives_a_parent_that_is_killed() -> None:
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    environment = os.environ | {"PYTHONPATH": path}
+    with subprocess.Popen([sys.executable, "-c", READ_FOR_EVER], stdout=subprocess.PIPE, env=environment) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"reading\n"
+        children = [p for p in os.listdir("/proc") if p.isdigit() and is_worker(p, parent.pid)]
+        parent.kill()
+    assert len(children) == 2
+    for _ in range(1000):
+        if not any(is_worker(child) for child in children):
+            return
+        time.sleep(0.02)
+    pytest.fail("a child still runs")
+
+
+def is_worker(process: str, parent: int | None = None) -> bool:
+    """Whether a process reads pages, for this parent where one is given."""
     try:
         with open(f"/proc/{process}/cmdline", "rb") as handle, open(f"/proc/{process}/stat") as stat:
-            return b"page_worker" in handle.read() and int(stat.read().rpartition(")")[2].split()[1]) == os.getpid()
+            parent_of_it = int(stat.read().rpartition(")")[2].split()[1])
+            return b"page_worker" in handle.read() and parent in (None, parent_of_it)
     except OSError:
         return False

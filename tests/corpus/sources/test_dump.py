@@ -135,6 +135,17 @@ def test_a_page_without_measure_is_passed_over(
     assert losses_of(plain) == [Loss(large.start, large.end - 9_000, "it ends within a page")]
 
 
+def test_what_holds_no_page_is_not_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dump, "MAX_PAGE_BYTES", 20_000)
+    monkeypatch.setattr(dump, "_READ_BYTES", 5_000)
+    path = tmp_path / "a.xml"
+    path.write_text("no page " * 10_000)
+    losses = losses_of(path)
+    assert {loss.why for loss in losses} == {"this is no page", "it ends before </mediawiki>"}
+    assert [loss.start for loss in losses[1:]] == [loss.end for loss in losses[:-1]]
+    assert (losses[0].start, losses[-1].end) == (0, 80_000)
+
+
 def test_two_dumps_end_to_end_are_read_as_one(plain: Path) -> None:
     plain.write_text(plain.read_text() * 2)
     assert titles(plain) == EVERY * 2

@@ -94,6 +94,10 @@ class _Splitter:
             if not end:
                 break
             yield from self._page(end)
+        if len(self._buffer) > MAX_PAGE_BYTES and not self._is_within_page():
+            num_bytes = len(self._buffer) - len(_PAGE)
+            yield from self._between(num_bytes)
+            self._drop(num_bytes)
 
     def finish(self) -> Iterator[Loss]:
         """Hold the end of the file against what should stand there."""
