@@ -30,7 +30,7 @@ def test_a_worker_counts_with_what_it_holds_itself(monkeypatch: pytest.MonkeyPat
     worker.stdout.readline()
     own = memory.held_bytes()
     try:
-        memory.note_worker(worker.pid)
+        memory.note_workers(worker.pid)
         assert 45_000_000 < memory.peak_memory_bytes() - own < block.nbytes
     finally:
         worker.communicate(b"\n")

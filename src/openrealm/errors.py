@@ -35,6 +35,10 @@ class NoSpace(OpenRealmError):
     """The disk is full; the bytes needed are named and nothing half-written is left."""
 
 
+class WorkerDied(OpenRealmError):
+    """Worker processes ended on the same piece of work again and again; what others had finished is kept."""
+
+
 class NotInstalled(OpenRealmError):
     """An optional package is needed; the message names the extra that brings it."""
 

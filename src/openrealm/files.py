@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -180,6 +181,8 @@ def new_folder(final: Path, manifest: Mapping[str, Any] | None = None) -> Iterat
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f"{_TEMPORARY}{os.getpid()}-{final.name}")
+    for left in final.parent.glob(f"{_TEMPORARY}*-{glob.escape(final.name)}"):
+        _remove_if_left(left)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
@@ -251,14 +254,20 @@ def _is_running(process_id: int) -> bool:
     return True
 
 
+def _remove_if_left(path: Path) -> bool:
+    """Remove a temporary file or folder whose process is gone; whether it was one."""
+    owner = path.name.removeprefix(_TEMPORARY).split("-", 1)[0]
+    if not path.exists() or (owner.isdigit() and _is_running(int(owner))):
+        return False
+    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    return True
+
+
 def sweep(folder: Path) -> int:
     """Remove what killed processes left half-written below `folder`; returns how many things were put right."""
     num_removed = 0
     for path in sorted(folder.rglob(f"{_TEMPORARY}*")) if folder.is_dir() else []:
-        owner = path.name.removeprefix(_TEMPORARY).split("-", 1)[0]
-        if path.exists() and not (owner.isdigit() and _is_running(int(owner))):
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-            num_removed += 1
+        num_removed += _remove_if_left(path)
     for path in sorted(folder.rglob(f"{_REPLACED}*")) if folder.is_dir() else []:
         final = path.with_name(path.name.removeprefix(_REPLACED))
         if final.exists():

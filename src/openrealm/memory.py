@@ -9,7 +9,7 @@ import resource
 import sys
 from pathlib import Path
 
-_largest_worker = 0
+_workers_bytes = 0
 
 
 def held_bytes(process: int | str = "self") -> int:
@@ -32,23 +32,24 @@ def _status(process: int | str) -> dict[str, int] | None:
     return {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith(" kB")}
 
 
-def note_worker(process: int) -> None:
-    """Look at a worker while it lives, so that `peak_memory_bytes` counts it, but for the libraries that both share."""
-    global _largest_worker
-    _largest_worker = max(_largest_worker, held_bytes(process) - (_status(process) or {}).get("RssFile", 0))
+def note_workers(*processes: int) -> None:
+    """Look at workers while they live, so that `peak_memory_bytes` counts them, but for libraries that are shared."""
+    global _workers_bytes
+    held = sum(held_bytes(process) - (_status(process) or {}).get("RssFile", 0) for process in processes)
+    _workers_bytes = max(_workers_bytes, held)
 
 
 def peak_memory_bytes() -> int:
-    """The most this process has held, plus the most that any one of its workers has held, since `count_anew`."""
-    return held_bytes() + _largest_worker
+    """The most this process has held, plus the most that workers of one time have held together, since `count_anew`."""
+    return held_bytes() + _workers_bytes
 
 
 def count_anew() -> None:
     """Let what was held before no longer count, where the kernel allows it; drop what nobody uses first."""
-    global _largest_worker
+    global _workers_bytes
     gc.collect()
     give_back()
-    _largest_worker = 0
+    _workers_bytes = 0
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 

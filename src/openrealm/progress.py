@@ -26,8 +26,8 @@ def clock(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def track(what: str, total: int) -> Iterator[Advance]:
-    """Yield `advance(amount=1, note="")`; `total` is in whatever unit is advanced by.
+def track(what: str, total: int | None) -> Iterator[Advance]:
+    """Yield `advance(amount=1, note="")`; `total` is in whatever unit is advanced by, none where it is not known.
 
     `advance` raises KeyboardInterrupt where Python dropped that of a Ctrl-C.
     """
@@ -41,7 +41,7 @@ def track(what: str, total: int) -> Iterator[Advance]:
 
 
 @contextlib.contextmanager
-def _bar(what: str, total: int) -> Iterator[Advance]:
+def _bar(what: str, total: int | None) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -71,7 +71,7 @@ def _bar(what: str, total: int) -> Iterator[Advance]:
         yield advance
 
 
-def _plain(what: str, total: int) -> Advance:
+def _plain(what: str, total: int | None) -> Advance:
     started = time.monotonic()
     done, last_said = 0, started
 
@@ -79,11 +79,14 @@ def _plain(what: str, total: int) -> Advance:
         nonlocal done, last_said
         done += amount
         now = time.monotonic()
-        if now - last_said < _PLAIN_SECONDS and done < total:
+        if now - last_said < _PLAIN_SECONDS and (total is None or done < total):
             return
         last_said = now
-        left = (now - started) / max(done, 1) * (total - done)
         elapsed, tail = clock(now - started), f"; {note}" if note else ""
+        if total is None:
+            say(f"{what}: {done:,}, {elapsed} elapsed{tail}")
+            return
+        left = (now - started) / max(done, 1) * (total - done)
         say(f"{what}: {done:,}/{total:,}, {elapsed} elapsed, about {clock(left)} left{tail}")
 
     return advance

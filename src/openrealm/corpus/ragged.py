@@ -1,8 +1,9 @@
-"""Rows of different lengths in two flat files, memory-mapped: the values end to end, and where each row ends."""
+"""Rows of different lengths as two flat arrays, in memory or memory-mapped: values end to end, and where rows end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,23 +16,51 @@ from openrealm.errors import DamagedArtefact
 IntArray = npt.NDArray[np.integer[Any]]
 
 
-class RaggedWriter:
-    """Appends rows of integers; `width` numbers stand together (2 for half-open ranges)."""
+class RaggedRows:
+    """Gathers rows of integers in memory; `width` numbers stand together (2 for half-open ranges)."""
 
-    def __init__(self, folder: Path, name: str, dtype: str, width: int = 1) -> None:
+    def __init__(self, dtype: str, width: int = 1) -> None:
+        self._dtype, self._width = np.dtype(dtype).newbyteorder("<"), width
+        self._rows: list[IntArray] = []
+
+    def append(self, row: Sequence[Any]) -> None:
+        """Take one row; raises OverflowError when a number does not fit the type."""
+        numbers = row if self._width == 1 else chain.from_iterable(row)
+        self._rows.append(np.fromiter(numbers, self._dtype, len(row) * self._width))
+
+    def append_text(self, text: str) -> None:
+        """Take a text as the row of its UTF-8 bytes."""
+        self._rows.append(np.frombuffer(text.encode(), self._dtype))
+
+    def arrays(self) -> tuple[IntArray, IntArray]:
+        """The values, (n,) or (n, width), and the end of each row."""
+        values = np.concatenate([np.empty(0, self._dtype), *self._rows])
+        ends = np.cumsum([len(row) // self._width for row in self._rows], dtype="<u8")
+        return (values.reshape(-1, self._width) if self._width > 1 else values), ends
+
+
+def taken(values: IntArray, ends: IntArray, is_taken: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
+    """The rows that are marked, as values and ends."""
+    if is_taken.all():
+        return values, ends
+    lengths = np.diff(ends, prepend=ends.dtype.type(0))
+    return values[np.repeat(is_taken, lengths)], np.cumsum(lengths[is_taken], dtype=ends.dtype)
+
+
+class RaggedWriter:
+    """Writes rows into NAME.bin and NAME.ends.bin, many at a time."""
+
+    def __init__(self, folder: Path, name: str, dtype: str) -> None:
         self._values = (folder / f"{name}.bin").open("wb")
         self._ends = (folder / f"{name}.ends.bin").open("wb")
-        self._dtype, self._width = np.dtype(dtype).newbyteorder("<"), width
+        self._dtype = np.dtype(dtype).newbyteorder("<")
         self.num_values = 0
 
-    def append(self, row: Iterable[Any]) -> None:
-        """Write one row; raises OverflowError when a number does not fit the type."""
-        values = np.asarray(list(row), dtype=np.int64).reshape(-1, self._width)
-        if values.size and (values.min() < 0 or values.max() > np.iinfo(self._dtype).max):
-            raise OverflowError(f"{values.max()} does not fit {self._dtype}")
-        self._values.write(values.astype(self._dtype).tobytes())
+    def extend(self, values: IntArray, ends: IntArray) -> None:
+        """Write the rows of `RaggedRows.arrays` behind those already there."""
+        self._values.write(np.ascontiguousarray(values, self._dtype).data)
+        self._ends.write((ends.astype("<u8") + np.uint64(self.num_values)).data)
         self.num_values += len(values)
-        self._ends.write(np.array([self.num_values], dtype="<u8").tobytes())
 
     def __enter__(self) -> RaggedWriter:
         return self
@@ -48,13 +77,12 @@ class Ragged:
 
     def __init__(self, folder: Path, name: str, dtype: str, width: int = 1) -> None:
         self._ends = open_flat(folder / f"{name}.ends.bin", "u8")
-        values = open_flat(folder / f"{name}.bin", dtype)
-        num_expected = int(self._ends[-1]) * width if len(self._ends) else 0
-        if len(values) != num_expected:
+        self._values = open_flat(folder / f"{name}.bin", dtype, width)
+        num_expected = int(self._ends[-1]) if len(self._ends) else 0
+        if len(self._values) != num_expected:
             raise DamagedArtefact(
-                f"{folder / name}.bin holds {len(values)} numbers, not {num_expected}; make {folder} again."
+                f"{folder / name}.bin holds {len(self._values)} entries, not {num_expected}; make {folder} again."
             )
-        self._values = values.reshape(-1, width) if width > 1 else values
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -62,16 +90,22 @@ class Ragged:
     def __getitem__(self, i: int) -> IntArray:
         return self._values[int(self._ends[i - 1]) if i else 0 : int(self._ends[i])]
 
+    def text(self, i: int) -> str:
+        """Row i of a file of bytes, read as UTF-8; what damage has made unreadable is replaced."""
+        return self[i].tobytes().decode("utf-8", "replace")
 
-def open_flat(path: Path, dtype: str) -> IntArray:
-    """Memory map of a file of little-endian integers; raises DamagedArtefact when it is absent or cut short."""
+
+def open_flat(path: Path, dtype: str, width: int = 1) -> IntArray:
+    """Memory map of little-endian integers, (n,) or (n, width); raises DamagedArtefact when absent or cut short."""
     item = np.dtype(dtype).newbyteorder("<")
     try:
         num_bytes = path.stat().st_size
     except FileNotFoundError as error:
         raise DamagedArtefact(f"{path} is missing; make {path.parent} again.") from error
-    if num_bytes % item.itemsize:
+    if num_bytes % (item.itemsize * width):
         raise DamagedArtefact(f"{path} was cut short (it has {num_bytes} bytes); make {path.parent} again.")
     if num_bytes == 0:  # an empty file cannot be mapped
-        return np.empty(0, dtype=item)
-    return np.asarray(np.memmap(path, dtype=item, mode="r"))  # a plain array over the map: slices are twice as fast
+        values: IntArray = np.empty(0, dtype=item)
+    else:
+        values = np.asarray(np.memmap(path, dtype=item, mode="r"))  # slices of a plain array are twice as fast
+    return values.reshape(-1, width) if width > 1 else values

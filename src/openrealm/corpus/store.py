@@ -1,36 +1,43 @@
-"""Building a corpus: text into Parquet, tokens and their bounds into flat arrays, one manifest with its digest."""
+"""Building a corpus: articles dealt into shards, each cut and tagged on its own, all joined into one folder at the end.
+
+What is made depends on articles and settings alone, never on how many processes work or how often they were killed.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy.typing as npt
 
-from openrealm.corpus.blocks import MAX_TITLE_TOKENS, Block, cut_blocks
-from openrealm.corpus.duplicates import groups_of, text_key
-from openrealm.corpus.protocols import KINDS, LearnsTitles, Tagger
-from openrealm.corpus.ragged import Ragged, RaggedWriter
-from openrealm.corpus.stored import FORMAT, PASSAGES_FILE, ROWS_PER_GROUP, Corpus
+from openrealm import files
+from openrealm.corpus.blocks import MAX_TITLE_TOKENS
+from openrealm.corpus.join import join
+from openrealm.corpus.protocols import LearnsTitles, Tagger
+from openrealm.corpus.shards import Parts, Shards, articles_digest
+from openrealm.corpus.stored import FORMAT, Corpus
+from openrealm.corpus.workers import Workers, WorkerSpec
 from openrealm.errors import BadInput
-from openrealm.files import digest_of, new_folder
+from openrealm.progress import say, track
 from openrealm.text.tokenizer import Tokenizer
-from openrealm.types import Article, Span
+from openrealm.types import Article
 
-__all__ = ["Corpus", "build_corpus"]
+__all__ = ["Corpus", "build_corpus", "is_begun", "unfinished"]
 
+# A shard ends with the article that reaches either. They decide where a tagger's batches end, so they are no settings.
+_SHARD_CHARACTERS = 4_000_000
+_SHARD_ARTICLES = 16_384
+# A smaller source is through before worker processes have started.
+_FEWEST_SHARDS = 3
 # Beyond this many titles nearly every common word is some page's title, and as names they would mislead a tagger.
-_MAX_LEARNT_TITLES = 500_000
-_SCHEMA = pa.schema(
-    [(name, pa.string()) for name in ("id", "title", "text", "article_id")]
-    + [(name, pa.int64()) for name in ("start", "end")]
-)
+_MAX_NAMES = 500_000
+
+# Carries out the orders of `Shards.do`, in whatever order.
+Do = Callable[[Iterable[dict[str, Any]]], Iterator[dict[str, Any]]]
 
 
 def build_corpus(
@@ -41,140 +48,155 @@ def build_corpus(
     max_passage_tokens: int,
     tagger: Tagger,
     source: dict[str, Any],
-    progress: Callable[[int], None] | None = None,
+    workers: WorkerSpec | None = None,
 ) -> Corpus:
     """Cut, tokenise, tag and store `articles`, and publish the whole as `folder`.
 
     Passages stand in source order; one that repeats another's title and text is stored once. The same articles and
-    settings give the same bytes. `progress` is called with the number of passages stored so far.
-    Raises BadInput when the source holds no text, NoSpace when the disk is full; then nothing is left behind.
+    settings give the same bytes, whatever the number of workers; without workers, and for a small source, all is done
+    in this process. A build that was killed goes on with the shards that it had finished.
+    Raises BadInput when the source holds no text, Busy when another process builds this corpus, NoSpace when the
+    disk is full, WorkerDied; then `folder` is left as it was.
     """
     settings = {"max_passage_tokens": max_passage_tokens, "max_title_tokens": MAX_TITLE_TOKENS, "tagger": tagger.name}
-    manifest: dict[str, Any] = {"kind": "corpus", "format": FORMAT, "settings": settings, "source": source}
-    with new_folder(folder, manifest) as temporary:
-        tokenizer.save(temporary)
-        store = _Store(temporary, tokenizer)
-        store.write(articles, max_passage_tokens, progress or (lambda num_passages: None))
-        if not store.keys:
-            raise BadInput(f"The source {source} holds no text, so {folder} was not made; give a source with articles.")
-        num_spans = store.write_spans(tagger)
-        manifest["corpus_digest"] = digest_of({"passages": store.ids_digest.hexdigest(), "settings": settings})
-        manifest |= {"tokenizer_digest": tokenizer.digest, "token_type": store.token_type}
-        manifest |= {"num_passages": len(store.keys), **store.counts, "num_spans": num_spans}
+    plan = files.digest_of([FORMAT, settings, tokenizer.digest])
+    beside = unfinished(folder)
+    with files.sole_writer(beside):
+        try:
+            if is_begun(folder):
+                say(f"{folder} was begun before: shards of the same source and settings are kept.")
+            tokenizer.save(beside)
+            names = _Names() if isinstance(tagger, LearnsTitles) else None
+            dealt = _dealt(names.noted(articles) if names else articles)
+            shards = Shards(beside, tokenizer, max_passage_tokens, lambda: tagger)
+            with _hands(shards, dealt, workers, settings) as (dealt, do):
+                cuts = _cut(do, dealt, plan)
+                if not any(cut["num_passages"] for cut in cuts):
+                    raise BadInput(f"The source {source} holds no text, so {folder} was not made; give another.")
+                is_repeated = repeats(shards.column("ids", len(cuts)))
+                tags = _tag(do, cuts, is_repeated, _written(names, beside / "names.json"))
+            manifest = {"kind": "corpus", "format": FORMAT, "settings": settings, "source": source}
+            join(shards, cuts, tags, is_repeated, folder, manifest | {"tokenizer_digest": tokenizer.digest})
+        finally:
+            if not is_begun(folder):
+                files.remove_folder(beside)
+        files.remove_folder(beside)
     return Corpus.open(folder)
 
 
-class _Store:
-    """One corpus being written into a folder that is not published yet: `write` first, then `write_spans`."""
+def unfinished(folder: Path) -> Path:
+    """Where the shards of the corpus `folder` lie while it is built."""
+    return folder.with_name(f".building-{folder.name}")
 
-    def __init__(self, folder: Path, tokenizer: Tokenizer) -> None:
-        self.folder, self.tokenizer = folder, tokenizer
-        self.token_type = "u2" if tokenizer.vocab_size <= 1 << 16 else "u4"
-        self.counts = dict.fromkeys(("num_articles", "num_tokens", "num_repeated_passages"), 0)
-        self.keys: list[int] = []
-        self.ids_digest = hashlib.sha256()
+
+def is_begun(folder: Path) -> bool:
+    """Whether an unfinished build of the corpus `folder` has shards to go on with."""
+    return any(unfinished(folder).glob("cut-*"))
+
+
+class _Names:
+    """What a tagger that asks for names is given: titles of the articles, and what the source marks as names."""
+
+    def __init__(self) -> None:
         self._titles: dict[str, None] = {}
+        self._mentions: dict[str, None] = {}
 
-    def write(self, articles: Iterable[Article], max_passage_tokens: int, progress: Callable[[int], None]) -> None:
-        """Write text, tokens, sentences, article numbers and groups of every new passage."""
-        article_indices: list[int] = []
-        rows: list[dict[str, Any]] = []
-        with ExitStack() as stack:
-            table = stack.enter_context(_table_writer(self.folder))
-            bodies, titles = (
-                stack.enter_context(RaggedWriter(self.folder, n, self.token_type)) for n in ("body", "title")
-            )
-            offsets, sentences = (
-                stack.enter_context(RaggedWriter(self.folder, n, "u4", width=2)) for n in ("offsets", "sentences")
-            )
-            for article_index, block in self._new_blocks(articles, max_passage_tokens):
-                bodies.append(block.ids)
-                titles.append(block.title_ids)
-                offsets.append(block.offsets)
-                sentences.append(block.sentences)
-                article_indices.append(article_index)
-                rows.append(_row(block))
-                if len(rows) == ROWS_PER_GROUP:
-                    _write_rows(table, rows)
-                    progress(len(self.keys))
-            _write_rows(table, rows)
-            self.counts["num_tokens"] = bodies.num_values
-        progress(len(self.keys))
-        self._write_flat("articles", article_indices)
-        self._write_flat("groups", groups_of(np.array(self.keys, dtype=np.uint64)))
-
-    def _new_blocks(self, articles: Iterable[Article], max_passage_tokens: int) -> Iterator[tuple[int, Block]]:
-        """Passages not seen before, each with the number of its article."""
-        seen: set[bytes] = set()
-        for article_index, article in enumerate(articles):
-            self.counts["num_articles"] += 1
-            if len(self._titles) <= _MAX_LEARNT_TITLES:
+    def noted(self, articles: Iterable[Article]) -> Iterator[Article]:
+        """The same articles; their names are kept while there are not too many."""
+        for article in articles:
+            if len(self._titles) <= _MAX_NAMES:
                 self._titles[article.title] = None
-            for block in cut_blocks(article, self.tokenizer, max_passage_tokens):
-                content = bytes.fromhex(block.passage.id)
-                if content in seen:
-                    self.counts["num_repeated_passages"] += 1
-                    continue
-                seen.add(content)
-                self.ids_digest.update(content)
-                self.keys.append(text_key(block.passage.text))
-                yield article_index, block
+            if len(self._mentions) <= _MAX_NAMES:
+                self._mentions |= dict.fromkeys(article.text[m.start : m.end] for m in article.mentions)
+            yield article
 
-    def write_spans(self, tagger: Tagger) -> dict[str, int]:
-        """Tag every stored passage and write its spans as token ranges; returns their number by kind."""
-        if isinstance(tagger, LearnsTitles) and len(self._titles) <= _MAX_LEARNT_TITLES:
-            tagger.learn(self._titles)
-        counts: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
-        offsets = Ragged(self.folder, "offsets", "u4", width=2)
-        table = pq.ParquetFile(self.folder / PASSAGES_FILE)
-        num_done = 0
-        with RaggedWriter(self.folder, "spans", "u4", width=3) as writer:
-            for group in range(table.num_row_groups):
-                texts = table.read_row_group(group, columns=["text"]).column("text").to_pylist()
-                for i, spans in enumerate(tagger.tag(texts), start=num_done):
-                    ranges = token_ranges(spans, offsets[i].tolist(), tagger.name)
-                    counts.update(KINDS[kind] for _, _, kind in ranges)
-                    writer.append(ranges)
-                num_done += len(texts)
-        return dict(counts)
-
-    def _write_flat(self, name: str, numbers: Any) -> None:
-        (self.folder / f"{name}.bin").write_bytes(np.asarray(numbers).astype("<u4").tobytes())
+    def learnt(self) -> list[str]:
+        """Names in source order, each once."""
+        return list(
+            dict(chain.from_iterable(d.items() for d in (self._titles, self._mentions) if len(d) <= _MAX_NAMES))
+        )
 
 
-def token_ranges(spans: Iterable[Span], offsets: list[list[int]], tagger_name: str) -> list[tuple[int, int, int]]:
-    """Character spans as ranges of the tokens that they touch, with the kind's number.
-
-    A span without a token, or one that shares a token with the span before, is left out.
-    Raises BadInput naming the tagger when a kind is unknown.
-    """
-    ranges: list[tuple[int, int, int]] = []
-    token = 0
-    for span in spans:
-        if span.kind not in KINDS:
-            raise BadInput(
-                f"The tagger {tagger_name} gave a span of kind {span.kind!r}; only {', '.join(KINDS)} are known."
-            )
-        while token < len(offsets) and offsets[token][1] <= span.start:
-            token += 1
-        end = token
-        while end < len(offsets) and offsets[end][0] < span.end:
-            end += 1
-        if token < end and (not ranges or ranges[-1][1] <= token):
-            ranges.append((token, end, KINDS.index(span.kind)))
-    return ranges
+def _written(names: _Names | None, path: Path) -> Path | None:
+    """The file in which workers find the names, if the tagger wants any."""
+    if names is not None:
+        files.write_json(path, names.learnt())
+    return path if names is not None else None
 
 
-def _table_writer(folder: Path) -> pq.ParquetWriter:
-    return pq.ParquetWriter(folder / PASSAGES_FILE, _SCHEMA, compression="zstd", write_page_checksum=True)
+def _dealt(articles: Iterable[Article]) -> Iterator[list[Parts]]:
+    """The articles of one shard after the other."""
+    shard: list[Parts] = []
+    num_characters = 0
+    for article in articles:
+        shard.append((article.id, article.title, article.text))
+        num_characters += len(article.text)
+        if num_characters >= _SHARD_CHARACTERS or len(shard) == _SHARD_ARTICLES:
+            yield shard
+            shard, num_characters = [], 0
+    if shard:
+        yield shard
 
 
-def _row(block: Block) -> dict[str, Any]:
-    return {name: getattr(block.passage, name) for name in _SCHEMA.names}
+@contextlib.contextmanager
+def _hands(
+    shards: Shards, dealt: Iterator[list[Parts]], spec: WorkerSpec | None, settings: dict[str, Any]
+) -> Iterator[tuple[Iterator[list[Parts]], Do]]:
+    """What is dealt, and who does the work on it: this process, or workers where they are wanted and worth it."""
+    first = list(islice(dealt, _FEWEST_SHARDS))
+    dealt = chain(first, dealt)
+    if spec is None or spec.num < 2 or len(first) < _FEWEST_SHARDS:
+        yield dealt, lambda orders: map(shards.do, orders)
+        return
+    with Workers(spec, settings | {"folder": str(shards.folder)}) as workers:
+        yield dealt, workers.do
 
 
-def _write_rows(table: pq.ParquetWriter, rows: list[dict[str, Any]]) -> None:
-    """Write one row group and empty the list."""
-    if rows:
-        table.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), row_group_size=ROWS_PER_GROUP)
-        rows.clear()
+def _cut(do: Do, dealt: Iterable[list[Parts]], plan: str) -> list[dict[str, Any]]:
+    """Have every shard cut; returns their manifests in order."""
+    orders = (
+        {
+            "part": "cut",
+            "shard": number,
+            "key": files.digest_of([plan, articles_digest(articles)]),
+            "articles": articles,
+        }
+        for number, articles in enumerate(dealt)
+    )
+    return _done(do, orders, "corpus: passages cut", None)
+
+
+def _tag(
+    do: Do, cuts: list[dict[str, Any]], is_repeated: npt.NDArray[np.bool_], names: Path | None
+) -> list[dict[str, Any]]:
+    """Have every shard tagged, what stands in earlier ones left out; returns their manifests in order."""
+    learnt = names and files.sha256_file(names)
+
+    def orders() -> Iterator[dict[str, Any]]:
+        last = 0
+        for cut in cuts:
+            first, last = last, last + cut["num_passages"]
+            repeated = np.flatnonzero(is_repeated[first:last]).tolist()
+            order = {"part": "tagged", "shard": cut["shard"], "repeated": repeated, "names": names and str(names)}
+            yield order | {"key": files.digest_of([cut["key"], repeated, learnt])}
+
+    return _done(do, orders(), "corpus: passages tagged", int(np.count_nonzero(~is_repeated)))
+
+
+def _done(do: Do, orders: Iterable[dict[str, Any]], what: str, total: int | None) -> list[dict[str, Any]]:
+    manifests = []
+    with track(what, total) as advance:
+        for manifest in do(orders):
+            manifests.append(manifest)
+            advance(manifest["num_passages"])
+    return sorted(manifests, key=lambda manifest: int(manifest["shard"]))
+
+
+def repeats(ids: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """Which rows of (N, 16) bytes repeat an earlier one."""
+    half_N2 = np.ascontiguousarray(ids).view("<u8")
+    order = np.lexsort((half_N2[:, 1], half_N2[:, 0]))  # stable: equal rows stay in their order
+    is_same = (half_N2[order[1:]] == half_N2[order[:-1]]).all(axis=1)
+    is_repeated = np.zeros(len(ids), bool)
+    is_repeated[order[1:][is_same]] = True
+    return is_repeated

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import operator
-import threading
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from openrealm.corpus.blocks import passage_id
 from openrealm.corpus.protocols import KINDS
 from openrealm.corpus.ragged import IntArray, Ragged, open_flat
 from openrealm.errors import DamagedArtefact, Mismatch
@@ -18,10 +15,20 @@ from openrealm.files import read_manifest
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Passage
 
-FORMAT = 1
-PASSAGES_FILE = "passages.parquet"
-ROWS_PER_GROUP = 1024
-_KEPT_GROUPS = 128
+FORMAT = 2
+ID_BYTES = 16
+# Rows of different lengths: their type ("token": the manifest's token_type) and how many numbers stand together.
+PASSAGE_ROWS = {
+    "body": ("token", 1),
+    "title": ("token", 1),
+    "offsets": ("u4", 2),
+    "sentences": ("u4", 2),
+    "spans": ("u4", 3),
+    "text": ("u1", 1),
+}
+ARTICLE_ROWS = {"article_ids": ("u1", 1), "article_titles": ("u1", 1)}
+# Rows of one length, a passage each.
+PASSAGE_NUMBERS = {"ids": ("u1", ID_BYTES), "bounds": ("u4", 2), "articles": ("u4", 1), "groups": ("u4", 1)}
 
 
 class Corpus:
@@ -34,18 +41,20 @@ class Corpus:
         self.tokenizer_digest: str = manifest["tokenizer_digest"]
         self.settings: dict[str, Any] = manifest["settings"]
         self.num_passages: int = manifest["num_passages"]
-        token_type = manifest["token_type"]
-        self._bodies = Ragged(folder, "body", token_type)
-        self._offsets = Ragged(folder, "offsets", "u4", width=2)
-        self._titles = Ragged(folder, "title", token_type)
-        self._sentences = Ragged(folder, "sentences", "u4", width=2)
-        self._spans = Ragged(folder, "spans", "u4", width=3)
-        self._articles = open_flat(folder / "articles.bin", "u4")
-        self._groups = open_flat(folder / "groups.bin", "u4")
-        self._table = self._open_table()
-        self._lock = threading.Lock()  # a Parquet file must not be read by two threads at once
-        self._row_group = lru_cache(maxsize=_KEPT_GROUPS)(self._read_row_group)
-        self._check_lengths()
+        self._check_sizes(manifest["files"])
+        rows = {
+            name: Ragged(folder, name, manifest["token_type"] if dtype == "token" else dtype, width)
+            for name, (dtype, width) in (PASSAGE_ROWS | ARTICLE_ROWS).items()
+        }
+        numbers = {
+            name: open_flat(folder / f"{name}.bin", dtype, width) for name, (dtype, width) in PASSAGE_NUMBERS.items()
+        }
+        self._check_lengths(rows, numbers, manifest["num_articles"])
+        self._bodies, self._titles, self._offsets = rows["body"], rows["title"], rows["offsets"]
+        self._sentences, self._spans, self._texts = rows["sentences"], rows["spans"], rows["text"]
+        self._article_ids, self._article_titles = rows["article_ids"], rows["article_titles"]
+        self._ids, self._bounds = numbers["ids"], numbers["bounds"]
+        self._articles, self._groups = numbers["articles"], numbers["groups"]
 
     @staticmethod
     def open(folder: Path, *, verify: bool = False) -> Corpus:
@@ -79,10 +88,18 @@ class Corpus:
         return tokenizer
 
     def passage(self, i: int) -> Passage:
-        """Passage i with its text. Raises IndexError outside 0 .. num_passages - 1, as do all that take an index."""
-        group, row = divmod(self._checked(i), ROWS_PER_GROUP)
-        table = self._row_group(group)
-        return Passage(**{name: table.column(name)[row].as_py() for name in table.column_names})
+        """Passage i with its text, held against its id, which is a digest of title and text.
+
+        Raises IndexError outside 0 .. num_passages - 1, as do all that take an index; DamagedArtefact.
+        """
+        index = self._checked(i)
+        article = int(self._articles[index])
+        title, text = self._article_titles.text(article), self._texts.text(index)
+        content = passage_id(title, text)
+        if bytes.fromhex(content) != self._ids[index].tobytes():
+            self._damaged("text.bin", f"passage {index} differs from its digest")
+        start, end = self._bounds[index].tolist()
+        return Passage(content, title, text, self._article_ids.text(article), start, end)
 
     def body_tokens(self, i: int) -> IntArray:
         """Token ids (P,) of the passage's text, without title and special tokens."""
@@ -102,7 +119,7 @@ class Corpus:
 
     def spans(self, i: int) -> list[tuple[int, int, str]]:
         """Salient spans as half-open ranges of body tokens with their kind, sorted, not overlapping."""
-        return [(int(start), int(end), KINDS[kind]) for start, end, kind in self._spans[self._checked(i)]]
+        return [(start, end, KINDS[kind]) for start, end, kind in self._spans[self._checked(i)].tolist()]
 
     def article_index(self, i: int) -> int:
         """Number of the article, in source order, that the passage was cut from."""
@@ -118,28 +135,19 @@ class Corpus:
             raise IndexError(f"passage {index} is outside 0 .. {self.num_passages - 1}")
         return index
 
-    def _open_table(self) -> pq.ParquetFile:
-        try:
-            return pq.ParquetFile(self.folder / PASSAGES_FILE, memory_map=True, page_checksum_verification=True)
-        except (OSError, pa.ArrowException) as error:
-            self._damaged(PASSAGES_FILE, error)
+    def _check_sizes(self, files: dict[str, Any]) -> None:
+        for name, entry in files.items():
+            path = self.folder / name
+            if not path.exists():
+                self._damaged(name, "it is missing")
+            if path.stat().st_size != entry["num_bytes"]:
+                self._damaged(name, f"{path.stat().st_size:,} bytes, {entry['num_bytes']:,} expected")
 
-    def _read_row_group(self, group: int) -> pa.Table:
-        try:
-            with self._lock:
-                return self._table.read_row_group(group, use_threads=False)
-        except (OSError, pa.ArrowException) as error:
-            self._damaged(PASSAGES_FILE, error)
+    def _check_lengths(self, rows: dict[str, Ragged], numbers: dict[str, IntArray], num_articles: int) -> None:
+        for name, column in (rows | numbers).items():
+            num_expected = num_articles if name in ARTICLE_ROWS else self.num_passages
+            if len(column) != num_expected:
+                self._damaged(f"{name}.bin", f"{len(column)} rows, {num_expected} expected")
 
-    def _check_lengths(self) -> None:
-        parts = {"body": self._bodies, "offsets": self._offsets, "title": self._titles, "sentences": self._sentences}
-        parts |= {"spans": self._spans}
-        lengths = {f"{name}.ends.bin": len(part) for name, part in parts.items()}
-        lengths |= {"articles.bin": len(self._articles), "groups.bin": len(self._groups)}
-        lengths[PASSAGES_FILE] = self._table.metadata.num_rows
-        for name, length in lengths.items():
-            if length != self.num_passages:
-                self._damaged(name, f"{length} rows, {self.num_passages} expected")
-
-    def _damaged(self, name: str, reason: object) -> NoReturn:
+    def _damaged(self, name: str, reason: str) -> NoReturn:
         raise DamagedArtefact(f"{self.folder / name} is damaged ({reason}); build the corpus again.")

@@ -10,6 +10,7 @@ from typing import Any
 
 from openrealm import files, interrupt
 from openrealm.config import Config
+from openrealm.corpus.store import is_begun, unfinished
 from openrealm.errors import BadConfig, BadInput, Busy, Mismatch, MissingStage, NotInstalled, OpenRealmError
 from openrealm.memory import count_anew, peak_memory_bytes
 
@@ -50,7 +51,7 @@ class Run:
         """Hold the run, alone, while its stages write; the configuration is written down first.
 
         A user's mistake leaves things as they were: a run that has no finished stage yet is removed again, an
-        older one gets its configuration back.
+        older one gets its configuration back. One whose corpus was begun stays, to be gone on with.
         """
         new = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         try:
@@ -59,7 +60,7 @@ class Run:
         except Busy:
             raise
         except BaseException:
-            if new and not self._has_finished_stage():
+            if new and not self._has_finished_stage() and not is_begun(self.corpus):
                 _remove(new)
             raise
 
@@ -151,7 +152,7 @@ class Run:
         """Remove what every stage left; config.json stays."""
         for folder in (self.records, self.corpus, self.warm_start, self.index, self.pretrain, self.frozen):
             files.remove_folder(folder)
-        for folder in (self.finetune, self.evaluate):
+        for folder in (unfinished(self.corpus), self.finetune, self.evaluate):
             files.remove_folder(folder)
         for path in (self.questions, self.report, self.report.with_suffix(".html")):
             path.unlink(missing_ok=True)

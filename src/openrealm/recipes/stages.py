@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openrealm import files
 from openrealm.corpus.sources import open_source
 from openrealm.corpus.store import Corpus, build_corpus
+from openrealm.corpus.workers import WorkerSpec
 from openrealm.engine import Engine, engine_for, num_cores
 from openrealm.errors import BadConfig, BadInput, Mismatch, MissingStage
 from openrealm.masking.tagger import load_tagger
@@ -67,7 +67,7 @@ def corpus_stage(run: Run) -> Corpus:
             max_passage_tokens=settings.max_passage_tokens,
             tagger=load_tagger(settings.tagger),
             source=description,
-            progress=_told_now_and_then(),
+            workers=_corpus_workers(run),
         )
     left_out = corpus.manifest["source"].get("skipped") or {}
     beside = "; left out: " + ", ".join(f"{count} {why}" for why, count in left_out.items()) if left_out else ""
@@ -94,17 +94,11 @@ def _tokenizer_of(backbone: str) -> Tokenizer:
         ) from error
 
 
-def _told_now_and_then() -> Callable[[int], None]:
-    """Progress without a known end: a line every 15,000 passages."""
-    told = 0
-
-    def tell(num_passages: int) -> None:
-        nonlocal told
-        if num_passages - told >= 15_000:
-            told = num_passages
-            say(f"corpus: {num_passages:,} passages so far")
-
-    return tell
+def _corpus_workers(run: Run) -> WorkerSpec | None:
+    """A process for each core that the run may use; none beside a tagger that uses all cores by itself."""
+    if run.config.corpus.tagger.startswith("hf:"):
+        return None
+    return WorkerSpec(run.config.num_threads or num_cores(), "openrealm.masking.worker")
 
 
 def open_corpus(run: Run) -> Corpus:

@@ -68,7 +68,7 @@ class Refresher:
         """The new version if the worker has just finished, else None at once; a dead one is reported and forgotten."""
         if self._worker is None or self._target is None:
             return None
-        memory.note_worker(self._worker.pid)
+        memory.note_workers(self._worker.pid)
         code = self._worker.poll()
         if code is None:
             return None

@@ -1,0 +1,110 @@
+"""The last step of building a corpus: its shards put end to end and published as one folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openrealm import files
+from openrealm.corpus.duplicates import groups_of
+from openrealm.corpus.protocols import KINDS
+from openrealm.corpus.ragged import RaggedWriter
+from openrealm.corpus.shards import TABLE_FILE, Arrays, Shards, new_passages
+from openrealm.corpus.stored import ARTICLE_ROWS, PASSAGE_ROWS
+from openrealm.progress import track
+from openrealm.text.tokenizer import TOKENIZER_FILE
+
+
+def join(
+    shards: Shards,
+    cuts: list[dict[str, Any]],
+    tags: list[dict[str, Any]],
+    is_repeated: npt.NDArray[np.bool_],
+    folder: Path,
+    manifest: dict[str, Any],
+) -> None:
+    """Publish `folder` out of finished shards.
+
+    cuts, tags   manifests of both parts of every shard, in order
+    is_repeated  for each passage that was cut whether it is left out
+    manifest     what the folder's manifest opens with; counts and digests are added
+    """
+    with files.new_folder(folder, manifest) as temporary:
+        shutil.copyfile(shards.folder / TOKENIZER_FILE, temporary / TOKENIZER_FILE)
+        # Near-duplicates too would be found here, from the texts.
+        groups = groups_of(shards.column("keys", len(cuts))[~is_repeated])
+        (temporary / "groups.bin").write_bytes(groups.astype("<u4").data)
+        with (
+            _Columns(temporary, shards.token_type) as columns,
+            track("corpus: passages joined", len(groups)) as advance,
+        ):
+            last = 0
+            for cut, tag in zip(cuts, tags, strict=True):
+                first, last = last, last + cut["num_passages"]
+                new = new_passages(shards.arrays("cut", cut["shard"]), ~is_repeated[first:last])
+                columns.extend(new | shards.arrays("tagged", cut["shard"]))
+                table = shards.part("tagged", cut["shard"]) / TABLE_FILE
+                _link(table, temporary / f"passages-{cut['shard']:05}.parquet")
+                advance(tag["num_passages"])
+        manifest |= {"corpus_digest": columns.digest(manifest["settings"]), "token_type": shards.token_type}
+        manifest |= {"num_passages": len(groups), "num_repeated_passages": int(is_repeated.sum()), **columns.counts()}
+        manifest["num_spans"] = {kind: sum(tag["num_spans"][kind] for tag in tags) for kind in KINDS}
+
+
+class _Columns:
+    """The flat files of a corpus, growing by one shard after the other."""
+
+    def __init__(self, folder: Path, token_type: str) -> None:
+        with ExitStack() as stack:
+            self._rows = {
+                name: stack.enter_context(RaggedWriter(folder, name, token_type if dtype == "token" else dtype))
+                for name, (dtype, _) in (PASSAGE_ROWS | ARTICLE_ROWS).items()
+            }
+            self._numbers = {
+                name: stack.enter_context((folder / f"{name}.bin").open("wb")) for name in ("ids", "bounds", "articles")
+            }
+            self._stack = stack.pop_all()
+        self._ids = hashlib.sha256()
+        self.num_articles = 0
+
+    def extend(self, shard: Arrays) -> None:
+        """Write the columns of one shard behind those already there."""
+        for name, rows in self._rows.items():
+            rows.extend(shard[name], shard[f"{name}.ends"])
+        self._ids.update(shard["ids"].data)
+        for name, file in self._numbers.items():
+            base = self.num_articles if name == "articles" else 0
+            file.write((shard[name] + shard[name].dtype.type(base)).data)
+        self.num_articles += len(shard["article_ids.ends"])
+
+    def counts(self) -> dict[str, int]:
+        """Articles and tokens written so far."""
+        return {"num_articles": self.num_articles, "num_tokens": self._rows["body"].num_values}
+
+    def digest(self, settings: dict[str, Any]) -> str:
+        """The digest of a corpus: its passages' ids in order, and its settings."""
+        return files.digest_of({"passages": self._ids.hexdigest(), "settings": settings})
+
+    def __enter__(self) -> _Columns:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file that is whole, or a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,236 @@
+"""The shards of a corpus being built: each has its articles cut and tokenised first, its passages tagged later.
+
+A shard's two parts are folders published whole, and each names what it was made from: after a kill, whole parts are
+kept and the others made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors import safe_open
+from safetensors.numpy import load_file, save
+
+from openrealm import files
+from openrealm.corpus.blocks import cut_blocks
+from openrealm.corpus.duplicates import text_key
+from openrealm.corpus.protocols import KINDS, LearnsTitles, Tagger
+from openrealm.corpus.ragged import RaggedRows, taken
+from openrealm.corpus.stored import ARTICLE_ROWS, ID_BYTES, PASSAGE_ROWS
+from openrealm.errors import BadInput, DamagedArtefact, MissingStage
+from openrealm.text.tokenizer import Tokenizer
+from openrealm.types import Article, Span
+
+ROWS_PER_GROUP = 1024
+TABLE_FILE = "passages.parquet"
+_ARRAYS_FILE = "arrays.safetensors"
+_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in ("id", "title", "text", "article_id")]
+    + [(name, pa.int64()) for name in ("start", "end")]
+)
+
+Arrays = dict[str, npt.NDArray[Any]]
+# An article on its way to a worker: id, title, text.
+Parts = tuple[str, str, str]
+
+
+class Shards:
+    """The folder of a corpus that is not finished yet, and the work on its shards.
+
+    `do` carries out an order. Orders and replies are plain JSON values, so that a worker process can have them too:
+    {"part": "cut", "shard": 3, "key": digest, "articles": [[id, title, text], ...]}
+    {"part": "tagged", "shard": 3, "key": digest, "repeated": [rows left out], "names": file, or none}
+    """
+
+    def __init__(
+        self, folder: Path, tokenizer: Tokenizer, max_passage_tokens: int, load_tagger: Callable[[], Tagger]
+    ) -> None:
+        self.folder, self._tokenizer, self._max_passage_tokens = folder, tokenizer, max_passage_tokens
+        self.token_type = "u2" if tokenizer.vocab_size <= 1 << 16 else "u4"
+        self._load_tagger = load_tagger
+        self._tagger: Tagger | None = None
+
+    def do(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Make one part of a shard, or find it there already, made of the same; returns its manifest."""
+        final = self.part(order["part"], order["shard"])
+        manifest = _made_of(final, order["key"])
+        if manifest is None:
+            manifest = {"kind": "shard", "shard": order["shard"], "key": order["key"]}
+            with files.new_folder(final, manifest) as folder:
+                make = self._cut if order["part"] == "cut" else self._tag
+                arrays = make(order, folder, manifest)
+                (folder / _ARRAYS_FILE).write_bytes(save(arrays))
+        return {name: value for name, value in manifest.items() if name != "files"}
+
+    def part(self, name: str, shard: int) -> Path:
+        """Folder of one part of a shard, "cut" or "tagged"."""
+        return self.folder / f"{name}-{shard:05}"
+
+    def arrays(self, name: str, shard: int) -> Arrays:
+        """What a part holds; rows of different lengths stand as NAME and NAME.ends."""
+        return load_file(self.part(name, shard) / _ARRAYS_FILE)
+
+    def column(self, name: str, shards: int) -> npt.NDArray[Any]:
+        """One array of what was cut, of the first `shards` shards end to end."""
+        columns = []
+        for shard in range(shards):
+            with safe_open(self.part("cut", shard) / _ARRAYS_FILE, "np") as file:
+                columns.append(file.get_tensor(name))
+        return np.concatenate(columns)
+
+    def _cut(self, order: dict[str, Any], _folder: Path, manifest: dict[str, Any]) -> Arrays:
+        arrays = cut_articles(order["articles"], self._tokenizer, self._max_passage_tokens, self.token_type)
+        manifest |= {"num_passages": len(arrays["ids"]), "num_articles": len(order["articles"])}
+        return arrays
+
+    def _tag(self, order: dict[str, Any], folder: Path, manifest: dict[str, Any]) -> Arrays:
+        arrays = self.arrays("cut", order["shard"])
+        is_new = np.ones(len(arrays["ids"]), bool)
+        is_new[order["repeated"]] = False
+        columns = new_passages(arrays, is_new)
+        write_table(folder / TABLE_FILE, columns)
+        spans, manifest["num_spans"] = tag_passages(columns, self._ready_tagger(order["names"]))
+        manifest["num_passages"] = len(columns["ids"])
+        return spans
+
+    def _ready_tagger(self, names: str | None) -> Tagger:
+        """The tagger, loaded at its first use; what it is to learn lies in a file, since every worker reads it."""
+        if self._tagger is None:
+            self._tagger = self._load_tagger()
+            if names is not None and isinstance(self._tagger, LearnsTitles):
+                self._tagger.learn(files.read_json(Path(names)))
+        return self._tagger
+
+
+def _made_of(folder: Path, key: str) -> dict[str, Any] | None:
+    """The manifest of a whole part that was made of what `key` names, else nothing."""
+    try:
+        manifest = files.read_manifest(folder)
+    except (MissingStage, DamagedArtefact):
+        return None
+    return manifest if manifest.get("key") == key else None
+
+
+def articles_digest(articles: Sequence[Parts]) -> str:
+    """Digest of a shard's input."""
+    digest = hashlib.sha256()
+    for article in articles:
+        for part in article:
+            data = part.encode("utf-8", "surrogatepass")
+            digest.update(len(data).to_bytes(8, "little"))
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, max_passage_tokens: int, token_type: str) -> Arrays:
+    """Passages of some articles as columns: the rows of a corpus but for spans and groups, `articles` from 0.
+
+    Besides them `keys`, the digest of each passage's normalised text.
+    """
+    columns = PASSAGE_ROWS | ARTICLE_ROWS
+    rows = {n: RaggedRows(token_type if t == "token" else t, w) for n, (t, w) in columns.items() if n != "spans"}
+    ids, keys, bounds, owners = bytearray(), [], [], []
+    for number, parts in enumerate(articles):
+        article = Article(*parts)
+        rows["article_ids"].append_text(article.id)
+        rows["article_titles"].append_text(article.title)
+        for block in cut_blocks(article, tokenizer, max_passage_tokens):
+            rows["body"].append(block.ids)
+            rows["title"].append(block.title_ids)
+            rows["offsets"].append(block.offsets)
+            rows["sentences"].append(block.sentences)
+            rows["text"].append_text(block.passage.text)
+            ids += bytes.fromhex(block.passage.id)
+            keys.append(text_key(block.passage.text))
+            bounds.append((block.passage.start, block.passage.end))
+            owners.append(number)
+    arrays = {
+        "ids": np.frombuffer(ids, "u1").reshape(-1, ID_BYTES),
+        "keys": np.array(keys, "<u8"),
+        "bounds": np.array(bounds, "<u4").reshape(-1, 2),
+        "articles": np.array(owners, "<u4"),
+    }
+    for name, column in rows.items():
+        arrays[name], arrays[f"{name}.ends"] = column.arrays()
+    return arrays
+
+
+def new_passages(arrays: Arrays, is_new: npt.NDArray[np.bool_]) -> Arrays:
+    """The columns of `cut_articles` with only the passages that are marked; the articles stay."""
+    columns = dict(arrays)
+    for name in ("ids", "keys", "bounds", "articles"):
+        columns[name] = arrays[name][is_new]
+    for name in PASSAGE_ROWS.keys() & arrays.keys():
+        columns[name], columns[f"{name}.ends"] = taken(arrays[name], arrays[f"{name}.ends"], is_new)
+    return columns
+
+
+def texts_of(columns: Arrays, name: str) -> list[str]:
+    """A column of UTF-8 rows as strings."""
+    data, ends = columns[name].tobytes(), columns[f"{name}.ends"].tolist()
+    return [data[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def write_table(path: Path, columns: Arrays) -> None:
+    """The passages as a Parquet file for any other program: id, title, text, article_id, start, end."""
+    titles, article_ids = texts_of(columns, "article_titles"), texts_of(columns, "article_ids")
+    owners = columns["articles"].tolist()
+    table = pa.Table.from_pydict(
+        {
+            "id": [row.tobytes().hex() for row in columns["ids"]],
+            "title": [titles[owner] for owner in owners],
+            "text": texts_of(columns, "text"),
+            "article_id": [article_ids[owner] for owner in owners],
+            "start": columns["bounds"][:, 0],
+            "end": columns["bounds"][:, 1],
+        },
+        schema=_SCHEMA,
+    )
+    pq.write_table(table, path, row_group_size=ROWS_PER_GROUP, compression="zstd", write_page_checksum=True)
+
+
+def tag_passages(columns: Arrays, tagger: Tagger) -> tuple[Arrays, dict[str, int]]:
+    """Salient spans of every passage as rows of (first token, last plus one, kind), and how many of each kind."""
+    texts = texts_of(columns, "text")
+    ends = columns["offsets.ends"].tolist()
+    counts: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
+    rows = RaggedRows(*PASSAGE_ROWS["spans"])
+    for first in range(0, len(texts), ROWS_PER_GROUP):
+        for i, spans in enumerate(tagger.tag(texts[first : first + ROWS_PER_GROUP]), start=first):
+            offsets = columns["offsets"][ends[i - 1] if i else 0 : ends[i]].tolist()
+            ranges = token_ranges(spans, offsets, tagger.name)
+            counts.update(KINDS[kind] for _, _, kind in ranges)
+            rows.append(ranges)
+    values, span_ends = rows.arrays()
+    return {"spans": values, "spans.ends": span_ends}, dict(counts)
+
+
+def token_ranges(spans: Iterable[Span], offsets: list[list[int]], tagger_name: str) -> list[tuple[int, int, int]]:
+    """Character spans as ranges of the tokens that they touch, with the kind's number.
+
+    A span without a token, or one that shares a token with the span before, is left out.
+    Raises BadInput naming the tagger when a kind is unknown.
+    """
+    ranges: list[tuple[int, int, int]] = []
+    token = 0
+    for span in spans:
+        if span.kind not in KINDS:
+            raise BadInput(
+                f"The tagger {tagger_name} gave a span of kind {span.kind!r}; only {', '.join(KINDS)} are known."
+            )
+        while token < len(offsets) and offsets[token][1] <= span.start:
+            token += 1
+        end = token
+        while end < len(offsets) and offsets[end][0] < span.end:
+            end += 1
+        if token < end and (not ranges or ranges[-1][1] <= token):
+            ranges.append((token, end, KINDS.index(span.kind)))
+    return ranges

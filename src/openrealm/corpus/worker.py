@@ -1,0 +1,55 @@
+"""A worker process of the corpus builder: orders come in as lines of JSON, replies go out the same way.
+
+It ends when its orders end, which they also do when the builder dies in whatever way.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from openrealm.corpus.protocols import Tagger
+from openrealm.corpus.shards import Shards
+from openrealm.errors import OpenRealmError
+from openrealm.text.tokenizer import Tokenizer
+
+
+def serve(load_tagger: Callable[[str], Tagger]) -> None:
+    """Carry out orders until there are no more; the first line is the build's setting-up, written by `Workers`.
+
+    load_tagger  makes the tagger of a name, when the first passages are to be tagged
+    """
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a library prints must not stand between the replies
+    orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(sys.stdin.buffer, orders), daemon=True).start()
+    shards: Shards | None = None
+    while True:
+        order = json.loads(orders.get())
+        try:
+            if shards is None:
+                shards = _shards(order, load_tagger)
+                continue
+            reply = shards.do(order)
+        except OpenRealmError as error:
+            reply = {"error": type(error).__name__, "message": str(error)}
+        print(json.dumps(reply), file=replies, flush=True)
+
+
+def _shards(setup: dict[str, Any], load_tagger: Callable[[str], Tagger]) -> Shards:
+    folder = Path(setup["folder"])
+    tokenizer = Tokenizer.from_folder(folder)
+    return Shards(folder, tokenizer, setup["max_passage_tokens"], lambda: load_tagger(setup["tagger"]))
+
+
+def _receive(source: BinaryIO, orders: queue.SimpleQueue[bytes]) -> None:
+    """Pass on lines as they come; at their end the process ends at once, in the midst of a shard too."""
+    for line in source:
+        orders.put(line)
+    os._exit(0)

@@ -1,0 +1,136 @@
+"""The builder's side of its worker processes: who gets which order, and what happens when one of them dies."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from openrealm import errors, memory
+from openrealm.errors import OpenRealmError, WorkerDied
+
+# Orders under way for each worker: one that it works on, and one that lies ready.
+_ORDERS_A_WORKER = 2
+_ATTEMPTS = 2
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+Process = subprocess.Popen[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """How many processes build a corpus, and the module that each runs: one that calls `corpus.worker.serve`."""
+
+    num: int
+    module: str
+
+
+class Workers:
+    """Worker processes, started at the first order and killed on leaving the block."""
+
+    def __init__(self, spec: WorkerSpec, setup: dict[str, Any]) -> None:
+        """`setup` is what each is told first, in plain JSON values."""
+        self._spec, self._setup = spec, json.dumps(setup).encode() + b"\n"
+        self._threads = ThreadPoolExecutor(spec.num, thread_name_prefix="corpus-worker")
+        self._idle: queue.SimpleQueue[Process | None] = queue.SimpleQueue()
+        for _ in range(spec.num):
+            self._idle.put(None)
+        self._all: list[Process] = []
+        self._closed = False
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closed = True
+        for process in self._all:
+            process.kill()
+        self._threads.shutdown(cancel_futures=True)
+        for process in self._all:
+            process.communicate()
+
+    def do(self, orders: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Replies in the order in which they come in; orders are drawn only as fast as they are carried out.
+
+        Raises what a worker raised; WorkerDied when one order ended two workers.
+        """
+        waiting: set[Future[dict[str, Any]]] = set()
+        for order in orders:
+            waiting.add(self._threads.submit(self._reply, order))
+            if len(waiting) >= _ORDERS_A_WORKER * self._spec.num:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        while waiting:
+            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+
+    def _reply(self, order: dict[str, Any]) -> dict[str, Any]:
+        line = json.dumps(order).encode() + b"\n"
+        ends = []
+        for _ in range(_ATTEMPTS):
+            process = self._idle.get() or self._started()
+            answer = _asked(process, line)
+            if answer:
+                memory.note_workers(*(worker.pid for worker in self._all))
+                self._idle.put(process)
+                return _checked(json.loads(answer))
+            self._idle.put(None)
+            ends.append(_end_of(process))
+            if self._closed:
+                break
+        raise WorkerDied(
+            f"The worker processes of the corpus build end while they work on shard {order['shard']} "
+            f"({'; '.join(ends)}); if memory ran out, take fewer of them (num_threads), then run the same command "
+            "again: what is done is kept."
+        )
+
+    def _started(self) -> Process:
+        process = subprocess.Popen(
+            [sys.executable, "-m", self._spec.module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | _ONE_THREAD,
+            process_group=0,  # Ctrl-C is for the builder, which ends its workers
+        )
+        self._all.append(process)
+        if self._closed:
+            process.kill()
+        _send(process, self._setup)
+        return process
+
+
+def _asked(process: Process, line: bytes) -> bytes:
+    """The worker's reply; nothing when it has died."""
+    assert process.stdout is not None
+    return process.stdout.readline() if _send(process, line) else b""
+
+
+def _send(process: Process, line: bytes) -> bool:
+    assert process.stdin is not None
+    try:
+        process.stdin.write(line)
+        process.stdin.flush()
+    except OSError:
+        return False
+    return True
+
+
+def _checked(reply: dict[str, Any]) -> dict[str, Any]:
+    if "error" in reply:
+        kind = getattr(errors, reply["error"], OpenRealmError)
+        raise kind(reply["message"])
+    return reply
+
+
+def _end_of(process: Process) -> str:
+    code = process.wait()
+    return f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
