@@ -1,52 +1,155 @@
-"""Tokens a second of `build_corpus` on the Factbook, against bare `tokenizers` that only encodes the same text.
+"""Seconds to build a corpus by several worker processes against one, and tokens a second against bare `tokenizers`.
 
-What the difference buys: sentences, passages, salient spans, duplicates, digests, and a store that appears whole.
+`--source ../shared/data/corpora/simplewiki-2021.jsonl.xz --articles 0` builds all of Simple Wikipedia. Every build runs
+in a process of its own, so that the memory of it and its workers can be seen; all have to write the same bytes.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from common import arguments, in_turn, rate, report
+from common import arguments, duration, in_turn, rate, report, require_same
+from openrealm.types import Article
+
+_TEXTS_AT_ONCE = 256
 
 
 def main() -> None:
-    given = arguments(__doc__.splitlines()[0], articles=(0, 3_000))
-    from tokenizers import Tokenizer
+    given = arguments(__doc__.splitlines()[0], source=("factbook", "factbook"), articles=(0, 1_500), workers=(2, 2))
+    with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as name:
+        folder = Path(name)
+        memory: dict[int, float] = {1: 0.0, given.workers: 0.0}
 
-    from factbook import articles, tokenizer
-    from openrealm.corpus.store import build_corpus
-    from openrealm.masking.tagger import load_tagger
-    from openrealm.recipes.quickstart import quickstart
-    from openrealm.text.tokenizer import TOKENIZER_FILE
-
-    config = quickstart()
-    chosen, ours = articles(given.articles), tokenizer(config)
-    texts = [article.text for article in chosen]
-    with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as folder:
-        ours.save(Path(folder))
-        bare = Tokenizer.from_file(str(Path(folder) / TOKENIZER_FILE))
-        num_tokens = sum(len(row.ids) for row in bare.encode_batch(texts, add_special_tokens=False))
-
-        def build() -> None:
-            build_corpus(
-                chosen,
-                Path(folder) / "corpus",
-                ours,
-                max_passage_tokens=config.corpus.max_passage_tokens,
-                tagger=load_tagger(config.corpus.tagger),
-                source={"kind": "factbook"},
-            )
+        def build(num_workers: int) -> None:
+            order = {"source": given.source, "articles": given.articles, "workers": num_workers}
+            command = [sys.executable, __file__, json.dumps(order | {"folder": str(folder / str(num_workers))})]
+            memory[num_workers] = max(memory[num_workers], peak_gib(subprocess.Popen(command)))
 
         seconds = in_turn(
-            {"ours": build, "bare": lambda: bare.encode_batch(texts, add_special_tokens=False)},
+            {
+                "many": lambda: build(given.workers),
+                "one": lambda: build(1),
+                "bare": lambda: encode_only(given.source, given.articles, folder / "1"),
+            },
             num_rounds=given.rounds,
-            max_seconds=25 if given.quick else 600,
+            max_seconds=20 if given.quick else 1_200,
+            warm_up=False,
         )
-    name = f"corpus of {len(chosen):,} Factbook articles, {num_tokens:,} tokens, built and stored"
-    report(rate(name, "tokens/s", num_tokens, seconds["ours"], "tokenizers, encode_batch alone", seconds["bare"]))
+        many, one = (contents(folder / str(num)) for num in (given.workers, 1))
+        require_same("files", many == one)
+        manifest = json.loads((folder / "1" / "manifest.json").read_text())
+    size = f"{manifest['num_articles']:,} articles of {Path(given.source).name}, {manifest['num_passages']:,} passages"
+    held = ", ".join(f"{gib:.2f} GiB by {num}" for num, gib in memory.items())
+    report(
+        duration(
+            f"corpus of {size}, read, cut, tagged and stored by {given.workers} workers",
+            seconds["many"],
+            "one process",
+            seconds["one"],
+            f"same bytes; most memory (PSS of all processes): {held}",
+        ),
+        rate(
+            f"corpus of {size}, by {given.workers} workers",
+            "tokens/s",
+            manifest["num_tokens"],
+            seconds["many"],
+            f"tokenizers, source read and encode_batch alone, {given.threads} threads",
+            seconds["bare"],
+        ),
+    )
+
+
+def chosen(source: str, num_articles: int) -> Iterator[Article]:
+    """The first articles of a source, all for 0."""
+    from openrealm.corpus.sources import open_source
+
+    return islice(open_source(source)[0](), num_articles or None)
+
+
+def build_here(order: dict[str, Any]) -> None:
+    """One build, in this process and its workers."""
+    from factbook import tokenizer
+    from openrealm.corpus.store import build_corpus
+    from openrealm.corpus.workers import WorkerSpec
+    from openrealm.masking.tagger import load_tagger
+    from openrealm.recipes.small import small
+
+    config = small()
+    build_corpus(
+        chosen(order["source"], order["articles"]),
+        Path(order["folder"]),
+        tokenizer(config),
+        max_passage_tokens=288,
+        tagger=load_tagger("rules"),
+        source={"name": Path(order["source"]).name},
+        workers=WorkerSpec(order["workers"], "openrealm.masking.worker"),
+    )
+
+
+def encode_only(source: str, num_articles: int, folder: Path) -> None:
+    """What the peer does: read the same articles and encode their texts."""
+    from tokenizers import Tokenizer
+
+    bare = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    texts = (article.text for article in chosen(source, num_articles))
+    while batch := list(islice(texts, _TEXTS_AT_ONCE)):
+        bare.encode_batch(batch, add_special_tokens=False)
+
+
+def peak_gib(process: subprocess.Popen[bytes]) -> float:
+    """Wait for a process; returns the most that it and its children held together, shared pages counted once."""
+    peak, ended = 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not ended.wait(0.1):
+            peak = max(peak, sum(pss_bytes(number) for number in family(process.pid)))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    code = process.wait()
+    ended.set()
+    watcher.join()
+    if code:
+        raise SystemExit(f"the build ended with code {code}")
+    return peak / 2**30
+
+
+def family(process: int) -> list[int]:
+    """A process and its children."""
+    try:
+        lists = [path.read_text() for path in Path(f"/proc/{process}/task").glob("*/children")]
+    except OSError:
+        return []
+    return [process, *(int(child) for found in lists for child in found.split())]
+
+
+def pss_bytes(process: int) -> int:
+    """Proportional set size; 0 for a process that has ended."""
+    try:
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Digest of every file of a corpus; its manifest holds those of all others."""
+    from openrealm.files import sha256_file
+
+    return {path.name: sha256_file(path) for path in folder.iterdir()}
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) == 2 and sys.argv[1].startswith("{"):
+        build_here(json.loads(sys.argv[1]))
+    else:
+        main()

@@ -22,7 +22,7 @@ def test_what_was_held_counts_after_it_is_given_back() -> None:
 
 
 def test_a_worker_counts_with_what_it_holds_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_largest_worker", 0)
+    monkeypatch.setattr(memory, "_workers_bytes", 0)
     block = np.ones(40_000_000)
     script = "held = bytearray(50_000_000); print(flush=True); input()"
     worker = subprocess.Popen([sys.executable, "-S", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

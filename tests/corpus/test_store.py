@@ -4,17 +4,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openrealm.corpus import store
 from openrealm.corpus.blocks import cut
-from openrealm.corpus.store import Corpus, build_corpus, token_ranges
-from openrealm.corpus.stored import ROWS_PER_GROUP
+from openrealm.corpus.shards import ROWS_PER_GROUP, token_ranges
+from openrealm.corpus.store import Corpus, build_corpus, repeats
 from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage
 from openrealm.files import write_json
 from openrealm.text.tokenizer import Tokenizer
-from openrealm.types import Article, Span
+from openrealm.types import Article, Passage, Span
 
 ARTICLES = [
     Article("pe/1", "Peru", "Lima is the capital of Peru. The river is in the south. Lima was born on 28 May 1821."),
@@ -86,6 +89,21 @@ def test_the_tagger_learns_every_title_once(tmp_path: Path, tokenizer: Tokenizer
     assert tagger.titles == ["Peru", "Nothing", "Bolivia", "Other"]
 
 
+def test_names_that_the_source_marks_are_learnt_beside_the_titles(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    tagger = WordTagger()
+    mentions = (Span(0, 4, "entity"), Span(23, 27, "entity"))
+    articles = [Article("a", "Peru", "Lima is the capital of Peru.", mentions)]
+    build_corpus(articles, tmp_path / "c", tokenizer, max_passage_tokens=24, tagger=tagger, source={})
+    assert tagger.titles == ["Peru", "Lima"]
+
+
+def test_too_many_titles_are_not_learnt(tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_MAX_NAMES", 3)
+    tagger = WordTagger()
+    build_corpus(ARTICLES, tmp_path / "c", tokenizer, max_passage_tokens=24, tagger=tagger, source={})
+    assert tagger.titles == []
+
+
 def test_equal_passages_are_stored_once_and_mirrored_ones_share_a_group(tmp_path: Path, tokenizer: Tokenizer) -> None:
     corpus = build(tmp_path / "corpus", tokenizer, limit=200)
     assert [corpus.passage(i).article_id for i in range(len(corpus))] == ["pe/1", "bo/1", "mirror"]
@@ -113,9 +131,11 @@ def test_the_digest_names_passages_and_settings(tmp_path: Path, tokenizer: Token
     assert Corpus.open(tmp_path / "a").digest in digests
 
 
-def test_many_row_groups_are_read_at_random(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_passages_of_many_shards_are_read_at_random(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_SHARD_ARTICLES", ROWS_PER_GROUP + 1)
     num_articles = 2 * ROWS_PER_GROUP + 5
-    seen: list[int] = []
     corpus = build_corpus(
         (Article(str(i), "Peru", f"the river {i} is in chile") for i in range(num_articles)),
         tmp_path / "corpus",
@@ -123,12 +143,20 @@ def test_many_row_groups_are_read_at_random(tmp_path: Path, tokenizer: Tokenizer
         max_passage_tokens=24,
         tagger=WordTagger(),
         source={},
-        progress=seen.append,
     )
     for i in [0, num_articles - 1, *np.random.default_rng(0).integers(num_articles, size=50).tolist()]:
         assert corpus.passage(i).text == f"the river {i} is in chile"
         assert corpus.article_index(i) == i
-    assert seen == [ROWS_PER_GROUP, 2 * ROWS_PER_GROUP, num_articles]
+    tables = [pq.read_table(path) for path in sorted(corpus.folder.glob("passages-*.parquet"))]
+    assert [len(table) for table in tables] == [ROWS_PER_GROUP + 1, ROWS_PER_GROUP + 1, 3]
+    rows = pa.concat_tables(tables).to_pylist()
+    assert [Passage(**row) for row in rows] == [corpus.passage(i) for i in range(len(corpus))]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=1)))
+def test_what_stands_in_an_earlier_row_is_a_repeat(rows: list[bytes]) -> None:
+    ids = np.frombuffer(b"".join(row * 16 for row in rows), "u1").reshape(-1, 16)
+    assert repeats(ids).tolist() == [row in rows[:i] for i, row in enumerate(rows)]
 
 
 def test_the_tokenizer_travels_with_the_corpus(tmp_path: Path, tokenizer: Tokenizer) -> None:
@@ -136,7 +164,7 @@ def test_the_tokenizer_travels_with_the_corpus(tmp_path: Path, tokenizer: Tokeni
     assert corpus.tokenizer().digest == corpus.tokenizer_digest == tokenizer.digest
     assert corpus.tokenizer() is corpus.tokenizer()
     spec = (tmp_path / "corpus" / "tokenizer.json").read_text()
-    (tmp_path / "corpus" / "tokenizer.json").write_text(spec.replace('"bolivia"', '"brazil"'))
+    (tmp_path / "corpus" / "tokenizer.json").write_text(spec.replace('"bolivia"', '"bolivja"'))
     with pytest.raises(Mismatch, match=tokenizer.digest):
         Corpus.open(tmp_path / "corpus").tokenizer()
 
@@ -191,13 +219,13 @@ def test_every_file_cut_short_is_found(tmp_path: Path, tokenizer: Tokenizer) -> 
 
 def test_a_flipped_bit_is_found_by_verifying_and_in_text_by_reading(tmp_path: Path, tokenizer: Tokenizer) -> None:
     corpus = build(tmp_path / "corpus", tokenizer)
-    path = tmp_path / "corpus" / "passages.parquet"
+    path = tmp_path / "corpus" / "text.bin"
     data = bytearray(path.read_bytes())
     data[len(data) // 8] ^= 0x10
     path.write_bytes(bytes(data))
-    with pytest.raises(DamagedArtefact, match=r"passages\.parquet"):
+    with pytest.raises(DamagedArtefact, match=r"text\.bin"):
         Corpus.open(tmp_path / "corpus", verify=True)
-    with pytest.raises(DamagedArtefact, match=r"passages\.parquet is damaged"):
+    with pytest.raises(DamagedArtefact, match=r"text\.bin is damaged \(passage 0"):
         [Corpus.open(tmp_path / "corpus").passage(i) for i in range(len(corpus))]
 
 

@@ -43,8 +43,9 @@ def taken(values: IntArray, ends: IntArray, is_taken: npt.NDArray[np.bool_]) -> 
     """The rows that are marked, as values and ends."""
     if is_taken.all():
         return values, ends
-    lengths = np.diff(ends, prepend=ends.dtype.type(0))
-    return values[np.repeat(is_taken, lengths)], np.cumsum(lengths[is_taken], dtype=ends.dtype)
+    last = ends.astype(np.int64)
+    lengths = last - np.concatenate([np.zeros(1, np.int64), last[:-1]])
+    return values[np.repeat(is_taken, lengths)], np.cumsum(lengths[is_taken], dtype="<u8")
 
 
 class RaggedWriter:

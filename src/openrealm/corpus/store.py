@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openrealm import files
+from openrealm import __version__, files
 from openrealm.corpus.blocks import MAX_TITLE_TOKENS
 from openrealm.corpus.join import join
 from openrealm.corpus.protocols import LearnsTitles, Tagger
@@ -59,7 +59,7 @@ def build_corpus(
     disk is full, WorkerDied; then `folder` is left as it was.
     """
     settings = {"max_passage_tokens": max_passage_tokens, "max_title_tokens": MAX_TITLE_TOKENS, "tagger": tagger.name}
-    plan = files.digest_of([FORMAT, settings, tokenizer.digest])
+    plan = files.digest_of([__version__, FORMAT, settings, tokenizer.digest])
     beside = unfinished(folder)
     with files.sole_writer(beside):
         try:
@@ -72,6 +72,7 @@ def build_corpus(
             with _hands(shards, dealt, workers, settings) as (dealt, do):
                 cuts = _cut(do, dealt, plan)
                 if not any(cut["num_passages"] for cut in cuts):
+                    files.remove_folder(beside)
                     raise BadInput(f"The source {source} holds no text, so {folder} was not made; give another.")
                 is_repeated = repeats(shards.column("ids", len(cuts)))
                 tags = _tag(do, cuts, is_repeated, _written(names, beside / "names.json"))
@@ -112,9 +113,8 @@ class _Names:
 
     def learnt(self) -> list[str]:
         """Names in source order, each once."""
-        return list(
-            dict(chain.from_iterable(d.items() for d in (self._titles, self._mentions) if len(d) <= _MAX_NAMES))
-        )
+        few = [names for names in (self._titles, self._mentions) if len(names) <= _MAX_NAMES]
+        return list(dict.fromkeys(chain.from_iterable(few)))
 
 
 def _written(names: _Names | None, path: Path) -> Path | None:
