@@ -23,14 +23,17 @@ _TEXTS_AT_ONCE = 256
 
 
 def main() -> None:
-    given = arguments(__doc__.splitlines()[0], source=("factbook", "factbook"), articles=(0, 1_500), workers=(2, 2))
+    given = arguments(
+        __doc__.splitlines()[0], source=("factbook", "factbook"), articles=(0, 0), workers=(2, 2), shard=(0, 300_000)
+    )
     with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as name:
         folder = Path(name)
         memory: dict[int, float] = {1: 0.0, given.workers: 0.0}
 
         def build(num_workers: int) -> None:
-            order = {"source": given.source, "articles": given.articles, "workers": num_workers}
-            command = [sys.executable, __file__, json.dumps(order | {"folder": str(folder / str(num_workers))})]
+            order = {name: getattr(given, name) for name in ("source", "articles", "shard")}
+            order |= {"workers": num_workers, "folder": str(folder / str(num_workers))}
+            command = [sys.executable, __file__, json.dumps(order)]
             memory[num_workers] = max(memory[num_workers], peak_gib(subprocess.Popen(command)))
 
         seconds = in_turn(
@@ -77,13 +80,15 @@ def chosen(source: str, num_articles: int) -> Iterator[Article]:
 def build_here(order: dict[str, Any]) -> None:
     """One build, in this process and its workers."""
     from factbook import tokenizer
-    from openrealm.corpus.store import build_corpus
+    from openrealm.corpus import store
     from openrealm.corpus.workers import WorkerSpec
     from openrealm.masking.tagger import load_tagger
     from openrealm.recipes.small import small
 
     config = small()
-    build_corpus(
+    if order["shard"]:  # so that a source for seconds has shards enough to be shared out
+        store._SHARD_CHARACTERS = order["shard"]
+    store.build_corpus(
         chosen(order["source"], order["articles"]),
         Path(order["folder"]),
         tokenizer(config),
