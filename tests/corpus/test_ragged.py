@@ -65,8 +65,18 @@ def test_pairs_keep_their_shape(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [-1, 65536])
 def test_a_number_that_does_not_fit_is_refused(tmp_path: Path, number: int) -> None:
-    with pytest.raises(OverflowError):
-        RaggedRows("u2").append([1, number])
+    for row in ([1, number], np.array([1, number])):
+        with pytest.raises(OverflowError, match="does not fit uint16"):
+            RaggedRows("u2").append(row)
+
+
+def test_arrays_are_taken_as_lists_are() -> None:
+    rows = [[(0, 3), (3, 9)], [], [(1, 2)]]
+    listed, held = gathered(rows, width=2).arrays(), RaggedRows("u4", 2)
+    for row in rows:
+        held.append(np.array(row, np.int64).reshape(-1, 2))
+    for one, two in zip(listed, held.arrays(), strict=True):
+        np.testing.assert_array_equal(one, two, strict=True)
 
 
 def test_files_cut_short_or_absent_are_named(tmp_path: Path) -> None:

@@ -23,10 +23,14 @@ class RaggedRows:
         self._dtype, self._width = np.dtype(dtype).newbyteorder("<"), width
         self._rows: list[IntArray] = []
 
-    def append(self, row: Sequence[Any]) -> None:
-        """Take one row; raises OverflowError when a number does not fit the type."""
-        numbers = row if self._width == 1 else chain.from_iterable(row)
-        self._rows.append(np.fromiter(numbers, self._dtype, len(row) * self._width))
+    def append(self, row: Sequence[Any] | IntArray) -> None:
+        """Take one row, a list or an array (n,) or (n, width); raises OverflowError when a number does not fit."""
+        if not isinstance(row, np.ndarray):
+            numbers = row if self._width == 1 else chain.from_iterable(row)
+            row = np.fromiter(numbers, np.int64, len(row) * self._width)
+        if row.size and (row.max() > np.iinfo(self._dtype).max or row.min() < 0):
+            raise OverflowError(f"a number of {row.min()} .. {row.max()} does not fit {self._dtype}")
+        self._rows.append(row.astype(self._dtype).reshape(-1))
 
     def append_text(self, text: str) -> None:
         """Take a text as the row of its UTF-8 bytes."""
