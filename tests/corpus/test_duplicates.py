@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -32,3 +34,9 @@ def test_the_key_depends_on_the_normalised_text_alone(text: str) -> None:
     if normalised(text):
         assert text_key(text) == text_key(f" {text}!? ")
     assert 0 <= text_key(text) < 1 << 64
+
+
+@given(st.text())
+def test_only_letters_and_digits_are_compared(text: str) -> None:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    assert normalised(text) == "".join(c for c in folded if c.isalnum())

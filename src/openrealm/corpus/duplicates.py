@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 
 import numpy as np
 import numpy.typing as npt
 
+_NO_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
+
 
 def normalised(text: str) -> str:
     """What two texts are compared by: NFKC, case folded, letters and digits only."""
-    return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+    return _NO_LETTER_OR_DIGIT.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
 def text_key(text: str) -> int:
