@@ -88,7 +88,7 @@ class Shards:
 
     def _cut(self, order: dict[str, Any], _folder: Path, manifest: dict[str, Any]) -> Arrays:
         arrays = cut_articles(order["articles"], self._tokenizer, self._max_passage_tokens, self.token_type)
-        manifest |= {"num_passages": len(arrays["ids"]), "num_articles": len(order["articles"])}
+        manifest["num_passages"] = len(arrays["ids"])
         return arrays
 
     def _tag(self, order: dict[str, Any], folder: Path, manifest: dict[str, Any]) -> Arrays:
