@@ -35,15 +35,15 @@ def test_a_corpus_that_broke_off_is_gone_on_with(
 ) -> None:
     monkeypatch.setattr(store, "_SHARD_ARTICLES", 2)
     source = tmp_path / "source.jsonl"
-    lines = [json.dumps({"title": f"Peru {i}", "text": f"The river {i} is in Peru."}) for i in range(5)]
-    source.write_text("\n".join([*lines[:4], "{"]))
+    lines = [json.dumps({"title": f"Peru {i}", "text": f"The river {i} is in Peru."}) for i in range(9)]
+    source.write_text("\n".join([*lines[:8], "{"]))
     run = Run(tmp_path / "runs" / "mine", toy_config(f"corpus.source={source}", "num_threads=2"))
-    with pytest.raises(BadInput, match=r"source\.jsonl:5"), run.writing():
+    with pytest.raises(BadInput, match=r"source\.jsonl:9"), run.writing():
         stages.corpus_stage(run)
     assert store.is_begun(run.corpus)
     source.write_text("\n".join(lines))
     with run.writing():
         corpus = stages.corpus_stage(run)
-    assert [corpus.passage(i).title for i in range(len(corpus))] == [f"Peru {i}" for i in range(5)]
+    assert [corpus.passage(i).title for i in range(len(corpus))] == [f"Peru {i}" for i in range(9)]
     assert "was begun before" in capsys.readouterr().err
     assert not store.unfinished(run.corpus).exists()
