@@ -159,13 +159,20 @@ def are_gone(processes: set[int], within_seconds: float = 30) -> bool:
     return True
 
 
-def killed_again_and_again(folder: Path, vocabulary: Path, num_kills: int) -> int:
-    """Kill builds at random moments; returns how many were still at work."""
-    moments = random.Random(5)
+def parts_of(folder: Path) -> int:
+    return sum(1 for path in unfinished(folder).glob("*-0*"))
+
+
+def killed_again_and_again(folder: Path, vocabulary: Path, num_kills: int, seed: int = 5) -> int:
+    """Kill builds at random moments, each some parts of shards further on; returns how many were still at work."""
+    random_moments = random.Random(seed)
     num_killed = 0
     for _ in range(num_kills):
+        goal = parts_of(folder) + random_moments.randrange(4)
         child = start(folder, vocabulary)
-        time.sleep(moments.uniform(0, 1.2))
+        while parts_of(folder) < goal and child.poll() is None:
+            time.sleep(0.002)
+        time.sleep(random_moments.uniform(0, 0.05))
         workers = workers_of(child.pid)
         child.kill()
         out, _ = child.communicate()
@@ -189,7 +196,7 @@ def test_forty_kills_change_nothing(
 ) -> None:
     for turn in range(8):
         folder = tmp_path / str(turn) / "corpus"
-        killed_again_and_again(folder, vocabulary_folder, num_kills=5)
+        killed_again_and_again(folder, vocabulary_folder, num_kills=5, seed=turn)
         assert content(build(folder, tokenizer, workers=TWO).folder) == content(undisturbed)
         assert os.listdir(folder.parent) == ["corpus"]
 
