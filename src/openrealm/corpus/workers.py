@@ -79,7 +79,7 @@ class Workers:
         for _ in range(_ATTEMPTS):
             process = self._idle.get() or self._started()
             answer = _asked(process, line)
-            if answer:
+            if answer.endswith(b"\n"):
                 memory.note_workers(*(worker.pid for worker in self._all))
                 self._idle.put(process)
                 return _checked(json.loads(answer))
@@ -109,7 +109,7 @@ class Workers:
 
 
 def _asked(process: Process, line: bytes) -> bytes:
-    """The worker's reply; nothing when it has died."""
+    """The worker's reply as a line; nothing, or half of one, when it has died."""
     assert process.stdout is not None
     return process.stdout.readline() if _send(process, line) else b""
 
