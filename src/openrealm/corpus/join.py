@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from openrealm import files
-from openrealm.corpus.duplicates import groups_of
 from openrealm.corpus.protocols import KINDS
 from openrealm.corpus.ragged import RaggedWriter
 from openrealm.corpus.shards import TABLE_FILE, Arrays, Shards, new_passages
@@ -28,6 +27,7 @@ def join(
     cuts: list[dict[str, Any]],
     tags: list[dict[str, Any]],
     is_repeated: npt.NDArray[np.bool_],
+    group_N: npt.NDArray[np.int64],
     folder: Path,
     manifest: dict[str, Any],
 ) -> None:
@@ -35,17 +35,14 @@ def join(
 
     cuts, tags   manifests of both parts of every shard, in order
     is_repeated  for each passage that was cut whether it is left out
+    group_N      the group of every other one
     manifest     what the folder's manifest opens with; counts and digests are added
     """
     with files.new_folder(folder, manifest) as temporary:
         shutil.copyfile(shards.folder / TOKENIZER_FILE, temporary / TOKENIZER_FILE)
-        # Near-duplicates too would be found here, from the texts.
-        groups = groups_of(shards.column("keys", len(cuts))[~is_repeated])
-        (temporary / "groups.bin").write_bytes(groups.astype("<u4").data)
-        with (
-            _Columns(temporary, shards.token_type) as columns,
-            track("corpus: passages joined", len(groups)) as advance,
-        ):
+        (temporary / "groups.bin").write_bytes(group_N.astype("<u4").data)
+        columns = _Columns(temporary, shards.token_type)
+        with columns, track("corpus: passages joined", len(group_N)) as advance:
             last = 0
             for cut, tag in zip(cuts, tags, strict=True):
                 first, last = last, last + cut["num_passages"]
@@ -55,7 +52,7 @@ def join(
                 _link(table, temporary / f"passages-{cut['shard']:05}.parquet")
                 advance(tag["num_passages"])
         manifest |= {"corpus_digest": columns.digest(manifest["settings"]), "token_type": shards.token_type}
-        manifest |= {"num_passages": len(groups), "num_repeated_passages": int(is_repeated.sum()), **columns.counts()}
+        manifest |= {"num_passages": len(group_N), "num_repeated_passages": int(is_repeated.sum()), **columns.counts()}
         manifest["num_spans"] = {kind: sum(tag["num_spans"][kind] for tag in tags) for kind in KINDS}
 
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from openrealm import __version__, files
 from openrealm.corpus.blocks import MAX_TITLE_TOKENS
+from openrealm.corpus.duplicates import groups_of
 from openrealm.corpus.join import join
 from openrealm.corpus.protocols import LearnsTitles, Tagger
 from openrealm.corpus.shards import Parts, Shards, articles_digest
@@ -77,7 +78,8 @@ def build_corpus(
                 is_repeated = repeats(shards.column("ids", len(cuts)))
                 tags = _tag(do, cuts, is_repeated, _written(names, beside / "names.json"))
             manifest = {"kind": "corpus", "format": FORMAT, "settings": settings, "source": source}
-            join(shards, cuts, tags, is_repeated, folder, manifest | {"tokenizer_digest": tokenizer.digest})
+            group_N = groups_of(shards.column("keys", len(cuts))[~is_repeated])
+            join(shards, cuts, tags, is_repeated, group_N, folder, manifest | {"tokenizer_digest": tokenizer.digest})
         finally:
             if not is_begun(folder):
                 files.remove_folder(beside)
