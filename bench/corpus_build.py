@@ -7,6 +7,7 @@ in a process of its own, so that the memory of it and its workers can be seen; a
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -28,13 +29,14 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as name:
         folder = Path(name)
+        one_core = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
         memory: dict[int, float] = {1: 0.0, given.workers: 0.0}
 
         def build(num_workers: int) -> None:
             order = {name: getattr(given, name) for name in ("source", "articles", "shard")}
             order |= {"workers": num_workers, "folder": str(folder / str(num_workers))}
             command = [sys.executable, __file__, json.dumps(order)]
-            memory[num_workers] = max(memory[num_workers], peak_gib(subprocess.Popen(command)))
+            memory[num_workers] = max(memory[num_workers], peak_gib(subprocess.Popen(command, env=one_core)))
 
         seconds = in_turn(
             {
