@@ -24,9 +24,8 @@ _TEXTS_AT_ONCE = 256
 
 
 def main() -> None:
-    given = arguments(
-        __doc__.splitlines()[0], source=("factbook", "factbook"), articles=(0, 0), workers=(2, 2), shard=(0, 300_000)
-    )
+    sizes = {"articles": (0, 6_000), "workers": (2, 2), "shard": (0, 100_000)}
+    given = arguments(__doc__.splitlines()[0], source=("factbook", "factbook"), **sizes)
     with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as name:
         folder = Path(name)
         one_core = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
