@@ -281,17 +281,18 @@ def sweep(folder: Path) -> int:
 @contextlib.contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
     """Hold `folder` for writing; a second process is refused with the first one's id. Released by any death."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as handle:
+    with _no_space_named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("a+b", buffering=0)
+    with lock:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            handle.seek(0)
-            owner = handle.read().strip() or "unknown"
+            lock.seek(0)
+            owner = lock.read().decode().strip() or "unknown"
             raise Busy(f"{folder} is being written by process {owner}; wait for it or stop it, then retry.") from error
-        handle.seek(0)
-        handle.truncate()
-        handle.write(str(os.getpid()))
-        handle.flush()
+        with _no_space_named(folder):
+            lock.truncate(0)
+            lock.write(str(os.getpid()).encode())
         sweep(folder)
         yield
