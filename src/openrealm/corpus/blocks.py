@@ -1,61 +1,98 @@
 """Articles cut into passages: whole sentences, greedily, within a number of tokens that counts the title's.
 
-Guu et al. 2020, Sec. 4.3 ("chunked into greedy blocks of 288 word pieces"); Lee et al. 2019 cut at sentence bounds.
+Guu et al. 2020, Sec. 4.3 ("chunked into greedy blocks of 288 word pieces"); Lee et al. 2019 cut at sentence bounds;
+blocks of 100 words are those of Karpukhin et al. 2020 (DPR), Sec. 4.1.
 """
 
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal, NamedTuple
+
+import numpy as np
 
 from openrealm.corpus.sentences import sentence_bounds
 from openrealm.errors import BadConfig
-from openrealm.text.tokenizer import Tokenizer, TokenRow
+from openrealm.text.chunks import Numbers
+from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article, Passage
 
 MAX_TITLE_TOKENS = 16
 MIN_PASSAGE_TOKENS = 8
 # One token may hide any number of characters (an unknown word); this keeps such a passage readable.
 _MAX_CHARACTERS_PER_TOKEN = 40
-_ENCODED_AT_ONCE = 128
+_ENCODED_AT_ONCE = 1024
+_WORD = re.compile(r"\S+")
 
 Range = tuple[int, int]
+PassageKind = Literal["tokens", "words", "paragraphs"]
+
+
+@dataclass(frozen=True, slots=True)
+class PassageRule:
+    """How articles are cut.
+
+    max_tokens  tokens of a passage and its title together, whatever the kind
+    kind        "tokens": sentences gathered up to `max_tokens`; "words": up to `max_words` too; "paragraphs": as
+                "tokens", but no passage goes on after a newline
+    max_words   words between white space in a passage, the title not counted; for the kind "words"
+
+    Raises BadConfig when `max_tokens` is under MIN_PASSAGE_TOKENS or `max_words` under 1.
+    """
+
+    max_tokens: int
+    kind: PassageKind = "tokens"
+    max_words: int = 100
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < MIN_PASSAGE_TOKENS:
+            raise BadConfig(f"max_passage_tokens is {self.max_tokens}; it must be at least {MIN_PASSAGE_TOKENS}.")
+        if self.max_words < 1:
+            raise BadConfig(f"max_passage_words is {self.max_words}; it must be at least 1.")
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A passage with its tokens, their character ranges in its text, and the token ranges of its sentences."""
+    """A passage with its tokens.
+
+    title_ids  token ids of the title, at most MAX_TITLE_TOKENS
+    ids        (P,) token ids of the text
+    offsets    (P, 2) half-open character range of each token in the passage's text
+    sentences  (S, 2) half-open ranges of tokens that together cover them all
+    """
 
     passage: Passage
     title_ids: list[int]
-    ids: list[int]
-    offsets: list[Range]
-    sentences: list[Range]
+    ids: Numbers
+    offsets: Numbers
+    sentences: Numbers
 
 
-def cut(article: Article, tokenizer: Tokenizer, max_passage_tokens: int) -> list[Passage]:
-    """Passages of an article, in order; each with its title is at most `max_passage_tokens` tokens long.
+def cut(article: Article, tokenizer: Tokenizer, rule: PassageRule) -> list[Passage]:
+    """Passages of an article, in order; each with its title is at most `rule.max_tokens` tokens long.
 
     Cut at sentence bounds; a longer sentence is cut between words, after ";" or "," where it can be. What
     the tokenizer sees of the article is in exactly one passage; `text == article.text[start:end]`. Special tokens
     are not counted.
-    Raises BadConfig when `max_passage_tokens` is under MIN_PASSAGE_TOKENS.
     """
-    return [block.passage for block in cut_blocks(article, tokenizer, max_passage_tokens)]
+    return [block.passage for block in cut_blocks(article, tokenizer, rule)]
 
 
-def cut_blocks(article: Article, tokenizer: Tokenizer, max_passage_tokens: int) -> Iterator[Block]:
+def cut_blocks(article: Article, tokenizer: Tokenizer, rule: PassageRule) -> Iterator[Block]:
     """`cut`, with the tokens that were counted; one by one, so that an article of any length needs little memory."""
-    if max_passage_tokens < MIN_PASSAGE_TOKENS:
-        raise BadConfig(f"max_passage_tokens is {max_passage_tokens}; it must be at least {MIN_PASSAGE_TOKENS}.")
-    max_title_tokens = min(MAX_TITLE_TOKENS, max_passage_tokens // 2)
+    max_title_tokens = min(MAX_TITLE_TOKENS, rule.max_tokens // 2)
     title_ids = tokenizer.encode(article.title)[0][:max_title_tokens]
-    cutter = _Cutter(article.text, tokenizer, max_passage_tokens - len(title_ids))
-    for start, end, row in cutter.passages():
-        yield _block(article, title_ids, start, end, row, cutter.sentences)
+    cutter = _Cutter(article.text, tokenizer, rule, rule.max_tokens - len(title_ids))
+    for encoded in cutter.passages():
+        text = article.text[encoded.start : encoded.end]
+        identity = passage_id(article.title, text)
+        passage = Passage(identity, article.title, text, article.id, encoded.start, encoded.end)
+        yield Block(passage, title_ids, encoded.ids, encoded.offsets, cutter.sentences_of(encoded))
 
 
 def passage_id(title: str, text: str) -> str:
@@ -63,85 +100,128 @@ def passage_id(title: str, text: str) -> str:
     return hashlib.sha256(f"{title}\0{text}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
+class _Encoded(NamedTuple):
+    """Characters [start, end) of a text, with the tokens of that slice by itself."""
+
+    start: int
+    end: int
+    ids: Numbers
+    offsets: Numbers
+
+
+class _Unit(NamedTuple):
+    """A sentence, or a piece of a long one; words are counted, and paragraphs noticed, only where the rule asks."""
+
+    start: int
+    end: int
+    num_tokens: int
+    num_words: int
+    ends_paragraph: bool
+
+
 class _Cutter:
     """Cuts one text into character ranges whose own encoding fits `max_tokens`."""
 
-    def __init__(self, text: str, tokenizer: Tokenizer, max_tokens: int) -> None:
+    def __init__(self, text: str, tokenizer: Tokenizer, rule: PassageRule, max_tokens: int) -> None:
         self.text, self.tokenizer, self.max_tokens = text, tokenizer, max_tokens
         self.max_characters = max_tokens * _MAX_CHARACTERS_PER_TOKEN
+        self.max_words = rule.max_words if rule.kind == "words" else None
+        self.by_paragraph = rule.kind == "paragraphs"
         self.sentences = sentence_bounds(text)
+        self._sentence_starts = np.array([start for start, _ in self.sentences], dtype=np.int64)
 
-    def passages(self) -> Iterator[tuple[int, int, TokenRow]]:
-        """Character range and tokens of every passage; ranges without a token are left out."""
-        for start, end, row in self._encoded(self._stripped(*bounds) for bounds in self._packed()):
-            yield from (part for part in self._fitted(start, end, row) if part[2][0])
+    def passages(self) -> Iterator[_Encoded]:
+        """Every passage in order; ranges without a token are left out."""
+        for encoded in self._encoded(self._stripped(*bounds) for bounds in self._packed()):
+            yield from (part for part in self._fitted(encoded) if len(part.ids))
+
+    def sentences_of(self, passage: _Encoded) -> Numbers:
+        """(S, 2) token ranges of the sentences that meet the passage; together they cover every token."""
+        first, last = np.searchsorted(self._sentence_starts, (passage.start, passage.end))
+        inner = self._sentence_starts[first:last] - passage.start
+        bounds = np.concatenate(([0], np.searchsorted(passage.offsets[:, 0], inner), [len(passage.ids)]))
+        ranges = np.stack((bounds[:-1], bounds[1:]), axis=1)
+        return ranges[ranges[:, 0] < ranges[:, 1]]
 
     def _packed(self) -> Iterator[Range]:
         """Units gathered greedily."""
-        held_start = held_end = num_held = 0
-        for start, end, num_tokens in self._units():
-            if num_held + num_tokens > self.max_tokens or end - held_start > self.max_characters:
+        held_start = held_end = num_tokens = num_words = 0
+        must_end = False
+        for unit in self._units():
+            num_tokens, num_words = num_tokens + unit.num_tokens, num_words + unit.num_words
+            too_long = num_tokens > self.max_tokens or unit.end - held_start > self.max_characters
+            if too_long or must_end or (self.max_words is not None and num_words > self.max_words):
                 yield held_start, held_end
-                held_start, num_held = start, 0
-            held_end, num_held = end, num_held + num_tokens
+                held_start, num_tokens, num_words = unit.start, unit.num_tokens, unit.num_words
+            held_end, must_end = unit.end, unit.ends_paragraph
         yield held_start, held_end
 
-    def _units(self) -> Iterator[tuple[int, int, int]]:
-        """Sentences, and pieces of those too long, each with its number of tokens."""
-        for start, end, (ids, offsets) in self._encoded(self.sentences):
-            first = 0
-            while len(ids) - first > self.max_tokens:
-                following = self._best_cut(start, offsets, first, first + self.max_tokens)
-                yield start + offsets[first][0] if first else start, start + offsets[following][0], following - first
-                first = following
-            yield start + offsets[first][0] if first else start, end, len(ids) - first
+    def _units(self) -> Iterator[_Unit]:
+        """Sentences, and pieces of those too long."""
+        for batch in _batches(self.sentences):
+            rows = self.tokenizer.encode_rows([self.text[start:end] for start, end in batch])
+            for i, ((start, end), num_tokens) in enumerate(zip(batch, rows.counts().tolist(), strict=True)):
+                unit = self._unit(start, end, num_tokens)
+                if num_tokens > self.max_tokens or (self.max_words is not None and unit.num_words > self.max_words):
+                    yield from self._pieces(start, end, (rows[i][1] + start).tolist())
+                else:
+                    yield unit
 
-    def _best_cut(self, start: int, offsets: list[Range], first: int, latest: int) -> int:
+    def _unit(self, start: int, end: int, num_tokens: int) -> _Unit:
+        num_words = len(self.text[start:end].split()) if self.max_words is not None else 0
+        return _Unit(start, end, num_tokens, num_words, self.by_paragraph and "\n" in self.text[start:end])
+
+    def _pieces(self, start: int, end: int, offsets: list[list[int]]) -> Iterator[_Unit]:
+        """A long sentence in pieces that fit; `offsets` are its tokens' characters in the whole text."""
+        words = [] if self.max_words is None else [match.start() for match in _WORD.finditer(self.text, start, end)]
+        first = 0
+        while (latest := self._latest_cut(start, offsets, first, words)) < len(offsets):
+            following = self._best_cut(offsets, first, latest)
+            yield self._unit(start, offsets[following][0], following - first)
+            start, first = offsets[following][0], following
+        yield self._unit(start, end, len(offsets) - first)
+
+    def _latest_cut(self, start: int, offsets: list[list[int]], first: int, words: list[int]) -> int:
+        """The last token that may open the piece after the one that holds `first` and starts at character `start`."""
+        latest = first + self.max_tokens
+        if self.max_words is not None:
+            following = max(bisect_right(words, start), 1) - 1 + self.max_words
+            if following < len(words):
+                latest = min(latest, bisect_left(offsets, [words[following]]))
+        return max(latest, first + 1)
+
+    def _best_cut(self, offsets: list[list[int]], first: int, latest: int) -> int:
         """The last token in (first, latest] to open a piece with: after ";" or ",", else after a space, else any."""
-        words = [t for t in range(latest, first, -1) if self.text[start + offsets[t][0] - 1].isspace()]
-        clauses = [t for t in words if self.text[start + offsets[t - 1][1] - 1] in ";,"]
+        words = [t for t in range(latest, first, -1) if self.text[offsets[t][0] - 1].isspace()]
+        clauses = [t for t in words if self.text[offsets[t - 1][1] - 1] in ";,"]
         early = first + (latest - first) // 2
         return next((t for t in clauses if t > early), words[0] if words else latest)
 
-    def _encoded(self, ranges: Iterable[Range]) -> Iterator[tuple[int, int, TokenRow]]:
+    def _encoded(self, ranges: Iterable[Range]) -> Iterator[_Encoded]:
         """Each range with the tokens of its text, encoded batch by batch."""
-        remaining = iter(ranges)
-        while batch := list(islice(remaining, _ENCODED_AT_ONCE)):
-            rows = self.tokenizer.encode_batch([self.text[start:end] for start, end in batch])
-            yield from ((start, end, row) for (start, end), row in zip(batch, rows, strict=True))
+        for batch in _batches(ranges):
+            rows = self.tokenizer.encode_rows([self.text[start:end] for start, end in batch])
+            for (start, end), (ids, offsets) in zip(batch, rows, strict=True):
+                yield _Encoded(start, end, ids, offsets)
 
     def _stripped(self, start: int, end: int) -> Range:
         piece = self.text[start:end]
         return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
 
-    def _fitted(self, start: int, end: int, row: TokenRow) -> Iterator[tuple[int, int, TokenRow]]:
+    def _fitted(self, whole: _Encoded) -> Iterator[_Encoded]:
         """The range itself, or its halves when its own encoding is too long: a cut inside a word can add tokens."""
-        if end - start <= 1 or (len(row[0]) <= self.max_tokens and end - start <= self.max_characters):
-            yield start, end, (row[0][: self.max_tokens], row[1][: self.max_tokens])
+        start, end, ids, offsets = whole
+        if end - start <= 1 or (len(ids) <= self.max_tokens and end - start <= self.max_characters):
+            yield _Encoded(start, end, ids[: self.max_tokens], offsets[: self.max_tokens])
             return
         middle = (start + end) // 2
         space = self.text.rfind(" ", start + 1, middle)
         middle = space if space > start + (end - start) // 4 else middle
         for half in self._encoded([self._stripped(start, middle), self._stripped(middle, end)]):
-            yield from self._fitted(*half)
+            yield from self._fitted(half)
 
 
-def _block(
-    article: Article, title_ids: list[int], start: int, end: int, row: TokenRow, sentences: list[Range]
-) -> Block:
-    text = article.text[start:end]
-    passage = Passage(passage_id(article.title, text), article.title, text, article.id, start, end)
-    return Block(passage, title_ids, row[0], row[1], _token_sentences(row[1], start, end, sentences))
-
-
-def _token_sentences(offsets: list[Range], start: int, end: int, sentences: list[Range]) -> list[Range]:
-    """Token ranges of the sentences that meet characters [start, end); together they cover every token."""
-    token_starts = [a + start for a, _ in offsets]
-    ranges = []
-    index = max(bisect_left(sentences, (start + 1, 0)) - 1, 0)
-    while index < len(sentences) and sentences[index][0] < end:
-        first, last = (bisect_left(token_starts, bound) for bound in sentences[index])
-        if first < last:
-            ranges.append((first, last))
-        index += 1
-    return ranges
+def _batches(ranges: Iterable[Range]) -> Iterator[list[Range]]:
+    remaining = iter(ranges)
+    while batch := list(islice(remaining, _ENCODED_AT_ONCE)):
+        yield batch

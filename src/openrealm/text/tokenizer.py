@@ -10,11 +10,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tokenizers import Encoding
 from tokenizers import Tokenizer as _Backend
 
 from openrealm.errors import BadInput, MissingStage
 from openrealm.files import digest_of, write_text
+from openrealm.text.chunks import ChunkMemory, TokenRows
 
 TOKENIZER_FILE = "tokenizer.json"
 VOCABULARY_FILE = "vocab.txt"
@@ -50,6 +52,7 @@ class Tokenizer:
         self.pad_id, self.unk_id = ids["pad"], ids["unk"]
         added = {entry["id"] for entry in self._spec.get("added_tokens", ()) if entry.get("special")}
         self._special_ids = frozenset((added | set(ids.values())) - {self.unk_id})
+        self._chunks = ChunkMemory(self.encode) if _cuts_at_spaces(self._spec) else None
 
     @staticmethod
     def from_folder(folder: Path) -> Tokenizer:
@@ -74,6 +77,19 @@ class Tokenizer:
         """`encode` of every text."""
         encodings = self._plain.encode_batch([_well_formed(text) for text in texts], add_special_tokens=False)
         return [self._row(encoding) for encoding in encodings]
+
+    def encode_rows(self, texts: Sequence[str]) -> TokenRows:
+        """`encode` of every text in flat arrays: for a whole corpus, where BERT's rules let this be several times faster.
+
+        Chunks of text met before are remembered, so one tokenizer must not be used by two threads at once here.
+        """
+        well_formed = [_well_formed(text) for text in texts]
+        if self._chunks is not None:
+            return self._chunks.rows(well_formed)
+        rows = [self._row(e) for e in self._plain.encode_batch(well_formed, add_special_tokens=False)]
+        ids = np.array([i for row, _ in rows for i in row], dtype=np.int64)
+        offsets = np.array([pair for _, row in rows for pair in row], dtype=np.int64).reshape(-1, 2)
+        return TokenRows(ids, offsets, np.cumsum([len(row) for row, _ in rows], dtype=np.int64))
 
     def decode(self, ids: Iterable[int]) -> str:
         """Text of `ids`; special tokens are shown by their names."""
@@ -114,6 +130,12 @@ class Tokenizer:
 def _well_formed(text: str) -> str:
     """`text` with lone surrogates replaced one for one, so that it is valid Unicode and offsets still hold."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def _cuts_at_spaces(spec: dict[str, Any]) -> bool:
+    """Whether the rules are BERT's, which cut at white space before they do anything else."""
+    kinds = [(spec.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
+    return kinds == ["BertNormalizer", "BertPreTokenizer", "WordPiece"]
 
 
 def _backend(spec: dict[str, Any], where: str) -> _Backend:
