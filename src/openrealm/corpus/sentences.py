@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 # A bound stands after a newline, after CJK stops, or after . ! ? … (with closing quotes or brackets) and white space.
-_BOUND = re.compile(r"\n\s*|[。！？]+\s*|[.!?…]+[\"'”’»)\]]*\s+")
-_LAST_WORD = re.compile(r"\S+$")
+# One set of characters at the front lets the search run over everything else quickly.
+_BOUND = re.compile(r"[\n。！？.!?…](?:(?<=\n)\s*|(?<=[。！？])[。！？]*\s*|(?<=[.!?…])[.!?…]*[\"'”’»)\]]*\s+)")
+_LETTERS_WITH_STOPS = re.compile(r"(?:\w\.)+\w")
 _OPENERS = "\"'“‘«([{"
 
 _NEVER_LAST_WORDS = (
@@ -49,13 +50,12 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
 
 def _is_abbreviation(before: str, following: str) -> bool:
     """Whether the full stop after `before` belongs to an abbreviation or an initial rather than to a sentence."""
-    match = _LAST_WORD.search(before)
-    word = match.group().lstrip(_OPENERS) if match else ""
+    word = before.split()[-1].lstrip(_OPENERS) if before and not before[-1].isspace() else ""
     folded = word.casefold()
     if folded in _NEVER_LAST:
         return folded not in ("no", "nos") or following[:1].isdigit()
     if folded in _SELDOM_LAST:
         return not following[:1].isupper()
-    is_initial = (len(word) == 1 and word.isupper()) or re.fullmatch(r"(?:\w\.)+\w", word) is not None
+    is_initial = (len(word) == 1 and word.isupper()) or _LETTERS_WITH_STOPS.fullmatch(word) is not None
     previous = before[: -len(word)].rstrip() if word else ""
     return is_initial and not previous[-1:].isdigit()  # "77 03 W. Time": a bearing, not an initial

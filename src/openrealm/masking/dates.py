@@ -18,9 +18,10 @@ _YEAR = r"(?:1\d{3}|20\d{2})"
 _LONE_YEAR = rf"{_YEAR}(?![\w%°]|[.,/]\d)"
 _YEARS = rf"{_YEAR}(?:\s?[-–/]\s?(?:{_YEAR}|\d{{2}}))?(?![\w%°]|[.,/]\d)"
 _ERA = r"(?:B\.?C\.?E?|A\.?D|C\.?E)(?:\.(?=\W|$)|(?!\w))"
-_PART = r"(?:[Tt]he\s)?(?:(?:early|mid|late)(?:-to-late)?[-\s])?"
 
-_DATES = re.compile(
+# Every date holds a digit or a month; the words before a century or a decade are looked for from there backwards.
+_PERIOD = rf"\d{{1,2}}(?:st|nd|rd|th)(?:[-\s]century|\scenturies)(?:\s{_ERA})?|(?:1\d|20)\d0'?s\b"
+_DATE = re.compile(
     "|".join(
         (
             rf"{_YEAR}-\d\d-\d\d(?!\d)",  # 2008-05-12
@@ -28,16 +29,20 @@ _DATES = re.compile(
             rf"{_MONTH}\s{_DAYS},?\s{_LONE_YEAR}",  # May 12, 2008
             rf"{_MONTH},?\s{_YEARS}",  # March 2011
             rf"{_MONTH}\s{_DAYS}(?![\w%]|[.,]\d)",  # May 12
-            rf"{_PART}\d{{1,2}}(?:st|nd|rd|th)(?:[-\s]century|\scenturies)(?:\s{_ERA})?",  # the 19th century
-            rf"{_PART}(?:1\d|20)\d0'?s\b",  # the early 1990s
+            rf"(?P<period>{_PERIOD})",  # 19th century, 1990s
             rf"\d{{1,5}}\s{_ERA}|A\.?D\.?\s\d{{1,4}}(?!\d)",  # 500 B.C.
             _YEARS,  # 2008, 1939-45
             _LONE_MONTH,
         )
     )
 )
-_NOT_INSIDE = r"(?<![\w$€£¥.,/])(?<!\d[-–])"
-_DATE = re.compile(rf"{_NOT_INSIDE}(?:{_DATES.pattern})")
+# "the ", "The early ", "mid-" before a century or a decade
+_PART = re.compile(
+    r"(?<![\w$€£¥.,/])(?<!\d[-–])(?:(?:[Tt]he\s)?(?:early|mid|late)(?:-to-late)?[-\s]|[Tt]he\s)\Z"
+)
+_MAX_PART_CHARACTERS = len("the early-to-late ")
+# Where a date may open; one set of characters at the front lets the search run over everything else quickly.
+_OPENING = re.compile(r"[\dJFMASOND](?<![\w$€£¥.,/].)(?<!\d[-–].)")
 
 _SCALE = r"(?:hundred|thousand|million|billion|trillion)"
 _UNIT = (
@@ -47,13 +52,24 @@ _UNIT = (
     r"|people|inhabitants|deaths|births|dollars|euros|pounds)"
 )
 _NUMBER = re.compile(
-    rf"(?<![\w.,])(?<![^\W\d_][-–])(?:[$€£¥]\s?)?[-+]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:\s?[%°]|(?:\s{_SCALE})?(?:[\s-]{_UNIT})?(?!\w))(?:/day)?"
+    r"[$€£¥+\d-](?<![\w.,].)(?<![^\W\d_][-–].)(?:(?<=\d)|(?<=[-+])\d|(?<=[$€£¥])\s?[-+]?\d)"
+    rf"(?:[\d,]*\d)?(?:\.\d+)?(?:\s?[%°]|(?:\s{_SCALE})?(?:[\s-]{_UNIT})?(?!\w))(?:/day)?"
 )
 
 
 def date_spans(text: str) -> list[Span]:
     """Dates of `text`, from left to right: days, months, years 1000 to 2099, decades, centuries, and ranges of them."""
-    return [Span(match.start(), match.end(), "date") for match in _DATE.finditer(text)]
+    spans = []
+    end = 0
+    for opening in _OPENING.finditer(text):
+        start = opening.start()
+        if start < end or not (match := _DATE.match(text, start)):
+            continue
+        if match["period"] and (part := _PART.search(text, max(end, start - _MAX_PART_CHARACTERS), start)):
+            start = part.start()
+        end = match.end()
+        spans.append(Span(start, end, "date"))
+    return spans
 
 
 def number_spans(text: str) -> list[Span]:

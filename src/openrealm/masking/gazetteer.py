@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
-from openrealm.corpus.sentences import sentence_bounds
+import numpy as np
+
 from openrealm.masking.stop_words import STOP_WORDS
+from openrealm.masking.words import (
+    AFTER_CONNECTOR,
+    AND,
+    BEFORE_STOP,
+    CAPITAL,
+    CONNECTOR,
+    FULL_STOP,
+    HYPHEN,
+    INITIAL,
+    SPACE,
+    STOP_WORD,
+    WORD,
+    Vocabulary,
+    Words,
+    words_of,
+)
 from openrealm.types import Span
 
-# A word opens with a letter; "G-20", "COVID-19", "d'Ivoire" and "U.S." are one word each.
-_WORD = re.compile(r"(?:[^\W\d_]\.){2,}|[^\W\d_]\w*(?:['’&-]\w+)*")
-# "Peru's" and "Soviet-era" name Peru and Soviet.
-_ADDED_WORDS = (
-    "era led based style born backed controlled speaking made owned held occupied wide type like run ruled built"
-)
-_ENDING = re.compile(rf"['’]s?$|-(?:{'|'.join(_ADDED_WORDS.split())})$")
-_CAPITAL_AFTER_PARTICLE = re.compile(r"(?:[dl]|al|el|an|ad|as|ar|ash|az)['’-][^\W\d_a-z]")
-_TITLE_WORDS = "St Mt Dr Mr Mrs Ms Ft Gen Col Sgt Lt Capt Gov Sen Rep Prof Rev"
-_TITLES_BEFORE_NAMES = frozenset(_TITLE_WORDS.split())
-
-# Between capitalised words these belong to the name ("Bay of Bengal"); "and" only after another one
-# ("Department of Trade and Industry"), since "Chile and Peru" are two names.
-_CONNECTOR_WORDS = "of de la del della di da do dos das du des le les el al ibn bin bint von van der den ter y e"
-_CONNECTORS = frozenset(_CONNECTOR_WORDS.split())
-_AFTER_CONNECTOR = frozenset(("the", "and", "la", "las", "los", "le", "les"))
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    start: int
-    end: int
-    text: str
-    stem: str
-    is_capital: bool
-    opens_sentence: bool
+_IN_PARENTHESES = re.compile(r"\(.*?\)")
+_MAX_GAP = 2
+# Words met are remembered with their properties up to this number, some 40 MB, then forgotten all at once.
+_MAX_WORDS = 1 << 17
 
 
 class Gazetteer:
@@ -44,28 +38,37 @@ class Gazetteer:
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         """Names of one letter, without a capital, or made of common words alone are not taken."""
-        self._by_first: dict[str, set[tuple[str, ...]]] = {}
+        self._names: set[str] = set()
+        self._num_words: dict[str, int] = {}
+        self._vocabulary = Vocabulary()
         self.add(names)
 
     def add(self, names: Iterable[str]) -> None:
         """Take more names. What stands in parentheses is left out: "Congo (Brazzaville)" is met as "Congo"."""
         for name in names:
-            words = tuple(_WORD.findall(re.sub(r"\(.*?\)", " ", name)))
+            words = WORD.findall(_IN_PARENTHESES.sub(" ", name))
             if words and words[0][0].isupper() and any(w.casefold() not in STOP_WORDS and len(w) > 1 for w in words):
-                self._by_first.setdefault(words[0], set()).add(words)
+                self._names.add(" ".join(words))
+                self._num_words[words[0]] = max(len(words), self._num_words.get(words[0], 0))
 
-    def longest(self, words: Sequence[_Word], i: int) -> int:
-        """Number of words of the longest name that opens at word i; 0 when there is none."""
-        names = self._by_first.get(words[i].stem, ())
-        return max((len(name) for name in names if _matches(name, words, i)), default=0)
+    def vocabulary(self) -> Vocabulary:
+        """The words met so far."""
+        if len(self._vocabulary) > _MAX_WORDS:
+            self._vocabulary = Vocabulary()
+        return self._vocabulary
 
+    def longest(self, stems: Iterable[str]) -> int:
+        """Number of words of the longest name that `stems` open with; 0 when there is none."""
+        longest, name = 0, ""
+        for num_words, stem in enumerate(stems, start=1):
+            name = f"{name} {stem}" if name else stem
+            if name in self._names:
+                longest = num_words
+        return longest
 
-def _matches(name: tuple[str, ...], words: Sequence[_Word], i: int) -> bool:
-    if i + len(name) > len(words):
-        return False
-    return all(words[i + k].stem == word for k, word in enumerate(name)) and all(
-        words[i + k + 1].start - words[i + k].end <= 2 for k in range(len(name) - 1)
-    )
+    def num_words(self, stem: str) -> int:
+        """Number of words of the longest name that has `stem` as its first; 0 when there is none."""
+        return self._num_words.get(stem, 0)
 
 
 def entity_spans(texts: Sequence[str], gazetteer: Gazetteer) -> list[list[Span]]:
@@ -74,101 +77,112 @@ def entity_spans(texts: Sequence[str], gazetteer: Gazetteer) -> list[list[Span]]
     A single capitalised word that opens a sentence counts only if the texts of this call show it capitalised, alone
     and inside sentences, more often than in lower case, or the gazetteer knows it.
     """
-    words_of = [list(_words(text)) for text in texts]
-    inside: Counter[str] = Counter()
-    lower: Counter[str] = Counter()
-    for words in words_of:
-        for i, word in enumerate(words):
-            if not word.is_capital:
-                lower[word.text] += 1
-            elif not word.opens_sentence and _stands_alone(words, i):
-                inside[word.stem] += 1
-    is_name = {text for text, count in inside.items() if count > lower[text.lower()]}
-    return [_spans(text, words, is_name, lower, gazetteer) for text, words in zip(texts, words_of, strict=True)]
-
-
-def _words(text: str) -> Iterator[_Word]:
-    """Words of a text; `opens_sentence` marks the first one of each sentence."""
-    bounds = iter(sentence_bounds(text))
-    sentence_end, opens = 0, False
-    for match in _WORD.finditer(text):
-        while match.start() >= sentence_end:
-            sentence_end, opens = next(bounds)[1], True
-        word = match.group()
-        is_capital = word[0].isupper() or _CAPITAL_AFTER_PARTICLE.match(word) is not None
-        yield _Word(match.start(), match.end(), word, _stem(word), is_capital, opens)
-        opens = False
-
-
-def _stands_alone(words: list[_Word], i: int) -> bool:
-    """Whether no capitalised word is next to word i: "National Park" says nothing about "National"."""
-    after = words[i + 1] if i + 1 < len(words) else None
-    return not (
-        (i and words[i - 1].is_capital and words[i].start - words[i - 1].end == 1)
-        or (after and after.is_capital and after.start - words[i].end == 1)
-    )
-
-
-def _spans(text: str, words: list[_Word], is_name: set[str], lower: Counter[str], gazetteer: Gazetteer) -> list[Span]:
-    spans = []
-    i = 0
-    while i < len(words):
-        num_words = _run_length(text, words, i, lower)
-        if num_words and not _opens_name(words[i], num_words, is_name, lower):
-            num_words = 0
-        num_words = max(num_words, gazetteer.longest(words, i))
-        if num_words:
-            last = words[i + num_words - 1]
-            spans.append(Span(words[i].start, last.start + len(last.stem), "entity"))
-        i += max(num_words, 1)
+    if not texts:
+        return []
+    vocabulary = gazetteer.vocabulary()
+    words = words_of(texts, vocabulary)
+    finder = _Finder(words, vocabulary, gazetteer)
+    capitals = np.flatnonzero(words.kinds & CAPITAL)
+    spans, first = [], 0
+    for last in np.searchsorted(capitals, words.ends).tolist():
+        spans.append(finder.spans(capitals[first:last].tolist()))
+        first = last
     return spans
 
 
-def _run_length(text: str, words: list[_Word], i: int, lower: Counter[str]) -> int:
-    """Number of words, from word i on, of a run of capitalised words with the connectors inside it."""
-    if not words[i].is_capital:
-        return 0
-    end = i + 1
-    has_connector = False
-    while end < len(words):
-        step = _step(words, end, has_connector)
-        if not step or not all(_is_joined(text, words[k - 1], words[k], lower) for k in range(end, end + step)):
-            break
-        has_connector = has_connector or step > 1
-        end += step
-    return end - i
+class _Finder:
+    """Finds the entities among the words of one call."""
+
+    def __init__(self, words: Words, vocabulary: Vocabulary, gazetteer: Gazetteer) -> None:
+        self._stems, self._folded, self._gazetteer = vocabulary.stems, vocabulary.folded, gazetteer
+        self._is_stem = vocabulary.is_stem
+        # Plain lists and bytes: the loop over capitalised words below reads them one at a time.
+        self._numbers, self._starts = words.numbers.tolist(), words.starts.tolist()
+        self._kinds, self._gaps = words.kinds.tobytes() + bytes(3), words.gaps.tobytes()
+        self._opens, self._gap_lengths = words.opens.tobytes(), words.gap_lengths.tolist()
+        self._lower = _lower_counts(words, vocabulary)
+        self._is_name = _names_inside(words, vocabulary, self._lower)
+
+    def spans(self, capitals: Iterable[int]) -> list[Span]:
+        """Entities of one text, whose capitalised words are given."""
+        spans, free = [], 0
+        for i in capitals:
+            if i < free:
+                continue
+            num_words = self._run_length(i)
+            if not self._opens_name(i, num_words):
+                num_words = 0
+            num_words = max(num_words, self._known_length(i))
+            if num_words:
+                free = i + num_words
+                end = self._starts[free - 1] + len(self._stems[self._numbers[free - 1]])
+                spans.append(Span(self._starts[i], end, "entity"))
+        return spans
+
+    def _run_length(self, i: int) -> int:
+        """Number of words, from word i on, of a run of capitalised words with the connectors inside it."""
+        end = i + 1
+        has_connector = False
+        while self._gaps[end - 1] and (step := self._step(end, has_connector)):
+            if not all(self._is_joined(k - 1) for k in range(end, end + step)):
+                break
+            has_connector = has_connector or step > 1
+            end += step
+        return end - i
+
+    def _step(self, end: int, has_connector: bool) -> int:
+        """How many words the run grows by at `end`: a capitalised word, or connectors and the capitalised word after."""
+        if self._kinds[end] & CAPITAL:
+            return 1
+        if not self._kinds[end] & CONNECTOR and not (has_connector and self._kinds[end] & AND):
+            return 0
+        num_connectors = 2 if self._kinds[end + 1] & AFTER_CONNECTOR else 1
+        return num_connectors + 1 if self._kinds[end + num_connectors] & CAPITAL else 0
+
+    def _is_joined(self, i: int) -> bool:
+        """Whether word i and the next one may stand in one name."""
+        if self._gaps[i] == FULL_STOP:
+            return bool(self._kinds[i] & BEFORE_STOP) and not self._opens[i + 1]
+        number = self._numbers[i]
+        if self._gaps[i] != SPACE or self._is_stem[number]:
+            return self._gaps[i] == SPACE
+        # "People's Party" is one name, "Peru's Congress" and "UK-led Force" are two.
+        return not self._kinds[i] & HYPHEN and self._folded[number] in self._lower
+
+    def _opens_name(self, i: int, num_words: int) -> bool:
+        stem = self._stems[self._numbers[i]]
+        if self._kinds[i] & STOP_WORD and not (num_words > 1 and self._kinds[i] & INITIAL):
+            return False
+        if self._opens[i]:
+            return stem in self._is_name or (num_words > 1 and self._folded[self._numbers[i]] not in self._lower)
+        return True
+
+    def _known_length(self, i: int) -> int:
+        """Number of words of the longest known name that opens at word i."""
+        most = self._gazetteer.num_words(self._stems[self._numbers[i]])
+        if not most:
+            return 0
+        last = i + 1
+        while last < i + most and self._gap_lengths[last - 1] <= _MAX_GAP:
+            last += 1
+        return self._gazetteer.longest(self._stems[number] for number in self._numbers[i:last])
 
 
-def _step(words: list[_Word], end: int, has_connector: bool) -> int:
-    """How many words the run grows by at `end`: a capitalised word, or connectors and the capitalised word after."""
-    if words[end].is_capital:
-        return 1
-    if words[end].text not in _CONNECTORS and not (has_connector and words[end].text == "and"):
-        return 0
-    num_connectors = 2 if end + 1 < len(words) and words[end + 1].text in _AFTER_CONNECTOR else 1
-    following = end + num_connectors
-    return num_connectors + 1 if following < len(words) and words[following].is_capital else 0
+def _lower_counts(words: Words, vocabulary: Vocabulary) -> dict[str, int]:
+    """How often each word stands without a capital."""
+    counts = np.bincount(words.numbers[words.kinds & CAPITAL == 0])
+    return {vocabulary.words[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()}
 
 
-def _is_joined(text: str, before: _Word, after: _Word, lower: Counter[str]) -> bool:
-    gap = text[before.end : after.start]
-    if gap == ". ":
-        is_short = len(before.text) == 1 or before.text in _TITLES_BEFORE_NAMES
-        return is_short and not after.opens_sentence
-    if before.stem != before.text:  # "People's Party" is one name, "Peru's Congress" and "UK-led Force" are two
-        return gap == " " and "-" not in before.text and lower[before.stem.lower()] > 0
-    return gap == " "
-
-
-def _opens_name(word: _Word, num_words: int, is_name: set[str], lower: Counter[str]) -> bool:
-    is_initial = len(word.text) == 1 and word.text not in "AI" and num_words > 1  # "J. K. Rowling"
-    if word.stem.casefold() in STOP_WORDS and not is_initial:
-        return False
-    if word.opens_sentence:
-        return word.stem in is_name or (num_words > 1 and not lower[word.stem.lower()])
-    return True
-
-
-def _stem(word: str) -> str:
-    """The word without a possessive or an added common word."""
-    return _ENDING.sub("", word)
+def _names_inside(words: Words, vocabulary: Vocabulary, lower: dict[str, int]) -> set[str]:
+    """Stems that stand capitalised, alone and inside sentences, more often than in lower case."""
+    is_capital = words.kinds & CAPITAL > 0
+    touches_next = is_capital[:-1] & is_capital[1:] & (words.gap_lengths[:-1] == 1)
+    is_alone = is_capital & ~words.opens
+    is_alone[:-1] &= ~touches_next
+    is_alone[1:] &= ~touches_next  # "National Park" says nothing about "National"
+    inside: Counter[str] = Counter()
+    counts = np.bincount(words.numbers[is_alone])
+    for i in np.flatnonzero(counts).tolist():
+        inside[vocabulary.stems[i]] += int(counts[i])
+    return {stem for stem, count in inside.items() if count > lower.get(stem.lower(), 0)}

@@ -12,7 +12,23 @@ _PRIORITY = {"date": 0, "entity": 1, "number": 2}
 def resolve(spans: Iterable[Span]) -> list[Span]:
     """The spans that stay where some overlap: the longest; of equal length a date, then an entity, then a number."""
     kept: list[Span] = []
-    for span in sorted(set(spans), key=lambda s: (s.start - s.end, _PRIORITY.get(s.kind, 3), s.start)):
-        if span.start < span.end and all(span.end <= other.start or other.end <= span.start for other in kept):
+    crowd: list[Span] = []  # spans that overlap one another, at least in a chain
+    end = 0
+    for span in sorted(spans, key=lambda s: s.start):
+        if crowd and span.start >= end:
+            kept += _resolved(crowd)
+            crowd = []
+        if span.start < span.end:
+            crowd.append(span)
+            end = max(end, span.end)
+    return kept + _resolved(crowd)
+
+
+def _resolved(crowd: list[Span]) -> list[Span]:
+    if len(crowd) < 2:
+        return crowd
+    kept: list[Span] = []
+    for span in sorted(crowd, key=lambda s: (s.start - s.end, _PRIORITY.get(s.kind, 3), s.start)):
+        if all(span.end <= other.start or other.end <= span.start for other in kept):
             kept.append(span)
     return sorted(kept, key=lambda s: s.start)

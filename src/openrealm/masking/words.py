@@ -1,0 +1,126 @@
+"""Texts as words with what the rules for names ask of each; a word's own properties are worked out once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openrealm.corpus.sentences import sentence_bounds
+from openrealm.masking.stop_words import STOP_WORDS
+
+# A word opens with a letter; "G-20", "COVID-19", "d'Ivoire" and "U.S." are one word each.
+WORD = re.compile(r"(?:[^\W\d_]\.){2,}|[^\W\d_]\w*(?:['’&-]\w+)*")
+_PARTS = re.compile(f"({WORD.pattern})")
+# "Peru's" and "Soviet-era" name Peru and Soviet.
+_ADDED_WORDS = (
+    "era led based style born backed controlled speaking made owned held occupied wide type like run ruled built"
+)
+_ENDING = re.compile(rf"['’]s?$|-(?:{'|'.join(_ADDED_WORDS.split())})$")
+_CAPITAL_AFTER_PARTICLE = re.compile(r"(?:[dl]|al|el|an|ad|as|ar|ash|az)['’-][^\W\d_a-z]")
+_TITLE_WORDS = "St Mt Dr Mr Mrs Ms Ft Gen Col Sgt Lt Capt Gov Sen Rep Prof Rev"
+_TITLES_BEFORE_NAMES = frozenset(_TITLE_WORDS.split())
+
+# Between capitalised words these belong to the name ("Bay of Bengal"); "and" only after another one
+# ("Department of Trade and Industry"), since "Chile and Peru" are two names.
+_CONNECTOR_WORDS = "of de la del della di da do dos das du des le les el al ibn bin bint von van der den ter y e"
+_CONNECTORS = frozenset(_CONNECTOR_WORDS.split())
+_AFTER_CONNECTOR = frozenset(("the", "and", "la", "las", "los", "le", "les"))
+
+# What a word is by itself, one bit each.
+CAPITAL, CONNECTOR, AND, AFTER_CONNECTOR, BEFORE_STOP, HYPHEN, INITIAL, STOP_WORD = (1 << bit for bit in range(8))
+# What stands between a word and the next one of its text; anything else is 0.
+SPACE, FULL_STOP = 1, 2
+_GAPS = {" ": SPACE, ". ": FULL_STOP}
+_FAR = 1 << 30
+
+Numbers = npt.NDArray[np.int64]
+
+
+class Vocabulary(dict[str, int]):
+    """A number for every word met, in order; what a word is by itself stands in the lists under its number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.stems: list[str] = []
+        self.folded: list[str] = []
+        self.is_stem: list[bool] = []
+        self._kinds = bytearray()
+
+    def __missing__(self, word: str) -> int:
+        number = self[word] = len(self)
+        stem = _ENDING.sub("", word)
+        self.words.append(word)
+        self.stems.append(stem)
+        self.folded.append(stem.lower())
+        self.is_stem.append(stem == word)
+        self._kinds.append(_kind(word, stem))
+        return number
+
+    def kinds_of(self, numbers: Numbers) -> npt.NDArray[np.uint8]:
+        """The bits of each word."""
+        return np.frombuffer(self._kinds, np.uint8)[numbers]
+
+
+def _kind(word: str, stem: str) -> int:
+    is_capital = word[0].isupper() or _CAPITAL_AFTER_PARTICLE.match(word) is not None
+    is_before_stop = len(word) == 1 or word in _TITLES_BEFORE_NAMES
+    return (
+        CAPITAL * is_capital
+        | CONNECTOR * (word in _CONNECTORS)
+        | AND * (word == "and")
+        | AFTER_CONNECTOR * (word in _AFTER_CONNECTOR)
+        | BEFORE_STOP * is_before_stop
+        | HYPHEN * ("-" in word)
+        | INITIAL * (len(word) == 1 and word not in "AI")  # "J. K. Rowling"
+        | STOP_WORD * (stem.casefold() in STOP_WORDS)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of many texts, end to end (W in all).
+
+    numbers, kinds    (W,) each word's number in the vocabulary, and its bits
+    starts            (W,) its first character in its own text
+    opens             (W,) whether it is the first one of a sentence
+    gaps, gap_lengths (W,) what stands between it and the next one of its text: SPACE, FULL_STOP or 0; how many characters
+    ends              (number of texts,) where each text's words end
+    """
+
+    numbers: Numbers
+    kinds: npt.NDArray[np.uint8]
+    starts: Numbers
+    opens: npt.NDArray[np.bool_]
+    gaps: npt.NDArray[np.uint8]
+    gap_lengths: Numbers
+    ends: Numbers
+
+
+def words_of(texts: Sequence[str], vocabulary: Vocabulary) -> Words:
+    """The words of every text; new ones enter the vocabulary."""
+    columns = [_columns(text, vocabulary) for text in texts]
+    numbers, starts, opens, gaps, gap_lengths = (np.concatenate(column) for column in zip(*columns, strict=True))
+    ends = np.cumsum([len(column[0]) for column in columns])
+    return Words(numbers, vocabulary.kinds_of(numbers), starts, opens, gaps, gap_lengths, ends)
+
+
+def _columns(text: str, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], ...]:
+    """Numbers, starts, opens, gaps and gap lengths of one text's words."""
+    parts = _PARTS.split(text)  # gap, word, gap, word, ..., gap
+    num_words = len(parts) // 2
+    bounds = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))
+    numbers = np.fromiter(map(vocabulary.__getitem__, parts[1::2]), np.int64, num_words)
+    gaps = np.fromiter(map(_GAPS.get, parts[2::2], repeat(0)), np.uint8, num_words)
+    starts = bounds[:-1:2]
+    gap_lengths = bounds[2::2] - bounds[1::2]
+    gap_lengths[-1:], gaps[-1:] = _FAR, 0  # the next text's words are no neighbours
+    opens = np.zeros(num_words + 1, np.bool_)
+    opens[np.searchsorted(starts, [start for start, _ in sentence_bounds(text)])] = True
+    return numbers, starts, opens[:-1], gaps, gap_lengths
