@@ -11,14 +11,13 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from openrealm.corpus.sentences import sentence_bounds
 from openrealm.errors import BadConfig
-from openrealm.text.chunks import Numbers
+from openrealm.text.chunks import SPACES, Numbers
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article, Passage
 
@@ -67,7 +66,7 @@ class Block:
     """
 
     passage: Passage
-    title_ids: list[int]
+    title_ids: Numbers
     ids: Numbers
     offsets: Numbers
     sentences: Numbers
@@ -84,15 +83,12 @@ def cut(article: Article, tokenizer: Tokenizer, rule: PassageRule) -> list[Passa
 
 
 def cut_blocks(article: Article, tokenizer: Tokenizer, rule: PassageRule) -> Iterator[Block]:
-    """`cut`, with the tokens that were counted; one by one, so that an article of any length needs little memory."""
-    max_title_tokens = min(MAX_TITLE_TOKENS, rule.max_tokens // 2)
-    title_ids = tokenizer.encode(article.title)[0][:max_title_tokens]
-    cutter = _Cutter(article.text, tokenizer, rule, rule.max_tokens - len(title_ids))
-    for encoded in cutter.passages():
-        text = article.text[encoded.start : encoded.end]
-        identity = passage_id(article.title, text)
-        passage = Passage(identity, article.title, text, article.id, encoded.start, encoded.end)
-        yield Block(passage, title_ids, encoded.ids, encoded.offsets, cutter.sentences_of(encoded))
+    """`cut`, with the tokens that were counted, one by one."""
+    cutter = _Cutter(article, tokenizer, rule)
+    for start, end, ids, offsets in cutter.passages():
+        text = article.text[start:end]
+        passage = Passage(passage_id(article.title, text), article.title, text, article.id, start, end)
+        yield Block(passage, cutter.title_ids, ids, offsets, cutter.sentences_within(start, end, offsets))
 
 
 def passage_id(title: str, text: str) -> str:
@@ -101,7 +97,7 @@ def passage_id(title: str, text: str) -> str:
 
 
 class _Encoded(NamedTuple):
-    """Characters [start, end) of a text, with the tokens of that slice by itself."""
+    """Characters [start, end) of a text, with the tokens that this slice has by itself."""
 
     start: int
     end: int
@@ -110,79 +106,113 @@ class _Encoded(NamedTuple):
 
 
 class _Unit(NamedTuple):
-    """A sentence, or a piece of a long one; words are counted, and paragraphs noticed, only where the rule asks."""
+    """A sentence, or a piece of a long one; words are counted, and paragraphs noticed, only where the rule asks.
+
+    `is_apart` says that the units before and after cannot change its tokens.
+    """
 
     start: int
     end: int
     num_tokens: int
     num_words: int
     ends_paragraph: bool
+    is_apart: bool
 
 
 class _Cutter:
-    """Cuts one text into character ranges whose own encoding fits `max_tokens`."""
+    """Cuts an article into character ranges whose own encoding fits."""
 
-    def __init__(self, text: str, tokenizer: Tokenizer, rule: PassageRule, max_tokens: int) -> None:
-        self.text, self.tokenizer, self.max_tokens = text, tokenizer, max_tokens
-        self.max_characters = max_tokens * _MAX_CHARACTERS_PER_TOKEN
+    def __init__(self, article: Article, tokenizer: Tokenizer, rule: PassageRule) -> None:
+        self.text, self.tokenizer = article.text, tokenizer
+        self.sentences = sentence_bounds(article.text)
+        self._starts = np.array([start for start, _ in self.sentences], dtype=np.int64)
+        title, counts, ids, offsets = self._tokens(article.title)
+        self.title_ids = title[: min(MAX_TITLE_TOKENS, rule.max_tokens // 2)]
+        self._counts, self._ids = counts.tolist(), ids
+        self._offsets = offsets + np.repeat(self._starts, counts)[:, None]  # in the whole text, not in its sentence
+        self.max_tokens = rule.max_tokens - len(self.title_ids)
+        self.max_characters = self.max_tokens * _MAX_CHARACTERS_PER_TOKEN
         self.max_words = rule.max_words if rule.kind == "words" else None
         self.by_paragraph = rule.kind == "paragraphs"
-        self.sentences = sentence_bounds(text)
-        self._sentence_starts = np.array([start for start, _ in self.sentences], dtype=np.int64)
+
+    def _tokens(self, title: str) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+        """Ids of the title; number of tokens of each sentence, and all their ids and offsets, sentence by sentence."""
+        texts = [title, *(self.text[start:end] for start, end in self.sentences)]
+        batches = [texts[i : i + _ENCODED_AT_ONCE] for i in range(0, len(texts), _ENCODED_AT_ONCE)]
+        rows = [self.tokenizer.encode_rows(batch) for batch in batches]
+        ids, offsets, counts = (
+            np.concatenate(parts) if len(parts) > 1 else parts[0]
+            for parts in ([r.ids for r in rows], [r.offsets for r in rows], [r.counts() for r in rows])
+        )
+        num_title = int(counts[0])
+        return ids[:num_title], counts[1:], ids[num_title:], offsets[num_title:]
 
     def passages(self) -> Iterator[_Encoded]:
         """Every passage in order; ranges without a token are left out."""
-        for encoded in self._encoded(self._stripped(*bounds) for bounds in self._packed()):
-            yield from (part for part in self._fitted(encoded) if len(part.ids))
+        first = 0
+        for start, end, num_tokens, is_apart in self._packed():
+            start, end = self._stripped(start, end)
+            if is_apart and end - start <= self.max_characters:
+                last = first + num_tokens
+                parts: Iterable[_Encoded] = [
+                    _Encoded(start, end, self._ids[first:last], self._offsets[first:last] - start)
+                ]
+            else:
+                parts = self._fitted(self._encoded(start, end))
+            yield from (part for part in parts if len(part.ids))
+            first += num_tokens
 
-    def sentences_of(self, passage: _Encoded) -> Numbers:
+    def sentences_within(self, start: int, end: int, offsets: Numbers) -> Numbers:
         """(S, 2) token ranges of the sentences that meet the passage; together they cover every token."""
-        first, last = np.searchsorted(self._sentence_starts, (passage.start, passage.end))
-        inner = self._sentence_starts[first:last] - passage.start
-        bounds = np.concatenate(([0], np.searchsorted(passage.offsets[:, 0], inner), [len(passage.ids)]))
+        first, last = np.searchsorted(self._starts, (start, end))
+        inner = np.searchsorted(offsets[:, 0], self._starts[first:last] - start)
+        bounds = np.concatenate(([0], inner, [len(offsets)]))
         ranges = np.stack((bounds[:-1], bounds[1:]), axis=1)
         return ranges[ranges[:, 0] < ranges[:, 1]]
 
-    def _packed(self) -> Iterator[Range]:
-        """Units gathered greedily."""
-        held_start = held_end = num_tokens = num_words = 0
-        must_end = False
+    def _packed(self) -> Iterator[tuple[int, int, int, bool]]:
+        """Units gathered greedily: start, end, number of tokens, and whether no neighbour can change them."""
+        start = end = num_tokens = num_words = 0
+        is_apart, must_end = True, False
         for unit in self._units():
             num_tokens, num_words = num_tokens + unit.num_tokens, num_words + unit.num_words
-            too_long = num_tokens > self.max_tokens or unit.end - held_start > self.max_characters
+            too_long = num_tokens > self.max_tokens or unit.end - start > self.max_characters
             if too_long or must_end or (self.max_words is not None and num_words > self.max_words):
-                yield held_start, held_end
-                held_start, num_tokens, num_words = unit.start, unit.num_tokens, unit.num_words
-            held_end, must_end = unit.end, unit.ends_paragraph
-        yield held_start, held_end
+                yield start, end, num_tokens - unit.num_tokens, is_apart and unit.is_apart
+                start, num_tokens, num_words, is_apart = unit.start, unit.num_tokens, unit.num_words, True
+            end, must_end, is_apart = unit.end, unit.ends_paragraph, is_apart and unit.is_apart
+        yield start, end, num_tokens, is_apart
 
     def _units(self) -> Iterator[_Unit]:
         """Sentences, and pieces of those too long."""
-        for batch in _batches(self.sentences):
-            rows = self.tokenizer.encode_rows([self.text[start:end] for start, end in batch])
-            for i, ((start, end), num_tokens) in enumerate(zip(batch, rows.counts().tolist(), strict=True)):
-                unit = self._unit(start, end, num_tokens)
-                if num_tokens > self.max_tokens or (self.max_words is not None and unit.num_words > self.max_words):
-                    yield from self._pieces(start, end, (rows[i][1] + start).tolist())
-                else:
-                    yield unit
+        first = 0
+        for (start, end), num_tokens in zip(self.sentences, self._counts, strict=True):
+            unit = self._unit(start, end, num_tokens)
+            if num_tokens > self.max_tokens or (self.max_words is not None and unit.num_words > self.max_words):
+                yield from self._pieces(start, end, self._offsets[first : first + num_tokens].tolist())
+            else:
+                yield unit
+            first += num_tokens
 
-    def _unit(self, start: int, end: int, num_tokens: int) -> _Unit:
+    def _unit(self, start: int, end: int, num_tokens: int, is_whole: bool = True) -> _Unit:
         num_words = len(self.text[start:end].split()) if self.max_words is not None else 0
-        return _Unit(start, end, num_tokens, num_words, self.by_paragraph and "\n" in self.text[start:end])
+        is_apart = is_whole and self.tokenizer.cuts_at_spaces and (start == 0 or self.text[start - 1] in SPACES)
+        ends_paragraph = self.by_paragraph and "\n" in self.text[start:end]
+        return _Unit(start, end, num_tokens, num_words, ends_paragraph, is_apart)
 
     def _pieces(self, start: int, end: int, offsets: list[list[int]]) -> Iterator[_Unit]:
         """A long sentence in pieces that fit; `offsets` are its tokens' characters in the whole text."""
         words = [] if self.max_words is None else [match.start() for match in _WORD.finditer(self.text, start, end)]
-        first = 0
+        first, is_whole = 0, True  # a character of several tokens can be cut apart, and then belongs to both sides
         while (latest := self._latest_cut(start, offsets, first, words)) < len(offsets):
             following = self._best_cut(offsets, first, latest)
-            yield self._unit(start, offsets[following][0], following - first)
+            yield self._unit(start, offsets[following][0], following - first, is_whole)
+            is_whole = offsets[following - 1][1] <= offsets[following][0]
             start, first = offsets[following][0], following
-        yield self._unit(start, end, len(offsets) - first)
+        yield self._unit(start, end, len(offsets) - first, is_whole)
 
     def _latest_cut(self, start: int, offsets: list[list[int]], first: int, words: list[int]) -> int:
-        """The last token that may open the piece after the one that holds `first` and starts at character `start`."""
+        """The last token that may open the piece after the one from token `first` and character `start` on."""
         latest = first + self.max_tokens
         if self.max_words is not None:
             following = max(bisect_right(words, start), 1) - 1 + self.max_words
@@ -197,12 +227,9 @@ class _Cutter:
         early = first + (latest - first) // 2
         return next((t for t in clauses if t > early), words[0] if words else latest)
 
-    def _encoded(self, ranges: Iterable[Range]) -> Iterator[_Encoded]:
-        """Each range with the tokens of its text, encoded batch by batch."""
-        for batch in _batches(ranges):
-            rows = self.tokenizer.encode_rows([self.text[start:end] for start, end in batch])
-            for (start, end), (ids, offsets) in zip(batch, rows, strict=True):
-                yield _Encoded(start, end, ids, offsets)
+    def _encoded(self, start: int, end: int) -> _Encoded:
+        [(ids, offsets)] = self.tokenizer.encode_rows([self.text[start:end]])
+        return _Encoded(start, end, ids, offsets)
 
     def _stripped(self, start: int, end: int) -> Range:
         piece = self.text[start:end]
@@ -217,11 +244,5 @@ class _Cutter:
         middle = (start + end) // 2
         space = self.text.rfind(" ", start + 1, middle)
         middle = space if space > start + (end - start) // 4 else middle
-        for half in self._encoded([self._stripped(start, middle), self._stripped(middle, end)]):
-            yield from self._fitted(half)
-
-
-def _batches(ranges: Iterable[Range]) -> Iterator[list[Range]]:
-    remaining = iter(ranges)
-    while batch := list(islice(remaining, _ENCODED_AT_ONCE)):
-        yield batch
+        for half in (self._stripped(start, middle), self._stripped(middle, end)):
+            yield from self._fitted(self._encoded(*half))

@@ -13,6 +13,9 @@ import numpy.typing as npt
 
 Numbers = npt.NDArray[np.int64]
 
+# The white space that BERT's rules cut at wherever it stands; of the rest, some they delete.
+SPACES = " \t\n\r"
+
 # What is remembered is forgotten all at once beyond either, so that no text needs more than some 60 MB.
 _MAX_CHUNKS = 1 << 18
 _MAX_TOKENS = 1 << 20
@@ -62,7 +65,9 @@ class ChunkMemory:
         """Tokens of well-formed `texts`, as `encode` gives them."""
         if not texts:
             return TokenRows(np.zeros(0, np.int64), np.zeros((0, 2), np.int64), np.zeros(0, np.int64))
-        whole = " ".join(texts).replace("\n", " ").replace("\t", " ").replace("\r", " ")
+        whole = " ".join(texts)
+        for space in SPACES[1:]:
+            whole = whole.replace(space, " ")
         chunks = whole.split(" ")
         numbers = self._numbers(chunks)
         counts, starts = self._counts[numbers], _starts(chunks)

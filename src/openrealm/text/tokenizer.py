@@ -38,6 +38,7 @@ class Tokenizer:
 
     Encoding never truncates, pads or adds special tokens, and reads "[SEP]" in a text as ordinary text: special
     ids only ever come from the code that packs model inputs. Two tokenizers with the same `digest` encode alike.
+    `cuts_at_spaces` says that a text cut at any of `chunks.SPACES` has the tokens of its parts.
     """
 
     def __init__(self, spec: dict[str, Any], where: str = "tokenizer") -> None:
@@ -52,7 +53,8 @@ class Tokenizer:
         self.pad_id, self.unk_id = ids["pad"], ids["unk"]
         added = {entry["id"] for entry in self._spec.get("added_tokens", ()) if entry.get("special")}
         self._special_ids = frozenset((added | set(ids.values())) - {self.unk_id})
-        self._chunks = ChunkMemory(self.encode) if _cuts_at_spaces(self._spec) else None
+        self.cuts_at_spaces: bool = _is_bert(self._spec)
+        self._chunks = ChunkMemory(self.encode)
 
     @staticmethod
     def from_folder(folder: Path) -> Tokenizer:
@@ -84,7 +86,7 @@ class Tokenizer:
         Chunks of text met before are remembered, so one tokenizer must not be used by two threads at once here.
         """
         well_formed = [_well_formed(text) for text in texts]
-        if self._chunks is not None:
+        if self.cuts_at_spaces:
             return self._chunks.rows(well_formed)
         rows = [self._row(e) for e in self._plain.encode_batch(well_formed, add_special_tokens=False)]
         ids = np.array([i for row, _ in rows for i in row], dtype=np.int64)
@@ -132,8 +134,8 @@ def _well_formed(text: str) -> str:
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
-def _cuts_at_spaces(spec: dict[str, Any]) -> bool:
-    """Whether the rules are BERT's, which cut at white space before they do anything else."""
+def _is_bert(spec: dict[str, Any]) -> bool:
+    """Whether the rules are BERT's, which cut at SPACES before they do anything else."""
     kinds = [(spec.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
     return kinds == ["BertNormalizer", "BertPreTokenizer", "WordPiece"]
 
