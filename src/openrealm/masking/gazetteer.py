@@ -34,12 +34,16 @@ _MAX_WORDS = 1 << 17
 
 
 class Gazetteer:
-    """A set of names, found as whole words in their own spelling, the longest first."""
+    """A set of names, found as whole words in their own spelling, the longest first.
+
+    names       each as its words with single spaces between
+    most_words  of each first word, how many words the longest name with it has
+    """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         """Names of one letter, without a capital, or made of common words alone are not taken."""
-        self._names: set[str] = set()
-        self._num_words: dict[str, int] = {}
+        self.names: set[str] = set()
+        self.most_words: dict[str, int] = {}
         self._vocabulary = Vocabulary()
         self.add(names)
 
@@ -48,27 +52,14 @@ class Gazetteer:
         for name in names:
             words = WORD.findall(_IN_PARENTHESES.sub(" ", name))
             if words and words[0][0].isupper() and any(w.casefold() not in STOP_WORDS and len(w) > 1 for w in words):
-                self._names.add(" ".join(words))
-                self._num_words[words[0]] = max(len(words), self._num_words.get(words[0], 0))
+                self.names.add(" ".join(words))
+                self.most_words[words[0]] = max(len(words), self.most_words.get(words[0], 0))
 
     def vocabulary(self) -> Vocabulary:
         """The words met so far."""
         if len(self._vocabulary) > _MAX_WORDS:
             self._vocabulary = Vocabulary()
         return self._vocabulary
-
-    def longest(self, stems: Iterable[str]) -> int:
-        """Number of words of the longest name that `stems` open with; 0 when there is none."""
-        longest, name = 0, ""
-        for num_words, stem in enumerate(stems, start=1):
-            name = f"{name} {stem}" if name else stem
-            if name in self._names:
-                longest = num_words
-        return longest
-
-    def num_words(self, stem: str) -> int:
-        """Number of words of the longest name that has `stem` as its first; 0 when there is none."""
-        return self._num_words.get(stem, 0)
 
 
 def entity_spans(texts: Sequence[str], gazetteer: Gazetteer) -> list[list[Span]]:
@@ -94,10 +85,11 @@ class _Finder:
     """Finds the entities among the words of one call."""
 
     def __init__(self, words: Words, vocabulary: Vocabulary, gazetteer: Gazetteer) -> None:
-        self._stems, self._folded, self._gazetteer = vocabulary.stems, vocabulary.folded, gazetteer
-        self._is_stem = vocabulary.is_stem
+        self._stems, self._folded, self._is_stem = vocabulary.stems, vocabulary.folded, vocabulary.is_stem
+        self._names, self._most_words = gazetteer.names, gazetteer.most_words
         # Plain lists and bytes: the loop over capitalised words below reads them one at a time.
         self._numbers, self._starts = words.numbers.tolist(), words.starts.tolist()
+        self._ends = (words.starts + vocabulary.stem_lengths_of(words.numbers)).tolist()
         self._kinds, self._gaps = words.kinds.tobytes() + bytes(3), words.gaps.tobytes()
         self._opens, self._gap_lengths = words.opens.tobytes(), words.gap_lengths.tolist()
         self._lower = _lower_counts(words, vocabulary)
@@ -109,18 +101,21 @@ class _Finder:
         for i in capitals:
             if i < free:
                 continue
-            num_words = self._run_length(i)
-            if not self._opens_name(i, num_words):
+            num_words = 1
+            if self._gaps[i] and self._kinds[i + 1] & (CAPITAL | CONNECTOR):
+                num_words = self._run_length(i)
+            if (self._opens[i] or self._kinds[i] & STOP_WORD) and not self._opens_name(i, num_words):
                 num_words = 0
-            num_words = max(num_words, self._known_length(i))
+            stem = self._stems[self._numbers[i]]
+            if (most := self._most_words.get(stem, 0)) > num_words:
+                num_words = max(num_words, self._known_length(i, most))
             if num_words:
                 free = i + num_words
-                end = self._starts[free - 1] + len(self._stems[self._numbers[free - 1]])
-                spans.append(Span(self._starts[i], end, "entity"))
+                spans.append(Span(self._starts[i], self._ends[free - 1], "entity"))
         return spans
 
     def _run_length(self, i: int) -> int:
-        """Number of words, from word i on, of a run of capitalised words with the connectors inside it."""
+        """Number of words, from the capitalised word i on, of a run of capitalised words with the connectors inside it."""
         end = i + 1
         has_connector = False
         while self._gaps[end - 1] and (step := self._step(end, has_connector)):
@@ -157,15 +152,17 @@ class _Finder:
             return stem in self._is_name or (num_words > 1 and self._folded[self._numbers[i]] not in self._lower)
         return True
 
-    def _known_length(self, i: int) -> int:
-        """Number of words of the longest known name that opens at word i."""
-        most = self._gazetteer.num_words(self._stems[self._numbers[i]])
-        if not most:
-            return 0
-        last = i + 1
-        while last < i + most and self._gap_lengths[last - 1] <= _MAX_GAP:
-            last += 1
-        return self._gazetteer.longest(self._stems[number] for number in self._numbers[i:last])
+    def _known_length(self, i: int, most: int) -> int:
+        """Number of words of the longest known name that opens at word i, where none has more than `most`."""
+        longest, name = 0, self._stems[self._numbers[i]]
+        for num_words in range(1, most + 1):
+            if name in self._names:
+                longest = num_words
+            if self._gap_lengths[i] > _MAX_GAP:
+                break
+            i += 1
+            name = f"{name} {self._stems[self._numbers[i]]}"
+        return longest
 
 
 def _lower_counts(words: Words, vocabulary: Vocabulary) -> dict[str, int]:

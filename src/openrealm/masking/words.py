@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -52,6 +53,7 @@ class Vocabulary(dict[str, int]):
         self.folded: list[str] = []
         self.is_stem: list[bool] = []
         self._kinds = bytearray()
+        self._stem_lengths = array("q")
 
     def __missing__(self, word: str) -> int:
         number = self[word] = len(self)
@@ -61,11 +63,16 @@ class Vocabulary(dict[str, int]):
         self.folded.append(stem.lower())
         self.is_stem.append(stem == word)
         self._kinds.append(_kind(word, stem))
+        self._stem_lengths.append(len(stem))
         return number
 
     def kinds_of(self, numbers: Numbers) -> npt.NDArray[np.uint8]:
         """The bits of each word."""
         return np.frombuffer(self._kinds, np.uint8)[numbers]
+
+    def stem_lengths_of(self, numbers: Numbers) -> Numbers:
+        """How many characters each word's stem has."""
+        return np.frombuffer(self._stem_lengths, np.int64)[numbers]
 
 
 def _kind(word: str, stem: str) -> int:
