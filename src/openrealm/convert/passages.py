@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from openrealm import files
-from openrealm.corpus.blocks import cut_blocks
+from openrealm.corpus.blocks import PassageRule, cut_blocks
 from openrealm.corpus.sources import open_source
 from openrealm.corpus.store import Corpus, build_corpus
 from openrealm.errors import BadInput, Mismatch
@@ -59,7 +59,8 @@ def build(records: Path, vector_ND: Tensor, model: Realm, folder: Path, *, max_p
     )
     num_repeated = int(files.read_manifest(corpus.folder, verify=False)["num_repeated_passages"])
     if corpus.num_passages + num_repeated != num_records:
-        cuts = (list(cut_blocks(article, model.tokenizer, max_passage_tokens)) for article in read_records(records))
+        rule = PassageRule(max_passage_tokens)
+        cuts = (list(cut_blocks(article, model.tokenizer, rule)) for article in read_records(records))
         odd = next(number for number, blocks in enumerate(cuts) if len(blocks) != 1)
         raise BadInput(
             f"{records}: passage {odd} is empty, or has more than {max_passage_tokens} word pieces and would be cut; "

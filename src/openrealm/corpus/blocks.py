@@ -11,7 +11,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -53,6 +53,11 @@ class PassageRule:
             raise BadConfig(f"max_passage_tokens is {self.max_tokens}; it must be at least {MIN_PASSAGE_TOKENS}.")
         if self.max_words < 1:
             raise BadConfig(f"max_passage_words is {self.max_words}; it must be at least 1.")
+
+    def settings(self) -> dict[str, Any]:
+        """All that the cutting depends on, under the names of the configuration, without words where none count."""
+        words = {"max_passage_words": self.max_words} if self.kind == "words" else {}
+        return {"passages": self.kind, "max_passage_tokens": self.max_tokens, **words}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +147,7 @@ class _Cutter:
         rows = [self.tokenizer.encode_rows(batch) for batch in batches]
         ids, offsets, counts = (
             np.concatenate(parts) if len(parts) > 1 else parts[0]
-            for parts in ([r.ids for r in rows], [r.offsets for r in rows], [r.counts() for r in rows])
+            for parts in ([r.values for r in rows], [r.ranges for r in rows], [r.counts() for r in rows])
         )
         num_title = int(counts[0])
         return ids[:num_title], counts[1:], ids[num_title:], offsets[num_title:]

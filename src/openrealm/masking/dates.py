@@ -37,9 +37,7 @@ _DATE = re.compile(
     )
 )
 # "the ", "The early ", "mid-" before a century or a decade
-_PART = re.compile(
-    r"(?<![\w$€£¥.,/])(?<!\d[-–])(?:(?:[Tt]he\s)?(?:early|mid|late)(?:-to-late)?[-\s]|[Tt]he\s)\Z"
-)
+_PART = re.compile(r"(?<![\w$€£¥.,/])(?<!\d[-–])(?:(?:[Tt]he\s)?(?:early|mid|late)(?:-to-late)?[-\s]|[Tt]he\s)\Z")
 _MAX_PART_CHARACTERS = len("the early-to-late ")
 # Where a date may open; one set of characters at the front lets the search run over everything else quickly.
 _OPENING = re.compile(r"[\dJFMASOND](?<![\w$€£¥.,/].)(?<!\d[-–].)")

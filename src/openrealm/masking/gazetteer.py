@@ -21,9 +21,9 @@ from openrealm.masking.words import (
     SPACE,
     STOP_WORD,
     WORD,
+    Reader,
     Vocabulary,
     Words,
-    words_of,
 )
 from openrealm.types import Span
 
@@ -44,7 +44,7 @@ class Gazetteer:
         """Names of one letter, without a capital, or made of common words alone are not taken."""
         self.names: set[str] = set()
         self.most_words: dict[str, int] = {}
-        self._vocabulary = Vocabulary()
+        self._reader = Reader()
         self.add(names)
 
     def add(self, names: Iterable[str]) -> None:
@@ -55,11 +55,11 @@ class Gazetteer:
                 self.names.add(" ".join(words))
                 self.most_words[words[0]] = max(len(words), self.most_words.get(words[0], 0))
 
-    def vocabulary(self) -> Vocabulary:
-        """The words met so far."""
-        if len(self._vocabulary) > _MAX_WORDS:
-            self._vocabulary = Vocabulary()
-        return self._vocabulary
+    def reader(self) -> Reader:
+        """What reads texts for this gazetteer, and remembers words from call to call."""
+        if len(self._reader.vocabulary) > _MAX_WORDS:
+            self._reader = Reader()
+        return self._reader
 
 
 def entity_spans(texts: Sequence[str], gazetteer: Gazetteer) -> list[list[Span]]:
@@ -70,9 +70,9 @@ def entity_spans(texts: Sequence[str], gazetteer: Gazetteer) -> list[list[Span]]
     """
     if not texts:
         return []
-    vocabulary = gazetteer.vocabulary()
-    words = words_of(texts, vocabulary)
-    finder = _Finder(words, vocabulary, gazetteer)
+    reader = gazetteer.reader()
+    words = reader.read(texts)
+    finder = _Finder(words, reader.vocabulary, gazetteer)
     capitals = np.flatnonzero(words.kinds & CAPITAL)
     spans, first = [], 0
     for last in np.searchsorted(capitals, words.ends).tolist():
@@ -115,7 +115,7 @@ class _Finder:
         return spans
 
     def _run_length(self, i: int) -> int:
-        """Number of words, from the capitalised word i on, of a run of capitalised words with the connectors inside it."""
+        """Number of words of the run of capitalised words, with connectors inside it, that word i opens."""
         end = i + 1
         has_connector = False
         while self._gaps[end - 1] and (step := self._step(end, has_connector)):
@@ -126,7 +126,7 @@ class _Finder:
         return end - i
 
     def _step(self, end: int, has_connector: bool) -> int:
-        """How many words the run grows by at `end`: a capitalised word, or connectors and the capitalised word after."""
+        """How many words the run grows by at `end`: a capitalised one, or connectors and the capitalised one after."""
         if self._kinds[end] & CAPITAL:
             return 1
         if not self._kinds[end] & CONNECTOR and not (has_connector and self._kinds[end] & AND):

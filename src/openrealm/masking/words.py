@@ -6,14 +6,13 @@ import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from openrealm.corpus.sentences import sentence_bounds
 from openrealm.masking.stop_words import STOP_WORDS
+from openrealm.text.chunks import ChunkMemory, Numbers, starts_of
 
 # A word opens with a letter; "G-20", "COVID-19", "d'Ivoire" and "U.S." are one word each.
 WORD = re.compile(r"(?:[^\W\d_]\.){2,}|[^\W\d_]\w*(?:['’&-]\w+)*")
@@ -37,10 +36,7 @@ _AFTER_CONNECTOR = frozenset(("the", "and", "la", "las", "los", "le", "les"))
 CAPITAL, CONNECTOR, AND, AFTER_CONNECTOR, BEFORE_STOP, HYPHEN, INITIAL, STOP_WORD = (1 << bit for bit in range(8))
 # What stands between a word and the next one of its text; anything else is 0.
 SPACE, FULL_STOP = 1, 2
-_GAPS = {" ": SPACE, ". ": FULL_STOP}
 _FAR = 1 << 30
-
-Numbers = npt.NDArray[np.int64]
 
 
 class Vocabulary(dict[str, int]):
@@ -97,7 +93,8 @@ class Words:
     numbers, kinds    (W,) each word's number in the vocabulary, and its bits
     starts            (W,) its first character in its own text
     opens             (W,) whether it is the first one of a sentence
-    gaps, gap_lengths (W,) what stands between it and the next one of its text: SPACE, FULL_STOP or 0; how many characters
+    gaps              (W,) what stands between it and the next one of its text: SPACE, FULL_STOP or 0
+    gap_lengths       (W,) of how many characters that is; very many at the end of a text
     ends              (number of texts,) where each text's words end
     """
 
@@ -110,24 +107,46 @@ class Words:
     ends: Numbers
 
 
-def words_of(texts: Sequence[str], vocabulary: Vocabulary) -> Words:
-    """The words of every text; new ones enter the vocabulary."""
-    columns = [_columns(text, vocabulary) for text in texts]
-    numbers, starts, opens, gaps, gap_lengths = (np.concatenate(column) for column in zip(*columns, strict=True))
-    ends = np.cumsum([len(column[0]) for column in columns])
-    return Words(numbers, vocabulary.kinds_of(numbers), starts, opens, gaps, gap_lengths, ends)
+class Reader:
+    """Reads texts as words, and remembers those it has met."""
+
+    def __init__(self) -> None:
+        self.vocabulary = Vocabulary()
+        self._chunks = ChunkMemory(self._find)
+
+    def _find(self, text: str) -> tuple[Numbers, Numbers]:
+        parts = _PARTS.split(text)  # gap, word, gap, word, ..., gap
+        bounds = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))
+        words = parts[1::2]
+        numbers = np.fromiter(map(self.vocabulary.__getitem__, words), np.int64, len(words))
+        return numbers, bounds[:-1].reshape(-1, 2)
+
+    def read(self, texts: Sequence[str]) -> Words:
+        """The words of every text."""
+        found = self._chunks.rows(texts)
+        whole = " ".join(texts)
+        places = found.ranges + np.repeat(starts_of(texts), found.counts())[:, None]
+        gap_lengths = np.append(places[1:, 0] - places[:-1, 1], _FAR)
+        gap_lengths[found.ends[found.counts() > 0] - 1] = _FAR  # the next text's words are no neighbours
+        opens = np.zeros(len(places) + 1, np.bool_)
+        # A newline always ends a sentence, so that no sentence goes on into the next text.
+        bounds = sentence_bounds("\n".join(texts))
+        opens[np.searchsorted(places[:, 0], [start for start, _ in bounds])] = True
+        return Words(
+            found.values,
+            self.vocabulary.kinds_of(found.values),
+            found.ranges[:, 0],
+            opens[:-1],
+            _gaps(whole, places[:, 1], gap_lengths),
+            gap_lengths,
+            found.ends,
+        )
 
 
-def _columns(text: str, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], ...]:
-    """Numbers, starts, opens, gaps and gap lengths of one text's words."""
-    parts = _PARTS.split(text)  # gap, word, gap, word, ..., gap
-    num_words = len(parts) // 2
-    bounds = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))
-    numbers = np.fromiter(map(vocabulary.__getitem__, parts[1::2]), np.int64, num_words)
-    gaps = np.fromiter(map(_GAPS.get, parts[2::2], repeat(0)), np.uint8, num_words)
-    starts = bounds[:-1:2]
-    gap_lengths = bounds[2::2] - bounds[1::2]
-    gap_lengths[-1:], gaps[-1:] = _FAR, 0  # the next text's words are no neighbours
-    opens = np.zeros(num_words + 1, np.bool_)
-    opens[np.searchsorted(starts, [start for start, _ in sentence_bounds(text)])] = True
-    return numbers, starts, opens[:-1], gaps, gap_lengths
+def _gaps(whole: str, ends: Numbers, gap_lengths: Numbers) -> npt.NDArray[np.uint8]:
+    """What stands behind each word that ends at one of `ends`, where the gap to the next is as long."""
+    characters = np.frombuffer(f"{whole}  ".encode("utf-32-le", "surrogatepass"), np.uint32)
+    first, second = characters[ends], characters[ends + 1]
+    is_space = (gap_lengths == 1) & (first == ord(" "))
+    is_full_stop = (gap_lengths == 2) & (first == ord(".")) & (second == ord(" "))
+    return np.where(is_space, SPACE, np.where(is_full_stop, FULL_STOP, 0)).astype(np.uint8)

@@ -65,6 +65,8 @@ def corpus_stage(run: Run) -> Corpus:
             run.corpus,
             tokenizer,
             max_passage_tokens=settings.max_passage_tokens,
+            passages=settings.passages,
+            max_passage_words=settings.max_passage_words,
             tagger=load_tagger(settings.tagger),
             source=description,
             workers=_corpus_workers(run),
