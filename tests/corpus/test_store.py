@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.corpus import store
-from openrealm.corpus.blocks import cut
+from openrealm.corpus.blocks import PassageRule, cut
 from openrealm.corpus.shards import ROWS_PER_GROUP, token_ranges
 from openrealm.corpus.store import Corpus, build_corpus, repeats
 from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage
@@ -58,7 +58,9 @@ def build(folder: Path, tokenizer: Tokenizer, articles: Iterable[Article] = ARTI
 
 def test_every_passage_comes_back_as_it_was_cut(tmp_path: Path, tokenizer: Tokenizer) -> None:
     corpus = build(tmp_path / "corpus", tokenizer)
-    cut_passages = [passage for article in ARTICLES if article.id != "pe/2" for passage in cut(article, tokenizer, 24)]
+    cut_passages = [
+        passage for article in ARTICLES if article.id != "pe/2" for passage in cut(article, tokenizer, PassageRule(24))
+    ]
     assert [corpus.passage(i) for i in range(len(corpus))] == cut_passages
     assert corpus.num_passages == len(corpus) == len(cut_passages) == 5
     for i, passage in enumerate(cut_passages):
@@ -267,4 +269,4 @@ def test_token_ranges_touch_what_the_characters_do(gaps: list[tuple[int, int]], 
         touched = [i for i, (a, b) in enumerate(offsets) if a < span.end and span.start < b]
         if touched and not (expected and expected[-1][1] > touched[0]):
             expected.append((touched[0], touched[-1] + 1, 1))
-    assert token_ranges(spans, offsets, "test") == expected
+    assert token_ranges(spans, np.array(offsets, np.uint32).reshape(-1, 2), "test") == expected

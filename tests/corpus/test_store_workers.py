@@ -11,10 +11,12 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from openrealm.corpus import store
+from openrealm.corpus.blocks import PassageKind, PassageRule, cut
 from openrealm.corpus.store import Corpus, build_corpus, is_begun, unfinished
 from openrealm.corpus.workers import WorkerSpec
 from openrealm.errors import BadInput, Busy, WorkerDied
@@ -48,7 +50,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "_SHARD_ARTICLES", 12)
 
 
-def build(folder: Path, tokenizer: Tokenizer, given: Iterator[Article] | None = None, **options: WorkerSpec) -> Corpus:
+def build(folder: Path, tokenizer: Tokenizer, given: Iterator[Article] | None = None, **options: Any) -> Corpus:
     return build_corpus(
         given or iter(articles()), folder, tokenizer, max_passage_tokens=24, tagger=RulesTagger(), source={}, **options
     )
@@ -73,6 +75,17 @@ def test_any_number_of_workers_gives_the_same_bytes(
     corpus = build(tmp_path / "corpus", tokenizer, workers=WorkerSpec(num_workers, TWO.module))
     assert content(corpus.folder) == content(undisturbed)
     assert os.listdir(tmp_path) == ["corpus"]
+
+
+@pytest.mark.parametrize(("kind", "max_words"), [("words", 8), ("paragraphs", 100)])
+def test_workers_cut_by_the_same_rule(tmp_path: Path, tokenizer: Tokenizer, kind: PassageKind, max_words: int) -> None:
+    rule = PassageRule(24, kind, max_words)
+    cut_so = {"passages": kind, "max_passage_words": max_words}
+    alone = build(tmp_path / "alone", tokenizer, **cut_so)
+    assert content(build(tmp_path / "shared", tokenizer, workers=TWO, **cut_so).folder) == content(alone.folder)
+    assert PassageRule.of(alone.settings) == rule
+    expected = {p.text for article in articles() for p in cut(article, tokenizer, rule)}
+    assert {alone.passage(i).text for i in range(len(alone))} == expected
 
 
 def test_repeats_and_groups_are_found_across_shards(undisturbed: Path) -> None:

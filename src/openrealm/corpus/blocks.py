@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -55,9 +55,13 @@ class PassageRule:
             raise BadConfig(f"max_passage_words is {self.max_words}; it must be at least 1.")
 
     def settings(self) -> dict[str, Any]:
-        """All that the cutting depends on, under the names of the configuration, without words where none count."""
-        words = {"max_passage_words": self.max_words} if self.kind == "words" else {}
-        return {"passages": self.kind, "max_passage_tokens": self.max_tokens, **words}
+        """The rule as plain values, under the names of the configuration."""
+        return {"passages": self.kind, "max_passage_tokens": self.max_tokens, "max_passage_words": self.max_words}
+
+    @staticmethod
+    def of(settings: Mapping[str, Any]) -> PassageRule:
+        """The rule that `settings` wrote down; other settings may stand beside."""
+        return PassageRule(settings["max_passage_tokens"], settings["passages"], settings["max_passage_words"])
 
 
 @dataclass(frozen=True, slots=True)

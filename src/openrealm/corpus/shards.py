@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
 from openrealm import files
-from openrealm.corpus.blocks import cut_blocks
+from openrealm.corpus.blocks import PassageRule, cut_blocks
 from openrealm.corpus.duplicates import text_key
 from openrealm.corpus.protocols import KINDS, LearnsTitles, Tagger
-from openrealm.corpus.ragged import RaggedRows, taken
+from openrealm.corpus.ragged import IntArray, RaggedRows, taken
 from openrealm.corpus.stored import ARTICLE_ROWS, ID_BYTES, PASSAGE_ROWS
 from openrealm.errors import BadInput, DamagedArtefact, MissingStage
 from openrealm.text.tokenizer import Tokenizer
@@ -51,9 +51,9 @@ class Shards:
     """
 
     def __init__(
-        self, folder: Path, tokenizer: Tokenizer, max_passage_tokens: int, load_tagger: Callable[[], Tagger]
+        self, folder: Path, tokenizer: Tokenizer, rule: PassageRule, load_tagger: Callable[[], Tagger]
     ) -> None:
-        self.folder, self._tokenizer, self._max_passage_tokens = folder, tokenizer, max_passage_tokens
+        self.folder, self._tokenizer, self._rule = folder, tokenizer, rule
         self.token_type = "u2" if tokenizer.vocab_size <= 1 << 16 else "u4"
         self._load_tagger = load_tagger
         self._tagger: Tagger | None = None
@@ -87,7 +87,7 @@ class Shards:
         return np.concatenate(columns)
 
     def _cut(self, order: dict[str, Any], _folder: Path, manifest: dict[str, Any]) -> Arrays:
-        arrays = cut_articles(order["articles"], self._tokenizer, self._max_passage_tokens, self.token_type)
+        arrays = cut_articles(order["articles"], self._tokenizer, self._rule, self.token_type)
         manifest["num_passages"] = len(arrays["ids"])
         return arrays
 
@@ -130,7 +130,7 @@ def articles_digest(articles: Sequence[Parts]) -> str:
     return digest.hexdigest()
 
 
-def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, max_passage_tokens: int, token_type: str) -> Arrays:
+def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, rule: PassageRule, token_type: str) -> Arrays:
     """Passages of some articles as columns: the rows of a corpus but for spans and groups, `articles` from 0.
 
     Besides them `keys`, the digest of each passage's normalised text.
@@ -142,7 +142,7 @@ def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, max_passage_to
         article = Article(*parts)
         rows["article_ids"].append_text(article.id)
         rows["article_titles"].append_text(article.title)
-        for block in cut_blocks(article, tokenizer, max_passage_tokens):
+        for block in cut_blocks(article, tokenizer, rule):
             rows["body"].append(block.ids)
             rows["title"].append(block.title_ids)
             rows["offsets"].append(block.offsets)
@@ -205,7 +205,7 @@ def tag_passages(columns: Arrays, tagger: Tagger) -> tuple[Arrays, dict[str, int
     rows = RaggedRows(*PASSAGE_ROWS["spans"])
     for first in range(0, len(texts), ROWS_PER_GROUP):
         for i, spans in enumerate(tagger.tag(texts[first : first + ROWS_PER_GROUP]), start=first):
-            offsets = columns["offsets"][ends[i - 1] if i else 0 : ends[i]].tolist()
+            offsets = columns["offsets"][ends[i - 1] if i else 0 : ends[i]]
             ranges = token_ranges(spans, offsets, tagger.name)
             counts.update(KINDS[kind] for _, _, kind in ranges)
             rows.append(ranges)
@@ -213,24 +213,20 @@ def tag_passages(columns: Arrays, tagger: Tagger) -> tuple[Arrays, dict[str, int
     return {"spans": values, "spans.ends": span_ends}, dict(counts)
 
 
-def token_ranges(spans: Iterable[Span], offsets: list[list[int]], tagger_name: str) -> list[tuple[int, int, int]]:
-    """Character spans as ranges of the tokens that they touch, with the kind's number.
+def token_ranges(spans: Sequence[Span], offsets: IntArray, tagger_name: str) -> list[tuple[int, int, int]]:
+    """Character spans as ranges of the tokens, with offsets (P, 2), that they touch; with the kind's number.
 
     A span without a token, or one that shares a token with the span before, is left out.
     Raises BadInput naming the tagger when a kind is unknown.
     """
+    if unknown := {span.kind for span in spans}.difference(KINDS):
+        raise BadInput(
+            f"The tagger {tagger_name} gave a span of kind {min(unknown)!r}; only {', '.join(KINDS)} are known."
+        )
+    firsts = np.searchsorted(offsets[:, 1], [span.start for span in spans], "right").tolist()
+    ends = np.searchsorted(offsets[:, 0], [span.end for span in spans], "left").tolist()
     ranges: list[tuple[int, int, int]] = []
-    token = 0
-    for span in spans:
-        if span.kind not in KINDS:
-            raise BadInput(
-                f"The tagger {tagger_name} gave a span of kind {span.kind!r}; only {', '.join(KINDS)} are known."
-            )
-        while token < len(offsets) and offsets[token][1] <= span.start:
-            token += 1
-        end = token
-        while end < len(offsets) and offsets[end][0] < span.end:
-            end += 1
-        if token < end and (not ranges or ranges[-1][1] <= token):
-            ranges.append((token, end, KINDS.index(span.kind)))
+    for span, first, end in zip(spans, firsts, ends, strict=True):
+        if first < end and (not ranges or ranges[-1][1] <= first):
+            ranges.append((first, end, KINDS.index(span.kind)))
     return ranges

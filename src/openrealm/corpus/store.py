@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openrealm import __version__, files
-from openrealm.corpus.blocks import MAX_TITLE_TOKENS
+from openrealm.corpus.blocks import MAX_TITLE_TOKENS, PassageKind, PassageRule
 from openrealm.corpus.duplicates import groups_of
 from openrealm.corpus.join import join
 from openrealm.corpus.protocols import LearnsTitles, Tagger
@@ -47,11 +47,13 @@ def build_corpus(
     tokenizer: Tokenizer,
     *,
     max_passage_tokens: int,
+    passages: PassageKind = "tokens",
+    max_passage_words: int = 100,
     tagger: Tagger,
     source: dict[str, Any],
     workers: WorkerSpec | None = None,
 ) -> Corpus:
-    """Cut, tokenise, tag and store `articles`, and publish the whole as `folder`.
+    """Cut as `PassageRule` says, tokenise, tag and store `articles`, and publish the whole as `folder`.
 
     Passages stand in source order; one that repeats another's title and text is stored once. The same articles and
     settings give the same bytes, whatever the number of workers; without workers, and for a small source, all is done
@@ -59,7 +61,8 @@ def build_corpus(
     Raises BadInput when the source holds no text, Busy when another process builds this corpus, NoSpace when the
     disk is full, WorkerDied; then `folder` is left as it was.
     """
-    settings = {"max_passage_tokens": max_passage_tokens, "max_title_tokens": MAX_TITLE_TOKENS, "tagger": tagger.name}
+    rule = PassageRule(max_passage_tokens, passages, max_passage_words)
+    settings = {**rule.settings(), "max_title_tokens": MAX_TITLE_TOKENS, "tagger": tagger.name}
     plan = files.digest_of([__version__, FORMAT, settings, tokenizer.digest])
     beside = unfinished(folder)
     with files.sole_writer(beside):
@@ -69,7 +72,7 @@ def build_corpus(
             tokenizer.save(beside)
             names = _Names() if isinstance(tagger, LearnsTitles) else None
             dealt = _dealt(names.noted(articles) if names else articles)
-            shards = Shards(beside, tokenizer, max_passage_tokens, lambda: tagger)
+            shards = Shards(beside, tokenizer, rule, lambda: tagger)
             with _hands(shards, dealt, workers, settings) as (dealt, do):
                 cuts = _cut(do, dealt, plan)
                 if not any(cut["num_passages"] for cut in cuts):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from openrealm.corpus.blocks import PassageRule
 from openrealm.corpus.protocols import Tagger
 from openrealm.corpus.shards import Shards
 from openrealm.errors import OpenRealmError
@@ -45,7 +46,7 @@ def serve(load_tagger: Callable[[str], Tagger]) -> None:
 def _shards(setup: dict[str, Any], load_tagger: Callable[[str], Tagger]) -> Shards:
     folder = Path(setup["folder"])
     tokenizer = Tokenizer.from_folder(folder)
-    return Shards(folder, tokenizer, setup["max_passage_tokens"], lambda: load_tagger(setup["tagger"]))
+    return Shards(folder, tokenizer, PassageRule.of(setup), lambda: load_tagger(setup["tagger"]))
 
 
 def _receive(source: BinaryIO, orders: queue.SimpleQueue[bytes]) -> None:
