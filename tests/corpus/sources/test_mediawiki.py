@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from openrealm.corpus.blocks import cut_blocks
+from openrealm.corpus.blocks import PassageRule, cut_blocks
 from openrealm.corpus.clean import clean_text
 from openrealm.corpus.sources import mediawiki, open_source
 from openrealm.errors import BadInput, NotInstalled
@@ -104,7 +104,7 @@ def test_text_that_looks_like_special_tokens_comes_through_and_stays_text(
     assert article.title == f"Lima {said}"
     assert article.text.startswith(f"Of {said}, The river")
     special = {tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id}
-    for block in cut_blocks(article, tokenizer, 64):
+    for block in cut_blocks(article, tokenizer, PassageRule(64)):
         assert not special & {*block.ids, *block.title_ids}
 
 
