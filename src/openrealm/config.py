@@ -131,6 +131,7 @@ class PretrainConfig(Section):
     """Joint training of retriever and reader with the passage summed out (Guu Sec. 3.3, 4.3)."""
 
     key: ClassVar[str] = "pretrain"
+    queries: str | None = _field(None, "a corpus or run whose text is masked (CC-News, Guu Sec. 4.3); none: its own")
     num_steps: int = _field(200_000, "optimiser steps; Guu Sec. 4.3", at_least=1)
     batch_size: int = _field(512, "queries a step; Guu Sec. 4.3", at_least=1)
     micro_batch_size: int | None = _field(

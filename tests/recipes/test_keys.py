@@ -52,6 +52,7 @@ LATER = {"warm_start", "pretrain", "frozen", "from_warm_start", "from_pretrain"}
         ("warm_start.num_steps=3", LATER),
         ("pretrain.max_query_tokens=30", LATER),
         ("pretrain.num_steps=3", {"pretrain", "frozen", "from_pretrain"}),
+        ("pretrain.queries=elsewhere", {"pretrain", "frozen", "from_pretrain"}),
         ("finetune.num_steps=3", {"from_warm_start", "from_pretrain"}),
     ],
 )
