@@ -64,6 +64,7 @@ class CorpusConfig(Section):
     salvage: bool = _field(False, "keep what is whole of a damaged dump, instead of stopping at the damage")
     prose_only: bool = _field(False, "leave out fields that are not sentences (Factbook only)")
     max_passage_tokens: int = _field(288, "word pieces of title and body together; Guu Sec. 4.3", at_least=8)
+    near_duplicates: bool = _field(True, "passages that are nearly copies are never one another's candidates")
     tagger: str = _field("rules", "'rules', 'spacy:NAME_OR_PATH' or 'hf:NAME_OR_FOLDER'; the paper's is a BERT tagger")
 
 

@@ -46,6 +46,7 @@ LATER = {"warm_start", "pretrain", "frozen", "from_warm_start", "from_pretrain"}
         ("device=cpu", set()),
         ("num_threads=1", set()),
         ("corpus.max_passage_tokens=17", {"corpus"}),
+        ("corpus.near_duplicates=false", {"corpus"}),
         ("model.backbone=other", {"corpus"} | LATER),
         ("seed=9", LATER),
         ("masking.kinds=date", LATER),

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from openrealm.corpus.blocks import MAX_TITLE_TOKENS, Block, cut_blocks
 from openrealm.corpus.duplicates import groups_of, text_key
+from openrealm.corpus.near_duplicates import near_groups
 from openrealm.corpus.protocols import KINDS, LearnsTitles, Tagger
 from openrealm.corpus.ragged import Ragged, RaggedWriter
 from openrealm.corpus.stored import FORMAT, PASSAGES_FILE, ROWS_PER_GROUP, Corpus
@@ -41,6 +42,7 @@ def build_corpus(
     max_passage_tokens: int,
     tagger: Tagger,
     source: dict[str, Any],
+    near_duplicates: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Corpus:
     """Cut, tokenise, tag and store `articles`, and publish the whole as `folder`.
@@ -50,6 +52,7 @@ def build_corpus(
     Raises BadInput when the source holds no text, NoSpace when the disk is full; then nothing is left behind.
     """
     settings = {"max_passage_tokens": max_passage_tokens, "max_title_tokens": MAX_TITLE_TOKENS, "tagger": tagger.name}
+    settings["near_duplicates"] = near_duplicates
     manifest: dict[str, Any] = {"kind": "corpus", "format": FORMAT, "settings": settings, "source": source}
     with new_folder(folder, manifest) as temporary:
         tokenizer.save(temporary)
@@ -57,6 +60,7 @@ def build_corpus(
         store.write(articles, max_passage_tokens, progress or (lambda num_passages: None))
         if not store.keys:
             raise BadInput(f"The source {source} holds no text, so {folder} was not made; give a source with articles.")
+        store.write_groups(near_duplicates)
         num_spans = store.write_spans(tagger)
         manifest["corpus_digest"] = digest_of({"passages": store.ids_digest.hexdigest(), "settings": settings})
         manifest |= {"tokenizer_digest": tokenizer.digest, "token_type": store.token_type}
@@ -76,7 +80,7 @@ class _Store:
         self._titles: dict[str, None] = {}
 
     def write(self, articles: Iterable[Article], max_passage_tokens: int, progress: Callable[[int], None]) -> None:
-        """Write text, tokens, sentences, article numbers and groups of every new passage."""
+        """Write text, tokens, sentences and article numbers of every new passage."""
         article_indices: list[int] = []
         rows: list[dict[str, Any]] = []
         with ExitStack() as stack:
@@ -101,7 +105,18 @@ class _Store:
             self.counts["num_tokens"] = bodies.num_values
         progress(len(self.keys))
         self._write_flat("articles", article_indices)
-        self._write_flat("groups", groups_of(np.array(self.keys, dtype=np.uint64)))
+
+    def write_groups(self, near_duplicates: bool) -> None:
+        """Write the group of every passage: of equal text, or nearly so."""
+        groups = groups_of(np.array(self.keys, dtype=np.uint64))
+        if near_duplicates:
+            groups = near_groups(self._texts(), groups)
+        self._write_flat("groups", groups)
+
+    def _texts(self) -> Iterator[str]:
+        table = pq.ParquetFile(self.folder / PASSAGES_FILE)
+        for group in range(table.num_row_groups):
+            yield from table.read_row_group(group, columns=["text"]).column("text").to_pylist()
 
     def _new_blocks(self, articles: Iterable[Article], max_passage_tokens: int) -> Iterator[tuple[int, Block]]:
         """Passages not seen before, each with the number of its article."""

@@ -68,6 +68,7 @@ def corpus_stage(run: Run) -> Corpus:
             max_passage_tokens=settings.max_passage_tokens,
             tagger=load_tagger(settings.tagger),
             source=description,
+            near_duplicates=settings.near_duplicates,
             progress=_told_now_and_then(),
         )
     left_out = corpus.manifest["source"].get("skipped") or {}
