@@ -148,9 +148,8 @@ def main() -> None:
     started = time.perf_counter()
     groups = ours(texts)
     seconds = time.perf_counter() - started
-    print(
-        f"{len(texts):,} passages, {seconds:.0f} s, {peak_memory_bytes() / 2**30:.2f} GiB with the texts; {histogram(groups)}"
-    )
+    memory = f"{peak_memory_bytes() / 2**30:.2f} GiB with the texts"
+    print(f"{len(texts):,} passages: {seconds:.0f} s, {memory}; found {recall(groups, where)}; {histogram(groups)}")
     figures = []
     for name, peer in (("rensa", by_rensa), ("datasketch", by_datasketch)):
         try:

@@ -8,49 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import typing
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, TypeGuard, TypeVar
 
 from openrealm.errors import BadConfig
-from openrealm.typed import checked, parsed
-
-
-def _field(default: Any, doc: str, *, at_least: float = -math.inf, at_most: float = math.inf) -> Any:
-    """A dataclass field with its meaning and its limits, both ends allowed."""
-    return dataclasses.field(default=default, metadata={"doc": doc, "at_least": at_least, "at_most": at_most})
-
-
-def _hints(section: type) -> dict[str, Any]:
-    return typing.get_type_hints(section)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """What all parts of a configuration share: every field's type and limits are checked on making it."""
-
-    key: ClassVar[str] = ""
-
-    def __post_init__(self) -> None:
-        hints = _hints(type(self))
-        for field in dataclasses.fields(self):
-            key = f"{self.key}.{field.name}" if self.key else field.name
-            value = checked(key, getattr(self, field.name), hints[field.name])
-            low, high = field.metadata.get("at_least", -math.inf), field.metadata.get("at_most", math.inf)
-            if isinstance(value, int | float) and not low <= value <= high:
-                wanted = f"of at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
-                raise BadConfig(f"{key} is {value!r}, but a value {wanted} is expected ({field.metadata['doc']}).")
-            object.__setattr__(self, field.name, value)
-        self._check_together()
-
-    def _check_together(self) -> None:
-        """Checks that need more than one field."""
-
-    def _refuse(self, reason: str) -> None:
-        raise BadConfig(f"The configuration section {self.key!r} does not fit together: {reason}.")
-
+from openrealm.section import Section
+from openrealm.section import field as _field
+from openrealm.section import hints as _hints
+from openrealm.typed import parsed
 
 _S = TypeVar("_S", bound=Section)
 
