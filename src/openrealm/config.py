@@ -33,6 +33,7 @@ class CorpusConfig(Section):
     passages: Literal["tokens", "words", "paragraphs"] = _field("tokens", "a passage is whole sentences up to so many")
     max_passage_tokens: int = _field(288, "word pieces of title and body together; Guu Sec. 4.3", at_least=8)
     max_passage_words: int = _field(100, "words of the body, with corpus.passages=words; DPR's", at_least=1)
+    near_duplicates: bool = _field(True, "passages that are nearly copies are never one another's candidates")
     tagger: str = _field("rules", "'rules', 'spacy:NAME_OR_PATH' or 'hf:NAME_OR_FOLDER'; the paper's is a BERT tagger")
 
 
@@ -100,6 +101,7 @@ class PretrainConfig(Section):
     """Joint training of retriever and reader with the passage summed out (Guu Sec. 3.3, 4.3)."""
 
     key: ClassVar[str] = "pretrain"
+    queries: str | None = _field(None, "a corpus or run whose text is masked (CC-News, Guu Sec. 4.3); none: its own")
     num_steps: int = _field(200_000, "optimiser steps; Guu Sec. 4.3", at_least=1)
     batch_size: int = _field(512, "queries a step; Guu Sec. 4.3", at_least=1)
     micro_batch_size: int | None = _field(

@@ -270,3 +270,23 @@ def test_token_ranges_touch_what_the_characters_do(gaps: list[tuple[int, int]], 
         if touched and not (expected and expected[-1][1] > touched[0]):
             expected.append((touched[0], touched[-1] + 1, 1))
     assert token_ranges(spans, np.array(offsets, np.uint32).reshape(-1, 2), "test") == expected
+
+
+def test_near_copies_share_a_group_where_they_are_asked_for(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "_SHARD_ARTICLES", 1)
+    texts = ["the river was born in the south of peru and the capital of chile was in the city of lima on may 1821"]
+    texts += [texts[0].replace("may 1821", "may 2008"), "bolivia is a country of the south"]
+    for asked, expected in ((False, [0, 1, 2]), (True, [0, 0, 2])):
+        corpus = build_corpus(
+            [Article(str(i), f"Peru {i}", text) for i, text in enumerate(texts)],
+            tmp_path / str(asked),
+            tokenizer,
+            max_passage_tokens=200,
+            tagger=WordTagger(),
+            source={},
+            near_duplicates=asked,
+        )
+        assert [corpus.group(i) for i in range(len(corpus))] == expected
+        assert corpus.settings["near_duplicates"] == asked

@@ -62,7 +62,7 @@ def examples(layout: Layout) -> list[Example]:
         query = layout.body(passage)[start:end].copy()
         gold = tuple(query[list(places)].tolist())
         query[list(places)] = layout.specials.mask
-        return Example(query, places, gold, passage, "entity")
+        return Example(query, places, gold, passage, "entity", (layout.corpus.group(passage),))
 
     return [
         masked(0, 0, 14, (5,)),

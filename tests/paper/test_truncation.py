@@ -47,7 +47,7 @@ def many(layout: Layout) -> list[Example]:
             places = tuple(sorted(rng.choice(len(query), num_masks, replace=False).tolist()))
             gold = tuple(query[list(places)].tolist())
             query[list(places)] = layout.specials.mask
-            found.append(Example(query, places, gold, passage, "uniform"))
+            found.append(Example(query, places, gold, passage, "uniform", (layout.corpus.group(passage),)))
     return found
 
 

@@ -13,7 +13,17 @@ from openrealm.config import MaskingConfig
 from openrealm.corpus.store import Corpus, build_corpus
 from openrealm.errors import BadInput
 from openrealm.masking.tagger import RulesTagger
-from openrealm.train.examples import Example, MaskedExamples, Order, contains, masked_example, recurring_spans, window
+from openrealm.train.examples import (
+    Example,
+    MaskedExamples,
+    Order,
+    Queries,
+    _held_out,
+    contains,
+    masked_example,
+    recurring_spans,
+    window,
+)
 from openrealm.types import Article
 
 STRATEGIES = ("salient", "uniform", "span")
@@ -150,6 +160,11 @@ def test_names_are_masked_by_the_number_of_passages_that_hold_them(toy_corpus: C
     assert {e.gold for e in made} <= expected
 
 
+@pytest.fixture(scope="module")
+def made(toy_corpus: Corpus) -> MaskedExamples:
+    return MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 3)
+
+
 def test_batches_are_pure_functions_of_seed_and_step(toy_corpus: Corpus) -> None:
     def examples(seed: int = 3) -> MaskedExamples:
         return MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, seed)
@@ -164,6 +179,60 @@ def test_batches_are_pure_functions_of_seed_and_step(toy_corpus: Corpus) -> None
     assert flat(one.batch(0, 5)) != flat(examples(4).batch(0, 5))
     again = one.batch(len(one) // 5 + 1, 5)
     assert flat(again) != flat(one.batch(1, 5)), "another epoch masks anew"
+
+
+@given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 5))
+def test_ranks_share_out_a_step_whatever_their_number(
+    made: MaskedExamples, step: int, size: int, num_ranks: int
+) -> None:
+    parts = [made.batch(step, size, rank, num_ranks) for rank in range(num_ranks)]
+    whole = made.batch(step, size)
+    for rank, part in enumerate(parts):
+        assert [(e.passage, e.positions) for e in part] == [(e.passage, e.positions) for e in whole[rank::num_ranks]]
+    assert sum(map(len, parts)) == size
+
+
+@pytest.mark.parametrize("rank", [-1, 2])
+def test_a_rank_that_is_none_is_one_clear_sentence(made: MaskedExamples, rank: int) -> None:
+    with pytest.raises(BadInput, match=f"Rank {rank} is not one of 2 processes; expected 0 to 1"):
+        made.batch(0, 4, rank, 2)
+
+
+def test_queries_of_another_corpus_block_what_they_would_find_copied(toy_corpus: Corpus, tmp_path: Path) -> None:
+    texts = [toy_corpus.passage(n).text for n in range(30, 60)]
+    other = build_corpus(
+        [Article(str(n), "", text) for n, text in enumerate(texts)],
+        tmp_path / "corpus",
+        toy_corpus.tokenizer(),
+        max_passage_tokens=60,
+        tagger=RulesTagger(),
+        source={},
+    )
+    blocked = {n: (n + 30, n + 40) for n in range(30)}
+    config = MaskingConfig(min_passages=2)
+    examples = MaskedExamples(toy_corpus, config, 30, 5, 0, Queries(other, blocked.__getitem__))
+    made = [*examples.heldout, *(e for step in range(8) for e in examples.batch(step, 5))]
+    assert {e.passage for e in made} <= set(range(30))
+    for example in made:
+        assert contains(other.body_tokens(example.passage).astype(np.int64), example.original)
+        assert example.blocked == blocked[example.passage]
+    recurring = recurring_spans(toy_corpus, config)
+    assert recurring is not None
+    assert {e.gold for e in made} <= recurring, "what is masked must stand where it is looked up"
+
+
+@given(st.lists(st.integers(0, 5), min_size=4, max_size=40), st.integers(1, 12))
+def test_held_out_groups_leave_three_quarters_to_train_on(groups: list[int], num_heldout: int) -> None:
+    places = _held_out(groups, num_heldout)
+    held = {groups[place] for place in places}
+    num_held = sum(group in held for group in groups)
+    assert len(places) == len(set(places)) <= num_heldout
+    assert bool(places) == (len(set(groups)) > 1)
+    # Only a first group may be larger than a quarter, where there is no smaller one before it.
+    assert num_held <= len(groups) // 4 or len(held) == 1
+    if len(places) < num_heldout and places:
+        spare = len(groups) // 4 - num_held
+        assert all(groups.count(group) > spare for group in set(groups) - held), "no group more would have fitted"
 
 
 def test_held_out_passages_and_their_duplicates_are_never_trained_on(toy_corpus: Corpus) -> None:

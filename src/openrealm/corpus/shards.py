@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,11 @@ class Shards:
             with safe_open(self.part("cut", shard) / _ARRAYS_FILE, "np") as file:
                 columns.append(file.get_tensor(name))
         return np.concatenate(columns)
+
+    def texts(self, shards: int) -> Iterator[str]:
+        """The texts of all that stays of the first `shards` shards, which have to be tagged."""
+        for shard in range(shards):
+            yield from pq.read_table(self.part("tagged", shard) / TABLE_FILE, columns=["text"]).column(0).to_pylist()
 
     def _cut(self, order: dict[str, Any], _folder: Path, manifest: dict[str, Any]) -> Arrays:
         arrays = cut_articles(order["articles"], self._tokenizer, self._rule, self.token_type)

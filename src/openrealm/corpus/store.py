@@ -18,6 +18,7 @@ from openrealm import __version__, files
 from openrealm.corpus.blocks import MAX_TITLE_TOKENS, PassageKind, PassageRule
 from openrealm.corpus.duplicates import groups_of
 from openrealm.corpus.join import join
+from openrealm.corpus.near_duplicates import near_groups
 from openrealm.corpus.protocols import LearnsTitles, Tagger
 from openrealm.corpus.shards import Parts, Shards, articles_digest
 from openrealm.corpus.stored import FORMAT, Corpus
@@ -51,6 +52,7 @@ def build_corpus(
     max_passage_words: int = 100,
     tagger: Tagger,
     source: dict[str, Any],
+    near_duplicates: bool = False,
     workers: WorkerSpec | None = None,
 ) -> Corpus:
     """Cut as `PassageRule` says, tokenise, tag and store `articles`, and publish the whole as `folder`.
@@ -62,8 +64,9 @@ def build_corpus(
     disk is full, WorkerDied; then `folder` is left as it was.
     """
     rule = PassageRule(max_passage_tokens, passages, max_passage_words)
-    settings = {**rule.settings(), "max_title_tokens": MAX_TITLE_TOKENS, "tagger": tagger.name}
+    settings: dict[str, Any] = {**rule.settings(), "max_title_tokens": MAX_TITLE_TOKENS, "tagger": tagger.name}
     plan = files.digest_of([__version__, FORMAT, settings, tokenizer.digest])
+    settings["near_duplicates"] = near_duplicates  # groups are found in the end, so that no shard depends on it
     beside = unfinished(folder)
     with files.sole_writer(beside):
         try:
@@ -82,6 +85,9 @@ def build_corpus(
                 tags = _tag(do, cuts, is_repeated, _written(names, beside / "names.json"))
             manifest = {"kind": "corpus", "format": FORMAT, "settings": settings, "source": source}
             group_N = groups_of(shards.column("keys", len(cuts))[~is_repeated])
+            if near_duplicates:
+                with track("corpus: near-duplicates", 2 * len(group_N)) as advance:
+                    group_N = near_groups(shards.texts(len(tags)), group_N, progress=advance)
             join(shards, cuts, tags, is_repeated, group_N, folder, manifest | {"tokenizer_digest": tokenizer.digest})
         finally:
             if not is_begun(folder):

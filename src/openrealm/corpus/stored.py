@@ -126,7 +126,7 @@ class Corpus:
         return int(self._articles[self._checked(i)])
 
     def group(self, i: int) -> int:
-        """The first passage whose normalised text equals this one's; passages with one group are duplicates."""
+        """The first passage of those whose text is this one's or, see `near_duplicates`, nearly so."""
         return int(self._groups[self._checked(i)])
 
     def _checked(self, i: int) -> int:

@@ -41,7 +41,7 @@ def search_unblocked(
 ) -> list[list[int]]:
     """`search`, leaving out for each query every passage whose group is blocked (trivial candidates, spec Sec. 3.3).
 
-    More than `num_results` are asked for, and again more, until dropping the blocked leaves enough.
+    A few more than `num_results` are asked for; where a query is left with too few, as many more as can be blocked.
     Returns B lists of at most `num_results` passage numbers, best first.
     """
     num_asked = num_results + 4
@@ -54,4 +54,5 @@ def search_unblocked(
         ]
         if num_asked >= vector_ND.shape[0] or all(len(row) == num_results for row in kept):
             return kept
-        num_asked *= 4
+        size_G = torch.bincount(group_N, minlength=1 + max(max(bad, default=0) for bad in blocked))
+        num_asked = num_results + max(int(size_G[list(bad)].sum()) for bad in blocked)

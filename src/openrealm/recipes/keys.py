@@ -15,6 +15,7 @@ from typing import Any
 
 from openrealm import files
 from openrealm.corpus.sources import FACTBOOK
+from openrealm.recipes.queries import digest_at, queries_folder
 from openrealm.recipes.run import SYSTEMS, Run
 
 # Whose weights a system is fine-tuned from.
@@ -36,8 +37,11 @@ def warm_start_key(run: Run) -> str:
 
 
 def pretrain_key(run: Run, *, frozen: bool = False) -> str:
-    """Of joint pre-training."""
-    return files.digest_of([warm_start_key(run), dataclasses.asdict(run.config.pretrain), frozen])
+    """Of joint pre-training. Another corpus of queries enters by its content, wherever it lies."""
+    settings = dataclasses.asdict(run.config.pretrain)
+    if settings["queries"] is not None:
+        settings["queries"] = digest_at(queries_folder(settings["queries"]))
+    return files.digest_of([warm_start_key(run), settings, frozen])
 
 
 def questions_key(run: Run, file: Path | None, *, regex: bool = False) -> str:
@@ -75,9 +79,7 @@ def evaluate_key(run: Run) -> str:
 
 def _corpus_digest(run: Run) -> str:
     """The digest of the corpus that is there, or nothing: then no key of a later stage equals a recorded one."""
-    if not (run.corpus / files.MANIFEST).exists():
-        return ""
-    return str(files.read_manifest(run.corpus, verify=False).get("corpus_digest", ""))
+    return digest_at(run.corpus)
 
 
 def _questions(run: Run) -> dict[str, Any]:

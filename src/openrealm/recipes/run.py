@@ -29,6 +29,7 @@ class Run:
         self.questions = folder / "questions.json"
         self.warm_start = folder / "warm-start"
         self.index = folder / "index"
+        self.matches = folder / "matches"
         self.pretrain = folder / "pretrain"
         self.frozen = folder / "frozen"
         self.finetune = folder / "finetune"
@@ -152,7 +153,7 @@ class Run:
         """Remove what every stage left; config.json stays."""
         for folder in (self.records, self.corpus, self.warm_start, self.index, self.pretrain, self.frozen):
             files.remove_folder(folder)
-        for folder in (unfinished(self.corpus), self.finetune, self.evaluate):
+        for folder in (unfinished(self.corpus), self.finetune, self.evaluate, self.matches):
             files.remove_folder(folder)
         for path in (self.questions, self.report, self.report.with_suffix(".html")):
             path.unlink(missing_ok=True)

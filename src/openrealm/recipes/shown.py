@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from openrealm.recipes import stages
+from openrealm.recipes.queries import queries_of
 from openrealm.recipes.run import Run
 
 if TYPE_CHECKING:
@@ -20,13 +21,10 @@ def examples(run: Run) -> list[dict[str, Any]]:
 
     Before: the warm start with the index of step 0; after: the pre-trained model with its own index.
     """
-    from openrealm.train.examples import MaskedExamples
+    from openrealm.train.examples import pretraining_examples
 
-    corpus, settings = stages.open_corpus(run), run.config.pretrain
-    made = MaskedExamples(
-        corpus, run.config.masking, settings.max_query_tokens - 2, settings.num_heldout_queries, run.config.seed
-    )
-    heldout = made.heldout[:NUM_SHOWN]
+    corpus = stages.open_corpus(run)
+    heldout = pretraining_examples(run.config, corpus, queries_of(run, corpus)).heldout[:NUM_SHOWN]
     before, after = _candidates(run, heldout, "warm_start"), _candidates(run, heldout, "pretrain")
     tokenizer = corpus.tokenizer()
     return [

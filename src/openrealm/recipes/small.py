@@ -26,7 +26,7 @@ def small(num_passages: int = 0) -> Config:
     return dataclasses.replace(
         known,
         name="own-text",
-        corpus=dataclasses.replace(known.corpus, source=".", prose_only=False),
+        corpus=dataclasses.replace(known.corpus, source=".", prose_only=False, near_duplicates=True),
         masking=dataclasses.replace(
             known.masking, kinds=("entity", "date", "number"), min_passages=1, max_masked_tokens=10
         ),

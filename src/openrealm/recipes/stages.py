@@ -20,6 +20,7 @@ from openrealm.errors import BadConfig, BadInput, Mismatch, MissingStage
 from openrealm.masking.tagger import load_tagger
 from openrealm.progress import clock, say
 from openrealm.recipes import keys, questions
+from openrealm.recipes.queries import queries_of
 from openrealm.recipes.run import SYSTEMS, Run
 from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
 
@@ -69,6 +70,7 @@ def corpus_stage(run: Run) -> Corpus:
             max_passage_words=settings.max_passage_words,
             tagger=load_tagger(settings.tagger),
             source=description,
+            near_duplicates=settings.near_duplicates,
             workers=_corpus_workers(run),
         )
     left_out = corpus.manifest["source"].get("skipped") or {}
@@ -215,6 +217,7 @@ def pretrain_stage(run: Run, *, resume: bool = False, frozen: bool = False) -> O
             f"{folder} holds no checkpoint to resume from; run `{command_of(name, run)}`, without --resume."
         )
     corpus, engine = open_corpus(run), engine_of(run)
+    queries = queries_of(run, corpus)
     model = open_model(run, "warm_start")
     first = index_stage(run, model, "warm_start")
     config = run.config
@@ -223,7 +226,7 @@ def pretrain_stage(run: Run, *, resume: bool = False, frozen: bool = False) -> O
     elif not resume:
         prune(run.index, {first.name})  # what an earlier run published
     with files.sole_writer(folder), run.stage(name, keys.pretrain_key(run, frozen=frozen), resumed=resume):
-        trainer = Pretrainer(config, model, corpus, run.corpus, run.index, folder, engine)
+        trainer = Pretrainer(config, model, corpus, run.corpus, run.index, folder, engine, queries)
         outcome = trainer.train(resume=resume)
         files.write_json(folder / "outcome.json", dataclasses.asdict(outcome))
         model.save_pretrained(folder / "model")

@@ -1,16 +1,16 @@
-"""Masked examples from the corpus: which sentence, which span, in which order; all pure functions of (seed, step)."""
+"""Masked examples from a corpus: which sentence, which span, in which order; pure functions of (seed, step, rank)."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from openrealm.config import MaskingConfig
+from openrealm.config import Config, MaskingConfig
 from openrealm.corpus.store import Corpus
 from openrealm.errors import BadInput
 from openrealm.masking.random import random_span, uniform_positions
@@ -23,13 +23,18 @@ _MIN_USABLE = 4
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A masked query x and its answer y: `positions` are the places of [MASK] in `query`, `gold` what belongs there."""
+    """A masked query x and its answer y: `positions` are the places of [MASK] in `query`, `gold` what belongs there.
+
+    `passage` is its number in X, the corpus of the queries; `blocked` are the groups of Z, the corpus of the
+    candidates, that would give the answer away (trivial candidates; Guu et al. 2020, Sec. 3.4).
+    """
 
     query: Ids
     positions: tuple[int, ...]
     gold: tuple[int, ...]
     passage: int
     kind: str
+    blocked: tuple[int, ...] = ()
 
     @property
     def original(self) -> Ids:
@@ -137,7 +142,7 @@ def masked_example(
     positions = tuple(len(title) + place for place in inside)
     gold = tuple(int(token) for token in query[list(positions)])
     query[list(positions)] = corpus.tokenizer().mask_id
-    return Example(query, positions, gold, passage, kind)
+    return Example(query, positions, gold, passage, kind, (corpus.group(passage),))
 
 
 def recurring_spans(corpus: Corpus, config: MaskingConfig) -> Set[Pieces] | None:
@@ -180,37 +185,90 @@ def contains(tokens: Ids, wanted: Sequence[int] | Ids) -> bool:
     return bool((np.lib.stride_tricks.sliding_window_view(tokens, len(wanted)) == wanted).all(axis=1).any())
 
 
-class MaskedExamples:
-    """Training and held-out examples of a corpus. Held-out passages, and their duplicates, are never trained on."""
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """Another corpus X to take queries from (Guu et al. 2020, Sec. 4.3: CC-News), and what of Z each would find copied.
 
-    def __init__(self, corpus: Corpus, config: MaskingConfig, max_tokens: int, num_heldout: int, seed: int) -> None:
-        """Raises BadInput where so few passages hold something to mask that none could be held out."""
-        self.corpus, self.config, self.max_tokens, self.seed = corpus, config, max_tokens, seed
+    blocked  the groups of Z that are never candidates for a passage of X, such as `corpus.matches.Matches.groups`
+    """
+
+    corpus: Corpus
+    blocked: Callable[[int], tuple[int, ...]]
+
+
+def _held_out(groups: Sequence[int], num_heldout: int) -> list[int]:
+    """Places of the first `num_heldout` whose groups together are no more than a quarter of all; one at least.
+
+    None where all are of one group.
+    """
+    members, held, places = Counter(groups), set[int](), list[int]()
+    num_left = len(groups) // _MIN_USABLE
+    for place, group in enumerate(groups):
+        if len(places) == num_heldout:
+            break
+        cost = 0 if group in held else members[group]
+        if cost <= num_left or (not places and cost < len(groups)):
+            held.add(group)
+            places.append(place)
+            num_left -= cost
+    return places
+
+
+class MaskedExamples:
+    """Training and held-out examples of X for candidates from Z. Held-out passages and their groups never train."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        config: MaskingConfig,
+        max_tokens: int,
+        num_heldout: int,
+        seed: int,
+        queries: Queries | None = None,
+    ) -> None:
+        """`corpus` is Z, and X too where there are no other `queries`.
+
+        Raises BadInput where so few passages hold something to mask that none could be held out.
+        """
+        self.corpus = corpus if queries is None else queries.corpus
+        self.config, self.max_tokens, self.seed = config, max_tokens, seed
+        self._blocked = None if queries is None else queries.blocked
         self._recurring = recurring_spans(corpus, config)
         usable = [
-            i for i in range(corpus.num_passages) if self._make(i, np.random.default_rng([seed, 1, i])) is not None
+            i for i in range(self.corpus.num_passages) if self._make(i, np.random.default_rng([seed, 1, i])) is not None
         ]
         if len(usable) < _MIN_USABLE:
             raise BadInput(
-                f"{corpus.folder} has {len(usable)} passages with something to mask (masking.strategy="
+                f"{self.corpus.folder} has {len(usable)} passages with something to mask (masking.strategy="
                 f"{config.strategy}, kinds {', '.join(config.kinds)}); at least {_MIN_USABLE} are needed."
             )
-        shuffled = np.random.default_rng([seed, 2]).permutation(usable)
-        num_heldout = min(num_heldout, len(usable) // _MIN_USABLE)
-        self.heldout = [self._certain(int(i), 3, int(i)) for i in shuffled[:num_heldout]]
-        held_groups = {corpus.group(int(i)) for i in shuffled[:num_heldout]}
-        self._order = Order([int(i) for i in shuffled[num_heldout:] if corpus.group(int(i)) not in held_groups], seed)
+        shuffled = np.random.default_rng([seed, 2]).permutation(usable).tolist()
+        groups = [self.corpus.group(i) for i in shuffled]
+        held = _held_out(groups, num_heldout)
+        self.heldout = [self._certain(shuffled[place], 3, shuffled[place]) for place in held]
+        held_groups = {groups[place] for place in held}
+        self._order = Order([i for i, group in zip(shuffled, groups, strict=True) if group not in held_groups], seed)
 
     def __len__(self) -> int:
         return len(self._order)
 
-    def batch(self, step: int, size: int) -> list[Example]:
-        """The examples of a step: a function of seed, step and size alone."""
+    def batch(self, step: int, size: int, rank: int = 0, num_ranks: int = 1) -> list[Example]:
+        """The examples of a step that fall to one of `num_ranks` processes: a function of seed and arguments alone.
+
+        Every num_ranks-th of the step's `size` examples, from number `rank` on: together the ranks have just the
+        examples that one process alone would have.
+        """
+        if not 0 <= rank < num_ranks:
+            raise BadInput(f"Rank {rank} is not one of {num_ranks} processes; expected 0 to {num_ranks - 1}.")
         start = step * size
-        return [self._certain(i, 4, start + n) for n, i in enumerate(self._order.take(start, size))]
+        taken = list(enumerate(self._order.take(start, size), start))
+        return [self._certain(passage, 4, number) for number, passage in taken[rank::num_ranks]]
 
     def _make(self, passage: int, rng: np.random.Generator) -> Example | None:
-        return masked_example(self.corpus, passage, self.config, self.max_tokens, rng, self._recurring)
+        example = masked_example(self.corpus, passage, self.config, self.max_tokens, rng, self._recurring)
+        if example is None or self._blocked is None:
+            return example
+        return replace(example, blocked=self._blocked(passage))
 
     def _certain(self, passage: int, *stream: int) -> Example:
         rng = np.random.default_rng([self.seed, *stream])
@@ -221,3 +279,10 @@ class MaskedExamples:
         fallback = self._make(passage, np.random.default_rng([self.seed, 1, passage]))
         assert fallback is not None, "a usable passage yields an example with the generator it was found with"
         return fallback
+
+
+def pretraining_examples(config: Config, corpus: Corpus, queries: Queries | None = None) -> MaskedExamples:
+    """The examples of joint pre-training on `corpus` by a run's configuration."""
+    settings = config.pretrain
+    max_tokens = settings.max_query_tokens - 2
+    return MaskedExamples(corpus, config.masking, max_tokens, settings.num_heldout_queries, config.seed, queries)

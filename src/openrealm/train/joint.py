@@ -57,8 +57,7 @@ def find_candidates(
     block_trivial: bool,
 ) -> list[list[int]]:
     """The passages to read for each query by the (stale) index: null first, then the best that are not trivial."""
-    groups = group_N.tolist() if block_trivial else None
-    blocked = [{groups[e.passage]} if groups is not None else set() for e in examples]
+    blocked = [set(e.blocked) if block_trivial else set() for e in examples]
     found = search_unblocked(vector_ND, query_BD.detach().float().cpu(), num_candidates - use_null, group_N, blocked)
     return [[NULL, *row] if use_null else row for row in found]
 
@@ -87,7 +86,7 @@ def sample_tail(
         score_N = (vector_ND @ query_D).double()
         score_N[[passage for passage in row if passage != NULL]] = -torch.inf
         if block_trivial:
-            score_N[group_N == group_N[example.passage]] = -torch.inf
+            score_N[torch.isin(group_N, torch.tensor(example.blocked, dtype=group_N.dtype))] = -torch.inf
         more, weights = draw_tail(score_N, num_draws, rng)
         drawn.append([*row, *more])
         log_weights.append([0.0] * len(row) + weights)

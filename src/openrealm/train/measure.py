@@ -102,8 +102,8 @@ def on_heldout(
 
 
 def _recall(layout: Layout, vector_ND: Tensor, group_N: Tensor, query_BD: Tensor, examples: Sequence[Example]) -> Row:
-    """Share of queries whose answer's word pieces occur in the top k passages, their own passage blocked."""
-    blocked = [{int(group_N[e.passage])} for e in examples]
+    """Share of queries whose answer's word pieces occur in the top k passages, trivial ones blocked."""
+    blocked = [set(e.blocked) for e in examples]
     found = search_unblocked(vector_ND, query_BD, max(_RECALL_AT), group_N, blocked)
     hits = [
         [contains(layout.body(passage), example.gold) for passage in row]

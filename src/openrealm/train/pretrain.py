@@ -22,7 +22,7 @@ from openrealm.model.marginal import query_weights
 from openrealm.model.realm import Realm
 from openrealm.progress import say, track
 from openrealm.train import checkpoint, metrics
-from openrealm.train.examples import Example, MaskedExamples
+from openrealm.train.examples import Example, Queries, pretraining_examples
 from openrealm.train.guard import Guard
 from openrealm.train.ict import InverseCloze
 from openrealm.train.joint import Reading, attend, encode_queries, find_candidates, joint_reading, sample_tail
@@ -67,6 +67,7 @@ class Pretrainer:
 
     folder        gets metrics.jsonl and checkpoints/
     corpus_folder where `corpus` lies, for the refresh worker
+    queries       where examples come from, if not from `corpus`
     """
 
     def __init__(
@@ -78,14 +79,13 @@ class Pretrainer:
         index_folder: Path,
         folder: Path,
         engine: Engine,
+        queries: Queries | None = None,
     ) -> None:
         self.config, self.settings = config, config.pretrain
         self.model, self.engine, self.folder = model, engine, folder
         self.layout = Layout(corpus, title_in_joint=config.model.title_in_joint)
         self.group_N = torch.tensor([corpus.group(i) for i in range(corpus.num_passages)])
-        self.examples = MaskedExamples(
-            corpus, config.masking, self.settings.max_query_tokens - 2, self.settings.num_heldout_queries, config.seed
-        )
+        self.examples = pretraining_examples(config, corpus, queries)
         self.ict = InverseCloze(config, corpus, self.layout)
         self.ict_start = config.warm_start.num_steps  # so that the walk goes on where the warm start left it
         if self.settings.freeze_towers:

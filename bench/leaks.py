@@ -1,0 +1,90 @@
+"""Share of masked queries that find their own sentence elsewhere, with and without blocking of near-duplicates.
+
+Z is Simple Wikipedia; X is Simple Wikipedia too, and then Wikinews. The peer of each figure is the blocking by the
+passage's own number alone. The corpora are built first; with --folder they are kept there, and found there again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import Figure, arguments, commit, end, hardware, not_measured, report
+
+if TYPE_CHECKING:
+    from openrealm.corpus.store import Corpus
+    from openrealm.evaluate.leaks import Leaks
+
+SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "corpora"
+SOURCES = {"simple-wikipedia": "simplewiki-2021.jsonl.xz", "wikinews": "wikinews-2022.jsonl.xz"}
+NAME = "queries that find their own sentence in a candidate"
+
+
+def build(name: str, folder: Path, num_articles: int) -> Corpus:
+    """A corpus of the first articles (0: all) of one source, by the paper's settings; one that is there is taken."""
+    from itertools import islice
+
+    from factbook import tokenizer
+    from openrealm.corpus.sources.jsonl import read
+    from openrealm.corpus.store import Corpus, build_corpus
+    from openrealm.files import MANIFEST
+    from openrealm.masking.tagger import load_tagger
+    from openrealm.recipes.paper import paper
+    from openrealm.recipes.quickstart import quickstart
+
+    place = folder / f"{name}-{num_articles}"
+    if (place / MANIFEST).exists():
+        return Corpus.open(place)
+    settings = paper().corpus
+    return build_corpus(
+        islice(read(SHARED / SOURCES[name]), num_articles or None),
+        place,
+        tokenizer(quickstart()),
+        max_passage_tokens=settings.max_passage_tokens,
+        tagger=load_tagger(settings.tagger),
+        source={"name": SOURCES[name]},
+        near_duplicates=True,
+    )
+
+
+def figures(what: str, leaks: Leaks) -> list[Figure]:
+    """What is left by each way of blocking, beside what the passage's own number leaves."""
+    return [
+        Figure(
+            figure=f"{what}: {NAME}, {way}",
+            value=share,
+            unit="of queries",
+            peer="own passage blocked by its number",
+            peer_value=leaks.ids,
+            ratio=leaks.ids / share if share else None,
+            spread=0.0,
+            num_rounds=1,
+            hardware=hardware(),
+            commit=commit(),
+            note=f"{leaks.num_queries} queries, the first 20 of BM25, seed 0",
+        )
+        for way, share in (("equal text blocked", leaks.equal), ("groups blocked", leaks.grouped))
+    ]
+
+
+def main() -> None:
+    given = arguments(__doc__.splitlines()[0], articles=(0, 1_500), queries=(3_000, 300), folder=("", ""))
+    if not SHARED.is_dir():
+        end(f"{SHARED} is not there.", not_measured(NAME, "of queries", "own passage blocked", "no corpora here"))
+    from openrealm.corpus.matches import Matches
+    from openrealm.evaluate.leaks import leak_rate
+    from openrealm.recipes.paper import paper
+
+    masking = paper().masking
+    with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as temporary:
+        folder = Path(given.folder or temporary)
+        corpus, news = (build(name, folder, given.articles) for name in SOURCES)
+        own = leak_rate(corpus, masking, num_queries=given.queries)
+        matches = Matches.between(news, corpus, folder / f"matches-{given.articles}")
+        other = leak_rate(corpus, masking, queries=news, blocked=matches.groups, num_queries=given.queries)
+    report(*figures("Simple Wikipedia", own), *figures("Wikinews against Simple Wikipedia", other))
+
+
+if __name__ == "__main__":
+    main()

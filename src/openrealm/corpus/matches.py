@@ -1,0 +1,79 @@
+"""What a corpus of queries (X) shares with the corpus of candidates (Z), found once and kept as an artefact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from openrealm import files
+from openrealm.corpus.near_duplicates import near_matches
+from openrealm.corpus.ragged import Ragged
+from openrealm.corpus.stored import Corpus
+from openrealm.errors import DamagedArtefact, Mismatch
+
+FORMAT = 1
+_NAME = "groups"
+
+
+class Matches:
+    """For each passage of X the groups of Z that hold the same text or nearly so: never its candidates."""
+
+    def __init__(self, folder: Path, num_passages: int) -> None:
+        """Use `Matches.between`."""
+        self._groups = Ragged(folder, _NAME, "u4")
+        if len(self._groups) != num_passages:
+            raise DamagedArtefact(
+                f"{folder} tells of {len(self._groups)} passages, not of {num_passages}; remove it, it is made again."
+            )
+
+    @staticmethod
+    def between(
+        queries: Corpus, corpus: Corpus, folder: Path, *, progress: Callable[[int], None] | None = None
+    ) -> Matches:
+        """The matches stored in `folder`, where they are of these two corpora; else they are found and stored there.
+
+        `progress` gets numbers that add up to twice the passages of both. Raises Mismatch, both digests shown, when
+        the corpora were cut with different tokenizers: tokens of one would mean other words in the other.
+        """
+        if queries.tokenizer_digest != corpus.tokenizer_digest:
+            raise Mismatch(
+                f"{queries.folder} was cut with the tokenizer {queries.tokenizer_digest}, but {corpus.folder} with "
+                f"{corpus.tokenizer_digest}; build the corpus of queries again, with the same model.backbone."
+            )
+        wanted = {"kind": "matches", "format": FORMAT, "queries": queries.digest, "corpus": corpus.digest}
+        if not _holds(folder, wanted):
+            _find(queries, corpus, folder, wanted, progress)
+        return Matches(folder, queries.num_passages)
+
+    def groups(self, passage: int) -> tuple[int, ...]:
+        """Groups of Z that are blocked for passage number `passage` of X, ascending."""
+        return tuple(self._groups[passage].tolist())
+
+
+def _holds(folder: Path, wanted: dict[str, object]) -> bool:
+    if not (folder / files.MANIFEST).exists():
+        return False
+    manifest = files.read_manifest(folder)
+    return all(manifest.get(name) == value for name, value in wanted.items())
+
+
+def _find(
+    queries: Corpus,
+    corpus: Corpus,
+    folder: Path,
+    wanted: dict[str, object],
+    progress: Callable[[int], None] | None,
+) -> None:
+    group_N = np.array([corpus.group(i) for i in range(corpus.num_passages)], dtype=np.int64)
+    x, group = near_matches(_texts(queries), _texts(corpus), group_N, progress=progress)
+    ends = np.searchsorted(x, np.arange(queries.num_passages), side="right")
+    matched = {"num_matched_passages": len(np.unique(x))}
+    with files.new_folder(folder, {**wanted, **matched}) as out:
+        (out / f"{_NAME}.bin").write_bytes(group.astype("<u4").tobytes())
+        (out / f"{_NAME}.ends.bin").write_bytes(ends.astype("<u8").tobytes())
+
+
+def _texts(corpus: Corpus) -> Iterator[str]:
+    return (corpus.passage(i).text for i in range(corpus.num_passages))
