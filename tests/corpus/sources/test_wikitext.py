@@ -56,6 +56,10 @@ def test_a_mention_takes_the_letters_that_follow_but_not_the_next_link() -> None
     ]  # fmt: skip
 
 
+def test_an_address_that_runs_into_a_link_leaves_it() -> None:
+    assert names("[[Lima]] and [[Cusco]] http://a[[b c]] [[x|http://a]] [[Peru]]") == ["Lima", "Cusco", "b c", "Peru"]
+
+
 def test_what_is_not_shown_is_no_mention() -> None:
     hidden = "[[File:x|thumb|[[Hidden]]]] <ref>[[Hidden]]</ref> {{x|[[Hidden]]}} [[ ]] [[de:Lima]]"
     assert names(f"{hidden} [[Shown]]") == ["Shown"]
@@ -64,8 +68,8 @@ def test_what_is_not_shown_is_no_mention() -> None:
 pieces = st.sampled_from(
     ["[[", "]]", "|", "{{", "}}", "{{{", "}}}", "a", "B ", " ", "\n", "==", "''", "'''", "<ref>", "</ref>", "<ref/>",
      "<!--", "-->", "{|", "|-", "|}", "* ", "&nbsp;", "&#65;", "&#x110000;", "{{convert|1|", "1=", "[[Lima]]", "[[x|",
-     "[[Peru|the country]]", "[[File:a|", "\ufdd0", "\ufdd1", "&#xFDD0;", "\x00", "\ud800", "\u202e", "(", ")", ", ",
-     "[http://a b]"]
+     "[[Peru|the country]]", "[[b c]]", "[[File:a|", "http://a", "\ufdd0", "\ufdd1", "&#xFDD0;", "\x00", "\ud800",
+     "\u202e", "\u2028", "\r", "(", ")", ", ", "[http://a b]"]
 )  # fmt: skip
 
 

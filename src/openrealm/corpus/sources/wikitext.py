@@ -49,13 +49,13 @@ _TIDIED = tuple(
         (r"__[A-Z]{3,30}__", ""),  # switches such as __NOTOC__
         (r"(?m)^ ?(?:\{\||\|\}|\|).*$", ""),  # lines of a table that was never closed
         (r"\{\{+|\}\}+|\[\[+|\]\]+|'''?|\{\||\|\}", ""),
-        (r"\b(?:https?|ftp)://\S+", ""),
+        (rf"\b(?:https?|ftp)://[^\s{_OPEN}{_CLOSE}]+", ""),
         (r" ?(?:\(\s*(?:[,;:/–—-]\s*)*\)|\[\s*\])", ""),  # brackets with nothing in them
         (r"\(\s*(?:[,;]\s*)+", "("),
-        (r" ([,;.)])(?=\s|[,;.)]|$)", r"\1"),
         (rf"{_OPEN}(\s+)", rf"\1{_OPEN}"),
         (rf"(\s+){_CLOSE}", rf"{_CLOSE}\1"),
         (f"{_OPEN}{_CLOSE}", ""),
+        (r" ([,;.)])(?=\s|[,;.)]|$)", r"\1"),
     )
 )
 _LIST_MARKS = ("*", "#", ":", ";")
@@ -201,11 +201,8 @@ class _Reader:
         if not is_other_page and (not target.startswith(":") or shown is None):
             return ""
         shown = _MARKS.sub("", target.lstrip(":").partition("#")[0] if shown is None else shown)
-        inner = clean_text(shown, entities=False)
-        if not inner or "\n" in inner:
-            return shown
-        lead, tail = shown[: len(shown) - len(shown.lstrip())], shown[len(shown.rstrip()) :]
-        return f"{lead}{_OPEN}{inner}{_CLOSE}{tail}"
+        is_on_one_line = len(f"{shown}.".splitlines()) == 1
+        return f"{_OPEN}{shown}{_CLOSE}" if is_on_one_line and shown.strip() else shown
 
 
 _HANDLERS: dict[str, Callable[[_Reader, _Token], str]] = {
@@ -235,8 +232,7 @@ def _taken_apart(marked: str) -> tuple[str, tuple[Span, ...]]:
         if piece == _OPEN:
             start = length
         elif piece == _CLOSE:
-            if length > start:
-                spans.append(Span(start, length, "entity"))
+            spans.append(Span(start, length, "entity"))
         else:
             parts.append(piece)
             length += len(piece)
