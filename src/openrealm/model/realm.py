@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from openrealm import files
 from openrealm.config import ModelConfig
 from openrealm.errors import DamagedArtefact, MissingStage
-from openrealm.model.encoder import Encoder, backbone_from_config, load_backbone
+from openrealm.model.encoder import Encoder, backbone_from_config, backbone_location, load_backbone
+from openrealm.model.heads import stored_heads, take_head, take_projection
 from openrealm.model.reader import Reader
 from openrealm.model.retriever import Retriever, Tower
 from openrealm.model.span_reader import SpanReader
@@ -47,12 +48,22 @@ class Realm(nn.Module):
         self.reader = Reader(encoder(), tokenizer.vocab_size, norm_eps=config.norm_eps)
         self.span_reader: SpanReader | None = None
         self.max_span_tokens = max_span_tokens
+        self.brings_head = False  # whether the masked-token head was trained before
 
     @classmethod
     def from_backbone(cls, config: ModelConfig, tokenizer: Tokenizer) -> Realm:
-        """A fresh model on the encoder that `config.backbone` names."""
+        """A fresh model on the encoder that `config.backbone` names.
+
+        A masked-token head that lies beside it is taken too, and a projection where towers pool and project as it does.
+        """
         backbone = load_backbone(config.backbone, num_layers=config.num_layers, dropout=config.dropout)
-        return cls(config, backbone, tokenizer)
+        model = cls(config, backbone, tokenizer)
+        stored = stored_heads(backbone_location(config.backbone))
+        model.brings_head = take_head(model.reader.head, stored)
+        if config.pooling == "mean":
+            for tower in (model.retriever.query_tower, model.retriever.passage_tower):
+                take_projection(tower.projection, stored)
+        return model
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Realm:

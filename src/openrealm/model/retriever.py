@@ -60,15 +60,19 @@ class Tower(nn.Module):
         parts: list[Tensor] = []
         order: list[int] = []
         for indices, hidden_nTH, real_nT in self.encoder.chunks(rows, max_rows):
-            if self.pooling == "cls":
-                pooled_nH = hidden_nTH[:, 0]
-            else:
-                weight_nT1 = real_nT[:, :, None].to(hidden_nTH.dtype)
-                pooled_nH = (hidden_nTH * weight_nT1).sum(dim=1) / weight_nT1.sum(dim=1)
-            vector_nD = wide(self._project(pooled_nH))
-            parts.append(nn.functional.normalize(vector_nD, dim=1) if self.normalize else vector_nD)
+            parts.append(self.vectors(hidden_nTH, real_nT))
             order += indices
         return in_order(parts, order)
+
+    def vectors(self, hidden_nTH: Tensor, real_nT: Tensor) -> Tensor:
+        """Vectors n x D of rows whose hidden states are known; `real_nT` is False where there is padding."""
+        if self.pooling == "cls":
+            pooled_nH = hidden_nTH[:, 0]
+        else:
+            weight_nT1 = real_nT[:, :, None].to(hidden_nTH.dtype)
+            pooled_nH = (hidden_nTH * weight_nT1).sum(dim=1) / weight_nT1.sum(dim=1)
+        vector_nD = wide(self._project(pooled_nH))
+        return nn.functional.normalize(vector_nD, dim=1) if self.normalize else vector_nD
 
     def _project(self, pooled_nH: Tensor) -> Tensor:
         if self.pooler is not None:

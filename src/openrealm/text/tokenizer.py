@@ -67,10 +67,16 @@ class Tokenizer:
         if path.is_file():
             return Tokenizer(_read_spec(path), str(path))
         if (folder / VOCABULARY_FILE).is_file():
-            return Tokenizer(_word_piece_spec(folder / VOCABULARY_FILE), str(folder / VOCABULARY_FILE))
+            vocabulary = _read_vocabulary(folder / VOCABULARY_FILE)
+            return Tokenizer(_word_piece_spec(vocabulary), str(folder / VOCABULARY_FILE))
         raise MissingStage(
             f"{folder} holds neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}; give a folder with one of them."
         )
+
+    @staticmethod
+    def from_words(words: Sequence[str], where: str = "vocabulary") -> Tokenizer:
+        """An uncased BERT WordPiece tokenizer whose vocabulary is `words`; a word's place is its id."""
+        return Tokenizer(_word_piece_spec({word: i for i, word in enumerate(words)}), where)
 
     def encode(self, text: str) -> TokenRow:
         """Token ids of `text` without special tokens, and the half-open character range of each token in `text`."""
@@ -162,13 +168,17 @@ def _read_spec(path: Path) -> dict[str, Any]:
     return spec
 
 
-def _word_piece_spec(path: Path) -> dict[str, Any]:
-    """The description of an uncased BERT WordPiece tokenizer over the words of `path`, one a line, id = line number."""
+def _read_vocabulary(path: Path) -> dict[str, int]:
+    """The words of a vocab.txt, one a line, id = line number."""
     try:
         words = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise BadInput(f"{path} is not UTF-8 text (byte {error.start}); fetch the vocabulary again.") from error
-    vocabulary = {word.rstrip("\r"): i for i, word in enumerate(words) if word.strip()}
+    return {word.rstrip("\r"): i for i, word in enumerate(words) if word.strip()}
+
+
+def _word_piece_spec(vocabulary: dict[str, int]) -> dict[str, Any]:
+    """The description of an uncased BERT WordPiece tokenizer over these words and their ids."""
     spec = copy.deepcopy(_UNCASED_BERT)
     spec["model"]["vocab"] = vocabulary
     spec["added_tokens"] = [_added(vocabulary[n[0]], n[0]) for n in _SPECIAL_NAMES.values() if n[0] in vocabulary]

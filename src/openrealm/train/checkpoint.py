@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file
@@ -12,13 +13,20 @@ from torch import Tensor
 from openrealm import files
 from openrealm.config import Config
 from openrealm.errors import Mismatch
-from openrealm.model.realm import Realm
 
 _KEPT = 2
 _CPU_GENERATOR, _CUDA_GENERATOR = "rng", "cuda_rng."
 # What a resume may change: names, places, how often is measured, and what comes after pre-training.
 _FREE = ("name", "device", "num_threads", "finetune")
 _FREE_IN_PRETRAIN = ("eval_steps", "checkpoint_steps", "max_staleness_steps")
+
+
+class Stored(Protocol):
+    """A model that gives its weights by name, and takes them back."""
+
+    def own_state(self) -> dict[str, Tensor]: ...
+
+    def load_own_state(self, tensors: Mapping[str, Tensor], where: Path) -> None: ...
 
 
 def training_digest(config: Config) -> str:
@@ -28,7 +36,7 @@ def training_digest(config: Config) -> str:
     return files.digest_of(values)
 
 
-def save(folder: Path, step: int, model: Realm, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
+def save(folder: Path, step: int, model: Stored, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
     """Publish `folder`/step-N and delete all but the last two.
 
     `state` is plain JSON (config digest, metrics line count, index version, …).
@@ -58,7 +66,7 @@ def remove_all(folder: Path) -> None:
         files.remove_folder(old)
 
 
-def load(path: Path, model: Realm, optimizer: torch.optim.Optimizer, config_digest: str) -> dict[str, Any]:
+def load(path: Path, model: Stored, optimizer: torch.optim.Optimizer, config_digest: str) -> dict[str, Any]:
     """Restore everything `save` stored; returns its `state`. Raises Mismatch when another configuration wrote it."""
     files.read_manifest(path)
     state: dict[str, Any] = files.read_json(path / "state.json")

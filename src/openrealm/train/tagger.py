@@ -22,8 +22,9 @@ from openrealm.errors import BadConfig, BadInput
 from openrealm.masking.conll import OUTSIDE, Document, Score, Sentence, running_text, score, texts_of, words_of
 from openrealm.model.encoder import backbone_location, load_backbone
 from openrealm.progress import track
+from openrealm.text.export import save_for_transformers
 from openrealm.text.pack import Row, chunks_by_length, pad
-from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
+from openrealm.text.tokenizer import Tokenizer
 from openrealm.train.guard import Guard
 from openrealm.train.optimizer import adam, rate_factor, set_rate
 
@@ -204,18 +205,7 @@ def save_tagger(model: Any, tokenizer: Tokenizer, folder: Path, settings: Tagger
     with files.new_folder(folder, {"kind": "tagger", "backbone": settings.backbone, "seed": settings.seed}) as out:
         files.write_json(out / "config.json", json.loads(model.config.to_json_string(use_diff=False)))
         files.write_safetensors(out / "model.safetensors", model.state_dict(), {"format": "pt"})
-        tokenizer.save(out)
-        spec = json.loads((out / TOKENIZER_FILE).read_text(encoding="utf-8"))
-        ids = {"cls": tokenizer.cls_id, "sep": tokenizer.sep_id, "mask": tokenizer.mask_id, "pad": tokenizer.pad_id}
-        names = {role: tokenizer.token(i) for role, i in {**ids, "unk": tokenizer.unk_id}.items()}
-        spec["post_processor"] = {
-            "type": "BertProcessing",
-            **{role: [names[role], ids[role]] for role in ("cls", "sep")},
-        }
-        files.write_json(out / TOKENIZER_FILE, spec)
-        special = {f"{role}_token": name for role, name in names.items()}
-        kind = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": min(longest, settings.max_tokens)}
-        files.write_json(out / "tokenizer_config.json", {**special, **kind})
+        save_for_transformers(tokenizer, out, min(longest, settings.max_tokens))
 
 
 def evaluate_tagger(documents: Sequence[Document], folder: Path) -> Score:

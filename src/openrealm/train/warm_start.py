@@ -79,7 +79,8 @@ def warm_start(config: Config, model: Realm, corpus: Corpus, engine: Engine, fol
     settings = config.warm_start
     torch.manual_seed(config.seed)
     tasks = _Tasks.of(config, model, corpus, engine)
-    start_from_unigrams(model, corpus)
+    if not model.brings_head:
+        start_from_unigrams(model, corpus)
     optimizer = _optimizer(model, settings)
     guard = Guard([*model.reader.parameters(), *model.retriever.parameters()], settings.clip_norm)
     metrics.start_over(folder)

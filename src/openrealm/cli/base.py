@@ -1,0 +1,73 @@
+"""`openrealm base train`: a small base encoder of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openrealm.cli.common import RUNS, absolute, again, stoppable
+from openrealm.progress import say
+
+base = typer.Typer(help="Train a small base encoder.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@base.callback()
+def _group() -> None:
+    """Train a small base encoder, for model.backbone."""
+
+
+@base.command()
+def train(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE...", help="'factbook', folders, .jsonl[.xz|.gz|.zst] or .parquet."),
+    ],
+    name: Annotated[str | None, typer.Option("--name", help="The run's name below runs/, or a path.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="End after so many minutes of training, not after base.num_steps.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    tiny: Annotated[bool, typer.Option("--tiny", help="A toy of seconds on 200 articles.")] = False,
+    device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda' or 'cuda:N'.")] = "auto",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as num_layers=3; repeatable."),
+    ] = None,
+) -> None:
+    """Train a vocabulary and a small BERT that can copy from passages and find them.
+
+    Under torchrun all its processes train together. The weights come as runs/NAME/model, which model.backbone takes.
+    """
+    import dataclasses
+
+    import torch
+
+    from openrealm.config import Config
+    from openrealm.engine import engine_for, num_cores
+    from openrealm.recipes.base import tiny as tiny_settings
+    from openrealm.recipes.base import train_base
+    from openrealm.train.base_settings import BaseSettings
+    from openrealm.train.ranks import local_device
+
+    start = tiny_settings(BaseSettings()) if tiny else BaseSettings()
+    chosen = start.with_settings(settings or ())
+    target = Path(name or chosen.name).expanduser()
+    folder = target if "/" in (name or "") else RUNS / target
+    engine = engine_for(Config(device=device))
+    engine = dataclasses.replace(engine, device=local_device(engine.device))
+    torch.set_num_threads(num_cores())
+    words = [*sources, *(["--name", name] if name else []), *(["--minutes", str(minutes)] if minutes else [])]
+    words += ["--tiny"] if tiny else []
+    with stoppable(again("base", "train", *words, "--resume", settings=settings)):
+        model = train_base(
+            [absolute(source) for source in sources],
+            folder,
+            chosen,
+            engine,
+            minutes=minutes,
+            resume=resume,
+            max_articles=200 if tiny else None,
+        )
+    say(f"Use it with: --set model.backbone={model}")

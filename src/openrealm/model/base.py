@@ -1,0 +1,113 @@
+"""A base encoder of one's own: one small BERT that fills in masks and gives vectors, trained for both at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from openrealm.errors import DamagedArtefact
+from openrealm.model.encoder import Encoder, in_order
+from openrealm.model.reader import MaskedTokenHead
+from openrealm.model.retriever import Tower
+
+_ALIAS = "tower.encoder."
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Padded rows of like length: n rows of T word pieces, M masks in all.
+
+    place_M says which of the n * T word pieces are masked, gold_M what belongs there; both are empty where nothing is.
+    row_n says which rows of the batch these are.
+    """
+
+    id_nT: Tensor
+    real_nT: Tensor
+    segment_nT: Tensor
+    place_M: Tensor
+    gold_M: Tensor
+    row_n: Tensor
+
+    def to(self, device: torch.device) -> Chunk:
+        """The same on `device`, not waiting for the copy."""
+        tensors = (self.id_nT, self.real_nT, self.segment_nT, self.place_M, self.gold_M, self.row_n)
+        return Chunk(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+
+
+def fresh_backbone(
+    *, num_layers: int, hidden_size: int, num_heads: int, vocab_size: int, max_positions: int, pad_id: int
+) -> nn.Module:
+    """A BERT with random weights, no pooler and no dropout."""
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
+        vocab_size=vocab_size,
+        hidden_size=hidden_size,
+        num_hidden_layers=num_layers,
+        num_attention_heads=num_heads,
+        intermediate_size=4 * hidden_size,
+        max_position_embeddings=max_positions,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        layer_norm_eps=1e-5,
+        pad_token_id=pad_id,
+    )
+    config._attn_implementation = "sdpa"
+    make: Any = BertModel
+    backbone: nn.Module = make(config, add_pooling_layer=False)
+    return backbone
+
+
+class Base(nn.Module):
+    """Encoder, masked-token head and projection: the reader and both towers share the encoder."""
+
+    def __init__(self, backbone: nn.Module, pad_id: int, vocab_size: int, projection_dim: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(backbone, pad_id)
+        self.tower = Tower(self.encoder, projection_dim, pooling="mean", normalize=True)
+        norm_eps = float(backbone.config.layer_norm_eps)  # type: ignore[union-attr, arg-type]
+        self.head = MaskedTokenHead(
+            self.encoder.hidden_size, vocab_size, activation=self.encoder.activation, norm_eps=norm_eps
+        )
+
+    def forward(
+        self, masked: Sequence[Chunk], queries: Sequence[Chunk], passages: Sequence[Chunk]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Both tasks at once, so that a wrapper for several devices sees one pass.
+
+        Returns logits over the vocabulary of all masks, chunk after chunk, and vectors of queries and of passages in
+        the batch's order (0 x D where there are none).
+        """
+        return self.fill(masked), self.embed(queries), self.embed(passages)
+
+    def fill(self, chunks: Sequence[Chunk]) -> Tensor:
+        """Logits of all masks, M x V in float32."""
+        picked = []
+        for chunk in chunks:
+            hidden_nTH = self.encoder(chunk.id_nT, chunk.real_nT, chunk.segment_nT)
+            picked.append(hidden_nTH.flatten(0, 1)[chunk.place_M])
+        logit_MV: Tensor = self.head(torch.cat(picked), self.encoder.word_embeddings())
+        return logit_MV
+
+    def embed(self, chunks: Sequence[Chunk]) -> Tensor:
+        """Unit vectors n x D."""
+        if not chunks:
+            return torch.zeros(0, self.tower.projection.out_features, device=self.encoder.device)
+        parts = [self.tower.vectors(self.encoder(c.id_nT, c.real_nT, c.segment_nT), c.real_nT) for c in chunks]
+        return in_order(parts, [row for chunk in chunks for row in chunk.row_n.tolist()])
+
+    def own_state(self) -> dict[str, Tensor]:
+        """The state without the second names of the shared encoder."""
+        return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(_ALIAS)}
+
+    def load_own_state(self, tensors: Mapping[str, Tensor], where: Path) -> None:
+        """Take what `own_state` gave; DamagedArtefact naming `where` when a tensor is missing or unknown."""
+        missing, unexpected = self.load_state_dict(tensors, strict=False)
+        missing = [name for name in missing if not name.startswith(_ALIAS)]
+        if missing or unexpected:
+            raise DamagedArtefact(f"{where}: missing {missing[:3]}, unexpected {unexpected[:3]}; make it again.")

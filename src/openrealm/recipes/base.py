@@ -1,0 +1,182 @@
+"""A base encoder of one's own, from sources of text to a folder of weights: vocabulary, corpora, training, export.
+
+Everything lies in one folder (vocabulary/, corpora/, training/, model/); what is there already and was made from the
+same is used again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openrealm import files
+from openrealm.corpus.sources import ArticleFactory, open_source
+from openrealm.corpus.store import Corpus, build_corpus
+from openrealm.errors import OpenRealmError
+from openrealm.masking.tagger import load_tagger
+from openrealm.progress import say
+from openrealm.text.tokenizer import Tokenizer
+from openrealm.text.vocabulary import train_vocabulary
+
+if TYPE_CHECKING:
+    from openrealm.engine import Engine
+    from openrealm.train.base_settings import BaseSettings
+
+_TAGGER = "rules"
+_MAX_VOCABULARY_CHARACTERS = 40_000_000  # more text changes few of the word pieces
+_TOLD_PASSAGES = 50_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A source of text: how its articles are read, and its description."""
+
+    articles: ArticleFactory
+    description: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """A folder's name for its corpus."""
+        found = str(self.description.get("name") or self.description["kind"])
+        return re.sub(r"[^\w.-]+", "-", found).strip("-.") or "source"
+
+
+def tiny(settings: BaseSettings) -> BaseSettings:
+    """Seconds on one core: it shows that all parts work, and learns next to nothing."""
+    return dataclasses.replace(
+        settings,
+        name="openrealm-tiny",
+        num_layers=2,
+        hidden_size=32,
+        num_heads=2,
+        vocab_size=600,
+        max_positions=160,
+        max_joint_tokens=128,
+        max_passage_tokens=48,
+        max_query_tokens=32,
+        projection_dim=16,
+        heldout_rate=0.1,
+        num_steps=12,
+        mlm_batch=8,
+        ict_batch=8,
+        warmup_steps=4,
+        eval_steps=6,
+        checkpoint_steps=6,
+        num_heldout_queries=16,
+    )
+
+
+def open_sources(names: Sequence[str], max_articles: int | None = None) -> list[Source]:
+    """The sources by path or name, each cut to its first `max_articles`. Raises BadInput where one is not there."""
+    found = []
+    for name in names:
+        read, description = open_source(name)
+        if max_articles is None:
+            found.append(Source(read, description))
+        else:
+            first = _first(read, max_articles)
+            found.append(Source(first, description | {"max_articles": max_articles}))
+    return found
+
+
+def _first(read: ArticleFactory, count: int) -> ArticleFactory:
+    return lambda: islice(read(), count)
+
+
+def prepare(sources: Sequence[Source], folder: Path, settings: BaseSettings) -> list[Corpus]:
+    """Vocabulary and corpora below `folder`, made where they are not there yet."""
+    tokenizer = _vocabulary(sources, folder / "vocabulary", settings.vocab_size)
+    return [_corpus(source, folder / "corpora" / source.name, tokenizer, settings) for source in sources]
+
+
+def _vocabulary(sources: Sequence[Source], folder: Path, size: int) -> Tokenizer:
+    key = files.digest_of({"size": size, "sources": [source.description for source in sources]})
+    if _is_there(folder, "key", key):
+        return Tokenizer.from_folder(folder)
+    tokenizer = train_vocabulary(list(_sample(sources)), size)
+    with files.new_folder(folder, {"kind": "vocabulary", "key": key}) as out:
+        tokenizer.save(out)
+    say(f"vocabulary: {tokenizer.vocab_size:,} word pieces in {folder}")
+    return tokenizer
+
+
+def _sample(sources: Sequence[Source]) -> Iterable[str]:
+    """Texts of all sources, each article of an equal share of what is read."""
+    for source in sources:
+        room = _MAX_VOCABULARY_CHARACTERS // len(sources)
+        for article in source.articles():
+            yield article.text
+            room -= len(article.text)
+            if room < 0:
+                break
+
+
+def _corpus(source: Source, folder: Path, tokenizer: Tokenizer, settings: BaseSettings) -> Corpus:
+    key = files.digest_of([source.description, tokenizer.digest, settings.max_passage_tokens])
+    if _is_there(folder, "source", source.description | {"key": key}):
+        return Corpus.open(folder)
+    told = 0
+
+    def tell(num_passages: int) -> None:
+        nonlocal told
+        if num_passages - told >= _TOLD_PASSAGES:
+            told = num_passages
+            say(f"corpus {source.name}: {num_passages:,} passages so far")
+
+    corpus = build_corpus(
+        source.articles(),
+        folder,
+        tokenizer,
+        max_passage_tokens=settings.max_passage_tokens,
+        tagger=load_tagger(_TAGGER),
+        source=source.description | {"key": key},
+        progress=tell,
+    )
+    say(f"corpus {source.name}: {len(corpus):,} passages in {folder}")
+    return corpus
+
+
+def _is_there(folder: Path, entry: str, value: object) -> bool:
+    """Whether `folder` was published with this entry in its manifest, and is undamaged."""
+    try:
+        return bool(files.read_manifest(folder).get(entry) == value)
+    except OpenRealmError:
+        return False
+
+
+def train_base(
+    names: Sequence[str],
+    folder: Path,
+    settings: BaseSettings,
+    engine: Engine,
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+    max_articles: int | None = None,
+) -> Path:
+    """The whole way; returns the folder of weights, `folder`/model. Started by torchrun, all its ranks train.
+
+    Raises what its parts raise: BadInput for a source that is not there, Mismatch for a resume with other settings.
+    """
+    from openrealm.recipes.base_export import export
+    from openrealm.train.base import BaseTrainer
+    from openrealm.train.base_texts import Texts
+    from openrealm.train.ranks import all_ranks
+
+    with all_ranks(engine) as ranks:
+        if ranks.is_first:
+            with files.sole_writer(folder):
+                prepare(open_sources(names, max_articles), folder, settings)
+        ranks.wait(engine)
+        corpora = [Corpus.open(folder / "corpora" / source.name) for source in open_sources(names, max_articles)]
+        texts = Texts(corpora, settings.heldout_rate, settings.seed)
+        trainer = BaseTrainer(settings, texts, folder / "training", engine, ranks, minutes)
+        trainer.train(resume=resume)
+        if ranks.is_first:
+            export(trainer, texts, folder / "model")
+        ranks.wait(engine)
+    return folder / "model"
