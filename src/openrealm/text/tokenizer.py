@@ -108,6 +108,11 @@ class Tokenizer:
             )
         return str(token)
 
+    def continuations(self) -> list[int]:
+        """Ids of the word pieces that go on a word, such as "##ing"."""
+        vocabulary = self._whole.get_vocab(with_added_tokens=True)
+        return sorted(token_id for token, token_id in vocabulary.items() if token.startswith("##"))
+
     def save(self, folder: Path) -> None:
         """Write tokenizer.json into `folder`, atomically; `from_folder` gives back the same digest."""
         write_text(folder / TOKENIZER_FILE, self._serialised)

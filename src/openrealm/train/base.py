@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from openrealm import files
 from openrealm.engine import Engine, num_cores
 from openrealm.model.base import Base, fresh_backbone
+from openrealm.model.copying import start_by_copying
 from openrealm.progress import say, track
 from openrealm.train import checkpoint, metrics
 from openrealm.train.base_batches import Batch, Batches
@@ -46,6 +47,8 @@ def fresh_model(settings: BaseSettings, texts: Texts) -> Base:
         max_positions=settings.max_positions,
         pad_id=tokenizer.pad_id,
     )
+    if settings.copy_start:
+        start_by_copying(backbone)
     model = Base(backbone, tokenizer.pad_id, tokenizer.vocab_size, settings.projection_dim)
     num_V = torch.bincount(torch.from_numpy(texts.body.values.astype("int64")), minlength=tokenizer.vocab_size) + 0.5
     model.head.bias.data.copy_((num_V / num_V.sum()).log())

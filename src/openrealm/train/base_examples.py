@@ -52,8 +52,7 @@ class BaseExamples:
         tokenizer = texts.tokenizer
         self.specials = Specials(tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id)
         self._separator = np.asarray(tokenizer.encode(":")[0], dtype=np.int64)
-        names = [tokenizer.token(i) for i in range(tokenizer.vocab_size)]
-        self._continues_V = np.array([name.startswith("##") for name in names])
+        self._continues_V = np.isin(np.arange(tokenizer.vocab_size), tokenizer.continuations())
         self.order = Order(np.flatnonzero(~texts.is_heldout_N).tolist(), settings.seed)
 
     def example(self, number: int) -> MaskedRow:

@@ -35,6 +35,7 @@ class BaseSettings(Section):
     max_positions: int = _field(512, "longest row in word pieces", at_least=16)
     projection_dim: int = _field(128, "dimensions of the retrieval vectors; Guu Sec. 3.2", at_least=1)
     temperature: float = _field(0.05, "divides the scores of unit vectors before ICT's softmax", at_least=1e-6)
+    copy_start: bool = _field(True, "first weights that copy already (model/copying.py), where the shape allows")
     vocab_size: int = _field(16_000, "word pieces", at_least=100)
 
     max_passage_tokens: int = _field(96, "word pieces of a passage and its title", at_least=8)

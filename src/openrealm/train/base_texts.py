@@ -128,7 +128,7 @@ class SpanIndex:
 
 def _hashes(tokens: npt.NDArray[np.integer], start_S: Ints, length_S: Ints) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of each run of tokens; two different runs agree once in 10^19 pairs."""
-    hash_S = length_S.astype(np.uint64)
+    hash_S = (length_S.astype(np.uint64) + np.uint64(1)) * _HASH_FACTOR
     for offset in range(int(length_S.max(initial=0))):
         inside = offset < length_S
         hash_S[inside] = (hash_S[inside] ^ tokens[start_S[inside] + offset].astype(np.uint64)) * _HASH_FACTOR
