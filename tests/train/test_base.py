@@ -59,13 +59,14 @@ def weights(trainer: BaseTrainer) -> dict[str, torch.Tensor]:
 
 
 def test_both_losses_fall_and_names_are_copied(texts: Texts, tmp_path: Path) -> None:
-    settings = dataclasses.replace(SETTINGS, num_steps=60, eval_steps=1000, checkpoint_steps=1000)
+    settings = dataclasses.replace(SETTINGS, hidden_size=64, num_steps=60, eval_steps=1000, checkpoint_steps=1000)
     trainer = BaseTrainer(settings, texts, tmp_path, CPU)
     before = trainer.heldout.measure(trainer.model, CPU) if trainer.heldout else {}
     after = trainer.train()
-    for key in ("loss_alone", "loss_own", "loss_related"):
-        assert after[key] < float(before[key]) - 0.5
+    # Names of articles that were never read can only be copied.
+    assert after["loss_own"] < min(float(before["loss_own"]), after["loss_alone"]) - 0.3
     rows = [row for row in lines(tmp_path) if row["split"] == "train"]
+    assert rows[-1]["mlm_loss"] < rows[0]["mlm_loss"] - 0.5
     assert rows[-1]["ict_loss"] < rows[0]["ict_loss"] - 0.1
     assert after["copying"] == pytest.approx(after["accuracy_related"] - after["accuracy_alone"], abs=1e-4)
 

@@ -102,7 +102,7 @@ def card(name: str, figures: dict[str, Any]) -> str:
         "\n".join(["| read | top-1 | loss |", "|---|---|---|", *_rows(held)]),
         "## Limits",
         "English, mostly encyclopaedic; too small to know much by heart; what it says may be wrong, and carries the "
-        f"slant of its sources. The longest row is {shape['max_positions']} word pieces; few in training were over 200.",
+        f"slant of its text. The longest row has {shape['max_positions']} word pieces; few in training had over 200.",
     ]
     if "ict_accuracy" in held:
         share = f"{100 * held['ict_accuracy']:.1f} %"
