@@ -1,0 +1,269 @@
+"""Small base encoders beside MiniLM: passages embedded a second, the joint step, and what a short training teaches.
+
+Every shape gets the same seconds of training on the same text (with a vocabulary of its size); accuracy is that of
+word pieces of one hidden name or date in articles not trained on, alone, beside another passage that holds the name,
+and beside its own. Speeds are measured on one Factbook text, all shapes and MiniLM in turn. With `--out FOLDER` the
+table and its picture (where matplotlib is installed) are written there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common import Figure, arguments, commit, duration, hardware, in_turn, rate, report
+
+if TYPE_CHECKING:
+    from openrealm.config import Config
+    from openrealm.engine import Engine
+    from openrealm.text.tokenizer import Tokenizer
+
+_PEER = "MiniLM (6 x 384, 30,522)"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Layers, width, heads and size of the vocabulary."""
+
+    num_layers: int
+    hidden_size: int
+    num_heads: int
+    vocab_size: int
+
+    @property
+    def name(self) -> str:
+        """As the table gives it."""
+        return f"{self.num_layers} x {self.hidden_size}, {self.vocab_size:,}"
+
+
+SHAPES = (
+    Shape(2, 128, 4, 16_000),
+    Shape(2, 256, 4, 16_000),
+    Shape(4, 256, 4, 8_000),
+    Shape(4, 256, 4, 16_000),
+    Shape(4, 256, 4, 30_000),
+    Shape(3, 384, 6, 16_000),
+    Shape(6, 256, 4, 16_000),
+)
+QUICK_SHAPES = (Shape(4, 256, 4, 2_000),)
+
+
+def main() -> None:
+    given = arguments(
+        __doc__.splitlines()[0],
+        source=("factbook", "factbook"),
+        articles=(2_000, 40),
+        seconds=(45.0, 2.0),
+        speed_articles=(300, 24),
+        out=("", ""),
+    )
+    import torch
+
+    from openrealm.engine import engine_for
+    from openrealm.recipes.quickstart import quickstart
+
+    torch.set_num_threads(given.threads)
+    shapes = QUICK_SHAPES if given.quick else SHAPES
+    engine = engine_for(quickstart())
+    with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as name:
+        found = {shape: trained(shape, given, Path(name), engine) for shape in shapes}
+        tokenizers = {shape: tokenizer for shape, (_, tokenizer, _) in found.items()}
+        max_seconds = 6.0 if given.quick else 120.0
+        embedding, joint, num_passages = speeds(tokenizers, given, engine, max_seconds)
+    figures = []
+    for shape in shapes:
+        note = f"{found[shape][2] / 1e6:.1f} million weights"
+        figures.append(
+            rate(f"embedding, {shape.name}", "passages/s", num_passages, embedding[shape], _PEER, embedding[None], note)
+        )
+        figures.append(duration(f"one joint step, {shape.name}", joint[shape], _PEER, joint[None], note))
+    measures = {shape: row for shape, (row, _, _) in found.items()}
+    text = table(shapes, figures, measures, given)
+    print(text)
+    if given.out:
+        write(Path(given.out), text, shapes, figures, measures)
+    report(*figures)
+
+
+def trained(shape: Shape, given: Any, folder: Path, engine: Engine) -> tuple[dict[str, Any], Tokenizer, int]:
+    """What `given.seconds` of training teach this shape; its tokenizer, and how many weights it has."""
+    from openrealm.recipes.base import open_sources, prepare
+    from openrealm.train.base import BaseTrainer
+    from openrealm.train.base_settings import BaseSettings
+    from openrealm.train.base_texts import Texts
+
+    settings = dataclasses.replace(
+        BaseSettings(),
+        **dataclasses.asdict(shape),
+        heldout_rate=0.05,
+        mlm_batch=24,
+        ict_batch=8,
+        warmup_steps=20,
+        eval_steps=10**9,
+        checkpoint_steps=10**9,
+        num_heldout_queries=48 if given.quick else 512,
+    )
+    home = folder / f"vocabulary-{shape.vocab_size}"
+    texts = Texts(prepare(open_sources([given.source], given.articles), home, settings), settings.heldout_rate, 0)
+    trainer = BaseTrainer(settings, texts, folder / shape.name, engine, minutes=given.seconds / 60)
+    row = trainer.train() | {"tokens": trainer.num_tokens, "steps": trainer.step}
+    return row, texts.tokenizer, sum(tensor.numel() for tensor in trainer.model.own_state().values())
+
+
+def speeds(
+    tokenizers: dict[Shape, Tokenizer], given: Any, engine: Engine, max_seconds: float
+) -> tuple[dict[Shape | None, list[float]], dict[Shape | None, list[float]], int]:
+    """Seconds to embed the same articles, and of a joint step, of each shape and (None) of MiniLM; MiniLM's passages.
+
+    What an encoder has learnt plays no part in its speed: the weights are random.
+    """
+    from factbook import tokenizer
+    from openrealm.model.base import fresh_backbone
+    from openrealm.model.encoder import load_backbone
+    from openrealm.recipes.quickstart import quickstart
+
+    config = quickstart()
+    with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as name:
+        sides: dict[Shape | None, Side] = {}
+        for shape, words in tokenizers.items():
+            backbone = fresh_backbone(
+                num_layers=shape.num_layers,
+                hidden_size=shape.hidden_size,
+                num_heads=shape.num_heads,
+                vocab_size=words.vocab_size,
+                max_positions=512,
+                pad_id=words.pad_id,
+            )
+            sides[shape] = Side(config, backbone, words, given, Path(name) / shape.name, engine)
+        minilm = load_backbone(config.model.backbone, dropout=0.0)
+        sides[None] = Side(config, minilm, tokenizer(config), given, Path(name) / "minilm", engine)
+        rounds = {"num_rounds": given.rounds, "max_seconds": max_seconds}
+        # One name for each side, as the measuring asks for.
+        names = {str(number): side for number, side in enumerate(sides.values())}
+        embedding = in_turn({number: side.embed for number, side in names.items()}, **rounds)
+        joint = in_turn({number: side.step for number, side in names.items()}, **rounds)
+        keys = list(sides)
+        return (
+            {keys[int(number)]: seconds for number, seconds in embedding.items()},
+            {keys[int(number)]: seconds for number, seconds in joint.items()},
+            len(sides[None].layout.corpus),
+        )
+
+
+class Side:
+    """One encoder in the quickstart's model, on a corpus cut with its own vocabulary."""
+
+    def __init__(
+        self, config: Config, backbone: Any, words: Tokenizer, given: Any, folder: Path, engine: Engine
+    ) -> None:
+        import torch
+
+        from factbook import articles
+        from joint_step import Ours, World
+        from openrealm.corpus.store import build_corpus
+        from openrealm.masking.tagger import load_tagger
+        from openrealm.model.realm import Realm
+        from openrealm.train.layout import Layout
+
+        corpus = build_corpus(
+            articles(given.speed_articles),
+            folder,
+            words,
+            max_passage_tokens=config.corpus.max_passage_tokens,
+            tagger=load_tagger(config.corpus.tagger),
+            source={"kind": "factbook"},
+        )
+        torch.manual_seed(0)
+        model = Realm(config.model, backbone, words).to(engine.device)
+        self.engine, self.tower = engine, model.retriever.passage_tower
+        self.layout = Layout(corpus, title_in_joint=True)
+        self._ours = Ours(World(config, model, corpus, engine))
+
+    def embed(self) -> None:
+        """E_doc of all passages."""
+        from openrealm.train.embedder import embed_corpus
+
+        embed_corpus(self.tower, self.layout, self.engine)
+
+    def step(self) -> None:
+        """One joint training step."""
+        self.tower.train()
+        self._ours.step()
+
+
+def table(shapes: Sequence[Shape], figures: Sequence[Figure], measures: dict[Shape, dict[str, Any]], given: Any) -> str:
+    """The page docs/results/base_shapes.md."""
+    source = Path(given.source).name
+    page = f"""# Shapes for a small base encoder
+
+What layers, width and vocabulary cost and bring, beside {_PEER}. Speeds: all on the same text, in turn, in the
+quickstart's model; "times" are MiniLM's. Accuracy: word pieces of a hidden name or date filled in rightly after
+{given.seconds:g} seconds of training on {given.articles:,} articles of {source}, in articles not trained on.
+
+| layers x width, word pieces | weights | passages/s | times | joint step, s | times | steps | alone | related | own |
+|---|---|---|---|---|---|---|---|---|---|
+"""
+    for number, shape in enumerate(shapes):
+        embed, joint = figures[2 * number : 2 * number + 2]
+        row = measures[shape]
+        speed = f"{embed.value:,.0f} | {embed.ratio:.1f} | {joint.value:.2f} | {joint.ratio:.1f}"
+        shares = " | ".join(f"{100 * row[f'accuracy_{beside}']:.1f} %" for beside in ("alone", "related", "own"))
+        page += f"| {shape.name} | {embed.note.split(' ')[0]} M | {speed} | {row['steps']:,} | {shares} |\n"
+    page += f"| {_PEER} | 22.6 M | {figures[0].peer_value:,.0f} | 1 | {figures[1].peer_value:.2f} | 1 | | | | |\n"
+    page += "\nSteps: done in that time. Related: beside another passage that holds the name. Own: beside its own passage.\n"
+    command = f"python bench/base_shapes.py --source {source} --articles {given.articles} --out docs/results"
+    return f"{page}\nMade by `{command}` at commit {commit()}; {hardware()}.\n"
+
+
+def write(
+    folder: Path,
+    text: str,
+    shapes: Sequence[Shape],
+    figures: Sequence[Figure],
+    measures: dict[Shape, dict[str, Any]],
+) -> None:
+    """Write base_shapes.md into `folder`, and base_shapes.svg where matplotlib is installed."""
+    from openrealm import files
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        files.write_text(folder / "base_shapes.svg", picture(shapes, figures, measures))
+        text += "\n![Accuracy beside a passage against passages embedded a second](base_shapes.svg)\n"
+    except ModuleNotFoundError:
+        print("No picture: matplotlib is not installed (pip install matplotlib).")
+    files.write_text(folder / "base_shapes.md", text)
+
+
+def picture(shapes: Sequence[Shape], figures: Sequence[Figure], measures: dict[Shape, dict[str, Any]]) -> str:
+    """Accuracy with and without a passage against speed, as an SVG that is the same for the same figures."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    times = [figures[2 * number].ratio for number in range(len(shapes))]
+    with matplotlib.rc_context({"svg.hashsalt": "base_shapes", "svg.fonttype": "none", "font.size": 9}):
+        drawing, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
+        for beside, marker in (("own", "o"), ("related", "s"), ("alone", "x")):
+            shares = [100 * measures[shape][f"accuracy_{beside}"] for shape in shapes]
+            axes.plot(times, shares, marker, label={"related": "a passage with the name"}.get(beside, beside))
+            for shape, x, y in zip(shapes, times, shares, strict=True):
+                if beside == "own":
+                    axes.annotate(shape.name, (x, y), textcoords="offset points", xytext=(4, 4), fontsize=7)
+        axes.axvline(3, color="0.6", linewidth=0.8)
+        axes.set_xlabel("passages embedded a second, times MiniLM's")
+        axes.set_ylabel("word pieces of names right, %")
+        axes.legend(frameon=False)
+        out = io.StringIO()
+        drawing.savefig(out, format="svg", metadata={"Date": None})
+        pyplot.close(drawing)
+    return out.getvalue()
+
+
+if __name__ == "__main__":
+    main()
