@@ -11,7 +11,7 @@ PY := .venv/bin/python
 STAMP := .venv/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup quickstart test lint format test-fast test-slow test-gpu test-browser test-scale test-peers test-mutation bench-quick clean
+.PHONY: help setup quickstart base test lint format test-fast test-slow test-gpu test-browser test-scale test-peers test-mutation bench-quick clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,16 @@ $(STAMP): pyproject.toml constraints.txt weights.txt
 
 quickstart: setup ## train a REALM on the World Factbook and show that it learned to look things up
 	@.venv/bin/openrealm quickstart
+
+# What `make base` reads; a CUDA device is used where there is one, all of them where there are several.
+BASE_SOURCES ?= factbook $(wildcard ../shared/data/corpora/*.jsonl.xz)
+BASE_MINUTES ?= 120
+
+base: setup ## train openrealm-mini, a small base encoder: BASE_SOURCES="FILE ..." BASE_MINUTES=120
+	@count=$$($(PY) -c 'import torch; print(max(1, torch.cuda.device_count()))'); \
+	if [ "$$count" -gt 1 ]; then launch=".venv/bin/torchrun --standalone --nproc-per-node=$$count -m openrealm.cli"; \
+	else launch="$(PY) -m openrealm.cli"; fi; \
+	$$launch base train $(BASE_SOURCES) --minutes $(BASE_MINUTES) $$([ "$$count" = 1 ] || echo --device cuda)
 
 test: setup lint ## lint, types, import rules, then the tests (what is left out is listed at the end)
 	@$(PY) -m pytest
@@ -98,7 +108,7 @@ test-mutation: setup ## change the equations and the answer metrics in small way
 	@$(PY) -c '$(MUTATION)'
 
 bench-quick: setup ## every figure of bench/ beside its peer, each within 50 seconds; the last line of each is JSON
-	@for name in corpus_build corpus_open dump search embed joint_step ask tail; do $(PY) bench/$$name.py --quick; done
+	@for name in corpus_build corpus_open dump search embed joint_step ask tail base_shapes; do $(PY) bench/$$name.py --quick; done
 
 clean: ## remove .venv, caches and builds; runs/ stays
 	@rm -rf .venv .venv-peers mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

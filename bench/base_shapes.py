@@ -23,34 +23,36 @@ if TYPE_CHECKING:
     from openrealm.engine import Engine
     from openrealm.text.tokenizer import Tokenizer
 
-_PEER = "MiniLM (6 x 384, 30,522)"
+_PEER = "MiniLM, 6 x 384 (1,536), 30,522"
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Layers, width, heads and size of the vocabulary."""
+    """Layers, width, heads, width inside the feed-forward layers, size of the vocabulary."""
 
     num_layers: int
     hidden_size: int
     num_heads: int
+    inner_size: int
     vocab_size: int
 
     @property
     def name(self) -> str:
         """As the table gives it."""
-        return f"{self.num_layers} x {self.hidden_size}, {self.vocab_size:,}"
+        return f"{self.num_layers} x {self.hidden_size} ({self.inner_size}), {self.vocab_size:,}"
 
 
 SHAPES = (
-    Shape(2, 128, 4, 16_000),
-    Shape(2, 256, 4, 16_000),
-    Shape(4, 256, 4, 8_000),
-    Shape(4, 256, 4, 16_000),
-    Shape(4, 256, 4, 30_000),
-    Shape(3, 384, 6, 16_000),
-    Shape(6, 256, 4, 16_000),
+    Shape(2, 128, 4, 512, 16_000),
+    Shape(2, 256, 4, 1024, 16_000),
+    Shape(4, 256, 4, 768, 8_000),
+    Shape(4, 256, 4, 768, 16_000),
+    Shape(4, 256, 4, 768, 30_000),
+    Shape(4, 256, 4, 1024, 16_000),
+    Shape(3, 384, 6, 1536, 16_000),
+    Shape(6, 256, 4, 1024, 16_000),
 )
-QUICK_SHAPES = (Shape(4, 256, 4, 2_000),)
+QUICK_SHAPES = (Shape(4, 256, 4, 768, 2_000),)
 
 
 def main() -> None:
@@ -135,6 +137,7 @@ def speeds(
                 num_layers=shape.num_layers,
                 hidden_size=shape.hidden_size,
                 num_heads=shape.num_heads,
+                inner_size=shape.inner_size,
                 vocab_size=words.vocab_size,
                 max_positions=512,
                 pad_id=words.pad_id,
@@ -205,7 +208,7 @@ What layers, width and vocabulary cost and bring, beside {_PEER}. Speeds: all on
 quickstart's model; "times" are MiniLM's. Accuracy: word pieces of a hidden name or date filled in rightly after
 {given.seconds:g} seconds of training on {given.articles:,} articles of {source}, in articles not trained on.
 
-| layers x width, word pieces | weights | passages/s | times | joint step, s | times | steps | alone | related | own |
+| shape | weights | passages/s | times | joint step, s | times | steps | alone | related | own |
 |---|---|---|---|---|---|---|---|---|---|
 """
     for number, shape in enumerate(shapes):
@@ -215,7 +218,8 @@ quickstart's model; "times" are MiniLM's. Accuracy: word pieces of a hidden name
         shares = " | ".join(f"{100 * row[f'accuracy_{beside}']:.1f} %" for beside in ("alone", "related", "own"))
         page += f"| {shape.name} | {embed.note.split(' ')[0]} M | {speed} | {row['steps']:,} | {shares} |\n"
     page += f"| {_PEER} | 22.6 M | {figures[0].peer_value:,.0f} | 1 | {figures[1].peer_value:.2f} | 1 | | | | |\n"
-    page += "\nSteps: done in that time. Related: beside another passage that holds the name. Own: beside its own passage.\n"
+    page += "\nShape: layers x width (inside the feed-forward layers), word pieces. Steps: done in that time. Related, own: "
+    page += "beside another passage\nthat holds the name, beside its own.\n"
     command = f"python bench/base_shapes.py --source {source} --articles {given.articles} --out docs/results"
     return f"{page}\nMade by `{command}` at commit {commit()}; {hardware()}.\n"
 

@@ -13,7 +13,15 @@ from openrealm.model.base import Base, Chunk, fresh_backbone
 from openrealm.model.reader import Reader
 from openrealm.text.pack import Row, pad
 
-SIZES = {"num_layers": 2, "hidden_size": 32, "num_heads": 2, "vocab_size": 90, "max_positions": 64, "pad_id": 0}
+SIZES = {
+    "num_layers": 2,
+    "hidden_size": 32,
+    "num_heads": 2,
+    "inner_size": 64,
+    "vocab_size": 90,
+    "max_positions": 64,
+    "pad_id": 0,
+}
 
 
 def base(seed: int = 0) -> Base:

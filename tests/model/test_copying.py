@@ -20,6 +20,7 @@ def backbone(num_layers: int = 2, hidden_size: int = 256, num_heads: int = 4) ->
         num_layers=num_layers,
         hidden_size=hidden_size,
         num_heads=num_heads,
+        inner_size=2 * hidden_size,
         vocab_size=VOCABULARY,
         max_positions=128,
         pad_id=0,

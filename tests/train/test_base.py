@@ -25,6 +25,7 @@ SETTINGS = BaseSettings(
     num_layers=2,
     hidden_size=32,
     num_heads=2,
+    inner_size=64,
     projection_dim=16,
     max_positions=160,
     heldout_rate=0.2,

@@ -40,7 +40,14 @@ class Chunk:
 
 
 def fresh_backbone(
-    *, num_layers: int, hidden_size: int, num_heads: int, vocab_size: int, max_positions: int, pad_id: int
+    *,
+    num_layers: int,
+    hidden_size: int,
+    num_heads: int,
+    inner_size: int,
+    vocab_size: int,
+    max_positions: int,
+    pad_id: int,
 ) -> nn.Module:
     """A BERT with random weights, no pooler and no dropout."""
     from transformers import BertConfig, BertModel
@@ -50,7 +57,7 @@ def fresh_backbone(
         hidden_size=hidden_size,
         num_hidden_layers=num_layers,
         num_attention_heads=num_heads,
-        intermediate_size=4 * hidden_size,
+        intermediate_size=inner_size,
         max_position_embeddings=max_positions,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,

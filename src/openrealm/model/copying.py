@@ -67,7 +67,9 @@ def _look_at_neighbours(attention: Any, rates_F: Tensor, offsets: list[int], siz
     for head, offset in enumerate(offsets):
         rows = slice(head * size, head * size + num_place)
         key[rows, :num_place] = _POSITION_SHARPNESS * torch.eye(num_place)
-        query[rows, :num_place] = _POSITION_SHARPNESS * torch.block_diag(*(_turned(offset * r) for r in rates_F))
+        for pair, rate in enumerate(rates_F):
+            both = slice(2 * pair, 2 * pair + 2)
+            query[rows, :num_place][both, both] = _POSITION_SHARPNESS * _turned(offset * rate)
         seen = _orthogonal(hidden - size)[:size]
         value[head * size : head * size + len(seen), size:] = seen
     note_HH = _orthogonal(hidden)
@@ -82,7 +84,8 @@ def _copy_matches(attention: Any, note_HH: Tensor, offsets: list[int], size: int
     out.zero_()
     share = (note_HH.shape[0] - size) // len(offsets)
     weights = [1.0 if abs(offset) == 1 else _FAR_WEIGHT for offset in offsets]
-    notes = torch.stack([w * part.T for w, part in zip(weights, note_HH.split(size, dim=1), strict=True)]).sum(dim=0)
+    parts = torch.chunk(note_HH, len(offsets), dim=1)
+    notes = torch.stack([weight * part.T for weight, part in zip(weights, parts, strict=True)]).sum(dim=0)
     for head in range(len(offsets)):
         rows, last = slice(head * size, (head + 1) * size), (head + 1) * size - 1
         query[rows] = key[rows] = _MATCH_SHARPNESS * _orthogonal(size) @ notes

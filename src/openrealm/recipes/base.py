@@ -53,6 +53,7 @@ def tiny(settings: BaseSettings) -> BaseSettings:
         num_layers=2,
         hidden_size=32,
         num_heads=2,
+        inner_size=64,
         vocab_size=600,
         max_positions=160,
         max_joint_tokens=128,

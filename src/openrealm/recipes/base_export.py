@@ -61,7 +61,7 @@ def figures_of(trainer: BaseTrainer, texts: Texts) -> dict[str, Any]:
         ],
         "shape": {
             name: getattr(trainer.settings, name)
-            for name in ("num_layers", "hidden_size", "num_heads", "max_positions", "projection_dim")
+            for name in ("num_layers", "hidden_size", "num_heads", "inner_size", "max_positions", "projection_dim")
         },
         "vocab_size": texts.tokenizer.vocab_size,
         "parameters": sum(tensor.numel() for tensor in trainer.model.own_state().values()),

@@ -43,6 +43,7 @@ def fresh_model(settings: BaseSettings, texts: Texts) -> Base:
         num_layers=settings.num_layers,
         hidden_size=settings.hidden_size,
         num_heads=settings.num_heads,
+        inner_size=settings.inner_size,
         vocab_size=tokenizer.vocab_size,
         max_positions=settings.max_positions,
         pad_id=tokenizer.pad_id,

@@ -32,6 +32,7 @@ class BaseSettings(Section):
     num_layers: int = _field(4, "transformer layers", at_least=1)
     hidden_size: int = _field(256, "width", at_least=8)
     num_heads: int = _field(4, "attention heads", at_least=1)
+    inner_size: int = _field(768, "width inside the feed-forward layers; BERT's is four times the width", at_least=8)
     max_positions: int = _field(512, "longest row in word pieces", at_least=16)
     projection_dim: int = _field(128, "dimensions of the retrieval vectors; Guu Sec. 3.2", at_least=1)
     temperature: float = _field(0.05, "divides the scores of unit vectors before ICT's softmax", at_least=1e-6)
