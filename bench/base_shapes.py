@@ -94,7 +94,7 @@ def main() -> None:
 
 def trained(shape: Shape, given: Any, folder: Path, engine: Engine) -> tuple[dict[str, Any], Tokenizer, int]:
     """What `given.seconds` of training teach this shape; its tokenizer, and how many weights it has."""
-    from openrealm.recipes.base import open_sources, prepare
+    from openrealm.recipes.base import prepare
     from openrealm.train.base import BaseTrainer
     from openrealm.train.base_settings import BaseSettings
     from openrealm.train.base_texts import Texts
@@ -111,7 +111,7 @@ def trained(shape: Shape, given: Any, folder: Path, engine: Engine) -> tuple[dic
         num_heldout_queries=48 if given.quick else 512,
     )
     home = folder / f"vocabulary-{shape.vocab_size}"
-    texts = Texts(prepare(open_sources([given.source], given.articles), home, settings), settings.heldout_rate, 0)
+    texts = Texts(prepare([given.source], home, settings, given.articles), settings.heldout_rate, 0)
     trainer = BaseTrainer(settings, texts, folder / shape.name, engine, minutes=given.seconds / 60)
     row = trainer.train() | {"tokens": trainer.num_tokens, "steps": trainer.step}
     return row, texts.tokenizer, sum(tensor.numel() for tensor in trainer.model.own_state().values())
@@ -218,8 +218,10 @@ quickstart's model; "times" are MiniLM's. Accuracy: word pieces of a hidden name
         shares = " | ".join(f"{100 * row[f'accuracy_{beside}']:.1f} %" for beside in ("alone", "related", "own"))
         page += f"| {shape.name} | {embed.note.split(' ')[0]} M | {speed} | {row['steps']:,} | {shares} |\n"
     page += f"| {_PEER} | 22.6 M | {figures[0].peer_value:,.0f} | 1 | {figures[1].peer_value:.2f} | 1 | | | | |\n"
-    page += "\nShape: layers x width (inside the feed-forward layers), word pieces. Steps: done in that time. Related, own: "
-    page += "beside another passage\nthat holds the name, beside its own.\n"
+    page += (
+        "\nShape: layers x width (inside the feed-forward layers), word pieces. Steps: done in that time. Related: "
+        "beside\nanother passage that holds the name; own: beside its own.\n"
+    )
     command = f"python bench/base_shapes.py --source {source} --articles {given.articles} --out docs/results"
     return f"{page}\nMade by `{command}` at commit {commit()}; {hardware()}.\n"
 

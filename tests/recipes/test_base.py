@@ -13,7 +13,7 @@ import torch
 from openrealm import files
 from openrealm.cli.main import main
 from openrealm.config import ModelConfig, with_settings
-from openrealm.errors import DamagedArtefact, NotInstalled
+from openrealm.errors import BadInput, DamagedArtefact, NotInstalled
 from openrealm.model import encoder as encoders
 from openrealm.model.encoder import Encoder, backbone_location, load_backbone
 from openrealm.model.heads import stored_heads, take_head
@@ -65,15 +65,35 @@ def test_a_tiny_run_leaves_weights_card_and_metrics(run: Path) -> None:
 
 
 def test_what_is_there_is_used_again_and_other_settings_make_it_anew(run: Path, source: Path, tmp_path: Path) -> None:
-    settings = tiny(BaseSettings())
-    again = prepare(open_sources([str(source)], 200), run, settings)
-    stamp = (run / "corpora" / "toy.jsonl" / "manifest.json").stat().st_mtime_ns
-    prepare(open_sources([str(source)], 200), run, settings)
-    assert (run / "corpora" / "toy.jsonl" / "manifest.json").stat().st_mtime_ns == stamp
-    other = prepare(open_sources([str(source)], 20), tmp_path, settings)
+    settings, name = tiny(BaseSettings()), [str(source)]
+    made = run / "corpora" / "toy.jsonl" / "manifest.json"
+    before = made.stat().st_mtime_ns
+    again = prepare(name, run, settings, 200)
+    assert made.stat().st_mtime_ns == before
+    other = prepare(name, tmp_path, settings, 20)
     assert len(other[0]) < len(again[0])
-    shorter = prepare(open_sources([str(source)], 20), tmp_path, settings.with_settings(["max_passage_tokens=24"]))
+    shorter = prepare(name, tmp_path, settings.with_settings(["max_passage_tokens=24"]), 20)
     assert len(shorter[0]) > len(other[0])
+
+
+def test_a_folder_of_files_is_not_made_anew_for_what_was_left_out(tmp_path: Path) -> None:
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "peru.txt").write_text("Lima is the capital of Peru. Peru is a country. " * 9)
+    (tmp_path / "texts" / "picture.png").write_bytes(b"png")
+    settings, name = tiny(BaseSettings()), [str(tmp_path / "texts")]
+    made = prepare(name, tmp_path / "run", settings)[0].folder / "manifest.json"
+    skipped = json.loads(made.read_text())["source"]["skipped"]
+    assert list(skipped.values()) == [1], "counted once, though the source is read twice"
+    before = made.stat().st_mtime_ns
+    prepare(name, tmp_path / "run", settings)
+    assert made.stat().st_mtime_ns == before
+
+
+def test_two_sources_of_one_name_are_refused(source: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    shutil.copy(source, tmp_path / "other" / source.name)
+    with pytest.raises(BadInput, match=r"Two sources are named toy\.jsonl"):
+        open_sources([str(source), str(tmp_path / "other" / source.name)])
 
 
 @torch.no_grad()

@@ -57,7 +57,7 @@ def train(
     folder = target if "/" in (name or "") else RUNS / target
     engine = engine_for(Config(device=device))
     engine = dataclasses.replace(engine, device=local_device(engine.device))
-    torch.set_num_threads(num_cores())
+    torch.set_num_threads(1 if tiny else num_cores())
     words = [*sources, *(["--name", name] if name else []), *(["--minutes", str(minutes)] if minutes else [])]
     words += ["--tiny"] if tiny else []
     with stoppable(again("base", "train", *words, "--resume", settings=settings)):

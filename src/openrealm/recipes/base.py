@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from openrealm import files
 from openrealm.corpus.sources import ArticleFactory, open_source
 from openrealm.corpus.store import Corpus, build_corpus
-from openrealm.errors import OpenRealmError
+from openrealm.errors import BadInput, OpenRealmError
 from openrealm.masking.tagger import load_tagger
 from openrealm.progress import say
 from openrealm.text.tokenizer import Tokenizer
@@ -29,14 +29,16 @@ if TYPE_CHECKING:
 _TAGGER = "rules"
 _MAX_VOCABULARY_CHARACTERS = 40_000_000  # more text changes few of the word pieces
 _TOLD_PASSAGES = 50_000
+_KEY = "base_key"
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A source of text: how its articles are read, and its description."""
+    """A source of text: how its articles are read, its description, which a reading fills, and its identity."""
 
     articles: ArticleFactory
     description: dict[str, Any]
+    identity: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -72,15 +74,17 @@ def tiny(settings: BaseSettings) -> BaseSettings:
 
 
 def open_sources(names: Sequence[str], max_articles: int | None = None) -> list[Source]:
-    """The sources by path or name, each cut to its first `max_articles`. Raises BadInput where one is not there."""
+    """The sources by path or name, each cut to its first `max_articles`.
+
+    Raises BadInput where one is not there, or two have one name.
+    """
     found = []
     for name in names:
         read, description = open_source(name)
-        if max_articles is None:
-            found.append(Source(read, description))
-        else:
-            first = _first(read, max_articles)
-            found.append(Source(first, description | {"max_articles": max_articles}))
+        identity = description | {"max_articles": max_articles}
+        found.append(Source(read if max_articles is None else _first(read, max_articles), description, identity))
+        if found[-1].name in {source.name for source in found[:-1]}:
+            raise BadInput(f"Two sources are named {found[-1].name}; rename one, so that each has a corpus of its own.")
     return found
 
 
@@ -88,18 +92,21 @@ def _first(read: ArticleFactory, count: int) -> ArticleFactory:
     return lambda: islice(read(), count)
 
 
-def prepare(sources: Sequence[Source], folder: Path, settings: BaseSettings) -> list[Corpus]:
-    """Vocabulary and corpora below `folder`, made where they are not there yet."""
-    tokenizer = _vocabulary(sources, folder / "vocabulary", settings.vocab_size)
+def prepare(
+    names: Sequence[str], folder: Path, settings: BaseSettings, max_articles: int | None = None
+) -> list[Corpus]:
+    """Vocabulary and corpora below `folder`, made where they are not there yet. Sources are read once for each."""
+    tokenizer = _vocabulary(open_sources(names, max_articles), folder / "vocabulary", settings.vocab_size)
+    sources = open_sources(names, max_articles)
     return [_corpus(source, folder / "corpora" / source.name, tokenizer, settings) for source in sources]
 
 
 def _vocabulary(sources: Sequence[Source], folder: Path, size: int) -> Tokenizer:
-    key = files.digest_of({"size": size, "sources": [source.description for source in sources]})
-    if _is_there(folder, "key", key):
+    key = files.digest_of([size, [source.identity for source in sources]])
+    if _key_of(folder) == key:
         return Tokenizer.from_folder(folder)
     tokenizer = train_vocabulary(list(_sample(sources)), size)
-    with files.new_folder(folder, {"kind": "vocabulary", "key": key}) as out:
+    with files.new_folder(folder, {"kind": "vocabulary", "source": {_KEY: key}}) as out:
         tokenizer.save(out)
     say(f"vocabulary: {tokenizer.vocab_size:,} word pieces in {folder}")
     return tokenizer
@@ -117,9 +124,10 @@ def _sample(sources: Sequence[Source]) -> Iterable[str]:
 
 
 def _corpus(source: Source, folder: Path, tokenizer: Tokenizer, settings: BaseSettings) -> Corpus:
-    key = files.digest_of([source.description, tokenizer.digest, settings.max_passage_tokens])
-    if _is_there(folder, "source", source.description | {"key": key}):
+    key = files.digest_of([source.identity, tokenizer.digest, settings.max_passage_tokens])
+    if _key_of(folder) == key:
         return Corpus.open(folder)
+    source.description[_KEY] = key
     told = 0
 
     def tell(num_passages: int) -> None:
@@ -134,19 +142,20 @@ def _corpus(source: Source, folder: Path, tokenizer: Tokenizer, settings: BaseSe
         tokenizer,
         max_passage_tokens=settings.max_passage_tokens,
         tagger=load_tagger(_TAGGER),
-        source=source.description | {"key": key},
+        source=source.description,
         progress=tell,
     )
     say(f"corpus {source.name}: {len(corpus):,} passages in {folder}")
     return corpus
 
 
-def _is_there(folder: Path, entry: str, value: object) -> bool:
-    """Whether `folder` was published with this entry in its manifest, and is undamaged."""
+def _key_of(folder: Path) -> str | None:
+    """The key of what `folder` was made from; None where it is not there or damaged."""
     try:
-        return bool(files.read_manifest(folder).get(entry) == value)
-    except OpenRealmError:
-        return False
+        found: str | None = files.read_manifest(folder)["source"].get(_KEY)
+    except (OpenRealmError, KeyError):
+        return None
+    return found
 
 
 def train_base(
@@ -171,7 +180,7 @@ def train_base(
     with all_ranks(engine) as ranks:
         if ranks.is_first:
             with files.sole_writer(folder):
-                prepare(open_sources(names, max_articles), folder, settings)
+                prepare(names, folder, settings, max_articles)
         ranks.wait(engine)
         corpora = [Corpus.open(folder / "corpora" / source.name) for source in open_sources(names, max_articles)]
         texts = Texts(corpora, settings.heldout_rate, settings.seed)

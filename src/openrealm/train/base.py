@@ -75,7 +75,7 @@ class BaseTrainer:
         self.settings, self.folder, self.engine, self.minutes = settings, folder, engine, minutes
         self.ranks = ranks or Ranks()
         self.model = fresh_model(settings, texts).to(engine.device)
-        self._wrapped = self.ranks.wrapped(self.model)
+        self._wrapped = self.ranks.wrapped(self.model, all_used=settings.ict_batch > 0)
         self.optimizer = adam([(self.model.parameters(), settings.learning_rate)], settings.weight_decay)
         self.guard = Guard(self.model.parameters(), settings.clip_norm, give_back_steps=_GIVE_BACK_STEPS)
         examples = BaseExamples(texts, SpanIndex(texts), settings)

@@ -29,11 +29,11 @@ class Ranks:
         """Whether this process writes."""
         return self.rank == 0
 
-    def wrapped(self, model: nn.Module) -> nn.Module:
-        """`model` so that its gradients are the means over all ranks."""
+    def wrapped(self, model: nn.Module, *, all_used: bool = True) -> nn.Module:
+        """`model` so that its gradients are the means over all ranks; `all_used`: every weight plays a part."""
         if self.num_ranks == 1:
             return model
-        return nn.parallel.DistributedDataParallel(model)
+        return nn.parallel.DistributedDataParallel(model, find_unused_parameters=not all_used)
 
     def wait(self, engine: Engine) -> None:
         """Until all ranks have come here."""

@@ -1,0 +1,64 @@
+"""The benchmark of shapes: its page on figures given by hand, and one small shape measured in truth."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from openrealm.engine import Engine
+from openrealm.types import Article
+
+BENCH = Path(__file__).parents[2] / "bench"
+NEIGHBOURS = ("common", "factbook", "joint_step")
+
+
+@pytest.fixture(scope="module")
+def shapes() -> Iterator[ModuleType]:
+    """bench/base_shapes.py as a module, its neighbours within reach."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCH))
+        spec = importlib.util.spec_from_file_location("bench_base_shapes", BENCH / "base_shapes.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        patch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        yield module
+    for name in NEIGHBOURS:
+        sys.modules.pop(name, None)
+
+
+def test_the_page_has_a_row_for_each_shape_and_one_for_the_peer(shapes: ModuleType) -> None:
+    shape = shapes.Shape(4, 256, 4, 768, 16_000)
+    figures = [
+        shapes.rate("embedding", "passages/s", 100, [0.5, 0.5], shapes._PEER, [2.0, 2.0], "6.9 million weights"),
+        shapes.duration("joint", [0.4, 0.4], shapes._PEER, [2.0, 2.0]),
+    ]
+    row = {"accuracy_alone": 0.05, "accuracy_related": 0.3, "accuracy_own": 0.8, "steps": 120}
+    given = Namespace(source="/texts/wiki.jsonl", articles=50, seconds=3.0)
+    lines = shapes.table((shape,), figures, {shape: row}, given).splitlines()
+    assert "| 4 x 256 (768), 16,000 | 6.9 M | 200 | 4.0 | 0.40 | 5.0 | 120 | 5.0 % | 30.0 % | 80.0 % |" in lines
+    assert f"| {shapes._PEER} | 22.6 M | 50 | 1 | 2.00 | 1 | | | | |" in lines
+    assert not any("/texts" in line for line in lines), "no path of this machine"
+
+
+def test_a_shape_is_trained_for_its_seconds_and_measured(
+    shapes: ModuleType, tmp_path: Path, toy_articles: list[Article], one_thread: None
+) -> None:
+
+    source = tmp_path / "toy.jsonl"
+    source.write_text("".join(json.dumps({"id": a.id, "title": a.title, "text": a.text}) + "\n" for a in toy_articles))
+    given = Namespace(source=str(source), articles=49, seconds=0.5, quick=True)
+    shape = shapes.Shape(2, 32, 2, 64, 300)
+    row, tokenizer, num_weights = shapes.trained(shape, given, tmp_path / "made", Engine("cpu", False))
+    assert row["steps"] > 0
+    assert {"accuracy_alone", "accuracy_related", "accuracy_own"} <= set(row)
+    assert tokenizer.vocab_size <= 300
+    assert num_weights > 300 * 32
