@@ -130,6 +130,15 @@ def test_nothing_held_out_is_trained_on_as_a_query(texts: Texts) -> None:
     assert walked == set(np.flatnonzero(~texts.is_heldout_N).tolist())
 
 
+def test_nothing_held_out_is_read_beside_a_query(texts: Texts) -> None:
+    examples = make(texts, swap_rate=0.0, long_rate=1.0)
+    held = {tuple(texts.body[i].tolist()) for i in np.flatnonzero(texts.is_heldout_N).tolist()}
+    for number in range(400):
+        _, beside = parts(examples.example(number), examples)
+        body = tuple(beside.tolist())
+        assert not any(body[start : start + len(row)] == row for row in held for start in range(len(body)))
+
+
 def test_held_out_queries_differ_only_in_what_stands_beside(texts: Texts) -> None:
     examples = make(texts)
     rows = examples.heldout_rows(50)

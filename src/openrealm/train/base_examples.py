@@ -19,6 +19,7 @@ from openrealm.train.examples import Order, contains, window
 
 Ints = npt.NDArray[np.int64]
 ALONE, OWN, RELATED, UNRELATED = BESIDE = ("alone", "own", "related", "unrelated")
+_DRAWN = (OWN, RELATED, UNRELATED, ALONE)  # in the order of the settings' rates; what is left reads alone
 _TRIED_SPANS = 4
 _NOTHING = np.zeros(0, dtype=np.int64)
 
@@ -53,25 +54,20 @@ class BaseExamples:
         self.specials = Specials(tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id)
         self._separator = np.asarray(tokenizer.encode(":")[0], dtype=np.int64)
         self._continues_V = np.isin(np.arange(tokenizer.vocab_size), tokenizer.continuations())
-        self.order = Order(np.flatnonzero(~texts.is_heldout_N).tolist(), settings.seed)
+        self._bounds = np.cumsum([settings.own_rate, settings.related_rate, settings.unrelated_rate])
+        self._is_trained_N = ~texts.is_heldout_N
+        self._trained = np.flatnonzero(self._is_trained_N)
+        self.order = Order(self._trained.tolist(), settings.seed)
 
     def example(self, number: int) -> MaskedRow:
         """Training example `number` of an endless walk over the passages."""
         settings = self.settings
         rng = np.random.default_rng([settings.seed, 22, number])
         passage = self.order.take(number, 1)[0]
-        draw, beside = float(rng.random()), ALONE
-        for name, rate in (
-            (OWN, settings.own_rate),
-            (RELATED, settings.related_rate),
-            (UNRELATED, settings.unrelated_rate),
-        ):
-            if 0 <= draw < rate:
-                beside = name
-            draw -= rate
+        beside = _DRAWN[int(np.searchsorted(self._bounds, rng.random(), side="right"))]
         span_only = rng.random() < settings.span_only_rate
         if beside == RELATED:
-            query, others = self._answerable(passage, rng)
+            query, others = self._answerable(passage, rng, self._is_trained_N)
             if not len(others):
                 beside = OWN
         else:
@@ -86,7 +82,7 @@ class BaseExamples:
         One salient span is hidden. Only queries for which another passage holds the span are given: `heldout_passages`.
         """
         rng = np.random.default_rng([self.settings.seed, 23, number])
-        query, others = self._answerable(number, rng)
+        query, others = self._answerable(number, rng, np.ones_like(self._is_trained_N))
         if not len(others):
             return {}
         rows = {}
@@ -125,12 +121,15 @@ class BaseExamples:
             )
         return _Query(passage, body[low:high], np.arange(start - low, end - low), body[start:end])
 
-    def _answerable(self, passage: int, rng: np.random.Generator) -> tuple[_Query, Ints]:
-        """A query whose span stands in other passages too, and those; the last one tried where there is none."""
+    def _answerable(
+        self, passage: int, rng: np.random.Generator, may_read_N: npt.NDArray[np.bool_]
+    ) -> tuple[_Query, Ints]:
+        """A query whose span stands in other passages that may be read, and those; the last one tried if none does."""
         query, others = None, _NOTHING
         for _ in range(_TRIED_SPANS):
             query = self._query(passage, self._any_span(passage, rng), rng)
             others = self.index.others(passage, query.answer, rng) if len(query.answer) else _NOTHING
+            others = others[may_read_N[others]]
             if len(others) or not len(query.answer):
                 break
         assert query is not None, "at least one span is tried"
@@ -154,7 +153,7 @@ class BaseExamples:
             return query.passage
         if beside == RELATED:
             return self.index.closest(query.tokens, query.answer, others)
-        return int(rng.integers(len(self.texts))) if beside == UNRELATED else None
+        return int(rng.choice(self._trained)) if beside == UNRELATED else None
 
     def _laid_out(
         self, query: _Query, hidden: Ints, beside: str, other: int | None, rng: np.random.Generator
