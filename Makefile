@@ -35,15 +35,19 @@ $(STAMP): pyproject.toml constraints.txt weights.txt
 quickstart: setup ## train a REALM on the World Factbook and show that it learned to look things up
 	@.venv/bin/openrealm quickstart
 
-# What `make base` reads; a CUDA device is used where there is one, all of them where there are several.
+# What `make base` reads, and for how long. CUDA devices are used where there are some, with larger batches.
 BASE_SOURCES ?= factbook $(wildcard ../shared/data/corpora/*.jsonl.xz)
 BASE_MINUTES ?= 120
 
-base: setup ## train openrealm-mini, a small base encoder: BASE_SOURCES="FILE ..." BASE_MINUTES=120
-	@count=$$($(PY) -c 'import torch; print(max(1, torch.cuda.device_count()))'); \
-	if [ "$$count" -gt 1 ]; then launch=".venv/bin/torchrun --standalone --nproc-per-node=$$count -m openrealm.cli"; \
-	else launch="$(PY) -m openrealm.cli"; fi; \
-	$$launch base train $(BASE_SOURCES) --minutes $(BASE_MINUTES) $$([ "$$count" = 1 ] || echo --device cuda)
+BASE_SETTINGS ?=
+
+base: setup ## train openrealm-mini, a small base encoder: BASE_SOURCES="FILE ..." BASE_MINUTES=120 BASE_SETTINGS="--set ..."
+	@count=$$($(PY) -c 'import torch; print(torch.cuda.device_count())'); train="-m openrealm.cli base train"; \
+	case "$$count" in \
+	  0) $(PY) $$train $(BASE_SOURCES) --minutes $(BASE_MINUTES) --set mlm_batch=32 --set ict_batch=16 $(BASE_SETTINGS);; \
+	  *) .venv/bin/torchrun --standalone --nproc-per-node=$$count $$train $(BASE_SOURCES) --device cuda \
+	       --minutes $(BASE_MINUTES) --set mlm_batch=512 --set ict_batch=256 $(BASE_SETTINGS);; \
+	esac
 
 test: setup lint ## lint, types, import rules, then the tests (what is left out is listed at the end)
 	@$(PY) -m pytest

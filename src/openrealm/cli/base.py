@@ -28,7 +28,7 @@ def train(
     minutes: Annotated[
         float | None, typer.Option(min=0.01, help="End after so many minutes of training, not after base.num_steps.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")] = False,
     tiny: Annotated[bool, typer.Option("--tiny", help="A toy of seconds on 200 articles.")] = False,
     device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda' or 'cuda:N'.")] = "auto",
     settings: Annotated[

@@ -6,6 +6,7 @@ same is used again.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Iterable, Sequence
@@ -170,17 +171,19 @@ def train_base(
 ) -> Path:
     """The whole way; returns the folder of weights, `folder`/model. Started by torchrun, all its ranks train.
 
-    Raises what its parts raise: BadInput for a source that is not there, Mismatch for a resume with other settings.
+    `resume` goes on from the last checkpoint, if there is one. Raises what its parts raise: BadInput for a source that
+    is not there, Busy where another process trains there, Mismatch for a resume with other settings.
     """
     from openrealm.recipes.base_export import export
     from openrealm.train.base import BaseTrainer
     from openrealm.train.base_texts import Texts
     from openrealm.train.ranks import all_ranks
 
-    with all_ranks(engine) as ranks:
+    with contextlib.ExitStack() as stack:
+        ranks = stack.enter_context(all_ranks(engine))
         if ranks.is_first:
-            with files.sole_writer(folder):
-                prepare(names, folder, settings, max_articles)
+            stack.enter_context(files.sole_writer(folder))
+            prepare(names, folder, settings, max_articles)
         ranks.wait(engine)
         corpora = [Corpus.open(folder / "corpora" / source.name) for source in open_sources(names, max_articles)]
         texts = Texts(corpora, settings.heldout_rate, settings.seed)
