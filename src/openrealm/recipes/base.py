@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from openrealm import files
 from openrealm.corpus.sources import ArticleFactory, open_source
 from openrealm.corpus.store import Corpus, build_corpus
+from openrealm.corpus.workers import WorkerSpec
+from openrealm.engine import num_cores
 from openrealm.errors import BadInput, OpenRealmError
 from openrealm.masking.tagger import load_tagger
 from openrealm.progress import say
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
 _TAGGER = "rules"
 _MAX_VOCABULARY_CHARACTERS = 40_000_000  # more text changes few of the word pieces
-_TOLD_PASSAGES = 50_000
 _KEY = "base_key"
 
 
@@ -129,14 +130,6 @@ def _corpus(source: Source, folder: Path, tokenizer: Tokenizer, settings: BaseSe
     if _key_of(folder) == key:
         return Corpus.open(folder)
     source.description[_KEY] = key
-    told = 0
-
-    def tell(num_passages: int) -> None:
-        nonlocal told
-        if num_passages - told >= _TOLD_PASSAGES:
-            told = num_passages
-            say(f"corpus {source.name}: {num_passages:,} passages so far")
-
     corpus = build_corpus(
         source.articles(),
         folder,
@@ -144,7 +137,7 @@ def _corpus(source: Source, folder: Path, tokenizer: Tokenizer, settings: BaseSe
         max_passage_tokens=settings.max_passage_tokens,
         tagger=load_tagger(_TAGGER),
         source=source.description,
-        progress=tell,
+        workers=WorkerSpec(num_cores(), "openrealm.masking.worker"),
     )
     say(f"corpus {source.name}: {len(corpus):,} passages in {folder}")
     return corpus

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from openrealm.config import Section
 from openrealm.errors import BadConfig
+from openrealm.section import Section, field, hints
 from openrealm.typed import parsed
 
 
-def _field(default: Any, doc: str, **limits: float) -> Any:
-    return dataclasses.field(default=default, metadata={"doc": doc, **limits})
-
-
 def _share(default: float, doc: str) -> Any:
-    return _field(default, doc, at_least=0, at_most=1)
+    return field(default, doc, at_least=0, at_most=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,22 +21,22 @@ class BaseSettings(Section):
     """A small BERT, trained to fill in masks beside a passage and to find passages (masked words and ICT at once)."""
 
     key: ClassVar[str] = "base"
-    name: str = _field("openrealm-mini", "the folder's name, by which it is loaded")
-    seed: int = _field(0, "of every random choice", at_least=0)
+    name: str = field("openrealm-mini", "the folder's name, by which it is loaded")
+    seed: int = field(0, "of every random choice", at_least=0)
 
-    num_layers: int = _field(4, "transformer layers", at_least=1)
-    hidden_size: int = _field(256, "width", at_least=8)
-    num_heads: int = _field(4, "attention heads", at_least=1)
-    inner_size: int = _field(768, "width inside the feed-forward layers; BERT's is four times the width", at_least=8)
-    max_positions: int = _field(512, "longest row in word pieces", at_least=16)
-    projection_dim: int = _field(128, "dimensions of the retrieval vectors; Guu Sec. 3.2", at_least=1)
-    temperature: float = _field(0.05, "divides the scores of unit vectors before ICT's softmax", at_least=1e-6)
-    copy_start: bool = _field(True, "first weights that copy already (model/copying.py), where the shape allows")
-    vocab_size: int = _field(16_000, "word pieces", at_least=100)
+    num_layers: int = field(4, "transformer layers", at_least=1)
+    hidden_size: int = field(256, "width", at_least=8)
+    num_heads: int = field(4, "attention heads", at_least=1)
+    inner_size: int = field(768, "width inside the feed-forward layers; BERT's is four times the width", at_least=8)
+    max_positions: int = field(512, "longest row in word pieces", at_least=16)
+    projection_dim: int = field(128, "dimensions of the retrieval vectors; Guu Sec. 3.2", at_least=1)
+    temperature: float = field(0.05, "divides the scores of unit vectors before ICT's softmax", at_least=1e-6)
+    copy_start: bool = field(True, "first weights that copy already (model/copying.py), where the shape allows")
+    vocab_size: int = field(16_000, "word pieces", at_least=100)
 
-    max_passage_tokens: int = _field(96, "word pieces of a passage and its title", at_least=8)
-    max_query_tokens: int = _field(48, "word pieces of a masked query that is read beside a passage", at_least=8)
-    max_joint_tokens: int = _field(384, "word pieces of the longest joint row", at_least=16)
+    max_passage_tokens: int = field(96, "word pieces of a passage and its title", at_least=8)
+    max_query_tokens: int = field(48, "word pieces of a masked query that is read beside a passage", at_least=8)
+    max_joint_tokens: int = field(384, "word pieces of the longest joint row", at_least=16)
     heldout_rate: float = _share(0.01, "share of the articles that are never trained on")
 
     own_rate: float = _share(0.2, "share of masked examples beside their own passage")
@@ -53,19 +48,19 @@ class BaseSettings(Section):
     span_only_rate: float = _share(0.3, "of masked examples, share that hide one salient span and nothing else")
     mask_rate: float = _share(0.15, "of the other examples, share of word pieces hidden, as whole words")
 
-    num_steps: int = _field(20_000, "optimiser steps", at_least=1)
-    mlm_batch: int = _field(64, "masked examples a step", at_least=1)
-    ict_batch: int = _field(32, "sentences a step that look for their passage (0: none)", at_least=0)
-    ict_neighbours: int = _field(4, "passages in a row that enter an ICT batch together: hard negatives", at_least=1)
-    ict_weight: float = _field(0.5, "of the ICT loss beside the masked words' loss", at_least=0)
+    num_steps: int = field(20_000, "optimiser steps", at_least=1)
+    mlm_batch: int = field(64, "masked examples a step", at_least=1)
+    ict_batch: int = field(32, "sentences a step that look for their passage (0: none)", at_least=0)
+    ict_neighbours: int = field(4, "passages in a row that enter an ICT batch together: hard negatives", at_least=1)
+    ict_weight: float = field(0.5, "of the ICT loss beside the masked words' loss", at_least=0)
     remove_sentence_rate: float = _share(0.9, "share of passages without their sentence; Lee")
-    learning_rate: float = _field(1e-3, "peak rate", at_least=0)
-    warmup_steps: int = _field(200, "steps of linear warm-up", at_least=1)
-    weight_decay: float = _field(0.01, "Adam's", at_least=0)
-    clip_norm: float = _field(1.0, "largest gradient norm", at_least=0)
-    eval_steps: int = _field(1000, "steps between two measurements on held-out text", at_least=1)
-    num_heldout_queries: int = _field(256, "masked queries of a measurement", at_least=1)
-    checkpoint_steps: int = _field(500, "steps between two checkpoints", at_least=1)
+    learning_rate: float = field(1e-3, "peak rate", at_least=0)
+    warmup_steps: int = field(200, "steps of linear warm-up", at_least=1)
+    weight_decay: float = field(0.01, "Adam's", at_least=0)
+    clip_norm: float = field(1.0, "largest gradient norm", at_least=0)
+    eval_steps: int = field(1000, "steps between two measurements on held-out text", at_least=1)
+    num_heldout_queries: int = field(256, "masked queries of a measurement", at_least=1)
+    checkpoint_steps: int = field(500, "steps between two checkpoints", at_least=1)
 
     def _check_together(self) -> None:
         if self.hidden_size % self.num_heads:
@@ -79,15 +74,15 @@ class BaseSettings(Section):
 
     def with_settings(self, settings: Iterable[str]) -> BaseSettings:
         """A copy with each "key=value" applied. Raises BadConfig naming the key or what is wrong with the value."""
-        hints = typing.get_type_hints(type(self))
-        known = [field.name for field in dataclasses.fields(self)]
+        types = hints(type(self))
+        known = [one.name for one in dataclasses.fields(self)]
         values: dict[str, Any] = {}
         for setting in settings:
             name, equals, text = setting.partition("=")
             name = name.strip().removeprefix("base.")
             if not equals or name not in known:
                 raise BadConfig(f"--set {setting!r} is not KEY=VALUE with a known key; known are {', '.join(known)}.")
-            values[name] = parsed(f"base.{name}", text.strip(), hints[name])
+            values[name] = parsed(f"base.{name}", text.strip(), types[name])
         return dataclasses.replace(self, **values)
 
     def to_dict(self) -> dict[str, Any]:
