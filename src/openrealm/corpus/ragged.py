@@ -92,6 +92,10 @@ class Ragged:
     def __len__(self) -> int:
         return len(self._ends)
 
+    def lengths(self) -> IntArray:
+        """(n,) how many entries each row has."""
+        return np.diff(self._ends, prepend=np.uint64(0)).astype(np.int64)
+
     def __getitem__(self, i: int) -> IntArray:
         return self._values[int(self._ends[i - 1]) if i else 0 : int(self._ends[i])]
 

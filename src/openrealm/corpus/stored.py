@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from openrealm.corpus.blocks import passage_id
 from openrealm.corpus.protocols import KINDS
@@ -128,6 +128,21 @@ class Corpus:
     def group(self, i: int) -> int:
         """The first passage of those whose text is this one's or, see `near_duplicates`, nearly so."""
         return int(self._groups[self._checked(i)])
+
+    def lengths(self, part: Literal["body", "title", "sentences", "spans"]) -> IntArray:
+        """(N,) how many tokens, sentences or spans each passage has."""
+        parts = {"body": self._bodies, "title": self._titles, "sentences": self._sentences, "spans": self._spans}
+        return parts[part].lengths()
+
+    @property
+    def articles(self) -> IntArray:
+        """(N,) `article_index` of every passage."""
+        return self._articles
+
+    @property
+    def groups(self) -> IntArray:
+        """(N,) `group` of every passage."""
+        return self._groups
 
     def _checked(self, i: int) -> int:
         index = operator.index(i)
