@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from openrealm.cli import corpus_inspect
 from openrealm.cli.common import (
     DEFAULT_RUN,
     RecipeOption,
@@ -46,6 +47,9 @@ def from_option(
         _build(run, source, salvage, recipe, settings)
     elif source or salvage or recipe or settings or run != DEFAULT_RUN:
         raise BadInput(f"Options come after the word {context.invoked_subcommand}, which would not see them here.")
+
+
+corpus.command("inspect")(corpus_inspect.inspect)
 
 
 @corpus.command("build")

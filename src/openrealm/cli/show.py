@@ -98,7 +98,7 @@ def _example_question(folder: Path) -> str:
 def show_answer(answer: Answer, *, as_json: bool) -> None:
     """The answer, the passage it was read from with the answer marked, and the runners-up."""
     if as_json:
-        print(json.dumps(dataclasses.asdict(answer), ensure_ascii=False, indent=1))
+        print(safe_json(dataclasses.asdict(answer), indent=1))
         return
     if answer.source is None:
         print("No passage holds anything like an answer.")
@@ -106,7 +106,7 @@ def show_answer(answer: Answer, *, as_json: bool) -> None:
     if sys.stdout.isatty():
         _show_on_terminal(answer, answer.source)
         return
-    print(_line(answer.text))
+    print(one_line(answer.text))
     print(f"\n{_title(answer.source)}")
     before, marked, after = _parts(answer.source)
     print(f"{before}[[{marked}]]{after}")
@@ -114,7 +114,7 @@ def show_answer(answer: Answer, *, as_json: bool) -> None:
     if answer.runners_up:
         print("\nRunners-up")
     for other in answer.runners_up:
-        print(f"  {_line(other.answer)}  ({_title(other)}; {_worth(other)})")
+        print(f"  {one_line(other.answer)}  ({_title(other)}; {_worth(other)})")
 
 
 def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
@@ -123,7 +123,7 @@ def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    console.print(Text(_line(answer.text), style="bold green"))
+    console.print(Text(one_line(answer.text), style="bold green"))
     console.print(Text(f"\n{_title(source)}", style="underline"))
     before, marked, after = _parts(source)
     console.print(Text.assemble(before, (marked, "bold green"), after))
@@ -133,28 +133,34 @@ def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
         table = Table(box=None, show_header=False, pad_edge=False)
         for other in answer.runners_up:
             table.add_row(
-                Text(_line(other.answer), style="bold"), Text(_title(other)), Text(_worth(other), style="dim")
+                Text(one_line(other.answer), style="bold"), Text(_title(other)), Text(_worth(other), style="dim")
             )
         console.print(table)
 
 
 def _parts(passage: ReadPassage) -> tuple[str, str, str]:
     start, end = passage.answer_start, passage.answer_end
-    return _plain(passage.text[:start]), _plain(passage.text[start:end]), _plain(passage.text[end:])
+    return plain(passage.text[:start]), plain(passage.text[start:end]), plain(passage.text[end:])
 
 
 def _title(passage: ReadPassage) -> str:
-    return _line(passage.title) or "(no title)"
+    return one_line(passage.title) or "(no title)"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text without what a terminal would obey: control characters but the end of a line."""
     return _CONTROL.sub("", text)
 
 
-def _line(text: str) -> str:
-    """`_plain` on one line: an answer may run over the end of a line of its passage."""
-    return " ".join(_plain(text).split())
+def one_line(text: str) -> str:
+    """`plain` on one line: an answer may run over the end of a line of its passage."""
+    return " ".join(plain(text).split())
+
+
+def safe_json(value: object, indent: int | None = None) -> str:
+    """A value as JSON that reads as it is written, but for what a terminal would obey: that is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _worth(passage: ReadPassage) -> str:

@@ -1,0 +1,33 @@
+"""`openrealm corpus inspect`: what is in a corpus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from openrealm.cli.common import DEFAULT_RUN, RunOption, run_for
+
+
+def inspect(
+    run: RunOption = DEFAULT_RUN,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the lengths into a .png, .svg or .pdf file.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the passages and examples shown.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show counts, lengths, frequent names and dates, what was left out, and ten passages and masked examples."""
+    from openrealm.cli.show import safe_json
+    from openrealm.cli.show_inspection import show_inspection
+    from openrealm.progress import say
+    from openrealm.recipes.inspection import inspection
+
+    found = inspection(run_for(run, []), seed=seed, plot=plot)
+    if as_json:
+        print(safe_json(found))
+    else:
+        show_inspection(found)
+    if plot is not None:
+        say(f"Picture: {plot}")

@@ -1,0 +1,209 @@
+"""What is in a corpus: counts, lengths, frequent spans, what was left out.
+
+No text is read but to be shown, so that a corpus of millions of passages is looked at in seconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from openrealm.corpus.protocols import KINDS
+from openrealm.corpus.ragged import IntArray
+from openrealm.corpus.stored import Corpus
+
+Indices = npt.NDArray[np.int64]
+
+MAX_SAMPLED = 300_000
+_NUM_BINS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """How many values lie in [start, end); the last bin of a histogram has no end."""
+
+    start: int
+    end: int | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Counts of small whole numbers. `low` and `high` are the 5 % and 95 % quantiles; every value is in one bin."""
+
+    num_values: int
+    mean: float
+    smallest: int
+    low: int
+    median: int
+    high: int
+    largest: int
+    bins: tuple[Bin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Frequent:
+    """A salient span as it is written where it stands first, and how often it stands in the passages looked at."""
+
+    text: str
+    count: int
+
+
+def counts(corpus: Corpus) -> dict[str, int]:
+    """Numbers of articles, passages, tokens, sentences, spans by kind, and of passages that repeat others."""
+    shared = _sizes_of_groups(corpus)
+    manifest = corpus.manifest
+    return {
+        "articles": manifest["num_articles"],
+        "articles_with_passages": int(np.count_nonzero(_passages_of_articles(corpus))),
+        "passages": corpus.num_passages,
+        "tokens": manifest["num_tokens"],
+        "sentences": int(corpus.lengths("sentences").sum()),
+        **{f"{kind}_spans": manifest["num_spans"][kind] for kind in KINDS},
+        "passages_without_spans": int((corpus.lengths("spans") == 0).sum()),
+        "repeated_passages_left_out": manifest["num_repeated_passages"],
+        "groups_of_duplicates": len(shared),
+        "passages_in_groups": int(shared.sum()),
+        "largest_group": int(shared.max(initial=0)),
+        "bytes": sum(entry["num_bytes"] for entry in manifest["files"].values()),
+    }
+
+
+def lengths(corpus: Corpus) -> dict[str, Histogram]:
+    """Histograms of a passage's tokens, sentences and spans, and of the passages of articles and of groups, if any."""
+    of_articles, of_groups = _passages_of_articles(corpus), _sizes_of_groups(corpus)
+    found = {
+        "tokens a passage": histogram(corpus.lengths("body")),
+        "sentences a passage": histogram(corpus.lengths("sentences")),
+        "salient spans a passage": histogram(corpus.lengths("spans")),
+        "passages an article": histogram(of_articles[of_articles > 0]),
+    }
+    return found | ({"passages a group": histogram(of_groups)} if len(of_groups) else {})
+
+
+def _passages_of_articles(corpus: Corpus) -> Indices:
+    return np.bincount(corpus.articles.astype(np.int64))
+
+
+def _sizes_of_groups(corpus: Corpus) -> Indices:
+    """How many passages each group has that is more than one."""
+    sizes = np.bincount(corpus.groups.astype(np.int64))
+    return sizes[sizes > 1]
+
+
+def histogram(values: IntArray) -> Histogram:
+    """Of at least one whole number >= 0: bins of one round width; what lies far beyond the rest is in the last one.
+
+    Raises ValueError when there is no value.
+    """
+    if not len(values):
+        raise ValueError("there is no value to count")
+    count_of = np.bincount(values.astype(np.int64))
+    smallest = int(np.flatnonzero(count_of)[0])
+    sums = np.cumsum(count_of)
+
+    def quantile(share: float) -> int:
+        return int(np.searchsorted(sums, share * sums[-1]))
+
+    width = _round_width((quantile(0.99) - smallest + 1) / _NUM_BINS)
+    starts = range(smallest // width * width, quantile(0.99) + 1, width)
+    bins = tuple(
+        Bin(start, start + width, int(count_of[start : start + width].sum()))
+        if start != starts[-1]
+        else Bin(start, None, int(count_of[start:].sum()))
+        for start in starts
+    )
+    mean = float(np.arange(len(count_of)) @ count_of / sums[-1])
+    largest = len(count_of) - 1
+    return Histogram(int(sums[-1]), mean, smallest, quantile(0.05), quantile(0.5), quantile(0.95), largest, bins)
+
+
+def range_name(start: int, end: int | None) -> str:
+    """A bin's values in words: "3", "10-19", "80+"."""
+    if end is None:
+        return f"{start:,}+"
+    return f"{start:,}" if end == start + 1 else f"{start:,}-{end - 1:,}"
+
+
+def _round_width(least: float) -> int:
+    """The smallest of 1, 2, 5, 10, 20, 50 ... that is not less."""
+    power = 1
+    while True:
+        for digit in (1, 2, 5):
+            if digit * power >= least:
+                return digit * power
+        power *= 10
+
+
+def left_out(corpus: Corpus) -> dict[str, int]:
+    """How many pages, files or passages were left out, by reason, the most frequent first."""
+    found = dict(corpus.manifest["source"].get("skipped") or {})
+    if corpus.manifest["num_repeated_passages"]:
+        found["passage that repeats title and text of another"] = corpus.manifest["num_repeated_passages"]
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def sample(corpus: Corpus, num_passages: int, rng: np.random.Generator) -> Indices:
+    """Distinct passages at random, in random order; all of them where there are no more."""
+    num_passages = min(num_passages, corpus.num_passages)
+    return rng.choice(corpus.num_passages, num_passages, replace=False).astype(np.int64)
+
+
+def frequent_spans(
+    corpus: Corpus, passages: Indices, num_spans: int, advance: Callable[..., None] = lambda *_: None
+) -> dict[str, list[Frequent]]:
+    """The `num_spans` most frequent spans of every kind in `passages`, compared by their tokens.
+
+    `advance` is called with the number of passages looked at since the last call.
+    """
+    found: dict[str, Counter[bytes]] = {kind: Counter() for kind in KINDS}
+    for done, i in enumerate(passages.tolist(), start=1):
+        for _, _, kind, tokens in _spans(corpus, i):
+            found[kind][tokens] += 1
+        if done % 1000 == 0 or done == len(passages):
+            advance((done - 1) % 1000 + 1)
+    best = {kind: sorted(c.items(), key=lambda item: (-item[1], item[0]))[:num_spans] for kind, c in found.items()}
+    written = _as_written(corpus, passages, {(kind, tokens) for kind in KINDS for tokens, _ in best[kind]})
+    return {kind: [Frequent(written[kind, tokens], count) for tokens, count in best[kind]] for kind in KINDS}
+
+
+def _spans(corpus: Corpus, i: int) -> Iterator[tuple[int, int, str, bytes]]:
+    body = corpus.body_tokens(i)
+    return ((start, end, kind, body[start:end].tobytes()) for start, end, kind in corpus.spans(i))
+
+
+def _as_written(corpus: Corpus, passages: Indices, wanted: set[tuple[str, bytes]]) -> dict[tuple[str, bytes], str]:
+    """The text of each wanted span where it stands first; few passages are read, since the wanted are frequent."""
+    written: dict[tuple[str, bytes], str] = {}
+    for i in passages.tolist():
+        if len(written) == len(wanted):
+            break
+        for start, end, kind, tokens in _spans(corpus, i):
+            if (kind, tokens) in wanted and (kind, tokens) not in written:
+                written[kind, tokens] = span_text(corpus, i, start, end)
+    return written
+
+
+def span_text(corpus: Corpus, i: int, start: int, end: int) -> str:
+    """What passage i says at its tokens [start, end)."""
+    offsets = corpus.token_offsets(i)
+    return corpus.passage(i).text[int(offsets[start, 0]) : int(offsets[end - 1, 1])]
+
+
+def shown(corpus: Corpus, i: int) -> dict[str, Any]:
+    """A passage for reading, as JSON values; its spans as characters of the text."""
+    passage, offsets = corpus.passage(i), corpus.token_offsets(i)
+    spans = [(int(offsets[start, 0]), int(offsets[end - 1, 1]), kind) for start, end, kind in corpus.spans(i)]
+    return {
+        "passage": i,
+        "id": passage.id,
+        "title": passage.title,
+        "text": passage.text,
+        "tokens": len(corpus.body_tokens(i)),
+        "spans": [{"start": start, "end": end, "kind": kind} for start, end, kind in spans],
+    }

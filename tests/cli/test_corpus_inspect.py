@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from openrealm.cli.main import main
+from openrealm.config import Config
+from openrealm.corpus.store import Corpus, build_corpus
+from openrealm.files import read_json
+from openrealm.masking.tagger import RulesTagger
+from openrealm.recipes.run import Run
+from openrealm.types import Article
+
+COMMAND = [sys.executable, "-m", "openrealm.cli", "corpus", "inspect"]
+OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+@pytest.fixture(scope="module")
+def build(
+    tmp_path_factory: pytest.TempPathFactory,
+    toy_config: Callable[..., Config],
+    as_settings: Callable[[Config], list[str]],
+) -> Callable[[str, list[Article]], Path]:
+    """Makes a run with nothing but a corpus, by the command; gives its folder."""
+    folder = tmp_path_factory.mktemp("inspected")
+
+    def build(name: str, articles: list[Article]) -> Path:
+        source = folder / f"{name}.jsonl"
+        source.write_text("".join(json.dumps({"id": a.id, "title": a.title, "text": a.text}) + "\n" for a in articles))
+        assert main(["corpus", "build", str(source), "--run", str(folder / name), *as_settings(toy_config())]) == 0
+        return folder / name
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def run(build: Callable[[str, list[Article]], Path], toy_articles: list[Article]) -> Path:
+    return build("run", toy_articles)
+
+
+def told(capsys: pytest.CaptureFixture[str], run: Path, *words: str) -> str:
+    capsys.readouterr()
+    assert main(["corpus", "inspect", "--run", str(run), *words]) == 0
+    return capsys.readouterr().out
+
+
+def test_what_is_printed_fits_eighty_columns_and_says_all_of_it(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = told(capsys, run)
+    assert max(map(len, out.splitlines())) <= 80
+    assert "\x1b" not in out
+    headings = [
+        "Counts",
+        "Lengths",
+        "Most frequent entities and dates",
+        "Left out",
+        "10 passages",
+        "10 masked examples",
+    ]
+    places = [out.index(f"\n{heading}") for heading in headings]
+    assert places == sorted(places)
+    corpus = Corpus.open(run / "corpus")
+    assert re.search(rf"^passages +{corpus.num_passages}$", out, flags=re.MULTILINE)
+    assert out.count("[MASK]") >= 10
+    assert out.count("\nanswer: ") == 10
+
+
+def test_json_is_one_object_that_holds_the_same(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found: dict[str, Any] = json.loads(told(capsys, run, "--json"))
+    corpus = Corpus.open(run / "corpus")
+    assert found["counts"]["passages"] == found["spans_counted_in"] == corpus.num_passages
+    assert found["digest"] == corpus.digest
+    assert found["left_out"] == {}
+    assert {name: sum(b["count"] for b in lengths["bins"]) for name, lengths in found["lengths"].items()} == {
+        "tokens a passage": corpus.num_passages,
+        "sentences a passage": corpus.num_passages,
+        "salient spans a passage": corpus.num_passages,
+        "passages an article": found["counts"]["articles_with_passages"],
+        "passages a group": found["counts"]["groups_of_duplicates"],
+    }
+    assert len(found["passages"]) == len(found["examples"]) == 10
+    for passage in found["passages"]:
+        assert corpus.passage(passage["passage"]).text == passage["text"]
+    for example in found["examples"]:
+        assert example["kind"] in ("entity", "date")
+        assert example["answer"] in corpus.passage(example["passage"]).text.lower()
+        assert "[MASK]" in example["query"]
+    assert found["passages_tried"] >= 10
+
+
+def test_the_same_seed_shows_the_same_and_another_shows_others(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, again, other = (told(capsys, run, "--seed", seed) for seed in ("1", "1", "2"))
+    assert first == again
+    assert first != other
+    assert first.partition("passages at random")[0] == other.partition("passages at random")[0]
+
+
+def test_a_picture_is_drawn_where_it_was_asked_for(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'openrealm[plots]'")
+    picture = tmp_path / "pictures" / "lengths.png"
+    assert main(["corpus", "inspect", "--run", str(run), "--plot", str(picture)]) == 0
+    assert f"Picture: {picture}\n" in capsys.readouterr().err
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert main(["corpus", "inspect", "--run", str(run), "--plot", str(tmp_path / "lengths.jpg")]) == 2
+    refused = capsys.readouterr()
+    assert "lengths.jpg ends in none of .png, .svg, .pdf" in refused.err
+    assert refused.out == ""
+
+
+def test_a_terminal_gets_colours_and_no_more_than_its_width(run: Path) -> None:
+    ours, theirs = os.openpty()
+    environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    environment |= {"TERM": "xterm-256color", "COLUMNS": "64", "LINES": "40"}
+    child = subprocess.Popen([*COMMAND, "--run", str(run)], stdout=theirs, stderr=subprocess.DEVNULL, env=environment)
+    os.close(theirs)
+    out = b""
+    try:
+        while part := os.read(ours, 65536):
+            out += part
+    except OSError:  # how Linux tells that the other side is gone
+        pass
+    finally:
+        os.close(ours)
+    assert child.wait() == 0
+    text = out.decode()
+    assert "\x1b[1;36m" in text
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in text.splitlines()) <= 64
+
+
+@pytest.fixture
+def hostile(run: Path, tmp_path: Path) -> Path:
+    """A run whose corpus holds what a terminal would obey, as no source of ours lets through."""
+    opened = Run.open(run)
+    evil = "\x1b]0;owned\x07\x1b[31m\u202eevil\u2066 [bold]Lima[/bold] :smile:"
+    articles = [Article("a", f"{evil}\nPeru", f"The capital of Peru is Lima {evil}. Lima lies in Peru. It is old.")]
+    folder = tmp_path / "hostile"
+    Run(folder, opened.config)
+    for name in ("config.json", "stages/corpus.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((run / name).read_bytes())
+    source = {"kind": evil, "skipped": {evil: 3}, "quarantined": [{"title": evil, "why": evil}]}
+    tokenizer = Corpus.open(opened.corpus).tokenizer()
+    build_corpus(articles, folder / "corpus", tokenizer, max_passage_tokens=60, tagger=RulesTagger(), source=source)
+    return folder
+
+
+def test_nothing_that_a_terminal_would_obey_is_printed(hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = told(capsys, hostile)
+    assert not OBEYED.search(out)
+    assert out.count("[bold]Lima[/bold] :smile:") >= 4, "markup is shown as it stands"
+    as_json = told(capsys, hostile, "--json")
+    assert not OBEYED.search(as_json)
+    assert json.loads(as_json)["quarantined"][0]["why"].startswith("\x1b]0;owned\x07\x1b[31m\u202eevil")
+
+
+def test_a_run_without_a_corpus_says_what_to_do(tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "bare" / "config.json"
+    config.parent.mkdir()
+    config.write_text(json.dumps(read_json(run / "config.json")))
+    assert main(["corpus", "inspect", "--run", str(config.parent)]) == 2
+    assert f"has no corpus yet; run `openrealm corpus --run {config.parent}`" in capsys.readouterr().err
