@@ -34,7 +34,7 @@ class CorpusConfig(Section):
     max_passage_tokens: int = _field(288, "word pieces of title and body together; Guu Sec. 4.3", at_least=8)
     max_passage_words: int = _field(100, "words of the body, with corpus.passages=words; DPR's", at_least=1)
     near_duplicates: bool = _field(True, "passages that are nearly copies are never one another's candidates")
-    tagger: str = _field("rules", "'rules', 'spacy:NAME_OR_PATH' or 'hf:NAME_OR_FOLDER'; the paper's is a BERT tagger")
+    tagger: str = _field("rules", "'rules', 'anchors', 'spacy:NAME' or 'hf:FOLDER'; the paper's is a BERT tagger")
 
 
 @dataclass(frozen=True, kw_only=True)
