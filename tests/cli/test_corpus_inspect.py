@@ -46,6 +46,12 @@ def run(build: Callable[[str, list[Article]], Path], toy_articles: list[Article]
     return build("run", toy_articles)
 
 
+@pytest.fixture(scope="module")
+def other(build: Callable[[str, list[Article]], Path], toy_articles: list[Article]) -> Path:
+    """A run whose corpus is some of the first one's text, under other titles."""
+    return build("other", [Article(a.id, "River", a.text) for a in toy_articles[3:20]])
+
+
 def told(capsys: pytest.CaptureFixture[str], run: Path, *words: str) -> str:
     capsys.readouterr()
     assert main(["corpus", "inspect", "--run", str(run), *words]) == 0
@@ -100,6 +106,36 @@ def test_the_same_seed_shows_the_same_and_another_shows_others(run: Path, capsys
     assert first == again
     assert first != other
     assert first.partition("passages at random")[0] == other.partition("passages at random")[0]
+
+
+def test_leaks_are_measured_where_that_was_asked_for(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert json.loads(told(capsys, run, "--json"))["leaks"] is None
+    leaks = json.loads(told(capsys, run, "--json", "--leaks"))["leaks"]
+    assert set(leaks) == {"num_queries", "ids", "equal", "grouped"}
+    assert leaks["num_queries"] > 40
+    assert leaks["ids"] > 0, "the toy world's last article is a copy"
+    assert leaks["grouped"] == 0
+    out = told(capsys, run, "--leaks")
+    assert f"Leaks: of {leaks['num_queries']} masked queries" in out
+    assert re.search(rf"^without its own passage +{100 * leaks['ids']:.1f} %$", out, flags=re.MULTILINE)
+    assert re.search(r"^without those of nearly equal text, as in training +0\.0 %$", out, flags=re.MULTILINE)
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_queries_of_another_corpus_are_masked_in_its_stead(
+    run: Path, other: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = (run / "config.json").read_bytes()
+    found = json.loads(told(capsys, run, "--json", "--leaks", "--queries", str(other)))
+    queries = Corpus.open(other / "corpus")
+    assert found["queries"] == str(queries.folder)
+    assert found["counts"]["passages"] == Corpus.open(run / "corpus").num_passages
+    for example in found["examples"]:
+        assert example["title"] == queries.passage(example["passage"]).title
+    assert found["leaks"]["ids"] == 1, "every one of its passages was copied"
+    assert found["leaks"]["grouped"] == 0
+    assert "with no passage blocked" in told(capsys, run, "--leaks", "--queries", str(other))
+    assert (run / "config.json").read_bytes() == config
 
 
 def test_a_picture_is_drawn_where_it_was_asked_for(

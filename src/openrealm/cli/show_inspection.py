@@ -30,6 +30,8 @@ def show_inspection(found: Mapping[str, Any]) -> None:
     _show_left_out(console, found)
     _show_passages(console, found["passages"])
     _show_examples(console, found)
+    if found["leaks"] is not None:
+        _show_leaks(console, found)
 
 
 def _heading(console: Console, text: str) -> None:
@@ -159,3 +161,14 @@ def _show_examples(console: Console, found: Mapping[str, Any]) -> None:
         console.print(Text(one_line(example["query"])))
         answer = Text(one_line(example["answer"]), style=_STYLES.get(example["kind"], "bold"))
         console.print(Text.assemble("answer: ", answer, f" ({example['kind']})"))
+
+
+def _show_leaks(console: Console, found: Mapping[str, Any]) -> None:
+    leaks, is_own = found["leaks"], found["queries"] == found["folder"]
+    _heading(console, f"Leaks: of {leaks['num_queries']:,} masked queries, those whose own sentence can be retrieved")
+    rows = [
+        ("without its own passage" if is_own else "with no passage blocked", "ids"),
+        ("without passages of equal text", "equal"),
+        ("without those of nearly equal text, as in training", "grouped"),
+    ]
+    _columns(console, [(name, f"{100 * leaks[key]:.1f} %") for name, key in rows], (1,))
