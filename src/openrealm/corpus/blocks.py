@@ -175,8 +175,9 @@ class _Cutter:
         """(S, 2) token ranges of the sentences that meet the passage; together they cover every token."""
         first, last = np.searchsorted(self._starts, (start, end))
         inner = np.searchsorted(offsets[:, 0], self._starts[first:last] - start)
-        bounds = np.concatenate(([0], inner, [len(offsets)]))
-        ranges = np.stack((bounds[:-1], bounds[1:]), axis=1)
+        ranges = np.zeros((len(inner) + 1, 2), np.int64)
+        ranges[1:, 0] = ranges[:-1, 1] = inner
+        ranges[-1, 1] = len(offsets)
         return ranges[ranges[:, 0] < ranges[:, 1]]
 
     def _packed(self) -> Iterator[tuple[int, int, int, bool]]:

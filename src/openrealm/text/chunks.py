@@ -37,7 +37,7 @@ class Rows:
 
     def counts(self) -> Numbers:
         """(number of texts,) how many were found in each."""
-        return np.diff(self.ends, prepend=0)
+        return _lengths(self.ends)
 
     def __len__(self) -> int:
         return len(self.ends)
@@ -86,8 +86,8 @@ class ChunkMemory:
         ends = np.cumsum(counts)
         places = np.repeat(self._firsts[numbers] - ends + counts, counts) + np.arange(ends[-1])
         text_starts = starts_of(texts)
-        text_chunks = np.searchsorted(starts, text_starts + np.fromiter(map(len, texts), np.int64, len(texts)), "right")
-        shifts = np.repeat(starts - np.repeat(text_starts, np.diff(text_chunks, prepend=0)), counts)
+        text_chunks = np.append(np.searchsorted(starts, text_starts[1:]), len(chunks))
+        shifts = np.repeat(starts - np.repeat(text_starts, _lengths(text_chunks)), counts)
         return Rows(self._values[places], self._ranges[places] + shifts[:, None], ends[text_chunks - 1])
 
     def _numbers(self, chunks: list[str]) -> Numbers:
@@ -118,6 +118,12 @@ def starts_of(texts: Sequence[str]) -> Numbers:
     """Where each text starts when all are joined by one character."""
     lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
     return np.cumsum(lengths) - lengths
+
+
+def _lengths(ends: Numbers) -> Numbers:
+    lengths = ends.copy()
+    lengths[1:] -= ends[:-1]
+    return lengths
 
 
 def _put(array: Numbers, first: int, values: Numbers) -> Numbers:
