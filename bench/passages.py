@@ -11,7 +11,7 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +71,11 @@ def articles(source: str, first: int, last: int) -> list[Article]:
 
 def ours(source: str, first: int, last: int, tagged: bool = True) -> int:
     """Cut some articles, and tag the passages if asked; returns the number of tokens."""
-    from openrealm.corpus.blocks import PassageRule, cut_blocks
+    from openrealm.corpus.blocks import PassageRule, cut_all
     from openrealm.masking.tagger import RulesTagger
 
     chosen, tokenizer = articles(source, first, last), fresh_tokenizer()
-    blocks = [block for article in chosen for block in cut_blocks(article, tokenizer, PassageRule(_LONGEST))]
+    blocks = list(chain.from_iterable(cut_all(chosen, tokenizer, PassageRule(_LONGEST))))
     if tagged:
         tagger = RulesTagger(article.title for article in chosen)
         for i in range(0, len(blocks), _TAGGED_AT_ONCE):

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import string
+from itertools import chain
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openrealm.corpus import blocks as blocks_module
 from openrealm.corpus.blocks import (
     MAX_TITLE_TOKENS,
     MIN_PASSAGE_TOKENS,
@@ -13,6 +15,7 @@ from openrealm.corpus.blocks import (
     PassageKind,
     PassageRule,
     cut,
+    cut_all,
     cut_blocks,
     passage_id,
 )
@@ -62,6 +65,23 @@ def test_a_passages_tokens_are_those_of_its_text_alone(
     for block in cut_blocks(Article("a", text[:9], text), tokenizer, PassageRule(limit, kind, 3)):
         assert own_tokens(block) == tokenizer.encode(block.passage.text)
         assert block.title_ids.tolist() == tokenizer.encode(text[:9])[0][: limit // 2][:MAX_TITLE_TOKENS]
+
+
+@given(texts=st.lists(prose | awkward, max_size=5), together=st.integers(1, 100), at_once=st.integers(1, 9))
+def test_articles_cut_together_are_cut_as_each_by_itself(
+    tokenizer: Tokenizer, texts: list[str], together: int, at_once: int
+) -> None:
+    articles, rule = [Article(str(i), text[:20], text) for i, text in enumerate(texts)], PassageRule(12)
+    alone = [list(cut_blocks(article, tokenizer, rule)) for article in articles]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks_module, "_CHARACTERS_AT_ONCE", together)
+        patch.setattr(blocks_module, "_ENCODED_AT_ONCE", at_once)
+        found = [list(some) for some in cut_all(articles, tokenizer, rule)]
+    assert [[block.passage for block in some] for some in found] == [[b.passage for b in some] for some in alone]
+    for block, other in zip(chain.from_iterable(found), chain.from_iterable(alone), strict=True):
+        assert own_tokens(block) == own_tokens(other)
+        assert block.title_ids.tolist() == other.title_ids.tolist()
+        assert block.sentences.tolist() == other.sentences.tolist()
 
 
 @given(text=anything | awkward, limit=limits, kind=kinds)

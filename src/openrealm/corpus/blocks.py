@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from openrealm.corpus.sentences import sentence_bounds
 from openrealm.errors import BadConfig
-from openrealm.text.chunks import SPACES, Numbers
+from openrealm.text.chunks import SPACES, Numbers, Rows
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article, Passage
 
@@ -26,6 +26,7 @@ MIN_PASSAGE_TOKENS = 8
 # One token may hide any number of characters (an unknown word); this keeps such a passage readable.
 _MAX_CHARACTERS_PER_TOKEN = 40
 _ENCODED_AT_ONCE = 1024
+_CHARACTERS_AT_ONCE = 50_000
 _WORD = re.compile(r"\S+")
 
 Range = tuple[int, int]
@@ -93,7 +94,47 @@ def cut(article: Article, tokenizer: Tokenizer, rule: PassageRule) -> list[Passa
 
 def cut_blocks(article: Article, tokenizer: Tokenizer, rule: PassageRule) -> Iterator[Block]:
     """`cut`, with the tokens that were counted, one by one."""
-    cutter = _Cutter(article, tokenizer, rule)
+    return next(cut_all([article], tokenizer, rule))
+
+
+def cut_all(articles: Iterable[Article], tokenizer: Tokenizer, rule: PassageRule) -> Iterator[Iterator[Block]]:
+    """`cut_blocks` of every article; articles are tokenised together, which is faster where they are short."""
+    for batch in _batches(articles):
+        bounds = [sentence_bounds(article.text) for article in batch]
+        texts: list[str] = []
+        for article, sentences in zip(batch, bounds, strict=True):
+            texts += [article.title, *(article.text[start:end] for start, end in sentences)]
+        rows = _encoded(texts, tokenizer)
+        first = 0
+        for article, sentences in zip(batch, bounds, strict=True):
+            last = first + 1 + len(sentences)
+            yield _blocks(article, _Cutter(article.text, sentences, rows.part(first, last), tokenizer, rule))
+            first = last
+
+
+def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:
+    batch: list[Article] = []
+    num_characters = 0
+    for article in articles:
+        batch.append(article)
+        num_characters += len(article.text)
+        if num_characters >= _CHARACTERS_AT_ONCE:
+            yield batch
+            batch, num_characters = [], 0
+    if batch:
+        yield batch
+
+
+def _encoded(texts: Sequence[str], tokenizer: Tokenizer) -> Rows:
+    """Tokens of all texts, not too many at a time, so that a very long article needs little more than they do."""
+    rows = [tokenizer.encode_rows(texts[i : i + _ENCODED_AT_ONCE]) for i in range(0, len(texts), _ENCODED_AT_ONCE)]
+    if len(rows) == 1:
+        return rows[0]
+    counts = np.concatenate([row.counts() for row in rows])
+    return Rows(np.concatenate([r.values for r in rows]), np.concatenate([r.ranges for r in rows]), np.cumsum(counts))
+
+
+def _blocks(article: Article, cutter: _Cutter) -> Iterator[Block]:
     for start, end, ids, offsets in cutter.passages():
         text = article.text[start:end]
         passage = Passage(passage_id(article.title, text), article.title, text, article.id, start, end)
@@ -129,32 +170,23 @@ class _Unit(NamedTuple):
 
 
 class _Cutter:
-    """Cuts an article into character ranges whose own encoding fits."""
+    """Cuts a text into character ranges whose own encoding fits."""
 
-    def __init__(self, article: Article, tokenizer: Tokenizer, rule: PassageRule) -> None:
-        self.text, self.tokenizer = article.text, tokenizer
-        self.sentences = sentence_bounds(article.text)
-        self._starts = np.array([start for start, _ in self.sentences], dtype=np.int64)
-        title, counts, ids, offsets = self._tokens(article.title)
-        self.title_ids = title[: min(MAX_TITLE_TOKENS, rule.max_tokens // 2)]
-        self._counts, self._ids = counts.tolist(), ids
-        self._offsets = offsets + np.repeat(self._starts, counts)[:, None]  # in the whole text, not in its sentence
+    def __init__(
+        self, text: str, sentences: Sequence[Range], rows: Rows, tokenizer: Tokenizer, rule: PassageRule
+    ) -> None:
+        """`rows` are the tokens of the title and of each sentence of `text`."""
+        self.text, self.sentences, self.tokenizer = text, sentences, tokenizer
+        self._starts = np.array([start for start, _ in sentences], dtype=np.int64)
+        num_title, *self._counts = rows.counts().tolist()
+        self.title_ids = rows.values[: min(num_title, MAX_TITLE_TOKENS, rule.max_tokens // 2)]
+        self._ids = rows.values[num_title:]
+        # In the whole text, not in the sentence.
+        self._offsets = rows.ranges[num_title:] + np.repeat(self._starts, self._counts)[:, None]
         self.max_tokens = rule.max_tokens - len(self.title_ids)
         self.max_characters = self.max_tokens * _MAX_CHARACTERS_PER_TOKEN
         self.max_words = rule.max_words if rule.kind == "words" else None
         self.by_paragraph = rule.kind == "paragraphs"
-
-    def _tokens(self, title: str) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-        """Ids of the title; number of tokens of each sentence, and all their ids and offsets, sentence by sentence."""
-        texts = [title, *(self.text[start:end] for start, end in self.sentences)]
-        batches = [texts[i : i + _ENCODED_AT_ONCE] for i in range(0, len(texts), _ENCODED_AT_ONCE)]
-        rows = [self.tokenizer.encode_rows(batch) for batch in batches]
-        ids, offsets, counts = (
-            np.concatenate(parts) if len(parts) > 1 else parts[0]
-            for parts in ([r.values for r in rows], [r.ranges for r in rows], [r.counts() for r in rows])
-        )
-        num_title = int(counts[0])
-        return ids[:num_title], counts[1:], ids[num_title:], offsets[num_title:]
 
     def passages(self) -> Iterator[_Encoded]:
         """Every passage in order; ranges without a token are left out."""

@@ -20,7 +20,7 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
 from openrealm import files
-from openrealm.corpus.blocks import PassageRule, cut_blocks
+from openrealm.corpus.blocks import PassageRule, cut_all
 from openrealm.corpus.duplicates import text_key
 from openrealm.corpus.protocols import KINDS, LearnsTitles, Tagger
 from openrealm.corpus.ragged import IntArray, RaggedRows, taken
@@ -143,11 +143,11 @@ def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, rule: PassageR
     columns = PASSAGE_ROWS | ARTICLE_ROWS
     rows = {n: RaggedRows(token_type if t == "token" else t, w) for n, (t, w) in columns.items() if n != "spans"}
     ids, keys, bounds, owners = bytearray(), [], [], []
-    for number, parts in enumerate(articles):
-        article = Article(*parts)
+    chosen = [Article(*parts) for parts in articles]
+    for number, (article, blocks) in enumerate(zip(chosen, cut_all(chosen, tokenizer, rule), strict=True)):
         rows["article_ids"].append_text(article.id)
         rows["article_titles"].append_text(article.title)
-        for block in cut_blocks(article, tokenizer, rule):
+        for block in blocks:
             rows["body"].append(block.ids)
             rows["title"].append(block.title_ids)
             rows["offsets"].append(block.offsets)

@@ -39,6 +39,11 @@ class Rows:
         """(number of texts,) how many were found in each."""
         return _lengths(self.ends)
 
+    def part(self, first: int, last: int) -> Rows:
+        """Those of texts first .. last - 1, as views."""
+        start, end = ((int(self.ends[i - 1]) if i else 0) for i in (first, last))
+        return Rows(self.values[start:end], self.ranges[start:end], self.ends[first:last] - start)
+
     def __len__(self) -> int:
         return len(self.ends)
 
