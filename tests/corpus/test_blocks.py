@@ -173,7 +173,7 @@ def reference_cut(text: str, tokenizer: Tokenizer, limit: int) -> list[str]:
 
 
 short_sentences = st.lists(
-    st.text(alphabet="abc ,", min_size=1, max_size=6).map(lambda s: f"X{s.strip()}. "), max_size=20
+    st.text(alphabet="abc ,", min_size=1, max_size=6).map(lambda s: f"Xa{s.strip()}. "), max_size=20
 )
 
 
