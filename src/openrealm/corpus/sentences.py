@@ -50,7 +50,7 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
 
 def _is_abbreviation(before: str, following: str) -> bool:
     """Whether the full stop after `before` belongs to an abbreviation or an initial rather than to a sentence."""
-    word = before.split()[-1].lstrip(_OPENERS) if before and not before[-1].isspace() else ""
+    word = before.rsplit(None, 1)[-1].lstrip(_OPENERS) if before and not before[-1].isspace() else ""
     folded = word.casefold()
     if folded in _NEVER_LAST:
         return folded not in ("no", "nos") or following[:1].isdigit()

@@ -119,7 +119,7 @@ class _Finder:
         end = i + 1
         has_connector = False
         while self._gaps[end - 1] and (step := self._step(end, has_connector)):
-            if not all(self._is_joined(k - 1) for k in range(end, end + step)):
+            if not self._is_joined(end - 1) or (step > 1 and not self._are_joined(end, end + step - 1)):
                 break
             has_connector = has_connector or step > 1
             end += step
@@ -136,13 +136,19 @@ class _Finder:
 
     def _is_joined(self, i: int) -> bool:
         """Whether word i and the next one may stand in one name."""
-        if self._gaps[i] == FULL_STOP:
+        gap, number = self._gaps[i], self._numbers[i]
+        if gap == SPACE and self._is_stem[number]:
+            return True
+        if gap == FULL_STOP:
             return bool(self._kinds[i] & BEFORE_STOP) and not self._opens[i + 1]
-        number = self._numbers[i]
-        if self._gaps[i] != SPACE or self._is_stem[number]:
-            return self._gaps[i] == SPACE
+        if gap != SPACE:
+            return False
         # "People's Party" is one name, "Peru's Congress" and "UK-led Force" are two.
         return not self._kinds[i] & HYPHEN and self._folded[number] in self._lower
+
+    def _are_joined(self, first: int, last: int) -> bool:
+        """Whether every word from `first` on is joined to the next, up to `last`."""
+        return all(self._is_joined(i) for i in range(first, last))
 
     def _opens_name(self, i: int, num_words: int) -> bool:
         stem = self._stems[self._numbers[i]]

@@ -56,6 +56,19 @@ class Rows:
         return (self[i] for i in range(len(self)))
 
 
+class _Numbered(dict[str, int]):
+    """Numbers chunks as they are asked for; `new` are those not looked into yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.new: list[str] = []
+
+    def __missing__(self, chunk: str) -> int:
+        number = self[chunk] = len(self)
+        self.new.append(chunk)
+        return number
+
+
 class ChunkMemory:
     """Finds things in texts, chunk by chunk, asking only about chunks that it has not met lately."""
 
@@ -66,7 +79,7 @@ class ChunkMemory:
         """
         self._find = find
         self._lock = threading.Lock()
-        self._known: dict[str, int] = {}
+        self._known = _Numbered()
         self._num_found = 0
         self._values: Numbers = np.zeros(1, np.int64)
         self._ranges: Numbers = np.zeros((1, 2), np.int64)
@@ -96,27 +109,26 @@ class ChunkMemory:
         return Rows(self._values[places], self._ranges[places] + shifts[:, None], ends[text_chunks - 1])
 
     def _numbers(self, chunks: list[str]) -> Numbers:
-        """The number by which each chunk is remembered; unknown ones are looked into first."""
+        """The number by which each chunk is remembered; unknown ones are looked into."""
         if len(self._known) > _MAX_CHUNKS or self._num_found > _MAX_FOUND:
-            self._known, self._num_found = {}, 0
-        try:
-            return np.fromiter(map(self._known.__getitem__, chunks), np.int64, len(chunks))
-        except KeyError:
-            self._learn([chunk for chunk in dict.fromkeys(chunks) if chunk not in self._known])
-        return np.fromiter(map(self._known.__getitem__, chunks), np.int64, len(chunks))
+            self._known, self._num_found = _Numbered(), 0
+        numbers = np.fromiter(map(self._known.__getitem__, chunks), np.int64, len(chunks))
+        if self._known.new:
+            self._learn(self._known.new)
+            self._known.new = []
+        return numbers
 
     def _learn(self, chunks: list[str]) -> None:
         values, ranges = self._find(" ".join(chunks))
         starts = starts_of(chunks)
         owners = np.searchsorted(starts, ranges[:, 0], side="right") - 1
         counts = np.bincount(owners, minlength=len(chunks))
-        num_found, num_known = self._num_found, len(self._known)
+        num_found, num_known = self._num_found, len(self._known) - len(chunks)
         self._values = _put(self._values, num_found, values)
         self._ranges = _put(self._ranges, num_found, ranges - starts[owners, None])
         self._firsts = _put(self._firsts, num_known, num_found + np.cumsum(counts) - counts)
         self._counts = _put(self._counts, num_known, counts)
         self._num_found += len(values)
-        self._known.update(zip(chunks, range(num_known, num_known + len(chunks)), strict=True))
 
 
 def starts_of(texts: Sequence[str]) -> Numbers:
