@@ -16,7 +16,8 @@ _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_SPACES = re.compile(r"[^\S\n]+")
+# White space on one line, but for the single blank that it is to become.
+_SPACES = re.compile(r"(?:[^\S\n ]| [^\S\n])[^\S\n]*")
 _NEWLINES = re.compile(r" ?\n[ \n]*")
 _BREAK_TAGS = re.compile(r"<(?:br|/?p|/?div|/?li|/?ul|/?ol|/?tr)\b[^<>]*>", re.IGNORECASE)
 _TAGS = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)

@@ -36,14 +36,14 @@ _MAX_WORDS = 1 << 17
 class Gazetteer:
     """A set of names, found as whole words in their own spelling, the longest first.
 
-    names       each as its words with single spaces between
-    most_words  of each first word, how many words the longest name with it has
+    names   each as its words with single spaces between
+    begun   the first words of names that go on after them, likewise
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         """Names of one letter, without a capital, or made of common words alone are not taken."""
         self.names: set[str] = set()
-        self.most_words: dict[str, int] = {}
+        self.begun: set[str] = set()
         self._reader = Reader()
         self.add(names)
 
@@ -53,7 +53,7 @@ class Gazetteer:
             words = WORD.findall(_IN_PARENTHESES.sub(" ", name))
             if words and words[0][0].isupper() and any(w.casefold() not in STOP_WORDS and len(w) > 1 for w in words):
                 self.names.add(" ".join(words))
-                self.most_words[words[0]] = max(len(words), self.most_words.get(words[0], 0))
+                self.begun.update(" ".join(words[:n]) for n in range(1, len(words)))
 
     def reader(self) -> Reader:
         """What reads texts for this gazetteer, and remembers words from call to call."""
@@ -86,7 +86,7 @@ class _Finder:
 
     def __init__(self, words: Words, vocabulary: Vocabulary, gazetteer: Gazetteer) -> None:
         self._stems, self._folded, self._is_stem = vocabulary.stems, vocabulary.folded, vocabulary.is_stem
-        self._names, self._most_words = gazetteer.names, gazetteer.most_words
+        self._names, self._begun = gazetteer.names, gazetteer.begun
         # Plain lists and bytes: the loop over capitalised words below reads them one at a time.
         self._numbers, self._starts = words.numbers.tolist(), words.starts.tolist()
         self._ends = (words.starts + vocabulary.stem_lengths_of(words.numbers)).tolist()
@@ -107,8 +107,8 @@ class _Finder:
             if (self._opens[i] or self._kinds[i] & STOP_WORD) and not self._opens_name(i, num_words):
                 num_words = 0
             stem = self._stems[self._numbers[i]]
-            if (most := self._most_words.get(stem, 0)) > num_words:
-                num_words = max(num_words, self._known_length(i, most))
+            if stem in self._begun or (not num_words and stem in self._names):
+                num_words = max(num_words, self._known_length(i))
             if num_words:
                 free = i + num_words
                 spans.append(Span(self._starts[i], self._ends[free - 1], "entity"))
@@ -158,17 +158,16 @@ class _Finder:
             return stem in self._is_name or (num_words > 1 and self._folded[self._numbers[i]] not in self._lower)
         return True
 
-    def _known_length(self, i: int, most: int) -> int:
-        """Number of words of the longest known name that opens at word i, where none has more than `most`."""
-        longest, name = 0, self._stems[self._numbers[i]]
-        for num_words in range(1, most + 1):
+    def _known_length(self, i: int) -> int:
+        """Number of words of the longest known name that opens at word i."""
+        longest, num_words, name = 0, 1, self._stems[self._numbers[i]]
+        while True:
             if name in self._names:
                 longest = num_words
-            if self._gap_lengths[i] > _MAX_GAP:
-                break
-            i += 1
+            if name not in self._begun or self._gap_lengths[i] > _MAX_GAP:
+                return longest
+            i, num_words = i + 1, num_words + 1
             name = f"{name} {self._stems[self._numbers[i]]}"
-        return longest
 
 
 def _lower_counts(words: Words, vocabulary: Vocabulary) -> dict[str, int]:
