@@ -17,7 +17,7 @@ _MAX_IN_A_ROW = 3
 class Guard:
     """Applies an optimiser step when loss and gradients are finite; otherwise skips and counts it."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], clip_norm: float, *, give_back_steps: int = 2) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], clip_norm: float, *, give_back_steps: int = 1) -> None:
         """`give_back_steps`: steps between two times that freed memory is given back, which takes 0.03 s."""
         self._give_back_steps = give_back_steps
         self._parameters = [p for p in parameters if p.requires_grad]
