@@ -7,6 +7,7 @@ A figure is worth reading only beside a peer that was measured in the same run. 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import statistics
@@ -120,6 +121,16 @@ def report(*figures: Figure) -> None:
         note = f"; {figure.note}" if figure.note else ""
         print(f"{figure.figure}: {value} {figure.unit}; {figure.peer}: {theirs}{beside}{note}")
     print(json.dumps([asdict(figure) for figure in figures], allow_nan=False))
+
+
+def svg_of(drawing: Any) -> str:
+    """A matplotlib drawing as SVG without the time of its making, closed."""
+    from matplotlib import pyplot
+
+    out = io.StringIO()
+    drawing.savefig(out, format="svg", metadata={"Date": None})
+    pyplot.close(drawing)
+    return out.getvalue()
 
 
 def hardware() -> str:

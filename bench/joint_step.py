@@ -70,7 +70,7 @@ class World:
         masked = MaskedExamples(corpus, config.masking, self.settings.max_query_tokens - 2, 8, config.seed)
         self.examples: Sequence[Example] = masked.batch(0, self.settings.batch_size)
         self.vector_ND = embed_corpus(model.retriever.passage_tower, self.layout, engine)
-        self.group_N = torch.tensor([corpus.group(i) for i in range(len(corpus))])
+        self.group_N = torch.from_numpy(corpus.groups.astype("int64"))
         model.train()
 
     def candidates(self, query_BD: Tensor) -> list[list[int]]:

@@ -7,13 +7,12 @@ With `--out FOLDER` the table and its picture (where matplotlib is installed) ar
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import Figure, arguments, commit, end, hardware, not_measured, report
+from common import Figure, arguments, commit, end, hardware, not_measured, report, svg_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +90,7 @@ def read(run: Run, num_queries: int, num_exact: int, num_threads: int) -> list[Q
     model = Realm.from_pretrained(run.output("pretrain").parent).to(engine.device).eval()
     layout = Layout(corpus, title_in_joint=run.config.model.title_in_joint)
     vector_ND = stages.find_index(run, stages.binding_of(model, corpus), "pretrain").vector_ND
-    group_N = torch.tensor([corpus.group(i) for i in range(corpus.num_passages)])
+    group_N = torch.from_numpy(corpus.groups.astype("int64"))
     heldout = MaskedExamples(
         corpus, run.config.masking, settings.max_query_tokens - 2, settings.num_heldout_queries, run.config.seed
     ).heldout
@@ -242,10 +241,7 @@ def picture(biases: Sequence[Bias]) -> str:
             axes.set_xticks(ks, [str(k) for k in ks])
             axes.set_xlabel("k, null passage included")
             axes.legend(frameon=False)
-        out = io.StringIO()
-        drawing.savefig(out, format="svg", metadata={"Date": None})
-        pyplot.close(drawing)
-    return out.getvalue()
+        return svg_of(drawing)
 
 
 if __name__ == "__main__":

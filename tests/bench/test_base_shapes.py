@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -16,23 +14,12 @@ from openrealm.engine import Engine
 from openrealm.types import Article
 
 BENCH = Path(__file__).parents[2] / "bench"
-NEIGHBOURS = ("common", "factbook", "joint_step")
 
 
 @pytest.fixture(scope="module")
-def shapes() -> Iterator[ModuleType]:
-    """bench/base_shapes.py as a module, its neighbours within reach."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCH))
-        spec = importlib.util.spec_from_file_location("bench_base_shapes", BENCH / "base_shapes.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        patch.setitem(sys.modules, spec.name, module)
-        spec.loader.exec_module(module)
-        yield module
-    for name in NEIGHBOURS:
-        sys.modules.pop(name, None)
+def shapes(load: Callable[[str], ModuleType]) -> ModuleType:
+    """bench/base_shapes.py as a module."""
+    return load("base_shapes")
 
 
 def test_the_page_has_a_row_for_each_shape_and_one_for_the_peer(shapes: ModuleType) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -18,16 +17,9 @@ SCRIPTS = ("ask", "corpus_build", "embed", "joint_step", "search", "tail")
 
 
 @pytest.fixture(scope="module")
-def common() -> Iterator[ModuleType]:
-    """bench/common.py as a module; the scripts themselves find it because it lies beside them."""
-    spec = importlib.util.spec_from_file_location("bench_common", BENCH / "common.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
+def common(load: Callable[[str], ModuleType]) -> ModuleType:
+    """bench/common.py as a module."""
+    return load("common")
 
 
 def test_the_sides_take_turns_and_the_first_round_is_dropped(common: ModuleType) -> None:

@@ -7,7 +7,7 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -18,18 +18,9 @@ BENCH = Path(__file__).parents[2] / "bench"
 
 
 @pytest.fixture(scope="module")
-def truncation() -> Iterator[ModuleType]:
-    """bench/truncation.py as a module, its neighbour common.py within reach."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(BENCH))
-        spec = importlib.util.spec_from_file_location("bench_truncation", BENCH / "truncation.py")
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        patch.setitem(sys.modules, spec.name, module)
-        spec.loader.exec_module(module)
-        yield module
-    sys.modules.pop("common", None)
+def truncation(load: Callable[[str], ModuleType]) -> ModuleType:
+    """bench/truncation.py as a module."""
+    return load("truncation")
 
 
 def test_the_figures_are_those_worked_out_by_hand(truncation: ModuleType) -> None:

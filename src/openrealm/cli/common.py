@@ -29,6 +29,10 @@ RecipeOption = Annotated[
     str | None,
     typer.Option("--recipe", metavar="NAME", help="Start from these settings: quickstart, small or paper."),
 ]
+QueriesOption = Annotated[
+    str | None,
+    typer.Option("--queries", metavar="FOLDER", help="Mask the text of this corpus, or run, instead of the run's own."),
+]
 QuestionsOption = Annotated[
     Path | None,
     typer.Option("--questions", metavar="FILE", help='JSONL file with "question" and "answer" on each line.'),
@@ -115,6 +119,11 @@ def stoppable(how_to_go_on: str) -> Iterator[None]:
     except KeyboardInterrupt:
         say(f"Stopped. Go on with: {how_to_go_on}")
         raise typer.Exit(130) from None
+
+
+def queries_settings(queries: str | None) -> list[str]:
+    """What --queries sets."""
+    return [] if queries is None else [f"pretrain.queries={run_folder(queries).absolute()}"]
 
 
 def again(*words: str, settings: Sequence[str] | None = None) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openrealm.cli.common import DEFAULT_RUN, RunOption, run_folder, run_for
+from openrealm.cli.common import DEFAULT_RUN, QueriesOption, RunOption, queries_settings, run_for
 
 
 def inspect(
@@ -18,10 +18,7 @@ def inspect(
     leaks: Annotated[
         bool, typer.Option("--leaks", help="Measure how often a passage gives the answer to a masked query away.")
     ] = False,
-    queries: Annotated[
-        str | None,
-        typer.Option("--queries", metavar="FOLDER", help="Mask the text of this corpus, or run, instead of its own."),
-    ] = None,
+    queries: QueriesOption = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the passages and examples shown.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -31,8 +28,7 @@ def inspect(
     from openrealm.progress import say
     from openrealm.recipes.inspection import inspection
 
-    given = [f"pretrain.queries={run_folder(queries).absolute()}"] if queries is not None else []
-    found = inspection(run_for(run, given), seed=seed, plot=plot, leaks=leaks)
+    found = inspection(run_for(run, queries_settings(queries)), seed=seed, plot=plot, leaks=leaks)
     if as_json:
         print(safe_json(found))
     else:

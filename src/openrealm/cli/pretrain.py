@@ -8,11 +8,12 @@ import typer
 
 from openrealm.cli.common import (
     DEFAULT_RUN,
+    QueriesOption,
     RecipeOption,
     RunOption,
     SetOption,
     again,
-    run_folder,
+    queries_settings,
     run_for,
     say_next,
     stoppable,
@@ -25,18 +26,14 @@ def pretrain(
     frozen_towers: Annotated[
         bool, typer.Option("--frozen-towers", help="Train the reader alone, to compare with.")
     ] = False,
-    queries: Annotated[
-        str | None,
-        typer.Option("--queries", metavar="FOLDER", help="Mask the text of this corpus, or run, instead of one's own."),
-    ] = None,
+    queries: QueriesOption = None,
     recipe: RecipeOption = None,
     settings: SetOption = None,
 ) -> None:
     """Train retriever and reader together."""
     from openrealm.recipes.stages import pretrain_stage
 
-    given = [f"pretrain.queries={run_folder(queries).absolute()}"] if queries is not None else []
-    found = run_for(run, [*given, *(settings or ())], recipe)
+    found = run_for(run, [*queries_settings(queries), *(settings or ())], recipe)
     frozen = ["--frozen-towers"] if frozen_towers else []
     with stoppable(again("pretrain", "--resume", *frozen, "--run", run)), found.writing():
         pretrain_stage(found, resume=resume, frozen=frozen_towers)

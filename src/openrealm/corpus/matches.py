@@ -66,8 +66,7 @@ def _find(
     wanted: dict[str, object],
     progress: Callable[[int], None] | None,
 ) -> None:
-    group_N = np.array([corpus.group(i) for i in range(corpus.num_passages)], dtype=np.int64)
-    x, group = near_matches(_texts(queries), _texts(corpus), group_N, progress=progress)
+    x, group = near_matches(_texts(queries), _texts(corpus), corpus.groups.astype(np.int64), progress=progress)
     ends = np.searchsorted(x, np.arange(queries.num_passages), side="right")
     matched = {"num_matched_passages": len(np.unique(x))}
     with files.new_folder(folder, {**wanted, **matched}) as out:

@@ -48,7 +48,7 @@ def _candidates(run: Run, heldout: list[Example], stage: str) -> list[list[dict[
     model = stages.open_model(run, stage)
     version = stages.index_stage(run, model, stage)
     layout = Layout(corpus, title_in_joint=run.config.model.title_in_joint)
-    group_N = torch.tensor([corpus.group(i) for i in range(corpus.num_passages)])
+    group_N = torch.from_numpy(corpus.groups.astype("int64"))
     _, readings = on_heldout(model, layout, version.vector_ND, group_N, heldout, run.config.pretrain, engine)
     return [row for reading in readings for row in _rows(corpus, reading)]
 

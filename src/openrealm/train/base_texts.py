@@ -59,8 +59,8 @@ class Texts:
         first_passage = np.cumsum([0, *(len(corpus) for corpus in corpora)]).tolist()
         self.first_passage: list[int] = first_passage
         firsts = np.repeat(first_passage[:-1], [len(corpus) for corpus in corpora])
-        self.group_N: Ints = firsts + np.array([corpus.group(i) for corpus, i in places])
-        self.article_N: Ints = firsts + np.array([corpus.article_index(i) for corpus, i in places])
+        self.group_N: Ints = firsts + np.concatenate([corpus.groups for corpus in corpora])
+        self.article_N: Ints = firsts + np.concatenate([corpus.articles for corpus in corpora])
         self.is_heldout_N = self._held_out(heldout_rate, seed)
 
     def __len__(self) -> int:

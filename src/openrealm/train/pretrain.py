@@ -84,7 +84,7 @@ class Pretrainer:
         self.config, self.settings = config, config.pretrain
         self.model, self.engine, self.folder = model, engine, folder
         self.layout = Layout(corpus, title_in_joint=config.model.title_in_joint)
-        self.group_N = torch.tensor([corpus.group(i) for i in range(corpus.num_passages)])
+        self.group_N = torch.from_numpy(corpus.groups.astype("int64"))
         self.examples = pretraining_examples(config, corpus, queries)
         self.ict = InverseCloze(config, corpus, self.layout)
         self.ict_start = config.warm_start.num_steps  # so that the walk goes on where the warm start left it
