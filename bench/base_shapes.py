@@ -9,14 +9,13 @@ table and its picture (where matplotlib is installed) are written there.
 from __future__ import annotations
 
 import dataclasses
-import io
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common import Figure, arguments, commit, duration, hardware, in_turn, rate, report
+from common import Figure, arguments, commit, duration, hardware, in_turn, rate, report, svg_of
 
 if TYPE_CHECKING:
     from openrealm.config import Config
@@ -45,10 +44,10 @@ class Shape:
 SHAPES = (
     Shape(2, 128, 4, 512, 16_000),
     Shape(2, 256, 4, 1024, 16_000),
-    Shape(4, 256, 4, 768, 8_000),
+    Shape(3, 256, 4, 768, 8_000),
+    Shape(3, 256, 4, 768, 16_000),
+    Shape(3, 256, 4, 768, 30_000),
     Shape(4, 256, 4, 768, 16_000),
-    Shape(4, 256, 4, 768, 30_000),
-    Shape(4, 256, 4, 1024, 16_000),
     Shape(3, 384, 6, 1536, 16_000),
     Shape(6, 256, 4, 1024, 16_000),
 )
@@ -265,10 +264,7 @@ def picture(shapes: Sequence[Shape], figures: Sequence[Figure], measures: dict[S
         axes.set_xlabel("passages embedded a second, times MiniLM's")
         axes.set_ylabel("word pieces of names right, %")
         axes.legend(frameon=False)
-        out = io.StringIO()
-        drawing.savefig(out, format="svg", metadata={"Date": None})
-        pyplot.close(drawing)
-    return out.getvalue()
+        return svg_of(drawing)
 
 
 if __name__ == "__main__":

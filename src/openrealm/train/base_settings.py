@@ -24,7 +24,7 @@ class BaseSettings(Section):
     name: str = field("openrealm-mini", "the folder's name, by which it is loaded")
     seed: int = field(0, "of every random choice", at_least=0)
 
-    num_layers: int = field(4, "transformer layers", at_least=1)
+    num_layers: int = field(3, "transformer layers", at_least=1)
     hidden_size: int = field(256, "width", at_least=8)
     num_heads: int = field(4, "attention heads", at_least=1)
     inner_size: int = field(768, "width inside the feed-forward layers; BERT's is four times the width", at_least=8)
@@ -45,8 +45,8 @@ class BaseSettings(Section):
     long_rate: float = _share(0.1, "of examples with a passage, share with its neighbour in the article too")
     swap_rate: float = _share(0.5, "of examples that can copy, share whose span is swapped for one from elsewhere")
     title_rate: float = _share(0.3, "of queries, share with their article's title in front")
-    span_only_rate: float = _share(0.3, "of masked examples, share that hide one salient span and nothing else")
-    mask_rate: float = _share(0.15, "of the other examples, share of word pieces hidden, as whole words")
+    span_only_rate: float = _share(0.2, "of masked examples, share that hide one salient span and nothing else")
+    mask_rate: float = _share(0.2, "of the other examples, share of word pieces hidden, as whole words")
 
     num_steps: int = field(20_000, "optimiser steps", at_least=1)
     mlm_batch: int = field(64, "masked examples a step", at_least=1)

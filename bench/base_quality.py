@@ -1,0 +1,293 @@
+"""What a base encoder can do before any REALM: fill in hidden names with and without a passage, and find passages.
+
+Reading: one hidden name or date a query, of held-out articles of Simple Wikipedia, read alone, beside its own passage
+and beside another passage that holds the name. The corpora are cut as in the base's training, so the same articles are
+held out; --folder takes the folder of that training (runs/openrealm-mini) and spares the cutting.
+
+Finding: of the training questions of WebQuestions, the share with an answer among the 20 best lead passages of Simple
+Wikipedia, nothing trained for it, beside BM25 and MiniLM (which was trained to embed questions) on the same passages.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common import Figure, arguments, commit, end, hardware, not_measured, report, require_same
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from openrealm.corpus.store import Corpus
+    from openrealm.engine import Engine
+    from openrealm.model.realm import Realm
+    from openrealm.text.tokenizer import Tokenizer
+    from openrealm.train.base_examples import MaskedRow
+    from openrealm.types import Article, Question, Span
+
+DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+WIKI = DATA / "corpora" / "simplewiki-2021.jsonl.xz"
+NEWS = DATA / "corpora" / "wikinews-2022.jsonl.xz"
+QUESTIONS = DATA / "qa" / "webquestions.train.jsonl"
+_SEED = 0
+_LEAD_TOKENS = 96
+_MAX_TOKENS = 160  # a lead in another vocabulary
+_RESULTS = (1, 5, 20, 100)
+# Names in the order in which the base was trained on them: it decides which articles are held out.
+SOURCES = ("factbook", str(WIKI), str(NEWS))
+
+
+def main() -> None:
+    given = arguments(
+        __doc__.splitlines()[0],
+        backbone=("openrealm-mini", "openrealm-mini"),
+        folder=("", ""),
+        masked=(2_000, 200),
+        articles=(0, 1_500),
+        questions=(0, 400),
+    )
+    if not WIKI.is_file():
+        end(f"{WIKI} is not there.", not_measured("names filled in", "of 1", "the same alone", "no corpora here"))
+    import torch
+
+    from openrealm.engine import engine_for
+    from openrealm.recipes.quickstart import quickstart
+
+    torch.set_num_threads(given.threads)
+    engine = engine_for(quickstart())
+    with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as temporary:
+        folder = Path(given.folder or temporary)
+        model = loaded(given.backbone, 128, engine)
+        figures = reading(model, heldout_rows(given.backbone, folder, given.masked), engine)
+        figures += finding(model, Path(temporary), given, engine)
+    report(*figures)
+
+
+def loaded(backbone: str, projection_dim: int, engine: Engine) -> Realm:
+    """The model that a user gets who names this backbone: mean pooling, unit vectors, one tower for both."""
+    from openrealm.config import ModelConfig
+    from openrealm.model.encoder import backbone_location
+    from openrealm.model.realm import Realm
+    from openrealm.text.tokenizer import Tokenizer
+
+    config = ModelConfig(
+        backbone=backbone, pooling="mean", normalize=True, shared_towers=True, projection_dim=projection_dim, dropout=0
+    )
+    tokenizer = Tokenizer.from_folder(Path(backbone_location(backbone)))
+    return Realm.from_backbone(config, tokenizer).to(engine.device).eval()
+
+
+def heldout_rows(backbone: str, folder: Path, num_queries: int) -> list[dict[str, MaskedRow]]:
+    """Masked queries out of articles of Simple Wikipedia that the base was not trained on, read in each way."""
+    import numpy as np
+
+    from openrealm import files
+    from openrealm.model.encoder import backbone_location
+    from openrealm.recipes.base import prepare
+    from openrealm.train.base_examples import BaseExamples
+    from openrealm.train.base_settings import BaseSettings
+    from openrealm.train.base_texts import SpanIndex, Texts
+
+    place = Path(backbone_location(backbone))
+    settings = BaseSettings(**files.read_manifest(place)["settings"])
+    corpora = prepare(SOURCES, folder, settings)
+    require_same("vocabularies of the weights and of the text", words(place) == words(corpora[0].folder))
+    texts = Texts(corpora, settings.heldout_rate, settings.seed)
+    examples = BaseExamples(texts, SpanIndex(texts), settings)
+    first, last = texts.first_passage[1:3]
+    heldout = first + np.flatnonzero(texts.is_heldout_N[first:last])
+    found: Iterator[dict[str, MaskedRow]] = (
+        rows for n in np.random.default_rng(_SEED).permutation(heldout).tolist() if (rows := examples.heldout(n))
+    )
+    return list(islice(found, num_queries))
+
+
+def words(folder: Path) -> dict[str, int]:
+    """The vocabulary of a folder's tokenizer."""
+    found: dict[str, int] = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    return found
+
+
+def reading(model: Realm, queries: Sequence[dict[str, MaskedRow]], engine: Engine) -> list[Figure]:
+    """Share of word pieces of hidden names filled in rightly, and what a passage adds."""
+    import numpy as np
+
+    right = {
+        beside: filled(model, [rows[beside] for rows in queries], engine)
+        for beside in ("alone", "unrelated", "related", "own")
+    }
+    num_J = np.array([len(rows["alone"].gold) for rows in queries])
+    share = {beside: float(right_n.sum() / num_J.sum()) for beside, right_n in right.items()}
+    words = {"own": "its own passage", "related": "another passage that holds the name", "unrelated": "any passage"}
+    figures = []
+    for beside, what in words.items():
+        low, high = interval(right[beside] - right["alone"], num_J)
+        figures.append(
+            Figure(
+                figure=f"word pieces of hidden names filled in rightly beside {what}",
+                value=share[beside],
+                unit="of 1",
+                peer="the same queries alone",
+                peer_value=share["alone"],
+                ratio=share[beside] / share["alone"] if share["alone"] else None,
+                spread=None,
+                num_rounds=1,
+                hardware=hardware(),
+                commit=commit(),
+                note=f"{len(queries)} held-out queries, difference {share[beside] - share['alone']:+.3f} "
+                f"(95 % {low:+.3f} to {high:+.3f})",
+            )
+        )
+    return figures
+
+
+def filled(model: Realm, rows: Sequence[MaskedRow], engine: Engine) -> npt.NDArray[np.float64]:
+    """How many word pieces of each row's hidden name are filled in rightly."""
+    import numpy as np
+    import torch
+
+    right_n = np.zeros(len(rows))
+    num_masks = [len(row.gold) for row in rows]
+    for number in sorted(set(num_masks)):
+        chosen = [n for n, num in enumerate(num_masks) if num == number]
+        with torch.inference_mode(), engine.autocast():
+            ids_nJ, _ = model.reader.fill([rows[n].row for n in chosen], [rows[n].positions.tolist() for n in chosen])
+        gold_nJ = np.stack([rows[n].gold for n in chosen])
+        right_n[chosen] = (ids_nJ.cpu().numpy() == gold_nJ).sum(axis=1)
+    return right_n
+
+
+def interval(difference_n: npt.NDArray[np.float64], num_J: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """95 % of 2,000 bootstrap samples of the queries: the difference a word piece."""
+    import numpy as np
+
+    picks = np.random.default_rng(_SEED).integers(len(num_J), size=(2_000, len(num_J)))
+    shares = difference_n[picks].sum(axis=1) / num_J[picks].sum(axis=1)
+    low, high = np.quantile(shares, (0.025, 0.975)).tolist()
+    return low, high
+
+
+class NoNames:
+    """A tagger that finds nothing."""
+
+    name = "none"
+
+    def tag(self, texts: Sequence[str]) -> list[list[Span]]:
+        """No span in any text."""
+        return [[] for _ in texts]
+
+
+def finding(model: Realm, folder: Path, given: Any, engine: Engine) -> list[Figure]:
+    """Recall at 20 of the towers beside that of BM25 and of MiniLM."""
+    from openrealm.index.bm25 import Bm25
+    from openrealm.recipes.questions import read_questions
+
+    questions = read_questions(QUESTIONS)[: given.questions or None]
+    minilm = loaded("minilm", 384, engine)  # all its dimensions: an orthogonal projection changes no inner product
+    leads = list(lead_passages(given.articles, minilm.tokenizer))
+    texts = [lead.text for lead in leads]
+    bm25 = Bm25([f"{lead.title} {lead.text}" for lead in leads])
+    sides: dict[str, Callable[[], Sides]] = {
+        given.backbone: lambda: embedded(model, "base", leads, questions, folder, engine),
+        "MiniLM": lambda: embedded(minilm, "minilm", leads, questions, folder, engine),
+        "BM25": lambda: Sides(bm25.search([q.text for q in questions], max(_RESULTS))[1].tolist(), texts),
+    }
+    hits = {name: side().hits(questions) for name, side in sides.items()}
+    return [recall_figure(given.backbone, hits, peer, len(leads)) for peer in ("BM25", "MiniLM")]
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Passages found for each question, best first, and all passages' texts."""
+
+    found: list[list[int]]
+    texts: list[str]
+
+    def hits(self, questions: Sequence[Question]) -> list[list[bool]]:
+        """Which of them hold an answer."""
+        from openrealm.evaluate.retrieval import has_answer
+
+        return [
+            [has_answer(self.texts[n], question.answers) for n in row]
+            for question, row in zip(questions, self.found, strict=True)
+        ]
+
+
+def lead_passages(num_articles: int, tokenizer: Tokenizer) -> Iterator[Article]:
+    """The first passage of every article as an article of its own; the same for every encoder."""
+    from openrealm.corpus.blocks import PassageRule, cut_all
+    from openrealm.corpus.sources.jsonl import read
+    from openrealm.types import Article
+
+    articles = list(islice(read(WIKI), num_articles or None))
+    rule = PassageRule(_LEAD_TOKENS)
+    for article, blocks in zip(articles, cut_all(articles, tokenizer, rule), strict=True):
+        passages = [block.passage for block in blocks]
+        if passages:
+            yield Article(article.id, article.title, passages[0].text)
+
+
+def embedded(
+    model: Realm, name: str, leads: Sequence[Article], questions: Sequence[Question], folder: Path, engine: Engine
+) -> Sides:
+    """What the model's towers find."""
+    import numpy as np
+    import torch
+
+    from openrealm.corpus.store import build_corpus
+    from openrealm.index.exact import search
+    from openrealm.progress import track
+    from openrealm.train.embedder import embed_corpus
+    from openrealm.train.layout import Layout
+
+    corpus: Corpus = build_corpus(
+        leads,
+        folder / f"leads-{name}",
+        model.tokenizer,
+        max_passage_tokens=_MAX_TOKENS,
+        tagger=NoNames(),
+        source={"name": WIKI.name},
+    )
+    layout = Layout(corpus, title_in_joint=True)
+    with track(f"{name}: passages embedded", len(corpus)) as advance:
+        vector_ND = embed_corpus(model.retriever.passage_tower, layout, engine, advance)
+    rows = [layout.query(np.array(model.tokenizer.encode(question.text)[0]), 64) for question in questions]
+    with torch.inference_mode(), engine.autocast():
+        query_BD = model.retriever.encode_query(rows).float().cpu()
+    found = [search(vector_ND, part, max(_RESULTS))[1] for part in query_BD.split(128)]
+    return Sides(torch.cat(found).tolist(), [corpus.passage(i).text for i in range(len(corpus))])
+
+
+def recall_figure(backbone: str, hits: dict[str, list[list[bool]]], peer: str, num_passages: int) -> Figure:
+    """Recall at 20 beside a peer's, and at the other ranks in the note."""
+    from openrealm.evaluate.retrieval import recall_at_k
+
+    ours, theirs = (recall_at_k(hits[name], 20) for name in (backbone, peer))
+    every = "; ".join(
+        f"{name} at {', '.join(map(str, _RESULTS))}: {', '.join(f'{recall_at_k(rows, k):.3f}' for k in _RESULTS)}"
+        for name, rows in hits.items()
+        if name in (backbone, peer)
+    )
+    return Figure(
+        figure=f"recall@20, {len(hits[peer]):,} training questions of WebQuestions, {num_passages:,} lead passages",
+        value=ours,
+        unit="of 1",
+        peer=peer,
+        peer_value=theirs,
+        ratio=ours / theirs if theirs else None,
+        spread=None,
+        num_rounds=1,
+        hardware=hardware(),
+        commit=commit(),
+        note=f"{backbone}; {every}",
+    )
+
+
+if __name__ == "__main__":
+    main()
