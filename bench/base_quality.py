@@ -72,8 +72,8 @@ def main() -> None:
 def loaded(backbone: str, projection_dim: int, engine: Engine) -> Realm:
     """The model that a user gets who names this backbone: mean pooling, unit vectors, one tower for both."""
     from openrealm.config import ModelConfig
-    from openrealm.model.encoder import backbone_location
     from openrealm.model.realm import Realm
+    from openrealm.model.weights import backbone_location
     from openrealm.text.tokenizer import Tokenizer
 
     config = ModelConfig(
@@ -88,7 +88,7 @@ def heldout_rows(backbone: str, folder: Path, num_queries: int) -> list[dict[str
     import numpy as np
 
     from openrealm import files
-    from openrealm.model.encoder import backbone_location
+    from openrealm.model.weights import backbone_location
     from openrealm.recipes.base import prepare
     from openrealm.train.base_examples import BaseExamples
     from openrealm.train.base_settings import BaseSettings

@@ -84,16 +84,13 @@ def made_up(first: int, size: int) -> dict[str, Any]:
     import numpy as np
 
     from openrealm.corpus.blocks import passage_id
-    from openrealm.corpus.ragged import RaggedRows
+    from openrealm.corpus.ragged import texts_end_to_end
 
     titles = [f"River {first + i}" for i in range(size)]
     texts = [" ".join([str(first + i), *_WORDS]) for i in range(size)]
     made: dict[str, Any] = {}
     for name, strings in (("text", texts), ("article_titles", titles), ("article_ids", titles)):
-        column = RaggedRows("u1")
-        for string in strings:
-            column.append_text(string)
-        made[name], made[f"{name}.ends"] = column.arrays()
+        made[name], made[f"{name}.ends"] = texts_end_to_end(strings)
     places = np.arange(_TOKENS, dtype="<u4")
     one_row = {
         "body": places.astype("<u2"),

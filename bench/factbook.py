@@ -12,7 +12,7 @@ from openrealm.config import Config
 from openrealm.corpus.sources import factbook
 from openrealm.corpus.store import Corpus, build_corpus
 from openrealm.masking.tagger import load_tagger
-from openrealm.model.encoder import backbone_location
+from openrealm.model.weights import backbone_location
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article
 

@@ -114,7 +114,7 @@ def bare(source: str, first: int, last: int, threads: int) -> int:
 
 
 def _folder() -> Path:
-    from openrealm.model.encoder import backbone_location
+    from openrealm.model.weights import backbone_location
 
     return Path(backbone_location("minilm"))
 

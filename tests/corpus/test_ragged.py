@@ -10,15 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrealm.corpus.ragged import Ragged, RaggedRows, RaggedWriter, open_flat, taken
+from openrealm.corpus.ragged import IntArray, Ragged, RaggedWriter, end_to_end, open_flat, taken, texts_end_to_end
 from openrealm.errors import DamagedArtefact
 
 
-def gathered(rows: Sequence[Sequence[Any]], width: int = 1) -> RaggedRows:
-    found = RaggedRows("u4" if width > 1 else "u2", width)
-    for row in rows:
-        found.append(row)
-    return found
+def gathered(rows: Sequence[Sequence[Any]], width: int = 1) -> tuple[IntArray, IntArray]:
+    shape = (-1, width) if width > 1 else -1
+    return end_to_end([np.array(row, np.int64).reshape(shape) for row in rows], "u4" if width > 1 else "u2", width)
 
 
 @given(st.lists(st.lists(st.integers(0, 65535), max_size=6), max_size=8))
@@ -26,8 +24,8 @@ def test_rows_come_back_as_they_were_written(rows: list[list[int]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with RaggedWriter(folder, "rows", "u2") as writer:
-            writer.extend(*gathered(rows[:3]).arrays())
-            writer.extend(*gathered(rows[3:]).arrays())
+            writer.extend(*gathered(rows[:3]))
+            writer.extend(*gathered(rows[3:]))
         stored = Ragged(folder, "rows", "u2")
         assert len(stored) == len(rows)
         assert [stored[i].tolist() for i in range(len(rows))] == rows
@@ -35,7 +33,7 @@ def test_rows_come_back_as_they_were_written(rows: list[list[int]]) -> None:
 
 @given(st.lists(st.tuples(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=3), st.booleans())))
 def test_rows_are_taken_as_a_list_would_take_them(marked: list[tuple[list[tuple[int, int]], bool]]) -> None:
-    values, ends = gathered([row for row, _ in marked], width=2).arrays()
+    values, ends = gathered([row for row, _ in marked], width=2)
     values, ends = taken(values, ends, np.array([is_taken for _, is_taken in marked], bool))
     rows = [values[start:end].tolist() for start, end in zip([0, *ends.tolist()], ends.tolist(), strict=False)]
     assert rows == [[list(pair) for pair in row] for row, is_taken in marked if is_taken]
@@ -44,19 +42,16 @@ def test_rows_are_taken_as_a_list_would_take_them(marked: list[tuple[list[tuple[
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]))))
 def test_texts_come_back(texts: list[str]) -> None:
-    rows = RaggedRows("u1")
-    for text in texts:
-        rows.append_text(text)
     with tempfile.TemporaryDirectory() as name:
         with RaggedWriter(Path(name), "texts", "u1") as writer:
-            writer.extend(*rows.arrays())
+            writer.extend(*texts_end_to_end(texts))
         stored = Ragged(Path(name), "texts", "u1")
         assert [stored.text(i) for i in range(len(stored))] == texts
 
 
 def test_pairs_keep_their_shape(tmp_path: Path) -> None:
     with RaggedWriter(tmp_path, "pairs", "u4") as writer:
-        writer.extend(*gathered([[(0, 3), (3, 9)], []], width=2).arrays())
+        writer.extend(*gathered([[(0, 3), (3, 9)], []], width=2))
     stored = Ragged(tmp_path, "pairs", "u4", width=2)
     assert stored[0].tolist() == [[0, 3], [3, 9]]
     assert stored[1].shape == (0, 2)
@@ -64,24 +59,14 @@ def test_pairs_keep_their_shape(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [-1, 65536])
-def test_a_number_that_does_not_fit_is_refused(tmp_path: Path, number: int) -> None:
-    for row in ([1, number], np.array([1, number])):
-        with pytest.raises(OverflowError, match="does not fit uint16"):
-            RaggedRows("u2").append(row)
-
-
-def test_arrays_are_taken_as_lists_are() -> None:
-    rows = [[(0, 3), (3, 9)], [], [(1, 2)]]
-    listed, held = gathered(rows, width=2).arrays(), RaggedRows("u4", 2)
-    for row in rows:
-        held.append(np.array(row, np.int64).reshape(-1, 2))
-    for one, two in zip(listed, held.arrays(), strict=True):
-        np.testing.assert_array_equal(one, two, strict=True)
+def test_a_number_that_does_not_fit_is_refused(number: int) -> None:
+    with pytest.raises(OverflowError, match="does not fit uint16"):
+        end_to_end([np.array([3]), np.array([1, number])], "u2")
 
 
 def test_files_cut_short_or_absent_are_named(tmp_path: Path) -> None:
     with RaggedWriter(tmp_path, "rows", "u2") as writer:
-        writer.extend(*gathered([[1, 2, 3]]).arrays())
+        writer.extend(*gathered([[1, 2, 3]]))
     values = tmp_path / "rows.bin"
     values.write_bytes(values.read_bytes()[:-2])
     with pytest.raises(DamagedArtefact, match=r"rows\.bin holds 2 entries, not 3"):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openrealm.corpus import sentences as module
 from openrealm.corpus.sentences import sentence_bounds
 
 
@@ -31,6 +32,18 @@ def test_a_newline_always_ends_a_sentence(lines: list[str]) -> None:
     for line in lines:
         assert position in starts
         position += len(line) + 1
+
+
+_WORDS = "Lima a etc st ſt u.s No I 5 ... peru's B. x\u0301 (so éa approx ﬁn"
+words = st.sampled_from([*_WORDS.split(" "), '"so so."'])
+
+
+@given(st.lists(words | st.sampled_from([". ", ".", ", ", "\n", ".) ", " "]), max_size=12).map("".join))
+def test_the_quick_look_finds_what_the_whole_rule_finds(text: str) -> None:
+    quick = sentence_bounds(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_is_plain", lambda *_: False)
+        assert quick == sentence_bounds(text)
 
 
 @pytest.mark.parametrize(

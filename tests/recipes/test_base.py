@@ -14,11 +14,12 @@ from openrealm import files
 from openrealm.cli.main import main
 from openrealm.config import ModelConfig, with_settings
 from openrealm.errors import BadInput, DamagedArtefact, NotInstalled
-from openrealm.model import encoder as encoders
-from openrealm.model.encoder import Encoder, backbone_location, load_backbone
+from openrealm.model import weights
+from openrealm.model.encoder import Encoder, load_backbone
 from openrealm.model.heads import stored_heads, take_head
 from openrealm.model.reader import Reader
 from openrealm.model.realm import Realm
+from openrealm.model.weights import backbone_location
 from openrealm.recipes.base import open_sources, prepare, tiny
 from openrealm.recipes.quickstart import quickstart
 from openrealm.recipes.run import Run
@@ -154,7 +155,7 @@ def test_a_finished_run_resumes_to_the_same_weights(run: Path, source: Path, tmp
 def test_a_name_of_shipped_weights_is_found_in_the_package(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoders, "_SHIPPED_FOLDER", tmp_path)
+    monkeypatch.setattr(weights, "_SHIPPED_FOLDER", tmp_path)
     with pytest.raises(NotInstalled, match="carries no such weights; make them with `openrealm base train`"):
         backbone_location("openrealm-mini")
     shutil.copytree(run / "model", tmp_path / "openrealm-mini")

@@ -17,7 +17,8 @@ import numpy as np
 
 from openrealm.corpus.sentences import sentence_bounds
 from openrealm.errors import BadConfig
-from openrealm.text.chunks import SPACES, Numbers, Rows
+from openrealm.text.chunks import SPACES, Rows
+from openrealm.text.numbering import Numbers
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article, Passage
 

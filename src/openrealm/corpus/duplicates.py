@@ -10,10 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 _NO_LETTER_OR_DIGIT = re.compile(r"[\W_]+")
+_ASCII_SIGNS = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
 def normalised(text: str) -> str:
     """What two texts are compared by: NFKC, case folded, letters and digits only."""
+    if text.isascii():  # the same, twenty times as fast
+        return text.encode().lower().translate(None, _ASCII_SIGNS).decode()
     return _NO_LETTER_OR_DIGIT.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 

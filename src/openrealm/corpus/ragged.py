@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,31 +15,22 @@ from openrealm.errors import DamagedArtefact
 IntArray = npt.NDArray[np.integer[Any]]
 
 
-class RaggedRows:
-    """Gathers rows of integers in memory; `width` numbers stand together (2 for half-open ranges)."""
+def end_to_end(rows: Sequence[IntArray], dtype: str, width: int = 1) -> tuple[IntArray, IntArray]:
+    """Rows (n,) or (n, width) as values of `dtype` and the end of each row; OverflowError when a number does not fit.
 
-    def __init__(self, dtype: str, width: int = 1) -> None:
-        self._dtype, self._width = np.dtype(dtype).newbyteorder("<"), width
-        self._rows: list[IntArray] = []
+    With a `width` so many numbers stand together (2 for half-open ranges).
+    """
+    item = np.dtype(dtype).newbyteorder("<")
+    values = np.concatenate([np.empty((0, width) if width > 1 else 0, np.int64), *rows])
+    if values.size and (values.max() > np.iinfo(item).max or values.min() < 0):
+        raise OverflowError(f"a number of {values.min()} .. {values.max()} does not fit {item}")
+    return values.astype(item), np.cumsum([len(row) for row in rows], dtype="<u8")
 
-    def append(self, row: Sequence[Any] | IntArray) -> None:
-        """Take one row, a list or an array (n,) or (n, width); raises OverflowError when a number does not fit."""
-        if not isinstance(row, np.ndarray):
-            numbers = row if self._width == 1 else chain.from_iterable(row)
-            row = np.fromiter(numbers, np.int64, len(row) * self._width)
-        if row.size and (row.max() > np.iinfo(self._dtype).max or row.min() < 0):
-            raise OverflowError(f"a number of {row.min()} .. {row.max()} does not fit {self._dtype}")
-        self._rows.append(row.astype(self._dtype).reshape(-1))
 
-    def append_text(self, text: str) -> None:
-        """Take a text as the row of its UTF-8 bytes."""
-        self._rows.append(np.frombuffer(text.encode(), self._dtype))
-
-    def arrays(self) -> tuple[IntArray, IntArray]:
-        """The values, (n,) or (n, width), and the end of each row."""
-        values = np.concatenate([np.empty(0, self._dtype), *self._rows])
-        ends = np.cumsum([len(row) // self._width for row in self._rows], dtype="<u8")
-        return (values.reshape(-1, self._width) if self._width > 1 else values), ends
+def texts_end_to_end(texts: Iterable[str]) -> tuple[IntArray, IntArray]:
+    """Texts as the values of their UTF-8 bytes and the end of each."""
+    rows = [text.encode() for text in texts]
+    return np.frombuffer(b"".join(rows), "u1"), np.cumsum([len(row) for row in rows], dtype="<u8")
 
 
 def taken(values: IntArray, ends: IntArray, is_taken: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
@@ -62,7 +52,7 @@ class RaggedWriter:
         self.num_values = 0
 
     def extend(self, values: IntArray, ends: IntArray) -> None:
-        """Write the rows of `RaggedRows.arrays` behind those already there."""
+        """Write the rows of `end_to_end` behind those already there."""
         self._values.write(np.ascontiguousarray(values, self._dtype).data)
         self._ends.write((ends.astype("<u8") + np.uint64(self.num_values)).data)
         self.num_values += len(values)

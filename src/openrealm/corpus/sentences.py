@@ -17,6 +17,8 @@ _NEVER_LAST_WORDS = (
 _SELDOM_LAST_WORDS = "etc est inc ltd co corp jr sr esq dept univ a.m p.m u.s u.k u.n d.c b.c a.d"
 _NEVER_LAST = frozenset(_NEVER_LAST_WORDS.split())
 _SELDOM_LAST = frozenset(_SELDOM_LAST_WORDS.split())
+_ABBREVIATIONS = _NEVER_LAST | _SELDOM_LAST
+_MAX_WORD = 40  # characters looked back for the word before a full stop
 
 
 def sentence_bounds(text: str) -> list[tuple[int, int]]:
@@ -28,12 +30,21 @@ def sentence_bounds(text: str) -> list[tuple[int, int]]:
     bounds: list[tuple[int, int]] = []
     start = 0
     for match in _BOUND.finditer(text):
-        if match.end() < len(text) and _ends_sentence(text, start, match):
-            bounds.append((start, match.end()))
-            start = match.end()
+        stop, end = match.span()
+        if end < len(text) and (_is_plain(text, start, stop, end) or _ends_sentence(text, start, match)):
+            bounds.append((start, end))
+            start = end
     if start < len(text):
         bounds.append((start, len(text)))
     return bounds
+
+
+def _is_plain(text: str, start: int, stop: int, end: int) -> bool:
+    """What most bounds are, told quickly: a lower-case word that is no abbreviation, ". ", and no lower case after."""
+    if end - stop != 2 or text[stop] != "." or text[end].islower() or text[end] in _OPENERS:
+        return False
+    word = text[text.rfind(" ", max(start, stop - _MAX_WORD), stop) + 1 or max(start, stop - _MAX_WORD) : stop]
+    return len(word) > 1 and word.isascii() and word.islower() and word.isalpha() and word not in _ABBREVIATIONS
 
 
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
@@ -45,7 +56,7 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         return False
     if mark[0] != "." or mark.startswith(".."):
         return True
-    return not _is_abbreviation(text[max(start, match.start() - 40) : match.start()], following)
+    return not _is_abbreviation(text[max(start, match.start() - _MAX_WORD) : match.start()], following)
 
 
 def _is_abbreviation(before: str, following: str) -> bool:

@@ -20,11 +20,11 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save
 
 from openrealm import files
-from openrealm.corpus.blocks import PassageRule, cut_all
+from openrealm.corpus.blocks import Block, PassageRule, cut_all
 from openrealm.corpus.duplicates import text_key
 from openrealm.corpus.protocols import KINDS, LearnsTitles, Tagger
-from openrealm.corpus.ragged import IntArray, RaggedRows, taken
-from openrealm.corpus.stored import ARTICLE_ROWS, ID_BYTES, PASSAGE_ROWS
+from openrealm.corpus.ragged import IntArray, end_to_end, taken, texts_end_to_end
+from openrealm.corpus.stored import ID_BYTES, PASSAGE_ROWS
 from openrealm.errors import BadInput, DamagedArtefact, MissingStage
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article, Span
@@ -140,31 +140,30 @@ def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, rule: PassageR
 
     Besides them `keys`, the digest of each passage's normalised text.
     """
-    columns = PASSAGE_ROWS | ARTICLE_ROWS
-    rows = {n: RaggedRows(token_type if t == "token" else t, w) for n, (t, w) in columns.items() if n != "spans"}
-    ids, keys, bounds, owners = bytearray(), [], [], []
     chosen = [Article(*parts) for parts in articles]
-    for number, (article, blocks) in enumerate(zip(chosen, cut_all(chosen, tokenizer, rule), strict=True)):
-        rows["article_ids"].append_text(article.id)
-        rows["article_titles"].append_text(article.title)
-        for block in blocks:
-            rows["body"].append(block.ids)
-            rows["title"].append(block.title_ids)
-            rows["offsets"].append(block.offsets)
-            rows["sentences"].append(block.sentences)
-            rows["text"].append_text(block.passage.text)
-            ids += bytes.fromhex(block.passage.id)
-            keys.append(text_key(block.passage.text))
-            bounds.append((block.passage.start, block.passage.end))
-            owners.append(number)
+    blocks: list[Block] = []
+    owners: list[int] = []
+    for number, found in enumerate(cut_all(chosen, tokenizer, rule)):
+        blocks += found
+        owners += [number] * (len(blocks) - len(owners))
+    texts = [block.passage.text for block in blocks]
+    rows = {
+        "article_ids": texts_end_to_end(article.id for article in chosen),
+        "article_titles": texts_end_to_end(article.title for article in chosen),
+        "text": texts_end_to_end(texts),
+        "body": end_to_end([block.ids for block in blocks], token_type),
+        "title": end_to_end([block.title_ids for block in blocks], token_type),
+        "offsets": end_to_end([block.offsets for block in blocks], *PASSAGE_ROWS["offsets"]),
+        "sentences": end_to_end([block.sentences for block in blocks], *PASSAGE_ROWS["sentences"]),
+    }
     arrays = {
-        "ids": np.frombuffer(ids, "u1").reshape(-1, ID_BYTES),
-        "keys": np.array(keys, "<u8"),
-        "bounds": np.array(bounds, "<u4").reshape(-1, 2),
+        "ids": np.frombuffer(bytes.fromhex("".join(block.passage.id for block in blocks)), "u1").reshape(-1, ID_BYTES),
+        "keys": np.array([text_key(text) for text in texts], "<u8"),
+        "bounds": np.array([(block.passage.start, block.passage.end) for block in blocks], "<u4").reshape(-1, 2),
         "articles": np.array(owners, "<u4"),
     }
-    for name, column in rows.items():
-        arrays[name], arrays[f"{name}.ends"] = column.arrays()
+    for name, (values, ends) in rows.items():
+        arrays[name], arrays[f"{name}.ends"] = values, ends
     return arrays
 
 
@@ -207,14 +206,14 @@ def tag_passages(columns: Arrays, tagger: Tagger) -> tuple[Arrays, dict[str, int
     texts = texts_of(columns, "text")
     ends = columns["offsets.ends"].tolist()
     counts: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
-    rows = RaggedRows(*PASSAGE_ROWS["spans"])
+    rows: list[IntArray] = []
     for first in range(0, len(texts), ROWS_PER_GROUP):
         for i, spans in enumerate(tagger.tag(texts[first : first + ROWS_PER_GROUP]), start=first):
             offsets = columns["offsets"][ends[i - 1] if i else 0 : ends[i]]
             ranges = token_ranges(spans, offsets, tagger.name)
             counts.update(KINDS[kind] for _, _, kind in ranges)
-            rows.append(ranges)
-    values, span_ends = rows.arrays()
+            rows.append(np.array(ranges, np.int64).reshape(-1, 3))
+    values, span_ends = end_to_end(rows, *PASSAGE_ROWS["spans"])
     return {"spans": values, "spans.ends": span_ends}, dict(counts)
 
 

@@ -40,7 +40,9 @@ _DATE = re.compile(
 _PART = re.compile(r"(?<![\w$€£¥.,/])(?<!\d[-–])(?:(?:[Tt]he\s)?(?:early|mid|late)(?:-to-late)?[-\s]|[Tt]he\s)\Z")
 _MAX_PART_CHARACTERS = len("the early-to-late ")
 # Where a date may open; one set of characters at the front lets the search run over everything else quickly.
-_OPENING = re.compile(r"[\dJFMASOND](?<![\w$€£¥.,/].)(?<!\d[-–].)")
+_OPENING = re.compile(
+    r"[\dJFMASOND](?<![\w$€£¥.,/].)(?<!\d[-–].)(?:(?<=\d)|(?=an|eb|ar|pr|ay|u[nlg]|ep|ct|ov|ec|\.?D))"
+)
 
 _SCALE = r"(?:hundred|thousand|million|billion|trillion)"
 _UNIT = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,12 +26,13 @@ from openrealm.masking.words import (
     Vocabulary,
     Words,
 )
+from openrealm.text.numbering import Numbers
 from openrealm.types import Span
 
 _IN_PARENTHESES = re.compile(r"\(.*?\)")
 _MAX_GAP = 2
-# Words met are remembered with their properties up to this number, some 40 MB, then forgotten all at once.
-_MAX_WORDS = 1 << 17
+# Words met are remembered with their properties up to this number, some 80 MB, then forgotten all at once.
+_MAX_WORDS = 1 << 18
 
 
 class Gazetteer:
@@ -72,32 +74,59 @@ def entity_spans(texts: Sequence[str], gazetteer: Gazetteer) -> list[list[Span]]
         return []
     reader = gazetteer.reader()
     words = reader.read(texts)
-    finder = _Finder(words, reader.vocabulary, gazetteer)
-    capitals = np.flatnonzero(words.kinds & CAPITAL)
-    spans, first = [], 0
-    for last in np.searchsorted(capitals, words.ends).tolist():
-        spans.append(finder.spans(capitals[first:last].tolist()))
-        first = last
-    return spans
+    first_E, last_E = _Finder(words, reader.vocabulary, gazetteer).entities()
+    starts = words.starts[first_E].tolist()
+    ends = (words.starts[last_E] + reader.vocabulary.stem_lengths_of(words.numbers[last_E])).tolist()
+    spans = [Span(start, end, "entity") for start, end in zip(starts, ends, strict=True)]
+    bounds = [0, *np.searchsorted(first_E, words.ends).tolist()]
+    return [spans[low:high] for low, high in pairwise(bounds)]
 
 
 class _Finder:
     """Finds the entities among the words of one call."""
 
     def __init__(self, words: Words, vocabulary: Vocabulary, gazetteer: Gazetteer) -> None:
+        self._words, self._gazetteer = words, gazetteer
         self._stems, self._folded, self._is_stem = vocabulary.stems, vocabulary.folded, vocabulary.is_stem
         self._names, self._begun = gazetteer.names, gazetteer.begun
-        # Plain lists and bytes: the loop over capitalised words below reads them one at a time.
-        self._numbers, self._starts = words.numbers.tolist(), words.starts.tolist()
-        self._ends = (words.starts + vocabulary.stem_lengths_of(words.numbers)).tolist()
+        # Plain lists and bytes: the rules for names of several words read them one at a time.
+        self._numbers = words.numbers.tolist()
         self._kinds, self._gaps = words.kinds.tobytes() + bytes(3), words.gaps.tobytes()
         self._opens, self._gap_lengths = words.opens.tobytes(), words.gap_lengths.tolist()
         self._lower = _lower_counts(words, vocabulary)
         self._is_name = _names_inside(words, vocabulary, self._lower)
 
-    def spans(self, capitals: Iterable[int]) -> list[Span]:
-        """Entities of one text, whose capitalised words are given."""
-        spans, free = [], 0
+    def entities(self) -> tuple[Numbers, Numbers]:
+        """First and last word of every entity, in order.
+
+        A capitalised word that cannot be the first of several is judged by itself, all such words at once.
+        """
+        words = self._words
+        capitals = np.flatnonzero(words.kinds & CAPITAL)
+        kinds = words.kinds[capitals]
+        following = np.append(words.kinds, 0)[capitals + 1]
+        distinct, which = np.unique(words.numbers[capitals], return_inverse=True)
+        stems = [self._stems[number] for number in distinct.tolist()]
+        is_begun, is_known, is_name = (
+            np.fromiter(map(of.__contains__, stems), np.bool_, len(stems))[which]
+            for of in (self._begun, self._names, self._is_name)
+        )
+        is_single = ((words.gaps[capitals] == 0) | (following & (CAPITAL | CONNECTOR) == 0)) & ~is_begun
+        is_entity = is_known | (kinds & STOP_WORD == 0) & (is_name | ~words.opens[capitals])
+        runs = self._runs(capitals[~is_single].tolist())
+        covered = np.zeros(len(words.kinds) + 1, np.int8)
+        for first, last in runs:
+            covered[first] += 1
+            covered[last + 1] -= 1
+        singles = capitals[is_single & is_entity]
+        singles = singles[np.cumsum(covered)[singles] == 0]
+        ranges = np.concatenate([np.array(runs, np.int64).reshape(-1, 2), np.stack([singles, singles], axis=1)])
+        ranges = ranges[np.argsort(ranges[:, 0])]
+        return ranges[:, 0], ranges[:, 1]
+
+    def _runs(self, capitals: Iterable[int]) -> list[tuple[int, int]]:
+        """First and last word of the entities that open at the given words, as far as they do not overlap."""
+        runs, free = [], 0
         for i in capitals:
             if i < free:
                 continue
@@ -111,8 +140,8 @@ class _Finder:
                 num_words = max(num_words, self._known_length(i))
             if num_words:
                 free = i + num_words
-                spans.append(Span(self._starts[i], self._ends[free - 1], "entity"))
-        return spans
+                runs.append((i, free - 1))
+        return runs
 
     def _run_length(self, i: int) -> int:
         """Number of words of the run of capitalised words, with connectors inside it, that word i opens."""

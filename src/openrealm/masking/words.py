@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from openrealm.corpus.sentences import sentence_bounds
 from openrealm.masking.stop_words import STOP_WORDS
-from openrealm.text.chunks import ChunkMemory, Numbers, starts_of
+from openrealm.text.chunks import ChunkMemory, starts_of
+from openrealm.text.numbering import Numbers
 
 # A word opens with a letter; "G-20", "COVID-19", "d'Ivoire" and "U.S." are one word each.
 WORD = re.compile(r"(?:[^\W\d_]\.){2,}|[^\W\d_]\w*(?:['’&-]\w+)*")

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from openrealm import files
 from openrealm.config import ModelConfig
 from openrealm.errors import DamagedArtefact, MissingStage
-from openrealm.model.encoder import Encoder, backbone_from_config, backbone_location, load_backbone
+from openrealm.model.encoder import Encoder, backbone_from_config, load_backbone
 from openrealm.model.heads import stored_heads, take_head, take_projection
 from openrealm.model.reader import Reader
 from openrealm.model.retriever import Retriever, Tower
 from openrealm.model.span_reader import SpanReader
+from openrealm.model.weights import backbone_location
 from openrealm.text.pack import Row, Specials, pack_passage
 from openrealm.text.tokenizer import Tokenizer
 

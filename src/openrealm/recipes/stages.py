@@ -81,7 +81,7 @@ def corpus_stage(run: Run) -> Corpus:
 
 def _tokenizer_of(backbone: str) -> Tokenizer:
     """The tokenizer of an encoder by name or folder; the hub is asked only for a name of its own."""
-    from openrealm.model.encoder import backbone_location
+    from openrealm.model.weights import backbone_location
 
     location = backbone_location(backbone)
     if Path(location).is_dir():

@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Numbers = npt.NDArray[np.int64]
+from openrealm.text.numbering import Numbering, Numbers, keys_of
 
 # The white space that chunks end at. BERT's rules cut at it wherever it stands; of the rest, some they delete.
 SPACES = " \t\n\r"
 
-# What is remembered is forgotten all at once beyond either, so that no text needs more than some 70 MB.
-_MAX_CHUNKS = 1 << 18
+# What is remembered is forgotten all at once beyond either, so that no text needs more than some 100 MB.
+_MAX_CHUNKS = 1 << 19
 _MAX_FOUND = 1 << 20
 
 
@@ -56,19 +55,6 @@ class Rows:
         return (self[i] for i in range(len(self)))
 
 
-class _Numbered(dict[str, int]):
-    """Numbers chunks as they are asked for; `new` are those not looked into yet."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.new: list[str] = []
-
-    def __missing__(self, chunk: str) -> int:
-        number = self[chunk] = len(self)
-        self.new.append(chunk)
-        return number
-
-
 class ChunkMemory:
     """Finds things in texts, chunk by chunk, asking only about chunks that it has not met lately."""
 
@@ -79,7 +65,7 @@ class ChunkMemory:
         """
         self._find = find
         self._lock = threading.Lock()
-        self._known = _Numbered()
+        self._known = Numbering()
         self._num_found = 0
         self._values: Numbers = np.zeros(1, np.int64)
         self._ranges: Numbers = np.zeros((1, 2), np.int64)
@@ -98,24 +84,32 @@ class ChunkMemory:
         whole = " ".join(texts)
         for space in SPACES[1:]:
             whole = whole.replace(space, " ")
-        chunks = whole.split(" ")
-        numbers = self._numbers(chunks)
-        counts, starts = self._counts[numbers], starts_of(chunks)
+        spaces = np.flatnonzero(np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), np.uint32) == ord(" "))
+        starts, chunk_ends = np.append(0, spaces + 1), np.append(spaces, len(whole))
+        numbers = self._numbers(whole, starts, chunk_ends)
+        counts = self._counts[numbers]
         ends = np.cumsum(counts)
         places = np.repeat(self._firsts[numbers] - ends + counts, counts) + np.arange(ends[-1])
         text_starts = starts_of(texts)
-        text_chunks = np.append(np.searchsorted(starts, text_starts[1:]), len(chunks))
+        text_chunks = np.append(np.searchsorted(starts, text_starts[1:]), len(starts))
         shifts = np.repeat(starts - np.repeat(text_starts, _lengths(text_chunks)), counts)
         return Rows(self._values[places], self._ranges[places] + shifts[:, None], ends[text_chunks - 1])
 
-    def _numbers(self, chunks: list[str]) -> Numbers:
+    def _numbers(self, whole: str, starts: Numbers, ends: Numbers) -> Numbers:
         """The number by which each chunk is remembered; unknown ones are looked into."""
         if len(self._known) > _MAX_CHUNKS or self._num_found > _MAX_FOUND:
-            self._known, self._num_found = _Numbered(), 0
-        numbers = np.fromiter(map(self._known.__getitem__, chunks), np.int64, len(chunks))
-        if self._known.new:
-            self._learn(self._known.new)
-            self._known.new = []
+            self._known, self._num_found = Numbering(), 0
+        keys = keys_of(whole, starts, ends)
+        numbers = self._known.find(keys)
+        unknown = np.flatnonzero(numbers < 0)
+        if len(unknown):
+            new, first = np.unique(keys[unknown], return_index=True)
+            order = np.argsort(first)
+            self._known.add(new[order])
+            chosen = unknown[first[order]]
+            bounds = zip(starts[chosen].tolist(), ends[chosen].tolist(), strict=True)
+            self._learn([whole[start:end] for start, end in bounds])
+            numbers[unknown] = self._known.find(keys[unknown])
         return numbers
 
     def _learn(self, chunks: list[str]) -> None:

@@ -6,7 +6,6 @@ import copy
 import json
 import re
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from tokenizers import Tokenizer as _Backend
 
 from openrealm.errors import BadInput, MissingStage
 from openrealm.files import digest_of, write_text
-from openrealm.text.chunks import ChunkMemory, Numbers, Rows
+from openrealm.text.chunks import ChunkMemory, Rows
+from openrealm.text.numbering import Numbers
 
 TOKENIZER_FILE = "tokenizer.json"
 VOCABULARY_FILE = "vocab.txt"
@@ -115,11 +115,7 @@ class Tokenizer:
 
     def save(self, folder: Path) -> None:
         """Write tokenizer.json into `folder`, atomically; `from_folder` gives back the same digest."""
-        write_text(folder / TOKENIZER_FILE, self._serialised)
-
-    @cached_property
-    def _serialised(self) -> str:
-        return json.dumps(self._spec, ensure_ascii=False, indent=1) + "\n"
+        write_text(folder / TOKENIZER_FILE, json.dumps(self._spec, ensure_ascii=False) + "\n")
 
     def _row(self, encoding: Encoding) -> TokenRow:
         ids = encoding.ids

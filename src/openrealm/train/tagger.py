@@ -20,7 +20,8 @@ from openrealm import files
 from openrealm.engine import Engine
 from openrealm.errors import BadConfig, BadInput
 from openrealm.masking.conll import OUTSIDE, Document, Score, Sentence, running_text, score, texts_of, words_of
-from openrealm.model.encoder import backbone_location, load_backbone
+from openrealm.model.encoder import load_backbone
+from openrealm.model.weights import backbone_location
 from openrealm.progress import track
 from openrealm.text.export import save_for_transformers
 from openrealm.text.pack import Row, chunks_by_length, pad
