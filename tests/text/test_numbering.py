@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.text import numbering
-from openrealm.text.numbering import Numbering, keys_of
+from openrealm.text.numbering import Numbering, codes_of, keys_of
 
 stretches = st.lists(st.text(alphabet="ab\u0301é𝒳\ud800", max_size=6) | st.text(max_size=12), max_size=12)
 
@@ -17,7 +17,7 @@ def keys(some: list[str]) -> list[int]:
     """Keys of stretches with one character between each and the next."""
     ends = np.cumsum([len(s) + 1 for s in some], dtype=np.int64) - 1
     starts = ends - np.array([len(s) for s in some], dtype=np.int64)
-    return keys_of(" ".join(some), starts, ends).tolist()
+    return keys_of(codes_of(" ".join(some)), starts, ends).tolist()
 
 
 @given(some=stretches, window=st.integers(1, 8), longest=st.integers(0, 6))

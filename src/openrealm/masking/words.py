@@ -13,7 +13,7 @@ import numpy.typing as npt
 from openrealm.corpus.sentences import sentence_bounds
 from openrealm.masking.stop_words import STOP_WORDS
 from openrealm.text.chunks import ChunkMemory, starts_of
-from openrealm.text.numbering import Numbers
+from openrealm.text.numbering import Numbers, codes_of
 
 # A word opens with a letter; "G-20", "COVID-19", "d'Ivoire" and "U.S." are one word each.
 WORD = re.compile(r"(?:[^\W\d_]\.){2,}|[^\W\d_]\w*(?:['’&-]\w+)*")
@@ -146,8 +146,8 @@ class Reader:
 
 def _gaps(whole: str, ends: Numbers, gap_lengths: Numbers) -> npt.NDArray[np.uint8]:
     """What stands behind each word that ends at one of `ends`, where the gap to the next is as long."""
-    characters = np.frombuffer(f"{whole}  ".encode("utf-32-le", "surrogatepass"), np.uint32)
-    first, second = characters[ends], characters[ends + 1]
+    codes = codes_of(f"{whole}  ")
+    first, second = codes[ends], codes[ends + 1]
     is_space = (gap_lengths == 1) & (first == ord(" "))
     is_full_stop = (gap_lengths == 2) & (first == ord(".")) & (second == ord(" "))
     return np.where(is_space, SPACE, np.where(is_full_stop, FULL_STOP, 0)).astype(np.uint8)

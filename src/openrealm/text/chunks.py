@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from openrealm.text.numbering import Numbering, Numbers, keys_of
+from openrealm.text.numbering import Keys, Numbering, Numbers, codes_of, keys_of
 
 # The white space that chunks end at. BERT's rules cut at it wherever it stands; of the rest, some they delete.
 SPACES = " \t\n\r"
@@ -84,9 +84,10 @@ class ChunkMemory:
         whole = " ".join(texts)
         for space in SPACES[1:]:
             whole = whole.replace(space, " ")
-        spaces = np.flatnonzero(np.frombuffer(whole.encode("utf-32-le", "surrogatepass"), np.uint32) == ord(" "))
+        codes = codes_of(whole)
+        spaces = np.flatnonzero(codes == ord(" "))
         starts, chunk_ends = np.append(0, spaces + 1), np.append(spaces, len(whole))
-        numbers = self._numbers(whole, starts, chunk_ends)
+        numbers = self._numbers(whole, starts, chunk_ends, keys_of(codes, starts, chunk_ends))
         counts = self._counts[numbers]
         ends = np.cumsum(counts)
         places = np.repeat(self._firsts[numbers] - ends + counts, counts) + np.arange(ends[-1])
@@ -95,11 +96,10 @@ class ChunkMemory:
         shifts = np.repeat(starts - np.repeat(text_starts, _lengths(text_chunks)), counts)
         return Rows(self._values[places], self._ranges[places] + shifts[:, None], ends[text_chunks - 1])
 
-    def _numbers(self, whole: str, starts: Numbers, ends: Numbers) -> Numbers:
+    def _numbers(self, whole: str, starts: Numbers, ends: Numbers, keys: Keys) -> Numbers:
         """The number by which each chunk is remembered; unknown ones are looked into."""
         if len(self._known) > _MAX_CHUNKS or self._num_found > _MAX_FOUND:
             self._known, self._num_found = Numbering(), 0
-        keys = keys_of(whole, starts, ends)
         numbers = self._known.find(keys)
         unknown = np.flatnonzero(numbers < 0)
         if len(unknown):

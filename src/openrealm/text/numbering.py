@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 Numbers = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
+Codes = npt.NDArray[np.uint32]
 
 # A stretch's hash is a polynomial of its characters. Differences of running sums give it, so that every character is
 # looked at once; they are taken in windows, which bounds memory.
@@ -25,9 +26,13 @@ _FEWEST_SLOTS = 1 << 12
 _ALL_BITS = (1 << 64) - 1
 
 
-def keys_of(text: str, starts: Numbers, ends: Numbers) -> Keys:
-    """A hash, never 0, of each stretch [start, end) of `text`; stretches stand in order and do not overlap."""
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+def codes_of(text: str) -> Codes:
+    """The number of each character of `text`."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+def keys_of(codes: Codes, starts: Numbers, ends: Numbers) -> Keys:
+    """A hash, never 0, of each stretch [start, end) of a text; stretches stand in order and do not overlap."""
     keys = np.zeros(len(starts), np.uint64)
     windows = np.searchsorted(starts, np.arange(0, len(codes) + 1, _WINDOW)).tolist()
     for first, last in pairwise([*windows, len(starts)]):
@@ -43,7 +48,7 @@ def keys_of(text: str, starts: Numbers, ends: Numbers) -> Keys:
     keys += lengths.astype(np.uint64)
     keys = (keys ^ (keys >> np.uint64(29))) * np.uint64(_BASE)
     for i in np.flatnonzero(lengths > _MAX_POLYNOMIAL).tolist():
-        keys[i] = hash(text[starts[i] : ends[i]]) & _ALL_BITS
+        keys[i] = hash(codes[starts[i] : ends[i]].tobytes()) & _ALL_BITS
     return keys | np.uint64(1)
 
 
