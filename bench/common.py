@@ -27,7 +27,8 @@ class Figure:
 
     value, peer_value  medians over the rounds, in `unit`; None where that side could not run
     ratio              how many times better than the peer: the median over rounds, above 1 where ours is better
-    spread             (largest - smallest) / median of the rounds' ratios; of our own values where no peer ran
+    spread             (largest - smallest) / median of the rounds' ratios; of our own values where no peer ran; None
+                       where one run says it all
     """
 
     figure: str
@@ -117,7 +118,8 @@ def report(*figures: Figure) -> None:
     """Print each figure in words, then all of them as one JSON list on the last line."""
     for figure in figures:
         value, theirs = (_number(side) for side in (figure.value, figure.peer_value))
-        beside = "" if figure.ratio is None else f", {figure.ratio:.2f} times as good (spread {figure.spread:.2f})"
+        spread_words = "one run" if figure.spread is None else f"spread {figure.spread:.2f}"
+        beside = "" if figure.ratio is None else f", {figure.ratio:.2f} times as good ({spread_words})"
         note = f"; {figure.note}" if figure.note else ""
         print(f"{figure.figure}: {value} {figure.unit}; {figure.peer}: {theirs}{beside}{note}")
     print(json.dumps([asdict(figure) for figure in figures], allow_nan=False))

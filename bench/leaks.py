@@ -58,7 +58,7 @@ def figures(what: str, leaks: Leaks) -> list[Figure]:
             peer="own passage blocked by its number",
             peer_value=leaks.ids,
             ratio=leaks.ids / share if share else None,
-            spread=0.0,
+            spread=None,
             num_rounds=1,
             hardware=hardware(),
             commit=commit(),

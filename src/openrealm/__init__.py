@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     from openrealm.config import Config, with_settings
     from openrealm.corpus.store import Corpus
     from openrealm.errors import OpenRealmError
+    from openrealm.model.realm import Realm
     from openrealm.text.tokenizer import Tokenizer
 
 _HOME = {
     "Config": "openrealm.config",
     "Corpus": "openrealm.corpus.store",
     "OpenRealmError": "openrealm.errors",
+    "Realm": "openrealm.model.realm",
     "Tokenizer": "openrealm.text.tokenizer",
     "with_settings": "openrealm.config",
 }
-__all__ = ["Config", "Corpus", "OpenRealmError", "Tokenizer", "__version__", "with_settings"]
+__all__ = ["Config", "Corpus", "OpenRealmError", "Realm", "Tokenizer", "__version__", "with_settings"]
 
 
 def __getattr__(name: str) -> Any:

@@ -166,6 +166,7 @@ def test_a_failed_repetition_leaves_the_corpus_that_was_there(
         (["corpus", "--set", "pretrain.num_steps"], r"has no '='"),
         (["corpus", "--set", "pretrain.num_steps=many"], r"pretrain.num_steps is 'many'.*whole number"),
         (["quickstart", "--set", "pretrain.num_steps=0"], r"at least 1"),
+        (["quickstart", "--recipe", "paper"], r"recipe paper is not one of the quickstart's"),
         (["run", ".", "--set", "seed=-1"], r"seed is -1"),
     ],
 )

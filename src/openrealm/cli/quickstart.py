@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from openrealm.cli.common import DEFAULT_RUN, RunOption, SetOption, again, run_folder, stoppable
+from openrealm.cli.common import DEFAULT_RUN, RecipeOption, RunOption, SetOption, again, run_folder, stoppable
 
 
 def quickstart(
     run: RunOption = DEFAULT_RUN,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do again what is done already.")] = False,
+    recipe: RecipeOption = None,
     settings: SetOption = None,
 ) -> None:
     """Train and compare everything on the World Factbook.
@@ -20,12 +21,16 @@ def quickstart(
     """
     from openrealm.cli.show import show_report
     from openrealm.config import with_settings
-    from openrealm.recipes import quickstart as recipe
+    from openrealm.errors import BadInput
+    from openrealm.recipes.catalogue import recipe as recipe_of
     from openrealm.recipes.pipeline import quickstart_run
     from openrealm.recipes.run import Run
 
     folder = run_folder(run)
-    made = Run(folder, with_settings(recipe.quickstart(), [f"name={folder.name}", *(settings or ())]))
-    with stoppable(again("quickstart", "--run", run, settings=settings)):
+    if recipe is not None and not recipe.startswith(DEFAULT_RUN):
+        raise BadInput(f"The recipe {recipe} is not one of the quickstart's; with it, use `openrealm run FOLDER`.")
+    made = Run(folder, with_settings(recipe_of(recipe or "quickstart"), [f"name={folder.name}", *(settings or ())]))
+    words = ["quickstart", "--run", run, *(["--recipe", recipe] if recipe else [])]
+    with stoppable(again(*words, settings=settings)):
         report = quickstart_run(made, fresh=fresh)
     show_report(report, folder)

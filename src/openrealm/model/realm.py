@@ -21,8 +21,8 @@ from openrealm.model.heads import stored_heads, take_head, take_projection
 from openrealm.model.reader import Reader
 from openrealm.model.retriever import Retriever, Tower
 from openrealm.model.span_reader import SpanReader
-from openrealm.model.weights import backbone_location
-from openrealm.text.pack import Row, Specials, pack_passage
+from openrealm.model.weights import SHIPPED, backbone_location, shipped_folder
+from openrealm.text.pack import Row, Specials, pack_passage, pack_query
 from openrealm.text.tokenizer import Tokenizer
 
 _WEIGHTS, _SETTINGS = "model.safetensors", "config.json"
@@ -68,12 +68,15 @@ class Realm(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Realm:
-        """Read what `save_pretrained` wrote, digests checked.
+        """Read what `save_pretrained` wrote, or weights that this package carries by name; digests checked, no network.
 
+        "openrealm-mini" is a base that was never trained jointly: both towers and the masked-token reader work.
         Raises MissingStage where there is no saved model, DamagedArtefact naming the file.
         """
         from safetensors.torch import load_file
 
+        if folder in SHIPPED:
+            return cls._shipped(str(folder))
         folder = Path(folder)
         if not (folder / files.MANIFEST).exists():
             raise MissingStage(f"{folder} holds no saved model; give a folder that `save_pretrained` or a stage wrote.")
@@ -93,6 +96,21 @@ class Realm(nn.Module):
             model.retriever.untie()  # fine-tuning gave the query tower weights of its own
         model.load_own_state(weights, folder / _WEIGHTS)
         return model
+
+    @classmethod
+    def _shipped(cls, name: str) -> Realm:
+        folder = shipped_folder(name)
+        trained = files.read_json(folder / files.MANIFEST)["settings"]
+        config = ModelConfig(
+            backbone=name,
+            pooling="mean",
+            projection_dim=trained["projection_dim"],
+            shared_towers=True,
+            normalize=True,
+            temperature=trained["temperature"],
+            title_in_joint=True,
+        )
+        return cls.from_backbone(config, Tokenizer.from_folder(folder)).eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write weights (safetensors), config and tokenizer into a folder that appears whole or not at all."""
@@ -137,3 +155,15 @@ class Realm(nn.Module):
         """E_doc of `rows` as a float32 array, n x D."""
         vectors: npt.NDArray[np.float32] = self.retriever.encode_passage(rows, max_rows).float().cpu().numpy()
         return vectors
+
+    @torch.inference_mode()
+    def encode_query(self, texts: Sequence[str], max_tokens: int = 64) -> npt.NDArray[np.float32]:
+        """E_in of plain texts as a float32 array, B x D; its product with `encode_passage` is the score f(x, z)."""
+        rows = [pack_query(self.tokenizer.encode(text)[0], self.specials, max_tokens) for text in texts]
+        vectors: npt.NDArray[np.float32] = self.retriever.encode_query(rows).float().cpu().numpy()
+        return vectors
+
+    def encode_passage(self, passages: Sequence[tuple[str, str]], max_tokens: int = 288) -> npt.NDArray[np.float32]:
+        """E_doc of (title, text) pairs as a float32 array, N x D."""
+        pairs = [(self.tokenizer.encode(title)[0], self.tokenizer.encode(text)[0]) for title, text in passages]
+        return self.embed([pack_passage(title, body, self.specials, max_tokens) for title, body in pairs])

@@ -8,10 +8,15 @@ from collections.abc import Callable
 from openrealm.config import Config
 from openrealm.errors import BadConfig
 from openrealm.recipes.paper import paper
-from openrealm.recipes.quickstart import quickstart
+from openrealm.recipes.quickstart import quickstart, quickstart_minilm
 from openrealm.recipes.small import small
 
-RECIPES: dict[str, Callable[[], Config]] = {"quickstart": quickstart, "small": small, "paper": paper}
+RECIPES: dict[str, Callable[[], Config]] = {
+    "quickstart": quickstart,
+    "quickstart-minilm": quickstart_minilm,
+    "small": small,
+    "paper": paper,
+}
 
 
 def recipe(name: str) -> Config:

@@ -1,0 +1,71 @@
+"""The whole quickstart on the shipped base encoder and on MiniLM, one after the other: minutes, and answers.
+
+Everything is trained twice, about half an hour on two cores in all; finished runs in --folder are only read. Both ask
+the same 600 test questions, so that differences are taken question by question.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from common import Figure, arguments, duration, report
+
+RECIPES = {"ours": "quickstart", "theirs": "quickstart-minilm"}
+SYSTEMS = ("closed_book", "bm25", "warm_start", "realm")
+
+
+def main() -> None:
+    given = arguments(__doc__.splitlines()[0], folder=("runs/quickstarts", "runs/quickstarts"))
+    folders = {side: Path(given.folder) / recipe for side, recipe in RECIPES.items()}
+    if given.quick:
+        print("A quickstart cannot be quick: finished runs are read, nothing is trained.", file=sys.stderr)
+    else:
+        for side, folder in folders.items():
+            command = [sys.executable, "-m", "openrealm.cli", "quickstart", "--run", str(folder)]
+            subprocess.run([*command, "--recipe", RECIPES[side]], check=True)
+    if not all((folder / "report.json").is_file() for folder in folders.values()):
+        raise SystemExit(f"{given.folder} holds no finished runs; call it without --quick first.")
+    seconds = {side: [sum(read(folder / "report.json")["seconds"].values())] for side, folder in folders.items()}
+    report(
+        duration("quickstart on openrealm-mini", seconds["ours"], "on MiniLM", seconds["theirs"]),
+        *(compared(system, folders) for system in SYSTEMS),
+    )
+
+
+def compared(system: str, folders: dict[str, Path]) -> Figure:
+    """Exact match of one system on both encoders, and the interval of their difference."""
+    from common import commit, hardware
+    from openrealm.evaluate.compare import mean_interval, paired_difference
+
+    rows = {side: read(folder / "evaluate" / f"{system}.json")["questions"] for side, folder in folders.items()}
+    if len({tuple(row["question"] for row in side) for side in rows.values()}) > 1:
+        raise SystemExit("The two runs were asked different questions; make them again.")
+    em = {side: [row["em"] for row in found] for side, found in rows.items()}
+    gain = paired_difference(em["ours"], em["theirs"])
+    ours, theirs = mean_interval(em["ours"]), mean_interval(em["theirs"])
+    return Figure(
+        figure=f"exact match of {system}, {len(em['ours'])} test questions, openrealm-mini",
+        value=ours.mean,
+        unit="of 1",
+        peer="MiniLM",
+        peer_value=theirs.mean,
+        ratio=ours.mean / theirs.mean if theirs.mean else None,
+        spread=None,
+        num_rounds=1,
+        hardware=hardware(),
+        commit=commit(),
+        note=f"95 % {ours.low:.3f} to {ours.high:.3f}, MiniLM {theirs.low:.3f} to {theirs.high:.3f}; "
+        f"difference {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})",
+    )
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

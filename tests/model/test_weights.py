@@ -1,0 +1,71 @@
+"""The weights that ship with the package: there, whole, small, and of use before any training."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+import torch
+
+import openrealm
+from openrealm import files
+from openrealm.model.weights import SHIPPED, shipped_folder
+from openrealm.text.pack import pack_joint
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every attempt to open a connection fails, and the hub's client is not asked either."""
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_ships_is_whole_and_small_and_has_a_card(name: str) -> None:
+    folder = shipped_folder(name)
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 25_000_000
+    assert files.read_manifest(folder)["name"] == name
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    for word in (name, "CC BY-SA", "steps", "top-1", "Limits"):
+        assert word in card
+
+
+@torch.inference_mode()
+def test_it_reads_the_passage_beside_a_mask(no_network: None) -> None:
+    model = openrealm.Realm.from_pretrained("openrealm-mini")
+    words = model.tokenizer
+
+    def filled(query: str, passage: str) -> str:
+        tokens = np.array(words.encode(query.replace("MASK", "x"))[0])
+        place = words.encode(query.split("MASK")[0])[0]
+        tokens[len(place)] = words.mask_id
+        row, _ = pack_joint(tokens, np.array(words.encode(passage)[0]), model.specials, 128)
+        ids, _ = model.reader.fill([row], [[len(place) + 1]])
+        return words.token(int(ids[0, 0]))
+
+    # Two invented facts, so that nothing learnt by heart helps.
+    for town in ("york", "boston"):
+        passage = f"The old river Vastra flows through the city of {town}, where it meets the sea."
+        assert filled("The old river Vastra flows through the city of MASK.", passage) == town
+
+
+def test_its_towers_find_the_passage_that_a_sentence_is_about(no_network: None) -> None:
+    model = openrealm.Realm.from_pretrained("openrealm-mini")
+    passages = [
+        ("Photosynthesis", "Plants use sunlight to turn water and carbon dioxide into sugar and oxygen."),
+        ("Volleyball", "Two teams of six players hit a ball over a net and score points."),
+        ("Lima", "It is the capital of Peru and lies on the coast of the Pacific Ocean."),
+    ]
+    queries = [
+        "How do leaves make sugar and oxygen from carbon dioxide and light?",
+        "The players of both teams try to score a point with the ball.",
+        "Peru's largest city is a port on the Pacific coast.",
+    ]
+    score_BN = model.encode_query(queries) @ model.encode_passage(passages).T
+    assert score_BN.argmax(axis=1).tolist() == [0, 1, 2]
