@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from openrealm.train.base_examples import MaskedRow
     from openrealm.types import Article, Question, Span
 
-DATA = Path(__file__).parent.parent.parent / "shared" / "data"
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 WIKI = DATA / "corpora" / "simplewiki-2021.jsonl.xz"
 NEWS = DATA / "corpora" / "wikinews-2022.jsonl.xz"
 QUESTIONS = DATA / "qa" / "webquestions.train.jsonl"

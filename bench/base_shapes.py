@@ -2,8 +2,9 @@
 
 Every shape gets the same seconds of training on the same text (with a vocabulary of its size); accuracy is that of
 word pieces of one hidden name or date in articles not trained on, alone, beside another passage that holds the name,
-and beside its own. Speeds are measured on one Factbook text, all shapes and MiniLM in turn. With `--out FOLDER` the
-table and its picture (where matplotlib is installed) are written there.
+and beside its own. `--only "3 x 256"` takes the shapes whose name holds that. Speeds are measured on one Factbook
+text, all shapes and MiniLM in turn. With `--out FOLDER` the table and its picture (where matplotlib is installed) are
+written there.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def main() -> None:
         articles=(2_000, 40),
         seconds=(45.0, 2.0),
         speed_articles=(300, 24),
+        only=("", ""),
         out=("", ""),
     )
     import torch
@@ -69,7 +71,9 @@ def main() -> None:
     from openrealm.recipes.quickstart import quickstart
 
     torch.set_num_threads(given.threads)
-    shapes = QUICK_SHAPES if given.quick else SHAPES
+    shapes = QUICK_SHAPES if given.quick else tuple(shape for shape in SHAPES if given.only in shape.name)
+    if not shapes:
+        raise SystemExit(f"--only {given.only!r} names none of: {'; '.join(shape.name for shape in SHAPES)}.")
     engine = engine_for(quickstart())
     with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as name:
         found = {shape: trained(shape, given, Path(name), engine) for shape in shapes}
@@ -126,9 +130,9 @@ def speeds(
     from factbook import tokenizer
     from openrealm.model.base import fresh_backbone
     from openrealm.model.encoder import load_backbone
-    from openrealm.recipes.quickstart import quickstart
+    from openrealm.recipes.quickstart import quickstart, quickstart_minilm
 
-    config = quickstart()
+    config, theirs = quickstart(), quickstart_minilm()
     with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as name:
         sides: dict[Shape | None, Side] = {}
         for shape, words in tokenizers.items():
@@ -142,8 +146,8 @@ def speeds(
                 pad_id=words.pad_id,
             )
             sides[shape] = Side(config, backbone, words, given, Path(name) / shape.name, engine)
-        minilm = load_backbone(config.model.backbone, dropout=0.0)
-        sides[None] = Side(config, minilm, tokenizer(config), given, Path(name) / "minilm", engine)
+        minilm = load_backbone(theirs.model.backbone, dropout=0.0)
+        sides[None] = Side(theirs, minilm, tokenizer(theirs), given, Path(name) / "minilm", engine)
         rounds = {"num_rounds": given.rounds, "max_seconds": max_seconds}
         # One name for each side, as the measuring asks for.
         names = {str(number): side for number, side in enumerate(sides.values())}

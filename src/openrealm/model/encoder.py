@@ -34,7 +34,7 @@ def load_backbone(name: str, *, num_layers: int | None = None, dropout: float = 
     except (OSError, ValueError, SafetensorError) as error:
         raise BadConfig(
             f"model.backbone: {name} cannot be loaded ({str(error).strip().partition(chr(10))[0]}); give a folder with "
-            "config.json and model.safetensors, a reachable hub id, or 'minilm'."
+            "config.json and model.safetensors, a reachable hub id, 'openrealm-mini' or 'minilm'."
         ) from error
     return _without_pooler(model)
 

