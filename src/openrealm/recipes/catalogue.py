@@ -8,12 +8,12 @@ from collections.abc import Callable
 from openrealm.config import Config
 from openrealm.errors import BadConfig
 from openrealm.recipes.paper import paper
-from openrealm.recipes.quickstart import quickstart, quickstart_minilm
+from openrealm.recipes.quickstart import quickstart, quickstart_mini
 from openrealm.recipes.small import small
 
 RECIPES: dict[str, Callable[[], Config]] = {
     "quickstart": quickstart,
-    "quickstart-minilm": quickstart_minilm,
+    "quickstart-mini": quickstart_mini,
     "small": small,
     "paper": paper,
 }
