@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common import Figure, arguments, commit, end, hardware, not_measured, report, require_same
+from common import Figure, arguments, end, not_measured, once, report, require_same
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,19 +129,15 @@ def reading(model: Realm, queries: Sequence[dict[str, MaskedRow]], engine: Engin
     for beside, what in words.items():
         low, high = interval(right[beside] - right["alone"], num_J)
         figures.append(
-            Figure(
-                figure=f"word pieces of hidden names filled in rightly beside {what}",
-                value=share[beside],
-                unit="of 1",
-                peer="the same queries alone",
-                peer_value=share["alone"],
-                ratio=share[beside] / share["alone"] if share["alone"] else None,
-                spread=None,
-                num_rounds=1,
-                hardware=hardware(),
-                commit=commit(),
-                note=f"{len(queries)} held-out queries, difference {share[beside] - share['alone']:+.3f} "
+            once(
+                f"word pieces of hidden names filled in rightly beside {what}",
+                "of 1",
+                share[beside],
+                "the same queries alone",
+                share["alone"],
+                f"{len(queries)} held-out queries, difference {share[beside] - share['alone']:+.3f} "
                 f"(95 % {low:+.3f} to {high:+.3f})",
+                more_is_better=True,
             )
         )
     return figures
@@ -274,18 +270,14 @@ def recall_figure(backbone: str, hits: dict[str, list[list[bool]]], peer: str, n
         for name, rows in hits.items()
         if name in (backbone, peer)
     )
-    return Figure(
-        figure=f"recall@20, {len(hits[peer]):,} training questions of WebQuestions, {num_passages:,} lead passages",
-        value=ours,
-        unit="of 1",
-        peer=peer,
-        peer_value=theirs,
-        ratio=ours / theirs if theirs else None,
-        spread=None,
-        num_rounds=1,
-        hardware=hardware(),
-        commit=commit(),
-        note=f"{backbone}; {every}",
+    return once(
+        f"recall@20, {len(hits[peer]):,} training questions of WebQuestions, {num_passages:,} lead passages",
+        "of 1",
+        ours,
+        peer,
+        theirs,
+        f"{backbone}; {every}",
+        more_is_better=True,
     )
 
 

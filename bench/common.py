@@ -109,6 +109,26 @@ def duration(name: str, ours: list[float], peer: str, theirs: list[float], note:
     return _figure(name, "seconds", ours, peer, theirs, note, more_is_better=False)
 
 
+def once(
+    name: str, unit: str, value: float, peer: str, peer_value: float, note: str = "", *, more_is_better: bool
+) -> Figure:
+    """A figure that one run settles, such as a share over many questions."""
+    above, below = (value, peer_value) if more_is_better else (peer_value, value)
+    return Figure(
+        figure=name,
+        value=value,
+        unit=unit,
+        peer=peer,
+        peer_value=peer_value,
+        ratio=above / below if below else None,
+        spread=None,
+        num_rounds=1,
+        hardware=hardware(),
+        commit=commit(),
+        note=note,
+    )
+
+
 def not_measured(name: str, unit: str, peer: str, reason: str) -> Figure:
     """A figure without a value, for what is not there to be measured."""
     return _figure(name, unit, [], peer, [], reason, more_is_better=True)

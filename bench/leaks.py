@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import Figure, arguments, commit, end, hardware, not_measured, report
+from common import Figure, arguments, end, not_measured, once, report
 
 if TYPE_CHECKING:
     from openrealm.corpus.store import Corpus
@@ -51,18 +51,14 @@ def build(name: str, folder: Path, num_articles: int) -> Corpus:
 def figures(what: str, leaks: Leaks) -> list[Figure]:
     """What is left by each way of blocking, beside what the passage's own number leaves."""
     return [
-        Figure(
-            figure=f"{what}: {NAME}, {way}",
-            value=share,
-            unit="of queries",
-            peer="own passage blocked by its number",
-            peer_value=leaks.ids,
-            ratio=leaks.ids / share if share else None,
-            spread=None,
-            num_rounds=1,
-            hardware=hardware(),
-            commit=commit(),
-            note=f"{leaks.num_queries} queries, the first 20 of BM25, seed 0",
+        once(
+            f"{what}: {NAME}, {way}",
+            "of queries",
+            share,
+            "own passage blocked by its number",
+            leaks.ids,
+            f"{leaks.num_queries} queries, the first 20 of BM25, seed 0",
+            more_is_better=False,
         )
         for way, share in (("equal text blocked", leaks.equal), ("groups blocked", leaks.grouped))
     ]

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common import Figure, arguments, duration, report
+from common import Figure, arguments, duration, once, report
 
 RECIPES = {"ours": "quickstart-mini", "theirs": "quickstart"}
 SYSTEMS = ("closed_book", "bm25", "warm_start", "realm")
@@ -38,7 +38,6 @@ def main() -> None:
 
 def compared(system: str, folders: dict[str, Path]) -> Figure:
     """Exact match of one system on both encoders, and the interval of their difference."""
-    from common import commit, hardware
     from openrealm.evaluate.compare import mean_interval, paired_difference
 
     rows = {side: read(folder / "evaluate" / f"{system}.json")["questions"] for side, folder in folders.items()}
@@ -47,19 +46,15 @@ def compared(system: str, folders: dict[str, Path]) -> Figure:
     em = {side: [row["em"] for row in found] for side, found in rows.items()}
     gain = paired_difference(em["ours"], em["theirs"])
     ours, theirs = mean_interval(em["ours"]), mean_interval(em["theirs"])
-    return Figure(
-        figure=f"exact match of {system}, {len(em['ours'])} test questions, openrealm-mini",
-        value=ours.mean,
-        unit="of 1",
-        peer="MiniLM",
-        peer_value=theirs.mean,
-        ratio=ours.mean / theirs.mean if theirs.mean else None,
-        spread=None,
-        num_rounds=1,
-        hardware=hardware(),
-        commit=commit(),
-        note=f"95 % {ours.low:.3f} to {ours.high:.3f}, MiniLM {theirs.low:.3f} to {theirs.high:.3f}; "
+    return once(
+        f"exact match of {system}, {len(em['ours'])} test questions, openrealm-mini",
+        "of 1",
+        ours.mean,
+        "MiniLM",
+        theirs.mean,
+        f"95 % {ours.low:.3f} to {ours.high:.3f}, MiniLM {theirs.low:.3f} to {theirs.high:.3f}; "
         f"difference {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})",
+        more_is_better=True,
     )
 
 
