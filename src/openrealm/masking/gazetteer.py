@@ -31,8 +31,8 @@ from openrealm.types import Span
 
 _IN_PARENTHESES = re.compile(r"\(.*?\)")
 _MAX_GAP = 2
-# Words met are remembered with their properties up to this number, some 80 MB, then forgotten all at once.
-_MAX_WORDS = 1 << 18
+# Words met are remembered with their properties up to this number, some 160 MB, then forgotten all at once.
+_MAX_WORDS = 1 << 19
 
 
 class Gazetteer:

@@ -16,9 +16,9 @@ from openrealm.text.numbering import Keys, Numbering, Numbers, codes_of, keys_of
 # The white space that chunks end at. BERT's rules cut at it wherever it stands; of the rest, some they delete.
 SPACES = " \t\n\r"
 
-# What is remembered is forgotten all at once beyond either, so that no text needs more than some 100 MB.
-_MAX_CHUNKS = 1 << 19
-_MAX_FOUND = 1 << 20
+# What is remembered is forgotten all at once beyond either, so that no text needs more than some 200 MB.
+_MAX_CHUNKS = 1 << 20
+_MAX_FOUND = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
