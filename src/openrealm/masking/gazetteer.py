@@ -86,7 +86,7 @@ class _Finder:
     """Finds the entities among the words of one call."""
 
     def __init__(self, words: Words, vocabulary: Vocabulary, gazetteer: Gazetteer) -> None:
-        self._words, self._gazetteer = words, gazetteer
+        self._words = words
         self._stems, self._folded, self._is_stem = vocabulary.stems, vocabulary.folded, vocabulary.is_stem
         self._names, self._begun = gazetteer.names, gazetteer.begun
         # Plain lists and bytes: the rules for names of several words read them one at a time.
