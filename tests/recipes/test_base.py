@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from openrealm import files
 from openrealm.cli.main import main
@@ -150,6 +151,31 @@ def test_a_finished_run_resumes_to_the_same_weights(run: Path, source: Path, tmp
         run / "model" / "model.safetensors"
     )
     assert main([*command, "--set", "learning_rate=0.1"]) == 2
+
+
+def test_it_goes_on_from_weights_with_a_teacher_beside(
+    run: Path, source: Path, toy_backbone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, start = tmp_path / "second", str(run / "model")
+    command = ["base", "train", str(source), "--tiny", "--name", str(folder), "--device", "cpu", "--set"]
+    command = [*command, f"start={start}", "--set", f"teacher={toy_backbone}", "--set", "teacher_sentences=30"]
+    assert main([*command, "--set", "learning_rate=0"]) == 0
+    first, second = (load_file(path / "model.safetensors") for path in (run / "model", folder / "model"))
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+    assert Tokenizer.from_folder(folder / "model").digest == Tokenizer.from_folder(run / "model").digest
+    told = json.loads((folder / "training" / "metrics.jsonl").read_text().splitlines()[1])
+    assert told["teacher_loss"] > 0
+    card = " ".join((folder / "model" / "README.md").read_text().split())
+    assert "They went on from weights of 12 steps" in card
+    assert f"{toy_backbone}, licence not stated" in card
+    made = (folder / "lessons" / "manifest.json").stat().st_mtime_ns
+    assert main([*command, "--set", "learning_rate=0"]) == 0
+    assert (folder / "lessons" / "manifest.json").stat().st_mtime_ns == made
+    capsys.readouterr()
+    assert main([*command, "--set", "num_layers=3"]) == 2
+    assert "has another shape; give --set num_layers=2 --set hidden_size=32" in capsys.readouterr().err
 
 
 def test_a_name_of_shipped_weights_is_found_in_the_package(

@@ -82,15 +82,13 @@ class Base(nn.Module):
             self.encoder.hidden_size, vocab_size, activation=self.encoder.activation, norm_eps=norm_eps
         )
 
-    def forward(
-        self, masked: Sequence[Chunk], queries: Sequence[Chunk], passages: Sequence[Chunk]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Both tasks at once, so that a wrapper for several devices sees one pass.
+    def forward(self, masked: Sequence[Chunk], *to_embed: Sequence[Chunk]) -> tuple[Tensor, list[Tensor]]:
+        """All tasks at once, so that a wrapper for several devices sees one pass.
 
-        Returns logits over the vocabulary of all masks, chunk after chunk, and vectors of queries and of passages in
-        the batch's order (0 x D where there are none).
+        Returns logits over the vocabulary of all masks, chunk after chunk, and the vectors of each part of `to_embed`
+        in the order of its rows (0 x D where there are none).
         """
-        return self.fill(masked), self.embed(queries), self.embed(passages)
+        return self.fill(masked), [self.embed(part) for part in to_embed]
 
     def fill(self, chunks: Sequence[Chunk]) -> Tensor:
         """Logits of all masks, M x V in float32."""

@@ -38,7 +38,7 @@ class Realm(nn.Module):
         super().__init__()
         self.config = config
         self.tokenizer = tokenizer
-        self.specials = Specials(tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id)
+        self.specials = Specials.of(tokenizer)
         self.backbone_settings: dict[str, Any] = backbone.config.to_dict()  # type: ignore[operator, union-attr]
 
         def encoder() -> Encoder:

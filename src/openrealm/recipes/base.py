@@ -1,7 +1,7 @@
 """A base encoder of one's own, from sources of text to a folder of weights: vocabulary, corpora, training, export.
 
-Everything lies in one folder (vocabulary/, corpora/, training/, model/); what is there already and was made from the
-same is used again.
+Everything lies in one folder (vocabulary/, corpora/, lessons/, training/, model/); what is there already and was made
+from the same is used again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from openrealm.corpus.workers import WorkerSpec
 from openrealm.engine import num_cores
 from openrealm.errors import BadInput, OpenRealmError
 from openrealm.masking.tagger import load_tagger
-from openrealm.progress import say
+from openrealm.progress import say, track
+from openrealm.recipes.stages import tokenizer_of
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.text.vocabulary import train_vocabulary
 
 if TYPE_CHECKING:
     from openrealm.engine import Engine
     from openrealm.train.base_settings import BaseSettings
+    from openrealm.train.base_teacher import Lessons
+    from openrealm.train.base_texts import Texts
 
 _TAGGER = "rules"
 _MAX_VOCABULARY_CHARACTERS = 40_000_000  # more text changes few of the word pieces
@@ -98,12 +101,15 @@ def prepare(
     names: Sequence[str], folder: Path, settings: BaseSettings, max_articles: int | None = None
 ) -> list[Corpus]:
     """Vocabulary and corpora below `folder`, made where they are not there yet. Sources are read once for each."""
-    tokenizer = _vocabulary(open_sources(names, max_articles), folder / "vocabulary", settings.vocab_size)
+    tokenizer = _vocabulary(open_sources(names, max_articles), folder / "vocabulary", settings)
     sources = open_sources(names, max_articles)
     return [_corpus(source, folder / "corpora" / source.name, tokenizer, settings) for source in sources]
 
 
-def _vocabulary(sources: Sequence[Source], folder: Path, size: int) -> Tokenizer:
+def _vocabulary(sources: Sequence[Source], folder: Path, settings: BaseSettings) -> Tokenizer:
+    if settings.start is not None:
+        return tokenizer_of(settings.start)
+    size = settings.vocab_size
     key = files.digest_of([size, [source.identity for source in sources]])
     if _key_of(folder) == key:
         return Tokenizer.from_folder(folder)
@@ -143,6 +149,22 @@ def _corpus(source: Source, folder: Path, tokenizer: Tokenizer, settings: BaseSe
     return corpus
 
 
+def prepare_lessons(texts: Texts, folder: Path, settings: BaseSettings, engine: Engine) -> None:
+    """The teacher's vectors of sentences and passages of `texts` in `folder`, made where they are not there yet."""
+    from openrealm.train.base_teacher import drawn_texts, write_lessons
+
+    assert settings.teacher is not None
+    counts = settings.teacher_sentences, settings.teacher_passages
+    key = files.digest_of([settings.teacher, counts, settings.seed, [corpus.digest for corpus in texts.corpora]])
+    if _key_of(folder) == key:
+        return
+    drawn = drawn_texts(texts, *counts, settings.seed)
+    source = {_KEY: key, "teacher": settings.teacher}
+    with track("teacher", len(drawn)) as advance:
+        write_lessons(folder, drawn, settings.teacher, tokenizer_of(settings.teacher), engine, source, advance)
+    say(f"lessons of {settings.teacher}: {len(drawn):,} texts in {folder}")
+
+
 def _key_of(folder: Path) -> str | None:
     """The key of what `folder` was made from; None where it is not there or damaged."""
     try:
@@ -169,6 +191,7 @@ def train_base(
     """
     from openrealm.recipes.base_export import export
     from openrealm.train.base import BaseTrainer
+    from openrealm.train.base_teacher import Lessons
     from openrealm.train.base_texts import Texts
     from openrealm.train.ranks import all_ranks
 
@@ -180,7 +203,13 @@ def train_base(
         ranks.wait(engine)
         corpora = [Corpus.open(folder / "corpora" / source.name) for source in open_sources(names, max_articles)]
         texts = Texts(corpora, settings.heldout_rate, settings.seed)
-        trainer = BaseTrainer(settings, texts, folder / "training", engine, ranks, minutes)
+        lessons: Lessons | None = None
+        if settings.teacher is not None:
+            if ranks.is_first:
+                prepare_lessons(texts, folder / "lessons", settings, engine)
+            ranks.wait(engine)
+            lessons = Lessons(folder / "lessons", texts.tokenizer, settings.seed)
+        trainer = BaseTrainer(settings, texts, folder / "training", engine, ranks, minutes, lessons)
         trainer.train(resume=resume)
         if ranks.is_first:
             export(trainer, texts, folder / "model")

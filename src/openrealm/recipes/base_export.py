@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openrealm import files
+from openrealm.model.weights import backbone_location
 from openrealm.progress import clock, say
 from openrealm.text.export import save_for_transformers
 
@@ -73,8 +74,22 @@ def figures_of(trainer: BaseTrainer, texts: Texts) -> dict[str, Any]:
         "precision": "bf16" if engine.bf16 else "fp32",
         "seed": trainer.settings.seed,
         "commit": commit_of_checkout() or "unknown",
+        "start": _start_of(trainer.settings.start),
+        "teacher": trainer.lessons and {"name": trainer.settings.teacher, "texts": len(trainer.lessons)},
         "heldout": trainer.last,
     }
+
+
+def _start_of(start: str | None) -> dict[str, Any] | None:
+    """What the weights were gone on from: their name, and how they were made where they tell it."""
+    if start is None:
+        return None
+    location = Path(backbone_location(start))
+    if not (location / files.MANIFEST).is_file():
+        return {"name": start}
+    manifest = files.read_manifest(location)
+    told = manifest.get("figures", {})
+    return {"name": manifest.get("name", start)} | {key: told[key] for key in _TOLD_OF_START if key in told}
 
 
 def card(name: str, figures: dict[str, Any]) -> str:
@@ -93,9 +108,11 @@ def card(name: str, figures: dict[str, Any]) -> str:
         "## Training",
         f"{figures['steps']:,} steps, {figures['tokens']:,} word pieces, {clock(figures['seconds'])} minutes on "
         f"{figures['num_devices']} x {figures['device']}, {figures['precision']}, seed {figures['seed']}, commit "
-        f"{figures['commit']}. Whole words, names and dates are masked; a share of the queries stands beside its own "
+        f"{figures['commit']}.{_beginnings(figures['start'])} "
+        "Whole words, names and dates are masked; a share of the queries stands beside its own "
         "passage, beside another that holds the hidden name (often swapped for a name from elsewhere in both), or "
-        "beside any passage. The Inverse Cloze Task trains the vectors in the same steps.",
+        "beside any passage. The Inverse Cloze Task trains the vectors in the same steps."
+        + _taught(figures["teacher"]),
         "## Figures",
         f"One hidden name or date a query, {held.get('num_queries', 0)} queries out of articles that were not trained "
         "on: word pieces filled in rightly, and nats a word piece.",
@@ -112,6 +129,26 @@ def card(name: str, figures: dict[str, Any]) -> str:
     return "\n\n".join(part if part.startswith(("|", "*")) else textwrap.fill(part, 120) for part in parts) + "\n"
 
 
+def _beginnings(start: dict[str, Any] | None) -> str:
+    if start is None:
+        return ""
+    if "steps" not in start:
+        return f" They went on from {start['name']}."
+    return (
+        f" They went on from weights of {start['steps']:,} steps, {start['tokens']:,} word pieces, "
+        f"{clock(start['seconds'])} minutes, commit {start['commit']}."
+    )
+
+
+def _taught(teacher: dict[str, Any] | None) -> str:
+    if teacher is None:
+        return ""
+    known = _TEACHERS.get(teacher["name"], f"{teacher['name']}, licence not stated")
+    return (
+        f" So does a teacher: how alike {teacher['texts']:,} short texts are to {known}. None of its weights are here."
+    )
+
+
 def _rows(held: dict[str, Any]) -> list[str]:
     return [
         f"| {words} | {100 * held[f'accuracy_{key}']:.1f} % | {held[f'loss_{key}']:.2f} |"
@@ -120,6 +157,8 @@ def _rows(held: dict[str, Any]) -> list[str]:
     ]
 
 
+_TOLD_OF_START = ("steps", "tokens", "seconds", "commit")
+_TEACHERS = {"minilm": "all-MiniLM-L6-v2 (Apache-2.0), which learned from a billion pairs of texts"}
 _READINGS = {
     "alone": "alone",
     "unrelated": "beside a passage drawn by chance",

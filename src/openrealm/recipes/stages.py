@@ -59,7 +59,7 @@ def corpus_stage(run: Run) -> Corpus:
     articles, description = open_source(
         settings.source, prose_only=settings.prose_only, salvage=settings.salvage, num_workers=run.config.num_threads
     )
-    tokenizer = _tokenizer_of(run.config.model.backbone)
+    tokenizer = tokenizer_of(run.config.model.backbone)
     with run.stage("corpus", keys.corpus_key(run)):
         corpus = build_corpus(
             articles(),
@@ -79,7 +79,7 @@ def corpus_stage(run: Run) -> Corpus:
     return corpus
 
 
-def _tokenizer_of(backbone: str) -> Tokenizer:
+def tokenizer_of(backbone: str) -> Tokenizer:
     """The tokenizer of an encoder by name or folder; the hub is asked only for a name of its own."""
     from openrealm.model.weights import backbone_location
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,15 @@ class Row:
         return len(self.ids)
 
 
+class _HasSpecials(Protocol):
+    """A tokenizer."""
+
+    cls_id: int
+    sep_id: int
+    mask_id: int
+    pad_id: int
+
+
 @dataclass(frozen=True, slots=True)
 class Specials:
     """The ids of the tokens that only packing may place."""
@@ -30,6 +40,11 @@ class Specials:
     sep: int
     mask: int
     pad: int
+
+    @classmethod
+    def of(cls, tokenizer: _HasSpecials) -> Specials:
+        """Those of a tokenizer."""
+        return cls(tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id)
 
 
 def _join(*parts: Sequence[int] | Ids) -> Ids:

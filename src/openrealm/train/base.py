@@ -1,4 +1,4 @@
-"""Training a base encoder of one's own: masked words beside passages and the Inverse Cloze Task in one step."""
+"""Training a base encoder of one's own: masked words, the Inverse Cloze Task and a teacher's likeness in one step."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from torch.utils.data import DataLoader
 
 from openrealm import files
 from openrealm.engine import Engine, num_cores
+from openrealm.errors import BadConfig
 from openrealm.model.base import Base, fresh_backbone
 from openrealm.model.copying import start_by_copying
+from openrealm.model.encoder import load_backbone
+from openrealm.model.heads import stored_heads, take_head, take_projection
+from openrealm.model.weights import backbone_location
 from openrealm.progress import say, track
 from openrealm.train import checkpoint, metrics
 from openrealm.train.base_batches import Batch, Batches
 from openrealm.train.base_examples import BaseExamples
 from openrealm.train.base_measure import Heldout
 from openrealm.train.base_settings import BaseSettings
+from openrealm.train.base_teacher import Lessons, likeness_loss
 from openrealm.train.base_texts import SpanIndex, Texts
 from openrealm.train.guard import Guard
 from openrealm.train.ict import inverse_cloze_loss
@@ -35,8 +40,12 @@ _MAX_WORKERS = 12
 _FREE = ("name", "eval_steps", "num_heldout_queries", "checkpoint_steps")
 
 
-def fresh_model(settings: BaseSettings, texts: Texts) -> Base:
-    """A model of the shape of `settings` with random weights, the head's bias the log frequency of each word piece."""
+def first_model(settings: BaseSettings, texts: Texts) -> Base:
+    """A model of the shape of `settings`, with the weights of `settings.start` or with random ones.
+
+    The bias of a head that was not trained before is the log frequency of each word piece. Raises BadConfig where the
+    weights have another shape.
+    """
     tokenizer = texts.tokenizer
     torch.manual_seed(settings.seed)
     backbone = fresh_backbone(
@@ -53,7 +62,28 @@ def fresh_model(settings: BaseSettings, texts: Texts) -> Base:
     model = Base(backbone, tokenizer.pad_id, tokenizer.vocab_size, settings.projection_dim)
     num_V = torch.bincount(torch.from_numpy(texts.body.values.astype("int64")), minlength=tokenizer.vocab_size) + 0.5
     model.head.bias.data.copy_((num_V / num_V.sum()).log())
+    if settings.start is not None:
+        _go_on_from(model, settings.start)
     return model
+
+
+def _go_on_from(model: Base, start: str) -> None:
+    """Take the weights of the encoder `start`, and of its head and projection where it has them."""
+    stored = load_backbone(start, dropout=0.0)
+    shape = [
+        f"num_layers={stored.config.num_hidden_layers}",  # type: ignore[union-attr]
+        f"hidden_size={stored.config.hidden_size}",  # type: ignore[union-attr]
+        f"num_heads={stored.config.num_attention_heads}",  # type: ignore[union-attr]
+        f"inner_size={stored.config.intermediate_size}",  # type: ignore[union-attr]
+        f"max_positions={stored.config.max_position_embeddings}",  # type: ignore[union-attr]
+    ]
+    try:
+        model.encoder.backbone.load_state_dict(stored.state_dict())
+    except RuntimeError as error:
+        raise BadConfig(f"base.start: {start} has another shape; give --set {' --set '.join(shape)}.") from error
+    heads = stored_heads(backbone_location(start))
+    take_head(model.head, heads)
+    take_projection(model.tower.projection, heads)
 
 
 class BaseTrainer:
@@ -71,16 +101,17 @@ class BaseTrainer:
         engine: Engine,
         ranks: Ranks | None = None,
         minutes: float | None = None,
+        lessons: Lessons | None = None,
     ) -> None:
         self.settings, self.folder, self.engine, self.minutes = settings, folder, engine, minutes
-        self.ranks = ranks or Ranks()
-        self.model = fresh_model(settings, texts).to(engine.device)
-        self._wrapped = self.ranks.wrapped(self.model, all_used=settings.ict_batch > 0)
+        self.ranks, self.lessons = ranks or Ranks(), lessons
+        self.model = first_model(settings, texts).to(engine.device)
+        self._wrapped = self.ranks.wrapped(self.model, all_used=settings.ict_batch > 0 or lessons is not None)
         self.optimizer = adam([(self.model.parameters(), settings.learning_rate)], settings.weight_decay)
         self.guard = Guard(self.model.parameters(), settings.clip_norm, give_back_steps=_GIVE_BACK_STEPS)
         examples = BaseExamples(texts, SpanIndex(texts), settings)
         on_cpu = engine.device == "cpu"
-        self.batches = Batches(examples, self.ranks.rank, self.ranks.num_ranks, on_cpu=on_cpu)
+        self.batches = Batches(examples, self.ranks.rank, self.ranks.num_ranks, lessons=lessons, on_cpu=on_cpu)
         self.heldout = Heldout(examples, self.batches, settings.num_heldout_queries) if self.ranks.is_first else None
         self.step, self.seconds, self.num_tokens = 0, 0.0, 0
         self.last: dict[str, Any] = {}
@@ -140,11 +171,10 @@ class BaseTrainer:
         started, settings = time.perf_counter(), self.settings
         set_rate(self.optimizer, min(1.0, (self.step + 1) / settings.warmup_steps) * (1 - share))
         device = torch.device(self.engine.device)
-        masked, queries, passages = (
-            [chunk.to(device) for chunk in part] for part in (batch.masked, batch.queries, batch.passages)
-        )
+        parts = batch.masked, batch.queries, batch.passages, batch.lessons
+        masked, queries, passages, lessons = ([chunk.to(device) for chunk in part] for part in parts)
         with self.engine.autocast():
-            logit_MV, query_BD, passage_BD = self._wrapped(masked, queries, passages)
+            logit_MV, (query_BD, passage_BD, lesson_BD) = self._wrapped(masked, queries, passages, lessons)
         gold_M = torch.cat([chunk.gold_M for chunk in masked])
         loss = torch.nn.functional.cross_entropy(logit_MV, gold_M)
         row = {"mlm_loss": loss.detach()}
@@ -152,6 +182,10 @@ class BaseTrainer:
             ict_loss, accuracy = inverse_cloze_loss(query_BD / settings.temperature, passage_BD)
             loss = loss + settings.ict_weight * ict_loss
             row |= {"ict_loss": ict_loss.detach(), "ict_accuracy": accuracy}
+        if lessons:
+            taught_loss = likeness_loss(lesson_BD, batch.taught_BE.to(device), settings.temperature)
+            loss = loss + settings.teacher_weight * taught_loss
+            row["teacher_loss"] = taught_loss.detach()
         loss.backward()  # type: ignore[no-untyped-call]
         self.guard.step(self.optimizer, float(loss.detach()), self.step)
         self.step += 1
@@ -165,9 +199,8 @@ class BaseTrainer:
         row = {name: sum(r[name] for r in recent) / len(recent) for name in recent[0]}
         row["tokens_per_second"] = row.pop("tokens") / row["seconds"] * self.ranks.num_ranks
         self._write("train", row | {"num_skipped": self.guard.num_skipped, "num_tokens": self.num_tokens})
-        return ", ".join(
-            f"{name.replace('_', ' ')} {row[name]:.2f}" for name in ("mlm_loss", "ict_loss") if name in row
-        )
+        shown = [name for name in ("mlm_loss", "ict_loss", "teacher_loss") if name in row]
+        return ", ".join(f"{name.replace('_', ' ')} {row[name]:.2f}" for name in shown)
 
     def _measure(self) -> None:
         if self.heldout is not None:
@@ -181,7 +214,10 @@ class BaseTrainer:
 
     def _digest(self) -> str:
         values = {name: value for name, value in self.settings.to_dict().items() if name not in _FREE}
-        return files.digest_of({**values, "num_ranks": self.ranks.num_ranks, "minutes": self.minutes})
+        lessons = self.lessons and self.lessons.digest
+        return files.digest_of(
+            {**values, "num_ranks": self.ranks.num_ranks, "minutes": self.minutes, "lessons": lessons}
+        )
 
     def _checkpoint(self) -> None:
         state = {

@@ -1,4 +1,4 @@
-"""Batches of both tasks of a base encoder as padded tensors: a pure function of step and rank.
+"""Batches of all tasks of a base encoder as padded tensors: a pure function of step and rank.
 
 A `Dataset` over steps, so that other processes can prepare them while a device computes: the same batches whatever
 their number, and a resume begins at any step.
@@ -17,6 +17,7 @@ from torch.utils.data import Dataset
 from openrealm.model.base import Chunk
 from openrealm.text.pack import Row, pad
 from openrealm.train.base_examples import BaseExamples, MaskedRow
+from openrealm.train.base_teacher import Lessons
 from openrealm.train.examples import Order
 from openrealm.train.ict import inverse_cloze
 from openrealm.train.layout import Layout
@@ -31,14 +32,24 @@ class Batch:
     masked: list[Chunk]
     queries: list[Chunk]
     passages: list[Chunk]
+    lessons: list[Chunk]
+    taught_BE: torch.Tensor
     num_tokens: int
 
 
 class Batches(Dataset[Batch]):
     """Batch number s for any step s, as rank `rank` of `num_ranks` reads them."""
 
-    def __init__(self, examples: BaseExamples, rank: int = 0, num_ranks: int = 1, *, on_cpu: bool = True) -> None:
-        self._examples, self._rank, self._num_ranks = examples, rank, num_ranks
+    def __init__(
+        self,
+        examples: BaseExamples,
+        rank: int = 0,
+        num_ranks: int = 1,
+        *,
+        lessons: Lessons | None = None,
+        on_cpu: bool = True,
+    ) -> None:
+        self._examples, self._rank, self._num_ranks, self._lessons = examples, rank, num_ranks, lessons
         self._chunk_tokens = _SMALL_CHUNK_TOKENS if on_cpu else _LARGE_CHUNK_TOKENS
         self._layouts = [Layout(corpus, title_in_joint=True) for corpus in examples.texts.corpora]
         walks = [self._several(number, heldout=False) for number in range(len(self._layouts))]
@@ -49,11 +60,17 @@ class Batches(Dataset[Batch]):
         first = turn * settings.mlm_batch
         rows = [self._examples.example(first + n) for n in range(settings.mlm_batch)]
         queries, passages = self._inverse_cloze(turn) if settings.ict_batch else ([], [])
+        taught: list[Row] = []
+        taught_BE = torch.zeros(0, 0)
+        if self._lessons is not None:
+            taught, taught_BE = self._lessons.batch(turn, settings.teacher_batch)
         return Batch(
             masked_chunks(rows, self._pad_id, self._chunk_tokens),
             self._plain(queries),
             self._plain(passages),
-            sum(len(row) for row in [*(r.row for r in rows), *queries, *passages]),
+            self._plain(taught),
+            taught_BE,
+            sum(len(row) for row in [*(r.row for r in rows), *queries, *passages, *taught]),
         )
 
     def heldout_cloze(self, num_pairs: int) -> tuple[list[Chunk], list[Chunk]]:

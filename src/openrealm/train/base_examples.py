@@ -51,7 +51,7 @@ class BaseExamples:
         """Raises BadInput where there is nothing to train on."""
         self.texts, self.index, self.settings = texts, index, settings
         tokenizer = texts.tokenizer
-        self.specials = Specials(tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id)
+        self.specials = Specials.of(tokenizer)
         self._separator = np.asarray(tokenizer.encode(":")[0], dtype=np.int64)
         self._continues_V = np.isin(np.arange(tokenizer.vocab_size), tokenizer.continuations())
         self._bounds = np.cumsum([settings.own_rate, settings.related_rate, settings.unrelated_rate])

@@ -23,6 +23,7 @@ class BaseSettings(Section):
     key: ClassVar[str] = "base"
     name: str = field("openrealm-mini", "the folder's name, by which it is loaded")
     seed: int = field(0, "of every random choice", at_least=0)
+    start: str | None = field(None, "encoder whose weights and vocabulary are gone on from; none begins anew")
 
     num_layers: int = field(3, "transformer layers", at_least=1)
     hidden_size: int = field(256, "width", at_least=8)
@@ -54,6 +55,11 @@ class BaseSettings(Section):
     ict_neighbours: int = field(4, "passages in a row that enter an ICT batch together: hard negatives", at_least=1)
     ict_weight: float = field(0.5, "of the ICT loss beside the masked words' loss", at_least=0)
     remove_sentence_rate: float = _share(0.9, "share of passages without their sentence; Lee")
+    teacher: str | None = field(None, "sentence encoder that says how alike texts are: 'minilm', a folder, a hub name")
+    teacher_batch: int = field(128, "texts a step that the teacher has compared", at_least=2)
+    teacher_weight: float = field(1.0, "of the teacher's loss beside the masked words' loss", at_least=0)
+    teacher_sentences: int = field(150_000, "short sentences of the sources among the teacher's texts", at_least=2)
+    teacher_passages: int = field(15_000, "passages with their titles among them", at_least=0)
     learning_rate: float = field(1e-3, "peak rate", at_least=0)
     warmup_steps: int = field(200, "steps of linear warm-up", at_least=1)
     weight_decay: float = field(0.01, "Adam's", at_least=0)

@@ -66,6 +66,15 @@ class Texts:
     def __len__(self) -> int:
         return len(self.group_N)
 
+    def text(self, i: int, start: int, end: int, *, with_title: bool = False) -> str:
+        """Word pieces `start` to `end` (one or more) of the body of passage i, as they were written."""
+        number = int(np.searchsorted(self.first_passage, i, side="right")) - 1
+        corpus, own = self.corpora[number], i - self.first_passage[number]
+        offsets = corpus.token_offsets(own)
+        passage = corpus.passage(own)
+        found = passage.text[int(offsets[start][0]) : int(offsets[end - 1][1])]
+        return f"{passage.title}. {found}" if with_title else found
+
     def _held_out(self, rate: float, seed: int) -> npt.NDArray[np.bool_]:
         """Whole articles, drawn; a duplicate goes with the passage that it repeats."""
         articles = np.unique(self.article_N)

@@ -21,7 +21,7 @@ class Layout:
     def __init__(self, corpus: Corpus, *, title_in_joint: bool) -> None:
         tokenizer = corpus.tokenizer()
         self.corpus = corpus
-        self.specials = Specials(tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id)
+        self.specials = Specials.of(tokenizer)
         self.max_passage_tokens = int(corpus.settings["max_passage_tokens"]) + 3
         self._title_in_joint = title_in_joint
 
