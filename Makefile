@@ -112,7 +112,7 @@ test-mutation: setup ## change the equations and the answer metrics in small way
 	@$(PY) -c '$(MUTATION)'
 
 bench-quick: setup ## every figure of bench/ beside its peer, each within 50 seconds; the last line of each is JSON
-	@for name in passages corpus_build corpus_open near_duplicates leaks dump search embed joint_step ask tail base_shapes; do $(PY) bench/$$name.py --quick; done
+	@for name in passages corpus_build corpus_open near_duplicates leaks dump search embed joint_step ask tail base_shapes wordings; do $(PY) bench/$$name.py --quick; done
 
 clean: ## remove .venv, caches and builds; runs/ stays
 	@rm -rf .venv .venv-peers mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

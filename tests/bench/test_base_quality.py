@@ -1,4 +1,4 @@
-"""What the base encoder is measured by: rightly filled word pieces, intervals, and two quickstarts compared."""
+"""What the base encoder is measured by: filled word pieces, intervals, wordings, and two quickstarts compared."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.text.pack import pack_joint
 from openrealm.train.base_examples import MaskedRow
+from openrealm.types import Question
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +66,13 @@ def test_two_quickstarts_are_compared_question_by_question(quickstarts: ModuleTy
     (folders["ours"] / "evaluate" / "realm.json").write_text(json.dumps(rows))
     with pytest.raises(SystemExit, match="different questions"):
         quickstarts.compared("realm", folders)
+
+
+def test_a_wording_is_right_where_the_closest_other_question_asks_the_same(load: Callable[[str], ModuleType]) -> None:
+    wordings = load("wordings")
+    questions = [Question(str(n), (), relation=fact) for n, fact in enumerate(("capital", "capital", "area", "river"))]
+    vector_BD = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.2, 0.8]], dtype=np.float32)
+    assert wordings.hits(vector_BD, questions) == [True, True, False, False]
+    country = next(wordings.questions_of_countries())
+    assert {question.wording for question in country} == {0, 1, 2, 3}
+    assert len({question.text for question in country}) == len(country)

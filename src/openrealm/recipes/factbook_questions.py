@@ -118,11 +118,12 @@ def _questions(country: Country, relation: Relation, split: str, seed: int) -> I
     else:
         chosen = {num_open} if split == "test" and draw & 1 else {first}
     for wording in sorted(chosen):
-        text = _worded(relation.wordings[wording], spoken_name(country))
+        text = worded(relation.wordings[wording], spoken_name(country))
         yield Question(text, answers, relation=relation.name, subject=country.name, wording=wording)
 
 
-def _worded(wording: str, name: str) -> str:
+def worded(wording: str, name: str) -> str:
+    """A wording asked about the country of this spoken name."""
     text = wording.format(country=name, owner=f"{name}'" if name.endswith("s") else f"{name}'s")
     return text[0].upper() + text[1:]
 
