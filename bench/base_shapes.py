@@ -261,13 +261,15 @@ def picture(shapes: Sequence[Shape], figures: Sequence[Figure], measures: dict[S
         for beside, marker in (("own", "o"), ("related", "s"), ("alone", "x")):
             shares = [100 * measures[shape][f"accuracy_{beside}"] for shape in shapes]
             axes.plot(times, shares, marker, label={"related": "a passage with the name"}.get(beside, beside))
-            for shape, x, y in zip(shapes, times, shares, strict=True):
+            for number, place in enumerate(zip(times, shares, strict=True), 1):
                 if beside == "own":
-                    axes.annotate(shape.name, (x, y), textcoords="offset points", xytext=(4, 4), fontsize=7)
+                    axes.annotate(str(number), place, textcoords="offset points", xytext=(4, 3), fontsize=7)
+        for number, shape in enumerate(shapes, 1):
+            axes.plot([], [], marker=f"${number}$", color="black", linestyle="", markersize=4, label=shape.name)
         axes.axvline(3, color="0.6", linewidth=0.8)
         axes.set_xlabel("passages embedded a second, times MiniLM's")
         axes.set_ylabel("word pieces of names right, %")
-        axes.legend(frameon=False)
+        drawing.legend(loc="outside right upper", frameon=False, fontsize=8)
         return svg_of(drawing)
 
 

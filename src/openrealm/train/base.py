@@ -69,18 +69,16 @@ def first_model(settings: BaseSettings, texts: Texts) -> Base:
 
 def _go_on_from(model: Base, start: str) -> None:
     """Take the weights of the encoder `start`, and of its head and projection where it has them."""
-    stored = load_backbone(start, dropout=0.0)
-    shape = [
-        f"num_layers={stored.config.num_hidden_layers}",  # type: ignore[union-attr]
-        f"hidden_size={stored.config.hidden_size}",  # type: ignore[union-attr]
-        f"num_heads={stored.config.num_attention_heads}",  # type: ignore[union-attr]
-        f"inner_size={stored.config.intermediate_size}",  # type: ignore[union-attr]
-        f"max_positions={stored.config.max_position_embeddings}",  # type: ignore[union-attr]
-    ]
+    stored: Any = load_backbone(start, dropout=0.0)
     try:
         model.encoder.backbone.load_state_dict(stored.state_dict())
     except RuntimeError as error:
-        raise BadConfig(f"base.start: {start} has another shape; give --set {' --set '.join(shape)}.") from error
+        has = stored.config
+        raise BadConfig(
+            f"base.start: {start} has another shape; give --set num_layers={has.num_hidden_layers} --set hidden_size="
+            f"{has.hidden_size} --set num_heads={has.num_attention_heads} --set inner_size={has.intermediate_size} "
+            f"--set max_positions={has.max_position_embeddings}."
+        ) from error
     heads = stored_heads(backbone_location(start))
     take_head(model.head, heads)
     take_projection(model.tower.projection, heads)
