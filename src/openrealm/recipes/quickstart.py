@@ -83,10 +83,12 @@ def quickstart_mini() -> Config:
         config,
         model=dataclasses.replace(config.model, backbone="openrealm-mini", freeze_embeddings=False),
         warm_start=dataclasses.replace(
-            config.warm_start, num_steps=200, ict_batch=32, tower_learning_rate=None, head_learning_rate=None
+            config.warm_start, num_steps=120, ict_batch=32, tower_learning_rate=None, head_learning_rate=None
         ),
-        pretrain=dataclasses.replace(config.pretrain, ict_batch=32, tower_learning_rate=None, head_learning_rate=None),
+        pretrain=dataclasses.replace(
+            config.pretrain, num_steps=140, ict_batch=32, tower_learning_rate=None, head_learning_rate=None
+        ),
         finetune=dataclasses.replace(
-            config.finetune, num_steps=150, learning_rate=6e-4, tower_learning_rate=None, head_learning_rate=2e-3
+            config.finetune, num_steps=100, learning_rate=6e-4, tower_learning_rate=None, head_learning_rate=2e-3
         ),
     )
