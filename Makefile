@@ -44,9 +44,10 @@ BASE_SETTINGS ?=
 base: setup ## train openrealm-mini, a small base encoder: BASE_SOURCES="FILE ..." BASE_MINUTES=120 BASE_SETTINGS="--set ..."
 	@count=$$($(PY) -c 'import torch; print(torch.cuda.device_count())'); train="-m openrealm.cli base train"; \
 	case "$$count" in \
-	  0) $(PY) $$train $(BASE_SOURCES) --minutes $(BASE_MINUTES) --set mlm_batch=32 $(BASE_SETTINGS);; \
+	  0) $(PY) $$train $(BASE_SOURCES) --minutes $(BASE_MINUTES) --set teacher=minilm --set mlm_batch=32 $(BASE_SETTINGS);; \
 	  *) .venv/bin/torchrun --standalone --nproc-per-node=$$count $$train $(BASE_SOURCES) --device cuda \
-	       --minutes $(BASE_MINUTES) --set mlm_batch=512 --set ict_batch=256 $(BASE_SETTINGS);; \
+	       --minutes $(BASE_MINUTES) --set teacher=minilm --set teacher_batch=512 --set mlm_batch=512 --set ict_batch=256 \
+	       $(BASE_SETTINGS);; \
 	esac
 
 test: setup lint ## lint, types, import rules, then the tests (what is left out is listed at the end)

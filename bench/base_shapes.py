@@ -130,9 +130,9 @@ def speeds(
     from factbook import tokenizer
     from openrealm.model.base import fresh_backbone
     from openrealm.model.encoder import load_backbone
-    from openrealm.recipes.quickstart import quickstart, quickstart_mini
+    from openrealm.recipes.quickstart import quickstart, quickstart_minilm
 
-    config, theirs = quickstart_mini(), quickstart()
+    config, theirs = quickstart(), quickstart_minilm()
     with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as name:
         sides: dict[Shape | None, Side] = {}
         for shape, words in tokenizers.items():

@@ -14,7 +14,7 @@ from typing import Any
 
 from common import Figure, arguments, duration, once, report
 
-RECIPES = {"ours": "quickstart-mini", "theirs": "quickstart"}
+RECIPES = {"ours": "quickstart", "theirs": "quickstart-minilm"}
 SYSTEMS = ("closed_book", "bm25", "warm_start", "realm")
 
 

@@ -42,9 +42,7 @@ class ModelConfig(Section):
     """The towers and the readers."""
 
     key: ClassVar[str] = "model"
-    backbone: str = _field(
-        "minilm", "'minilm', 'openrealm-mini', a folder or a hub name; the paper's is bert-base-uncased"
-    )
+    backbone: str = _field("openrealm-mini", "that, 'minilm', a folder or a hub name; the paper's is bert-base-uncased")
     num_layers: int | None = _field(None, "first layers kept; none keeps all", at_least=1)
     pooling: Literal["cls", "mean"] = _field("cls", "what stands for the text: [CLS] (Guu Sec. 3.2) or the mean")
     projection_dim: int = _field(128, "dimensions of the retrieval vectors; Guu Sec. 3.2", at_least=1)

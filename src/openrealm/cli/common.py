@@ -27,7 +27,7 @@ SetOption = Annotated[
 ]
 RecipeOption = Annotated[
     str | None,
-    typer.Option("--recipe", metavar="NAME", help="Start from quickstart, quickstart-mini, small or paper."),
+    typer.Option("--recipe", metavar="NAME", help="Start from quickstart, quickstart-minilm, small or paper."),
 ]
 QueriesOption = Annotated[
     str | None,

@@ -155,7 +155,8 @@ def prepare_lessons(texts: Texts, folder: Path, settings: BaseSettings, engine: 
 
     assert settings.teacher is not None
     counts = settings.teacher_sentences, settings.teacher_passages
-    key = files.digest_of([settings.teacher, counts, settings.seed, [corpus.digest for corpus in texts.corpora]])
+    digests = [corpus.digest for corpus in texts.corpora]
+    key = files.digest_of([settings.teacher, counts, settings.heldout_rate, settings.seed, digests])
     if _key_of(folder) == key:
         return
     drawn = drawn_texts(texts, *counts, settings.seed)

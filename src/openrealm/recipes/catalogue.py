@@ -8,12 +8,12 @@ from collections.abc import Callable
 from openrealm.config import Config
 from openrealm.errors import BadConfig
 from openrealm.recipes.paper import paper
-from openrealm.recipes.quickstart import quickstart, quickstart_mini
+from openrealm.recipes.quickstart import quickstart, quickstart_minilm
 from openrealm.recipes.small import small
 
 RECIPES: dict[str, Callable[[], Config]] = {
     "quickstart": quickstart,
-    "quickstart-mini": quickstart_mini,
+    "quickstart-minilm": quickstart_minilm,
     "small": small,
     "paper": paper,
 }

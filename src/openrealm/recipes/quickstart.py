@@ -22,38 +22,33 @@ def quickstart() -> Config:
         # Every country's entry follows one template: what is alike there was not copied, and tells apart by its facts.
         corpus=CorpusConfig(source="factbook", prose_only=True, max_passage_tokens=64, near_duplicates=False),
         model=ModelConfig(
-            backbone="minilm",
+            backbone="openrealm-mini",
             pooling="mean",
             shared_towers=True,
             normalize=True,
             temperature=0.05,
-            freeze_embeddings=True,
             dropout=0.0,
             title_in_joint=True,
         ),
         masking=MaskingConfig(title_in_query=True, min_passages=2, max_masked_tokens=6),
         warm_start=WarmStartConfig(
-            num_steps=250,
-            ict_batch=16,
+            num_steps=120,
+            ict_batch=32,
             ict_neighbours=8,
             mlm_batch=16,
             learning_rate=3e-4,
-            tower_learning_rate=2e-5,
-            head_learning_rate=1e-3,
             warmup_steps=10,
             passage_rate=0.25,
             related_rate=0.6,
             max_query_tokens=48,
         ),
         pretrain=PretrainConfig(
-            num_steps=160,
+            num_steps=140,
             batch_size=10,
             micro_batch_size=5,
             num_candidates=5,
-            ict_batch=16,
+            ict_batch=32,
             learning_rate=1e-4,
-            tower_learning_rate=2e-5,
-            head_learning_rate=2e-4,
             warmup_steps=10,
             refresh_steps=50,
             max_query_tokens=48,
@@ -63,12 +58,11 @@ def quickstart() -> Config:
             checkpoint_steps=50,
         ),
         finetune=FinetuneConfig(
-            num_steps=60,
+            num_steps=100,
             batch_size=16,
             num_candidates=5,
-            learning_rate=5e-5,
-            tower_learning_rate=2e-5,
-            head_learning_rate=1e-3,
+            learning_rate=6e-4,
+            head_learning_rate=2e-3,
             warmup_steps=10,
             max_query_tokens=32,
             max_reader_tokens=112,
@@ -76,19 +70,19 @@ def quickstart() -> Config:
     )
 
 
-def quickstart_mini() -> Config:
-    """The same on `openrealm-mini`, whose steps are cheap and whose rates are higher; it brings a head that copies."""
+def quickstart_minilm() -> Config:
+    """The same on MiniLM, whose rates are lower: it was trained for long, and as a retriever."""
     config = quickstart()
     return dataclasses.replace(
         config,
-        model=dataclasses.replace(config.model, backbone="openrealm-mini", freeze_embeddings=False),
+        model=dataclasses.replace(config.model, backbone="minilm", freeze_embeddings=True),
         warm_start=dataclasses.replace(
-            config.warm_start, num_steps=120, ict_batch=32, tower_learning_rate=None, head_learning_rate=None
+            config.warm_start, num_steps=250, ict_batch=16, tower_learning_rate=2e-5, head_learning_rate=1e-3
         ),
         pretrain=dataclasses.replace(
-            config.pretrain, num_steps=140, ict_batch=32, tower_learning_rate=None, head_learning_rate=None
+            config.pretrain, num_steps=160, ict_batch=16, tower_learning_rate=2e-5, head_learning_rate=2e-4
         ),
         finetune=dataclasses.replace(
-            config.finetune, num_steps=100, learning_rate=6e-4, tower_learning_rate=None, head_learning_rate=2e-3
+            config.finetune, num_steps=60, learning_rate=5e-5, tower_learning_rate=2e-5, head_learning_rate=1e-3
         ),
     )
