@@ -49,7 +49,7 @@ def test_masks_are_filled_as_the_reader_fills_them() -> None:
     reader = Reader(model.encoder, 90).eval()
     reader.head.load_state_dict(model.head.state_dict())
     wanted = reader.gold_log_prob(rows(), positions, gold)
-    logits, vectors, _ = model([chunk(rows(), positions, gold)], [], [])
+    logits, (vectors, _) = model([chunk(rows(), positions, gold)], [], [])
     got = logits.log_softmax(dim=1).gather(1, torch.tensor([t for row in gold for t in row])[:, None])[:, 0]
     assert torch.allclose(got, wanted[wanted != 0], atol=1e-5)
     assert vectors.shape == (0, 16)
