@@ -84,7 +84,7 @@ def test_a_recipe_replaces_the_settings_but_not_the_source(answering_run: Path) 
     assert kept.config.model.projection_dim == 16
     replaced = run_for(str(answering_run), ["seed=4"], "small")
     assert replaced.config.seed == 4
-    assert replaced.config.model.backbone == "openrealm-mini"
+    assert replaced.config.model.backbone == "minilm"
     assert replaced.config.corpus.source == kept.config.corpus.source
     with pytest.raises(BadConfig, match=r"no recipe 'smal'.*did you mean small"):
         run_for(str(answering_run), [], "smal")

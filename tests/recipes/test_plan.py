@@ -5,7 +5,7 @@ import pytest
 from openrealm.config import with_settings
 from openrealm.engine import Engine
 from openrealm.recipes import plan
-from openrealm.recipes.quickstart import quickstart
+from openrealm.recipes.quickstart import quickstart, quickstart_minilm
 from openrealm.recipes.small import small
 
 STAGES = tuple(plan.REFERENCE_SECONDS)
@@ -55,7 +55,7 @@ def test_more_text_gets_more_steps_up_to_the_quickstarts() -> None:
     for section in ("warm_start", "pretrain", "finetune"):
         steps = [getattr(config, section).num_steps for config in sizes]
         assert steps == sorted(steps)
-        assert steps[0] < steps[-1] == steps[-2] == getattr(quickstart(), section).num_steps
+        assert steps[0] < steps[-1] == steps[-2] == getattr(quickstart_minilm(), section).num_steps
     for config in sizes:
         assert config.pretrain.num_steps // config.pretrain.refresh_steps >= 3
         assert config.pretrain.checkpoint_steps <= config.pretrain.num_steps

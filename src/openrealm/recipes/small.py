@@ -6,17 +6,17 @@ import dataclasses
 import math
 
 from openrealm.config import Config
-from openrealm.recipes.quickstart import quickstart
+from openrealm.recipes.quickstart import quickstart_minilm
 
 _FULL_PASSAGES = 10_000
 
 
 def small(num_passages: int = 0) -> Config:
-    """Minutes for a few files, the quickstart's own steps from 10,000 passages on.
+    """Minutes for a few files, the quickstart's own steps from 10,000 passages on; on MiniLM.
 
     Numbers may be masked and asked for too: a short text holds few names.
     """
-    known = quickstart()
+    known = quickstart_minilm()
     share = math.sqrt(min(1.0, num_passages / _FULL_PASSAGES))
 
     def steps(fewest: int, most: int) -> int:
