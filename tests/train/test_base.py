@@ -16,23 +16,17 @@ import torch
 from openrealm.corpus.store import Corpus
 from openrealm.engine import Engine
 from openrealm.errors import Mismatch
+from openrealm.recipes.base import tiny
 from openrealm.train import checkpoint
 from openrealm.train.base import BaseTrainer
 from openrealm.train.base_settings import BaseSettings
 from openrealm.train.base_texts import Texts
 
-SETTINGS = BaseSettings(
-    num_layers=2,
-    hidden_size=32,
-    num_heads=2,
-    inner_size=64,
-    projection_dim=16,
-    max_positions=160,
+SETTINGS = dataclasses.replace(
+    tiny(BaseSettings()),
     heldout_rate=0.2,
     max_query_tokens=24,
-    max_joint_tokens=128,
     mlm_batch=16,
-    ict_batch=8,
     num_steps=8,
     warmup_steps=2,
     eval_steps=4,

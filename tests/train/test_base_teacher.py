@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from openrealm import files
 from openrealm.corpus.store import Corpus
 from openrealm.engine import Engine
 from openrealm.errors import DamagedArtefact, Mismatch
+from openrealm.recipes.base import tiny
 from openrealm.train.base import BaseTrainer
 from openrealm.train.base_settings import BaseSettings
 from openrealm.train.base_teacher import Lessons, drawn_texts, likeness_loss, write_lessons
@@ -107,32 +110,21 @@ def test_batches_walk_through_all_texts_and_agree_with_seed_and_number(lessons: 
 
 
 def test_damaged_lessons_are_refused(lessons: Path, texts: Texts, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(lessons, tmp_path / "lessons")
     (tmp_path / "lessons" / "texts.json").write_text("[]")
     with pytest.raises(DamagedArtefact, match=r"texts\.json"):
         Lessons(tmp_path / "lessons", texts.tokenizer, seed=0)
 
 
-SETTINGS = BaseSettings(
-    num_layers=2,
-    hidden_size=32,
-    num_heads=2,
-    inner_size=64,
-    projection_dim=16,
-    max_positions=160,
+SETTINGS = dataclasses.replace(
+    tiny(BaseSettings()),
     heldout_rate=0.2,
-    max_query_tokens=24,
-    max_joint_tokens=128,
     mlm_batch=4,
     ict_batch=4,
     teacher_batch=16,
     num_steps=30,
-    warmup_steps=2,
     eval_steps=1000,
     checkpoint_steps=15,
-    num_heldout_queries=8,
     learning_rate=3e-3,
 )
 

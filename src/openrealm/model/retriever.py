@@ -14,6 +14,12 @@ from openrealm.model.encoder import Encoder, in_order, wide
 from openrealm.text.pack import Row
 
 
+def mean_pooled(hidden_nTH: Tensor, real_nT: Tensor) -> Tensor:
+    """The mean of each row's states, n x H, in their dtype; `real_nT` is False where there is padding."""
+    weight_nT1 = real_nT[:, :, None].to(hidden_nTH.dtype)
+    return (hidden_nTH * weight_nT1).sum(dim=1) / weight_nT1.sum(dim=1)
+
+
 class Tower(nn.Module):
     """E(x) = W . pool(encoder(x)): the [CLS] state (the paper) or the mean over tokens, projected to D.
 
@@ -66,11 +72,7 @@ class Tower(nn.Module):
 
     def vectors(self, hidden_nTH: Tensor, real_nT: Tensor) -> Tensor:
         """Vectors n x D of rows whose hidden states are known; `real_nT` is False where there is padding."""
-        if self.pooling == "cls":
-            pooled_nH = hidden_nTH[:, 0]
-        else:
-            weight_nT1 = real_nT[:, :, None].to(hidden_nTH.dtype)
-            pooled_nH = (hidden_nTH * weight_nT1).sum(dim=1) / weight_nT1.sum(dim=1)
+        pooled_nH = hidden_nTH[:, 0] if self.pooling == "cls" else mean_pooled(hidden_nTH, real_nT)
         vector_nD = wide(self._project(pooled_nH))
         return nn.functional.normalize(vector_nD, dim=1) if self.normalize else vector_nD
 

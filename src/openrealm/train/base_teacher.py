@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from openrealm import files
 from openrealm.engine import Engine
 from openrealm.model.encoder import Encoder, in_order, load_backbone, wide
+from openrealm.model.retriever import mean_pooled
 from openrealm.text.pack import Row, Specials, pack_query
 from openrealm.text.tokenizer import Tokenizer
-from openrealm.train.base_texts import Ints, Rows, Texts
+from openrealm.train.base_texts import Ints, Rows, Texts, token_type
 from openrealm.train.examples import Order
 
 _VECTORS, _TEXTS = "vectors.safetensors", "texts.json"
@@ -88,8 +89,7 @@ def _means(encoder: Encoder, rows: Sequence[Row], engine: Engine) -> Tensor:
     parts, order = [], []
     with engine.autocast():
         for indices, hidden_nTH, real_nT in encoder.chunks(rows, _ROWS_AT_ONCE):
-            real_nT1 = real_nT[:, :, None]
-            parts.append((wide(hidden_nTH) * real_nT1).sum(dim=1) / real_nT1.sum(dim=1))
+            parts.append(mean_pooled(wide(hidden_nTH), real_nT))
             order += indices
     return nn.functional.normalize(in_order(parts, order), dim=1).cpu()
 
@@ -108,7 +108,7 @@ class Lessons:
         self.digest: str = files.read_manifest(folder)["manifest_sha256"]
         self._vector_LE = load_file(folder / _VECTORS)["vectors"]
         rows = _rows(tokenizer, files.read_json(folder / _TEXTS))
-        self._ids = Rows([row.ids for row in rows], "u2" if tokenizer.vocab_size <= 1 << 16 else "u4")
+        self._ids = Rows([row.ids for row in rows], token_type(tokenizer))
         self._order = Order(range(len(rows)), seed)
 
     def __len__(self) -> int:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from openrealm.corpus.store import Corpus
 from openrealm.errors import BadInput, Mismatch
 from openrealm.masking.salient import SALIENT_KINDS
+from openrealm.text.tokenizer import Tokenizer
 
 Ints = npt.NDArray[np.int64]
 _MAX_SPAN_TOKENS = 8
@@ -32,6 +33,11 @@ class Rows:
         return self.values[self.starts[i] : self.starts[i + 1]].astype(np.int64)
 
 
+def token_type(tokenizer: Tokenizer) -> str:
+    """The smallest type of numpy's that holds every id of `tokenizer`."""
+    return "u2" if tokenizer.vocab_size <= 1 << 16 else "u4"
+
+
 class Texts:
     """Passages of all corpora, numbered through; held-out articles and their duplicates stand apart.
 
@@ -51,9 +57,8 @@ class Texts:
                 )
         self.corpora, self.tokenizer = list(corpora), corpora[0].tokenizer()
         places = [(corpus, i) for corpus in corpora for i in range(len(corpus))]
-        token_type = "u2" if self.tokenizer.vocab_size <= 1 << 16 else "u4"
-        self.body = Rows([corpus.body_tokens(i) for corpus, i in places], token_type)
-        self.title = Rows([corpus.title_tokens(i) for corpus, i in places], token_type)
+        self.body = Rows([corpus.body_tokens(i) for corpus, i in places], token_type(self.tokenizer))
+        self.title = Rows([corpus.title_tokens(i) for corpus, i in places], token_type(self.tokenizer))
         self.sentences = Rows([corpus.sentences(i) for corpus, i in places], "u2")
         self.spans = Rows([_span_rows(corpus.spans(i)) for corpus, i in places], "u2")
         first_passage = np.cumsum([0, *(len(corpus) for corpus in corpora)]).tolist()
