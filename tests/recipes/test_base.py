@@ -198,6 +198,8 @@ def test_a_name_of_shipped_weights_is_found_in_the_package(
     [
         (["nowhere.jsonl", "--tiny"], "nowhere.jsonl does not exist"),
         (["factbook", "--set", "depth=3"], "known key"),
+        (["factbook", "--tiny", "--set", "teacher=./no"], "base.teacher: ./no is no folder; give a folder"),
+        (["factbook", "--tiny", "--set", "start=./no"], "base.start: ./no is no folder; give a folder"),
         (["factbook", "--set", "num_heads=3"], "hidden_size must be a multiple of base.num_heads"),
         (["factbook", "--set", "own_rate=0.9"], "must not exceed 1 together"),
         (["factbook", "--set", "num_steps=many"], "base.num_steps is 'many'"),

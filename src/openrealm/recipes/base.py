@@ -21,6 +21,7 @@ from openrealm.corpus.workers import WorkerSpec
 from openrealm.engine import num_cores
 from openrealm.errors import BadInput, OpenRealmError
 from openrealm.masking.tagger import load_tagger
+from openrealm.model.weights import backbone_location
 from openrealm.progress import say, track
 from openrealm.recipes.stages import tokenizer_of
 from openrealm.text.tokenizer import Tokenizer
@@ -187,14 +188,19 @@ def train_base(
 ) -> Path:
     """The whole way; returns the folder of weights, `folder`/model. Started by torchrun, all its ranks train.
 
-    `resume` goes on from the last checkpoint, if there is one. Raises what its parts raise: BadInput for a source that
-    is not there, Busy where another process trains there, Mismatch for a resume with other settings.
+    `resume` goes on from the last checkpoint, if there is one. Raises what its parts raise: BadConfig or NotInstalled
+    for a `start` or `teacher` that is not there, BadInput for a source that is not there, Busy where another process
+    trains there, Mismatch for a resume with other settings.
     """
     from openrealm.recipes.base_export import export
     from openrealm.train.base import BaseTrainer
     from openrealm.train.base_teacher import Lessons
     from openrealm.train.base_texts import Texts
     from openrealm.train.ranks import all_ranks
+
+    for key in ("start", "teacher"):
+        if (name := getattr(settings, key)) is not None:
+            backbone_location(name, f"base.{key}")  # a mistake is told before the corpora are built
 
     with contextlib.ExitStack() as stack:
         ranks = stack.enter_context(all_ranks(engine))
