@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from common import arguments, duration, end, in_turn, not_measured, report
 
 if TYPE_CHECKING:
-    from openrealm.recipes.run import Run
-    from openrealm.serve.service import Service
+    from openrealm.run.folder import Run
+    from openrealm.serve.answerer import Service
 
 _FIGURE, _PEER = "from a question to its answer", "BM25 and the same reader"
 
@@ -21,8 +21,8 @@ _FIGURE, _PEER = "from a question to its answer", "BM25 and the same reader"
 def main() -> None:
     given = arguments(__doc__.splitlines()[0], run=("runs/quickstart", "runs/quickstart"), questions=(100, 20))
     from openrealm.errors import OpenRealmError
-    from openrealm.recipes.run import Run
-    from openrealm.serve.service import Service
+    from openrealm.run.folder import Run
+    from openrealm.serve.answerer import Service
 
     try:
         run = Run.open(Path(given.run))
@@ -48,8 +48,8 @@ def main() -> None:
 
 def bm25_service(run: Run) -> Service:
     """REALM's own span reader over the passages that BM25 finds."""
-    from openrealm.recipes import stages
-    from openrealm.serve.service import Service
+    from openrealm.run import stages
+    from openrealm.serve.answerer import Service
 
     model = stages.open_model(run, "finetune_realm")
     source = stages.source_for(run, "bm25", model, trained=False)
@@ -58,7 +58,7 @@ def bm25_service(run: Run) -> Service:
 
 def asked(run: Run) -> list[str]:
     """The run's test questions, or its training questions where it keeps none for the test."""
-    from openrealm.recipes import questions
+    from openrealm.run import questions
 
     sets = questions.load(run)
     return [question.text for question in sets.test or sets.train]

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from openrealm.corpus.store import Corpus
+    from openrealm.base.examples import MaskedRow
+    from openrealm.corpus.corpus import Corpus
     from openrealm.engine import Engine
     from openrealm.model.realm import Realm
     from openrealm.text.tokenizer import Tokenizer
-    from openrealm.train.base_examples import MaskedRow
     from openrealm.types import Article, Question, Span
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -90,11 +90,11 @@ def heldout_rows(backbone: str, folder: Path, num_queries: int) -> list[dict[str
     import numpy as np
 
     from openrealm import files
+    from openrealm.base.examples import BaseExamples
+    from openrealm.base.prepare import prepare
+    from openrealm.base.settings import BaseSettings
+    from openrealm.base.texts import SpanIndex, Texts
     from openrealm.model.weights import backbone_location
-    from openrealm.recipes.base import prepare
-    from openrealm.train.base_examples import BaseExamples
-    from openrealm.train.base_settings import BaseSettings
-    from openrealm.train.base_texts import SpanIndex, Texts
 
     place = Path(backbone_location(backbone))
     settings = BaseSettings(**files.read_manifest(place)["settings"])
@@ -184,7 +184,7 @@ class NoNames:
 def finding(model: Realm, folder: Path, given: Any, engine: Engine) -> list[Figure]:
     """Recall at 20 of the towers beside that of BM25 and of MiniLM."""
     from openrealm.index.bm25 import Bm25
-    from openrealm.recipes.questions import read_questions
+    from openrealm.run.questions import read_questions
 
     questions = read_questions(QUESTIONS)[: given.questions or None]
     minilm = loaded("minilm", 384, engine)  # all its dimensions: an orthogonal projection changes no inner product
@@ -239,7 +239,7 @@ def embedded(
     import numpy as np
     import torch
 
-    from openrealm.corpus.store import build_corpus
+    from openrealm.corpus.builder import build_corpus
     from openrealm.index.exact import search
     from openrealm.progress import track
     from openrealm.train.embedder import embed_corpus

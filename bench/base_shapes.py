@@ -97,10 +97,10 @@ def main() -> None:
 
 def trained(shape: Shape, given: Any, folder: Path, engine: Engine) -> tuple[dict[str, Any], Tokenizer, int]:
     """What `given.seconds` of training teach this shape; its tokenizer, and how many weights it has."""
-    from openrealm.recipes.base import prepare
-    from openrealm.train.base import BaseTrainer
-    from openrealm.train.base_settings import BaseSettings
-    from openrealm.train.base_texts import Texts
+    from openrealm.base.prepare import prepare
+    from openrealm.base.settings import BaseSettings
+    from openrealm.base.texts import Texts
+    from openrealm.base.trainer import BaseTrainer
 
     settings = dataclasses.replace(
         BaseSettings(),
@@ -128,7 +128,7 @@ def speeds(
     What an encoder has learnt plays no part in its speed: the weights are random.
     """
     from factbook import tokenizer
-    from openrealm.model.base import fresh_backbone
+    from openrealm.base.model import fresh_backbone
     from openrealm.model.encoder import load_backbone
     from openrealm.recipes.quickstart import quickstart, quickstart_minilm
 
@@ -171,7 +171,7 @@ class Side:
 
         from factbook import articles
         from joint_step import Ours, World
-        from openrealm.corpus.store import build_corpus
+        from openrealm.corpus.builder import build_corpus
         from openrealm.masking.tagger import load_tagger
         from openrealm.model.realm import Realm
         from openrealm.train.layout import Layout

@@ -158,7 +158,7 @@ def svg_of(drawing: Any) -> str:
 def hardware() -> str:
     """Processor, cores, threads in use and memory of this machine, and the accelerator where torch sees one."""
     from openrealm.engine import num_cores
-    from openrealm.recipes.facts import memory_bytes, processor
+    from openrealm.hardware import memory_bytes, processor
 
     threads = os.environ.get(_THREAD_SETTINGS[0], str(num_cores()))
     name = f"{processor()}, {num_cores()} cores, {threads} threads, {memory_bytes() / 2**30:.1f} GiB"
@@ -170,7 +170,7 @@ def hardware() -> str:
 
 def commit() -> str:
     """The checked-out commit, with "+" where files differ from it; "unknown" outside a checkout."""
-    from openrealm.recipes.facts import commit_of_checkout
+    from openrealm.hardware import commit_of_checkout
 
     return commit_of_checkout() or "unknown"
 

@@ -81,15 +81,15 @@ def chosen(source: str, num_articles: int) -> Iterator[Article]:
 def build_here(order: dict[str, Any]) -> None:
     """One build, in this process and its workers."""
     from factbook import tokenizer
-    from openrealm.corpus import store
+    from openrealm.corpus import builder
     from openrealm.corpus.workers import WorkerSpec
     from openrealm.masking.tagger import load_tagger
     from openrealm.recipes.small import small
 
     config = small()
     if order["shard"]:  # so that a source for seconds has shards enough to be shared out
-        store._SHARD_CHARACTERS = order["shard"]
-    store.build_corpus(
+        builder._SHARD_CHARACTERS = order["shard"]
+    builder.build_corpus(
         chosen(order["source"], order["articles"]),
         Path(order["folder"]),
         tokenizer(config),

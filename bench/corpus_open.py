@@ -52,9 +52,9 @@ def write(folder: Path, num_passages: int) -> None:
     """Publish a corpus of made-up passages in the format of docs/formats.md."""
     from factbook import tokenizer
     from openrealm import files
+    from openrealm.corpus.corpus import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS
     from openrealm.corpus.ragged import RaggedWriter
     from openrealm.corpus.shards import write_table
-    from openrealm.corpus.stored import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS
     from openrealm.recipes.small import small
 
     known = tokenizer(small())
@@ -117,8 +117,8 @@ def measure(order: dict[str, Any]) -> dict[str, float]:
     """In a fresh process: seconds to open, resident memory, and seconds of one read."""
     import pyarrow.parquet as pq
 
+    from openrealm.corpus.corpus import Corpus
     from openrealm.corpus.shards import ROWS_PER_GROUP
-    from openrealm.corpus.stored import Corpus
 
     folder = Path(order["folder"])
     found = {"imported_mib": memory_mib("VmRSS")}

@@ -9,8 +9,9 @@ from itertools import islice
 from pathlib import Path
 
 from openrealm.config import Config
-from openrealm.corpus.sources import factbook
-from openrealm.corpus.store import Corpus, build_corpus
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
+from openrealm.factbook import source as factbook
 from openrealm.masking.tagger import load_tagger
 from openrealm.model.weights import backbone_location
 from openrealm.text.tokenizer import Tokenizer

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from openrealm.config import Config
-    from openrealm.corpus.store import Corpus
+    from openrealm.corpus.corpus import Corpus
     from openrealm.engine import Engine
     from openrealm.model.realm import Realm
     from openrealm.train.examples import Example

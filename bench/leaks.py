@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from common import Figure, arguments, end, not_measured, once, report
 
 if TYPE_CHECKING:
-    from openrealm.corpus.store import Corpus
+    from openrealm.corpus.corpus import Corpus
     from openrealm.evaluate.leaks import Leaks
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data" / "corpora"
@@ -26,8 +26,9 @@ def build(name: str, folder: Path, num_articles: int) -> Corpus:
     from itertools import islice
 
     from factbook import tokenizer
+    from openrealm.corpus.builder import build_corpus
+    from openrealm.corpus.corpus import Corpus
     from openrealm.corpus.sources.jsonl import read
-    from openrealm.corpus.store import Corpus, build_corpus
     from openrealm.files import MANIFEST
     from openrealm.masking.tagger import load_tagger
     from openrealm.recipes.paper import paper

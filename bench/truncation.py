@@ -17,7 +17,7 @@ from common import Figure, arguments, commit, end, hardware, not_measured, repor
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from openrealm.recipes.run import Run
+    from openrealm.run.folder import Run
 
 _FIGURE, _UNIT, _PEER = "bias of log p(y|x) by truncation", "nats", "the sum over many passages"
 
@@ -55,7 +55,7 @@ def main() -> None:
     import torch
 
     from openrealm.errors import OpenRealmError
-    from openrealm.recipes.run import Run
+    from openrealm.run.folder import Run
 
     try:
         run = Run.open(Path(given.run))
@@ -80,7 +80,7 @@ def read(run: Run, num_queries: int, num_exact: int, num_threads: int) -> list[Q
     from openrealm.engine import engine_for
     from openrealm.model.marginal import reading_log_likelihood
     from openrealm.model.realm import Realm
-    from openrealm.recipes import stages
+    from openrealm.run import stages
     from openrealm.train.examples import MaskedExamples
     from openrealm.train.joint import encode_queries, find_candidates, joint_reading
     from openrealm.train.layout import NULL, Layout

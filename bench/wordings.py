@@ -57,9 +57,9 @@ def main() -> None:
 
 def questions_of_countries() -> Iterator[list[Question]]:
     """Country by country, every fact in every open wording; countries of the test are passed over."""
-    from openrealm.corpus.sources.factbook import countries
-    from openrealm.recipes.factbook_questions import split_of, spoken_name, worded
-    from openrealm.recipes.factbook_relations import RELATIONS
+    from openrealm.factbook.questions import split_of, spoken_name, worded
+    from openrealm.factbook.relations import RELATIONS
+    from openrealm.factbook.source import countries
     from openrealm.types import Question
 
     for country in countries():

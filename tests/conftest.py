@@ -18,7 +18,7 @@ from openrealm.types import Article
 
 if TYPE_CHECKING:
     from openrealm.config import Config
-    from openrealm.corpus.store import Corpus
+    from openrealm.corpus.corpus import Corpus
     from openrealm.model.realm import Realm
     from openrealm.text.tokenizer import Tokenizer
 
@@ -148,7 +148,7 @@ def _write_backbone(folder: Path, texts: Sequence[str]) -> Path:
 def toy_corpus_folder(
     tmp_path_factory: pytest.TempPathFactory, toy_articles: list[Article], toy_backbone: Path
 ) -> Path:
-    from openrealm.corpus.store import build_corpus
+    from openrealm.corpus.builder import build_corpus
     from openrealm.masking.tagger import RulesTagger
     from openrealm.text.tokenizer import Tokenizer
 
@@ -167,7 +167,7 @@ def toy_corpus_folder(
 @pytest.fixture(scope="session")
 def toy_corpus(toy_corpus_folder: Path) -> Corpus:
     """About a hundred passages of two sentences, tagged by the rules."""
-    from openrealm.corpus.store import Corpus
+    from openrealm.corpus.corpus import Corpus
 
     return Corpus.open(toy_corpus_folder)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from openrealm.base.settings import BaseSettings
 from openrealm.config import keys
-from openrealm.train.base_settings import BaseSettings
 
 HOUSE = Path(__file__).parent.parent
 SOURCES = sorted((HOUSE / "src").rglob("*.py"))

@@ -29,7 +29,7 @@ def test_config_files_types_and_errors_load_nothing_heavy() -> None:
 
 
 def test_the_corpus_loads_no_torch() -> None:
-    assert not loaded_by("import openrealm.corpus.store, openrealm.masking.tagger") & {"torch", "transformers"}
+    assert not loaded_by("import openrealm.corpus.builder, openrealm.masking.tagger") & {"torch", "transformers"}
 
 
 @pytest.mark.parametrize("name", [name for name in openrealm.__all__ if name != "__version__"])

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from openrealm.config import Config, with_settings
-    from openrealm.corpus.store import Corpus
+    from openrealm.corpus.corpus import Corpus
     from openrealm.errors import OpenRealmError
     from openrealm.model.realm import Realm
     from openrealm.text.tokenizer import Tokenizer
 
 _HOME = {
     "Config": "openrealm.config",
-    "Corpus": "openrealm.corpus.store",
+    "Corpus": "openrealm.corpus.builder",
     "OpenRealmError": "openrealm.errors",
     "Realm": "openrealm.model.realm",
     "Tokenizer": "openrealm.text.tokenizer",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+NULL = -1
+"""The number of the null passage: the empty passage that stands for "nothing retrieved helps" (Guu et al. 2020)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Article:

@@ -10,10 +10,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from openrealm.base.examples import MaskedRow
 from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.text.pack import pack_joint
-from openrealm.train.base_examples import MaskedRow
 from openrealm.types import Question
 
 

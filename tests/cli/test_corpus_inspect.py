@@ -13,10 +13,11 @@ import pytest
 
 from openrealm.cli.main import main
 from openrealm.config import Config
-from openrealm.corpus.store import Corpus, build_corpus
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.files import read_json
 from openrealm.masking.tagger import RulesTagger
-from openrealm.recipes.run import Run
+from openrealm.run.folder import Run
 from openrealm.types import Article
 
 COMMAND = [sys.executable, "-m", "openrealm.cli", "corpus", "inspect"]

@@ -13,7 +13,7 @@ import torch
 
 from openrealm import files
 from openrealm.convert.run import Wanted, convert
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.errors import Mismatch
 from openrealm.index.store import newest, open_version
 from openrealm.model.realm import Realm

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.corpus import inspect
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.inspect import MAX_SAMPLED, histogram, range_name
-from openrealm.corpus.store import Corpus, build_corpus
 from openrealm.masking.tagger import RulesTagger
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article

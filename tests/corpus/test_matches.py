@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from openrealm import files
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.matches import Matches
-from openrealm.corpus.store import Corpus, build_corpus
 from openrealm.errors import DamagedArtefact, Mismatch
 from openrealm.masking.tagger import RulesTagger
 from openrealm.text.tokenizer import Tokenizer

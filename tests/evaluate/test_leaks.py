@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.config import MaskingConfig
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.matches import Matches
-from openrealm.corpus.store import Corpus, build_corpus
 from openrealm.evaluate.leaks import leak_rate, leaks
 from openrealm.masking.tagger import RulesTagger
 from openrealm.train.examples import Example

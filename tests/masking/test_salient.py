@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from openrealm.corpus.store import Corpus, build_corpus
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.masking.salient import salient_spans, sentence_around
 from openrealm.masking.tagger import RulesTagger
 from openrealm.text.tokenizer import Tokenizer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.errors import DamagedArtefact, MissingStage
 from openrealm.model.marginal import marginal_log_likelihood
 from openrealm.model.realm import Realm

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from openrealm.corpus.store import Corpus, build_corpus
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.masking.tagger import RulesTagger
 from openrealm.model.marginal import marginal_log_likelihood
 from openrealm.model.realm import Realm

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.model.marginal import marginal_log_likelihood, retriever_signal
 from openrealm.model.realm import Realm
 from openrealm.train.examples import Example

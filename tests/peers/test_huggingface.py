@@ -17,7 +17,7 @@ from openrealm.config import FinetuneConfig
 from openrealm.convert import huggingface
 from openrealm.convert.assemble import assemble
 from openrealm.convert.run import Wanted, convert
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.index.store import newest, open_version
 from openrealm.model import marginal
 from openrealm.model.realm import Realm

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from openrealm.config import Config
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.index.store import Binding, publish, versions
 from openrealm.model.realm import Realm

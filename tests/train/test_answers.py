@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrealm.corpus.store import Corpus, build_corpus
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.masking.tagger import RulesTagger
 from openrealm.train.answers import AnswerFinder, continuation_ids
 from openrealm.types import Article, Question

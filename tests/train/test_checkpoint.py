@@ -210,7 +210,7 @@ import sys
 from pathlib import Path
 import torch
 from openrealm.config import Config
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.files import read_json
 from openrealm.model.realm import Realm

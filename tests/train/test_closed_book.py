@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from openrealm.config import Config
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.train.closed_book import answer_closed_book, finetune_closed_book, masked_question

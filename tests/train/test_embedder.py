@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.errors import DamagedArtefact
 from openrealm.model.realm import Realm

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.config import MaskingConfig
-from openrealm.corpus.store import Corpus, build_corpus
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadInput
 from openrealm.masking.tagger import RulesTagger
 from openrealm.train.examples import (

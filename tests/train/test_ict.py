@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from openrealm.config import Config
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.train.examples import contains

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from openrealm.config import MaskingConfig
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.model.realm import Realm
 from openrealm.train.examples import Example, MaskedExamples
 from openrealm.train.joint import encode_queries, find_candidates, joint_reading, read, score_candidates

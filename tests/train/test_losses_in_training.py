@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from openrealm.config import Config, MaskingConfig, PretrainConfig
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadConfig
 from openrealm.model.losses import joint_loss
 from openrealm.model.realm import Realm

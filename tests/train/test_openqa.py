@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from openrealm.config import Config
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.index.bm25 import Bm25
 from openrealm.model.realm import Realm

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from openrealm.corpus.store import Corpus, build_corpus
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.masking.tagger import RulesTagger
 from openrealm.model.realm import Realm
 from openrealm.model.span_reader import SpanReader

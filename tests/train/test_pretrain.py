@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.errors import Mismatch, MissingStage, NonFinite
 from openrealm.index.store import open_version, versions

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from openrealm import files
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, num_cores
 from openrealm.index.store import Binding, open_version, versions
 from openrealm.model.realm import Realm

@@ -44,11 +44,11 @@ def train(
 
     import torch
 
+    from openrealm.base.prepare import tiny as tiny_settings
+    from openrealm.base.prepare import train_base
+    from openrealm.base.settings import BaseSettings
     from openrealm.config import Config
     from openrealm.engine import engine_for, num_cores
-    from openrealm.recipes.base import tiny as tiny_settings
-    from openrealm.recipes.base import train_base
-    from openrealm.train.base_settings import BaseSettings
     from openrealm.train.ranks import local_device
 
     start = tiny_settings(BaseSettings()) if tiny else BaseSettings()

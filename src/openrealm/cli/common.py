@@ -15,7 +15,7 @@ from openrealm.progress import say
 
 if TYPE_CHECKING:
     from openrealm.config import Config
-    from openrealm.recipes.run import Run
+    from openrealm.run.folder import Run
 
 RUNS = Path("runs")
 DEFAULT_RUN = "quickstart"
@@ -59,7 +59,7 @@ def run_folder(name: str) -> Path:
 def run_for(name: str, settings: Sequence[str] | None, recipe_name: str | None = None) -> Run:
     """An existing run with its settings changed; a recipe named replaces them all."""
     from openrealm.config import with_settings
-    from openrealm.recipes.run import Run
+    from openrealm.run.folder import Run
 
     folder = run_folder(name)
     found = Run.open(folder)
@@ -70,7 +70,7 @@ def run_for(name: str, settings: Sequence[str] | None, recipe_name: str | None =
 def new_run_for(name: str, source: str | None, settings: Sequence[str] | None, recipe_name: str | None) -> Run:
     """A run for its first stage, from a recipe where there is none yet (the quickstart's, or `small` with a source)."""
     from openrealm.config import with_settings
-    from openrealm.recipes.run import Run
+    from openrealm.run.folder import Run
 
     folder = run_folder(name)
     if (folder / "config.json").exists() and recipe_name is None:
@@ -98,7 +98,7 @@ def _named(recipe_name: str, folder: Path, source: str | None) -> Config:
 
 def newest_answering_run() -> Path:
     """The run below runs/ whose REALM was fine-tuned last; MissingStage when there is none."""
-    from openrealm.recipes.run import Run
+    from openrealm.run.folder import Run
 
     found = [path.parent for path in RUNS.glob("*/config.json")]
     ready = [folder for folder in found if Run.open(folder).is_finished("finetune_realm")]

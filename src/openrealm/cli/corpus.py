@@ -72,7 +72,7 @@ def build(
 
 
 def _build(run: str, source: str | None, salvage: bool, recipe: str | None, settings: list[str] | None) -> None:
-    from openrealm.recipes.stages import corpus_stage
+    from openrealm.run.stages import corpus_stage
 
     given = [*(settings or ()), *(["corpus.salvage=true"] if salvage else [])]
     made = new_run_for(run, source, given, recipe)

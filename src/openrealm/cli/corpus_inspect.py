@@ -26,7 +26,7 @@ def inspect(
     from openrealm.cli.show import safe_json
     from openrealm.cli.show_inspection import show_inspection
     from openrealm.progress import say
-    from openrealm.recipes.inspection import inspection
+    from openrealm.run.inspection import inspection
 
     found = inspection(run_for(run, queries_settings(queries)), seed=seed, plot=plot, leaks=leaks)
     if as_json:

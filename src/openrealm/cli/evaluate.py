@@ -25,8 +25,8 @@ def evaluate(
 ) -> None:
     """Ask the test questions and write the report."""
     from openrealm.cli.show import show_report
-    from openrealm.recipes.evaluate_run import evaluate_stage
-    from openrealm.recipes.questions import replace
+    from openrealm.run.questions import replace
+    from openrealm.run.report import evaluate_stage
 
     require_questions(questions, regex)
     found = run_for(run, settings, recipe)

@@ -34,9 +34,9 @@ def finetune(
     settings: SetOption = None,
 ) -> None:
     """Train a system to answer questions."""
-    from openrealm.recipes.questions import replace
-    from openrealm.recipes.run import SYSTEMS
-    from openrealm.recipes.stages import finetune_stage, open_corpus
+    from openrealm.run.folder import SYSTEMS
+    from openrealm.run.questions import replace
+    from openrealm.run.stages import finetune_stage, open_corpus
 
     require_questions(questions, regex)
     found = run_for(run, settings, recipe)

@@ -10,7 +10,7 @@ def index(run: RunOption = DEFAULT_RUN, recipe: RecipeOption = None, settings: S
     """Embed all passages with the newest passage tower.
 
     That is the pre-trained one; before pre-training, the warm start's."""
-    from openrealm.recipes.stages import index_stage, open_model
+    from openrealm.run.stages import index_stage, open_model
 
     found = run_for(run, settings, recipe)
     with stoppable(again("index", "--run", run)), found.writing():

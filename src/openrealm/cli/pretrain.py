@@ -31,7 +31,7 @@ def pretrain(
     settings: SetOption = None,
 ) -> None:
     """Train retriever and reader together."""
-    from openrealm.recipes.stages import pretrain_stage
+    from openrealm.run.stages import pretrain_stage
 
     found = run_for(run, [*queries_settings(queries), *(settings or ())], recipe)
     frozen = ["--frozen-towers"] if frozen_towers else []

@@ -23,8 +23,8 @@ def quickstart(
     from openrealm.config import with_settings
     from openrealm.errors import BadInput
     from openrealm.recipes.catalogue import recipe as recipe_of
-    from openrealm.recipes.pipeline import quickstart_run
-    from openrealm.recipes.run import Run
+    from openrealm.run.folder import Run
+    from openrealm.run.pipeline import quickstart_run
 
     folder = run_folder(run)
     if recipe is not None and not recipe.startswith(DEFAULT_RUN):

@@ -38,8 +38,8 @@ def run(
     """
     from openrealm.cli.show import show_report
     from openrealm.config import with_settings
-    from openrealm.recipes.pipeline import folder_run
     from openrealm.recipes.small import small
+    from openrealm.run.pipeline import folder_run
 
     require_questions(questions, regex)
     source = absolute(folder)

@@ -19,7 +19,7 @@ _STYLES = {"entity": "bold cyan", "date": "bold yellow", "number": "bold magenta
 
 
 def show_inspection(found: Mapping[str, Any]) -> None:
-    """Print what `recipes.inspection.inspection` found."""
+    """Print what `run.inspection.inspection` found."""
     from rich.console import Console
 
     width = min(_MAX_WIDTH, Console().width) if sys.stdout.isatty() else _WIDTH

@@ -7,7 +7,7 @@ from openrealm.cli.common import DEFAULT_RUN, RecipeOption, RunOption, SetOption
 
 def warm_start(run: RunOption = DEFAULT_RUN, recipe: RecipeOption = None, settings: SetOption = None) -> None:
     """Train a first retriever (ICT) and reader (masks)."""
-    from openrealm.recipes.stages import warm_start_stage
+    from openrealm.run.stages import warm_start_stage
 
     found = run_for(run, settings, recipe)
     with stoppable(again("warm-start", "--run", run)), found.writing():

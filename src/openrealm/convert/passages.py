@@ -9,8 +9,9 @@ from torch import Tensor
 
 from openrealm import files
 from openrealm.corpus.blocks import PassageRule, cut_blocks
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.sources import open_source
-from openrealm.corpus.store import Corpus, build_corpus
 from openrealm.errors import BadInput, Mismatch
 from openrealm.index.store import Binding, publish
 from openrealm.masking.tagger import RulesTagger

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.protocols import KINDS
 from openrealm.corpus.ragged import IntArray
-from openrealm.corpus.stored import Corpus
 
 Indices = npt.NDArray[np.int64]
 

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from openrealm import files
+from openrealm.corpus.corpus import ARTICLE_ROWS, PASSAGE_ROWS
 from openrealm.corpus.protocols import KINDS
 from openrealm.corpus.ragged import RaggedWriter
 from openrealm.corpus.shards import TABLE_FILE, Arrays, Shards, new_passages
-from openrealm.corpus.stored import ARTICLE_ROWS, PASSAGE_ROWS
 from openrealm.progress import track
 from openrealm.text.tokenizer import TOKENIZER_FILE
 

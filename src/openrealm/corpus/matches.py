@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from openrealm import files
+from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.near_duplicates import near_matches
 from openrealm.corpus.ragged import Ragged
-from openrealm.corpus.stored import Corpus
 from openrealm.errors import DamagedArtefact, Mismatch
 
 FORMAT = 1

@@ -21,10 +21,10 @@ from safetensors.numpy import load_file, save
 
 from openrealm import files
 from openrealm.corpus.blocks import Block, PassageRule, cut_all
+from openrealm.corpus.corpus import ID_BYTES, PASSAGE_ROWS
 from openrealm.corpus.duplicates import text_key
 from openrealm.corpus.protocols import KINDS, LearnsTitles, Tagger
 from openrealm.corpus.ragged import IntArray, end_to_end, taken, texts_end_to_end
-from openrealm.corpus.stored import ID_BYTES, PASSAGE_ROWS
 from openrealm.errors import BadInput, DamagedArtefact, MissingStage
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article, Span

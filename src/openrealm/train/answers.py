@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.evaluate.answers import compile_pattern
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Question

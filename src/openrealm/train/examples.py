@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openrealm.config import Config, MaskingConfig
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadInput
 from openrealm.masking.random import random_span, uniform_positions
 from openrealm.masking.salient import salient_spans

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from openrealm.config import Config
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.text.pack import Row, pack_passage

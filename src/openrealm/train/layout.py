@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.text.pack import Row, Specials, pack_joint, pack_passage, pack_query
 
 NULL = -1

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from openrealm import files
 from openrealm.config import Config, PretrainConfig
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, num_cores
 from openrealm.errors import NonFinite
 from openrealm.index.store import Binding, IndexVersion, open_version, version_name

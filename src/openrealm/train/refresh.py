@@ -103,7 +103,7 @@ def work(order_file: Path) -> None:
     """Worker's side: embed the corpus with the snapshot and publish. Ends quietly when its trainer is gone."""
     import torch
 
-    from openrealm.corpus.store import Corpus
+    from openrealm.corpus.corpus import Corpus
 
     order = files.read_json(order_file)
     torch.set_num_threads(order["num_threads"])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from openrealm.config import Config, WarmStartConfig
-from openrealm.corpus.store import Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.index.bm25 import Bm25
 from openrealm.model.realm import Realm

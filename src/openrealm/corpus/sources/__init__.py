@@ -5,6 +5,7 @@ Each file has a `read(...)` that yields cleaned articles in an order that is the
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,7 +56,7 @@ def _named(
     name: str, prose_only: bool, salvage: bool, num_workers: int | None
 ) -> tuple[ArticleFactory, dict[str, Any]]:
     if name == FACTBOOK:
-        from openrealm.corpus.sources import factbook
+        factbook = importlib.import_module("openrealm.factbook.source")
 
         return lambda: factbook.read(prose_only=prose_only), {"kind": "factbook", "prose_only": prose_only}
     if name.startswith(_WIKIPEDIA):

@@ -1,0 +1,224 @@
+"""A base encoder of one's own, from sources of text to a folder of weights: vocabulary, corpora, training, export.
+
+Everything lies in one folder (vocabulary/, corpora/, lessons/, training/, model/); what is there already and was made
+from the same is used again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from openrealm import files
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
+from openrealm.corpus.sources import ArticleFactory, open_source
+from openrealm.corpus.workers import WorkerSpec
+from openrealm.engine import num_cores
+from openrealm.errors import BadInput, OpenRealmError
+from openrealm.masking.tagger import load_tagger
+from openrealm.model.weights import backbone_location, tokenizer_of
+from openrealm.progress import say, track
+from openrealm.text.tokenizer import Tokenizer
+from openrealm.text.vocabulary import train_vocabulary
+
+if TYPE_CHECKING:
+    from openrealm.base.settings import BaseSettings
+    from openrealm.base.teacher import Lessons
+    from openrealm.base.texts import Texts
+    from openrealm.engine import Engine
+
+_TAGGER = "rules"
+_MAX_VOCABULARY_CHARACTERS = 40_000_000  # more text changes few of the word pieces
+_KEY = "base_key"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A source of text: how its articles are read, its description, which a reading fills, and its identity."""
+
+    articles: ArticleFactory
+    description: dict[str, Any]
+    identity: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """A folder's name for its corpus."""
+        found = str(self.description.get("name") or self.description["kind"])
+        return re.sub(r"[^\w.-]+", "-", found).strip("-.") or "source"
+
+
+def tiny(settings: BaseSettings) -> BaseSettings:
+    """Seconds on one core: it shows that all parts work, and learns next to nothing."""
+    return dataclasses.replace(
+        settings,
+        name="openrealm-tiny",
+        num_layers=2,
+        hidden_size=32,
+        num_heads=2,
+        inner_size=64,
+        vocab_size=600,
+        max_positions=160,
+        max_joint_tokens=128,
+        max_passage_tokens=48,
+        max_query_tokens=32,
+        projection_dim=16,
+        heldout_rate=0.1,
+        num_steps=12,
+        mlm_batch=8,
+        ict_batch=8,
+        warmup_steps=4,
+        eval_steps=6,
+        checkpoint_steps=6,
+        num_heldout_queries=16,
+    )
+
+
+def open_sources(names: Sequence[str], max_articles: int | None = None) -> list[Source]:
+    """The sources by path or name, each cut to its first `max_articles`.
+
+    Raises BadInput where one is not there, or two have one name.
+    """
+    found = []
+    for name in names:
+        read, description = open_source(name)
+        identity = description | {"max_articles": max_articles}
+        found.append(Source(read if max_articles is None else _first(read, max_articles), description, identity))
+        if found[-1].name in {source.name for source in found[:-1]}:
+            raise BadInput(f"Two sources are named {found[-1].name}; rename one, so that each has a corpus of its own.")
+    return found
+
+
+def _first(read: ArticleFactory, count: int) -> ArticleFactory:
+    return lambda: islice(read(), count)
+
+
+def prepare(
+    names: Sequence[str], folder: Path, settings: BaseSettings, max_articles: int | None = None
+) -> list[Corpus]:
+    """Vocabulary and corpora below `folder`, made where they are not there yet. Sources are read once for each."""
+    tokenizer = _vocabulary(open_sources(names, max_articles), folder / "vocabulary", settings)
+    sources = open_sources(names, max_articles)
+    return [_corpus(source, folder / "corpora" / source.name, tokenizer, settings) for source in sources]
+
+
+def _vocabulary(sources: Sequence[Source], folder: Path, settings: BaseSettings) -> Tokenizer:
+    if settings.start is not None:
+        return tokenizer_of(settings.start)
+    size = settings.vocab_size
+    key = files.digest_of([size, [source.identity for source in sources]])
+    if _key_of(folder) == key:
+        return Tokenizer.from_folder(folder)
+    tokenizer = train_vocabulary(list(_sample(sources)), size)
+    with files.new_folder(folder, {"kind": "vocabulary", "source": {_KEY: key}}) as out:
+        tokenizer.save(out)
+    say(f"vocabulary: {tokenizer.vocab_size:,} word pieces in {folder}")
+    return tokenizer
+
+
+def _sample(sources: Sequence[Source]) -> Iterable[str]:
+    """Texts of all sources, each article of an equal share of what is read."""
+    for source in sources:
+        room = _MAX_VOCABULARY_CHARACTERS // len(sources)
+        for article in source.articles():
+            yield article.text
+            room -= len(article.text)
+            if room < 0:
+                break
+
+
+def _corpus(source: Source, folder: Path, tokenizer: Tokenizer, settings: BaseSettings) -> Corpus:
+    key = files.digest_of([source.identity, tokenizer.digest, settings.max_passage_tokens])
+    if _key_of(folder) == key:
+        return Corpus.open(folder)
+    source.description[_KEY] = key
+    corpus = build_corpus(
+        source.articles(),
+        folder,
+        tokenizer,
+        max_passage_tokens=settings.max_passage_tokens,
+        tagger=load_tagger(_TAGGER),
+        source=source.description,
+        workers=WorkerSpec(num_cores(), "openrealm.masking.worker"),
+    )
+    say(f"corpus {source.name}: {len(corpus):,} passages in {folder}")
+    return corpus
+
+
+def prepare_lessons(texts: Texts, folder: Path, settings: BaseSettings, engine: Engine) -> None:
+    """The teacher's vectors of sentences and passages of `texts` in `folder`, made where they are not there yet."""
+    from openrealm.base.teacher import drawn_texts, write_lessons
+
+    assert settings.teacher is not None
+    counts = settings.teacher_sentences, settings.teacher_passages
+    digests = [corpus.digest for corpus in texts.corpora]
+    key = files.digest_of([settings.teacher, counts, settings.heldout_rate, settings.seed, digests])
+    if _key_of(folder) == key:
+        return
+    drawn = drawn_texts(texts, *counts, settings.seed)
+    source = {_KEY: key, "teacher": settings.teacher}
+    with track("teacher", len(drawn)) as advance:
+        write_lessons(folder, drawn, settings.teacher, tokenizer_of(settings.teacher), engine, source, advance)
+    say(f"lessons of {settings.teacher}: {len(drawn):,} texts in {folder}")
+
+
+def _key_of(folder: Path) -> str | None:
+    """The key of what `folder` was made from; None where it is not there or damaged."""
+    try:
+        found: str | None = files.read_manifest(folder)["source"].get(_KEY)
+    except (OpenRealmError, KeyError):
+        return None
+    return found
+
+
+def train_base(
+    names: Sequence[str],
+    folder: Path,
+    settings: BaseSettings,
+    engine: Engine,
+    *,
+    minutes: float | None = None,
+    resume: bool = False,
+    max_articles: int | None = None,
+) -> Path:
+    """The whole way; returns the folder of weights, `folder`/model. Started by torchrun, all its ranks train.
+
+    `resume` goes on from the last checkpoint, if there is one. Raises what its parts raise: BadConfig or NotInstalled
+    for a `start` or `teacher` that is not there, BadInput for a source that is not there, Busy where another process
+    trains there, Mismatch for a resume with other settings.
+    """
+    from openrealm.base.export import export
+    from openrealm.base.teacher import Lessons
+    from openrealm.base.texts import Texts
+    from openrealm.base.trainer import BaseTrainer
+    from openrealm.train.ranks import all_ranks
+
+    for key in ("start", "teacher"):
+        if (name := getattr(settings, key)) is not None:
+            backbone_location(name, f"base.{key}")  # a mistake is told before the corpora are built
+
+    with contextlib.ExitStack() as stack:
+        ranks = stack.enter_context(all_ranks(engine))
+        if ranks.is_first:
+            stack.enter_context(files.sole_writer(folder))
+            prepare(names, folder, settings, max_articles)
+        ranks.wait(engine)
+        corpora = [Corpus.open(folder / "corpora" / source.name) for source in open_sources(names, max_articles)]
+        texts = Texts(corpora, settings.heldout_rate, settings.seed)
+        lessons: Lessons | None = None
+        if settings.teacher is not None:
+            if ranks.is_first:
+                prepare_lessons(texts, folder / "lessons", settings, engine)
+            ranks.wait(engine)
+            lessons = Lessons(folder / "lessons", texts.tokenizer, settings.seed)
+        trainer = BaseTrainer(settings, texts, folder / "training", engine, ranks, minutes, lessons)
+        trainer.train(resume=resume)
+        if ranks.is_first:
+            export(trainer, texts, folder / "model")
+        ranks.wait(engine)
+    return folder / "model"

@@ -1,0 +1,121 @@
+"""What a teacher says of short texts: how alike a sentence encoder finds them, for the vectors of a base to learn.
+
+A few million words teach no paraphrases ("the currency", "how do people pay"); an encoder trained on many pairs knows
+them. Its vectors are made once, before training; only how alike two texts are is learnt from them, so that its width
+does not matter (Gou et al. 2021, "Knowledge distillation: a survey", Sec. 2.3: relations between examples).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from openrealm import files
+from openrealm.base.texts import Ints, Rows, Texts, token_type
+from openrealm.engine import Engine
+from openrealm.model.encoder import Encoder, in_order, load_backbone, wide
+from openrealm.model.retriever import mean_pooled
+from openrealm.text.pack import Row, Specials, pack_query
+from openrealm.text.tokenizer import Tokenizer
+from openrealm.train.examples import Order
+
+_VECTORS, _TEXTS = "vectors.safetensors", "texts.json"
+_SHORTEST, _LONGEST = 4, 24  # word pieces of a sentence
+_MAX_TOKENS = 128  # of a text, for teacher and pupil
+_ROWS_AT_ONCE = 64
+_TEXTS_AT_ONCE = 4096
+
+
+def likeness_loss(vector_BD: Tensor, taught_BE: Tensor, temperature: float) -> Tensor:
+    """KL, in nats, from the teacher's softmax over the other texts to the pupil's, mean over texts.
+
+    Vectors have unit length; the softmax is over their products divided by `temperature`.
+    """
+    own_BB = torch.eye(len(vector_BD), dtype=torch.bool, device=vector_BD.device)
+    logp_BB, taught_BB = (
+        (wide(rows @ rows.T) / temperature).masked_fill(own_BB, -1e4).log_softmax(dim=1)
+        for rows in (vector_BD, taught_BE)
+    )
+    return nn.functional.kl_div(logp_BB, taught_BB, reduction="batchmean", log_target=True)
+
+
+def drawn_texts(texts: Texts, num_sentences: int, num_passages: int, seed: int) -> list[str]:
+    """Short sentences and passages with their titles, one of either a passage, or as many as there are.
+
+    None is out of a held-out article.
+    """
+    order = np.random.default_rng([seed, 27]).permutation(np.flatnonzero(~texts.is_heldout_N)).tolist()
+    passages = [texts.text(i, 0, len(texts.body[i]), with_title=True) for i in order[:num_passages]]
+    found: list[str] = []
+    for i in order:
+        if len(found) == num_sentences:
+            break
+        short = [(s, e) for s, e in texts.sentences[i].tolist() if _SHORTEST <= e - s <= _LONGEST]
+        if short:
+            found.append(texts.text(i, *short[i % len(short)]))
+    return [*found, *passages]
+
+
+def write_lessons(
+    folder: Path,
+    texts: Sequence[str],
+    teacher: str,
+    tokenizer: Tokenizer,
+    engine: Engine,
+    source: dict[str, Any],
+    advance: Callable[[int], None],
+) -> None:
+    """Publish `texts` and the teacher's vector of each, the mean of its last states at length 1, as `folder`."""
+    encoder = Encoder(load_backbone(teacher, dropout=0.0), tokenizer.pad_id).eval().to(engine.device)
+    rows = _rows(tokenizer, texts)
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    parts = []
+    for start in range(0, len(order), _TEXTS_AT_ONCE):
+        chosen = order[start : start + _TEXTS_AT_ONCE]
+        parts.append(_means(encoder, [rows[i] for i in chosen], engine))
+        advance(len(chosen))
+    with files.new_folder(folder, {"kind": "lessons", "source": source}) as out:
+        files.write_safetensors(out / _VECTORS, {"vectors": in_order(parts, order).half()})
+        files.write_json(out / _TEXTS, list(texts))
+
+
+@torch.no_grad()
+def _means(encoder: Encoder, rows: Sequence[Row], engine: Engine) -> Tensor:
+    parts, order = [], []
+    with engine.autocast():
+        for indices, hidden_nTH, real_nT in encoder.chunks(rows, _ROWS_AT_ONCE):
+            parts.append(mean_pooled(wide(hidden_nTH), real_nT))
+            order += indices
+    return nn.functional.normalize(in_order(parts, order), dim=1).cpu()
+
+
+def _rows(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Row]:
+    specials = Specials.of(tokenizer)
+    return [pack_query(ids, specials, _MAX_TOKENS) for ids, _ in tokenizer.encode_batch(texts)]
+
+
+class Lessons:
+    """What `write_lessons` wrote, in batches: a function of seed and number."""
+
+    def __init__(self, folder: Path, tokenizer: Tokenizer, seed: int) -> None:
+        from safetensors.torch import load_file
+
+        self.digest: str = files.read_manifest(folder)["manifest_sha256"]
+        self._vector_LE = load_file(folder / _VECTORS)["vectors"]
+        rows = _rows(tokenizer, files.read_json(folder / _TEXTS))
+        self._ids = Rows([row.ids for row in rows], token_type(tokenizer))
+        self._order = Order(range(len(rows)), seed)
+
+    def __len__(self) -> int:
+        return len(self._vector_LE)
+
+    def batch(self, number: int, size: int) -> tuple[list[Row], Tensor]:
+        """`size` texts as rows, and the teacher's vectors of them, in float32."""
+        chosen = self._order.take(number * size, size)
+        ids: list[Ints] = [self._ids[i] for i in chosen]
+        return [Row(row, len(row)) for row in ids], self._vector_LE[chosen].float()

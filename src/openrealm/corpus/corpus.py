@@ -1,0 +1,202 @@
+"""A finished corpus, opened through memory maps: any passage, its tokens, sentences and spans by index."""
+
+from __future__ import annotations
+
+import operator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+
+from openrealm.corpus.blocks import passage_id
+from openrealm.corpus.protocols import KINDS
+from openrealm.corpus.ragged import IntArray, Ragged, open_flat
+from openrealm.errors import DamagedArtefact, Mismatch
+from openrealm.files import read_manifest
+from openrealm.text.pack import Ids, Row, Specials, Tokens, pack_joint, pack_passage, pack_query
+from openrealm.text.tokenizer import Tokenizer
+from openrealm.types import NULL, Passage
+
+FORMAT = 2
+ID_BYTES = 16
+# Rows of different lengths: their type ("token": the manifest's token_type) and how many numbers stand together.
+PASSAGE_ROWS = {
+    "body": ("token", 1),
+    "title": ("token", 1),
+    "offsets": ("u4", 2),
+    "sentences": ("u4", 2),
+    "spans": ("u4", 3),
+    "text": ("u1", 1),
+}
+ARTICLE_ROWS = {"article_ids": ("u1", 1), "article_titles": ("u1", 1)}
+# Rows of one length, a passage each.
+PASSAGE_NUMBERS = {"ids": ("u1", ID_BYTES), "bounds": ("u4", 2), "articles": ("u4", 1), "groups": ("u4", 1)}
+
+
+class Corpus:
+    """All passages, in source order, indexed 0 .. num_passages - 1. Arrays handed out are read-only views."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        """Use `Corpus.open`."""
+        self.folder, self.manifest = folder, manifest
+        self.digest: str = manifest["corpus_digest"]
+        self.tokenizer_digest: str = manifest["tokenizer_digest"]
+        self.settings: dict[str, Any] = manifest["settings"]
+        self.num_passages: int = manifest["num_passages"]
+        self._check_sizes(manifest["files"])
+        rows = {
+            name: Ragged(folder, name, manifest["token_type"] if dtype == "token" else dtype, width)
+            for name, (dtype, width) in (PASSAGE_ROWS | ARTICLE_ROWS).items()
+        }
+        numbers = {
+            name: open_flat(folder / f"{name}.bin", dtype, width) for name, (dtype, width) in PASSAGE_NUMBERS.items()
+        }
+        self._check_lengths(rows, numbers, manifest["num_articles"])
+        self._bodies, self._titles, self._offsets = rows["body"], rows["title"], rows["offsets"]
+        self._sentences, self._spans, self._texts = rows["sentences"], rows["spans"], rows["text"]
+        self._article_ids, self._article_titles = rows["article_ids"], rows["article_titles"]
+        self._ids, self._bounds = numbers["ids"], numbers["bounds"]
+        self._articles, self._groups = numbers["articles"], numbers["groups"]
+
+    @staticmethod
+    def open(folder: Path, *, verify: bool = False) -> Corpus:
+        """Open a published corpus; `verify` holds every file against its digest first.
+
+        Raises MissingStage when there is none, DamagedArtefact when a file is absent, cut short or (with `verify`)
+        altered, Mismatch when the folder holds something else or another version of the format.
+        """
+        manifest = read_manifest(folder, verify=verify)
+        if manifest.get("kind") != "corpus" or manifest.get("format") != FORMAT:
+            found = f"{manifest.get('kind')!r} of format {manifest.get('format')!r}"
+            raise Mismatch(f"{folder} holds {found}, not a corpus of format {FORMAT}; build the corpus again.")
+        try:
+            return Corpus(folder, manifest)
+        except KeyError as error:
+            raise DamagedArtefact(f"{folder}/manifest.json has no entry {error}; build the corpus again.") from error
+
+    def __len__(self) -> int:
+        return self.num_passages
+
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer that the corpus was cut with, read once. Raises Mismatch when the stored copy is another."""
+        return self._tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer.from_folder(self.folder)
+        if tokenizer.digest != self.tokenizer_digest:
+            digests = f"{self.tokenizer_digest}, but holds the tokenizer {tokenizer.digest}"
+            raise Mismatch(f"{self.folder} was cut with the tokenizer {digests}; build the corpus again.")
+        return tokenizer
+
+    def passage(self, i: int) -> Passage:
+        """Passage i with its text, held against its id, which is a digest of title and text.
+
+        Raises IndexError outside 0 .. num_passages - 1, as do all that take an index; DamagedArtefact.
+        """
+        index = self._checked(i)
+        article = int(self._articles[index])
+        title, text = self._article_titles.text(article), self._texts.text(index)
+        content = passage_id(title, text)
+        if bytes.fromhex(content) != self._ids[index].tobytes():
+            self._damaged("text.bin", f"passage {index} differs from its digest")
+        start, end = self._bounds[index].tolist()
+        return Passage(content, title, text, self._article_ids.text(article), start, end)
+
+    def body_tokens(self, i: int) -> IntArray:
+        """Token ids (P,) of the passage's text, without title and special tokens."""
+        return self._bodies[self._checked(i)]
+
+    def title_tokens(self, i: int) -> IntArray:
+        """Token ids of the title, at most 16."""
+        return self._titles[self._checked(i)]
+
+    def token_offsets(self, i: int) -> IntArray:
+        """(P, 2) half-open character range of each body token in `passage(i).text`."""
+        return self._offsets[self._checked(i)]
+
+    def sentences(self, i: int) -> IntArray:
+        """(S, 2) half-open ranges of body tokens that together cover them all."""
+        return self._sentences[self._checked(i)]
+
+    def spans(self, i: int) -> list[tuple[int, int, str]]:
+        """Salient spans as half-open ranges of body tokens with their kind, sorted, not overlapping."""
+        return [(start, end, KINDS[kind]) for start, end, kind in self._spans[self._checked(i)].tolist()]
+
+    def article_index(self, i: int) -> int:
+        """Number of the article, in source order, that the passage was cut from."""
+        return int(self._articles[self._checked(i)])
+
+    def group(self, i: int) -> int:
+        """The first passage of those whose text is this one's or, see `near_duplicates`, nearly so."""
+        return int(self._groups[self._checked(i)])
+
+    def lengths(self, part: Literal["body", "title", "sentences", "spans"]) -> IntArray:
+        """(N,) how many tokens, sentences or spans each passage has."""
+        parts = {"body": self._bodies, "title": self._titles, "sentences": self._sentences, "spans": self._spans}
+        return parts[part].lengths()
+
+    @cached_property
+    def specials(self) -> Specials:
+        """Ids of the special tokens, as the tokenizer numbers them."""
+        return Specials.of(self.tokenizer())
+
+    @property
+    def max_row_tokens(self) -> int:
+        """Length of the longest `passage_row`: word pieces of title and body with [CLS] and two [SEP]."""
+        return int(self.settings["max_passage_tokens"]) + 3
+
+    def body(self, i: int) -> Ids:
+        """`body_tokens` as int64; empty for the null passage."""
+        return np.asarray(() if i == NULL else self.body_tokens(i), dtype=np.int64)
+
+    def query_row(self, tokens: Tokens, max_tokens: int) -> Row:
+        """`[CLS] x [SEP]`: input of the query tower, cut to `max_tokens`."""
+        return pack_query(tokens, self.specials, max_tokens)
+
+    def passage_row(self, i: int) -> Row:
+        """`[CLS] title [SEP] body [SEP]`: input of the passage tower for passage i, or for the null passage."""
+        title: Tokens = () if i == NULL else self.title_tokens(i)
+        return pack_passage(title, self.body(i), self.specials, self.max_row_tokens)
+
+    def joint_row(self, query: Tokens, i: int, max_tokens: int, *, with_title: bool = False) -> tuple[Row, int]:
+        """`[CLS] x [SEP] body [SEP]`, input of the readers, and the position of the body's first token.
+
+        `with_title` puts the passage's title before its body (`model.title_in_joint`; not in the paper).
+        """
+        title: Tokens = self.title_tokens(i) if with_title and i != NULL else ()
+        return pack_joint(query, self.body(i), self.specials, max_tokens, title)
+
+    @property
+    def articles(self) -> IntArray:
+        """(N,) `article_index` of every passage."""
+        return self._articles
+
+    @property
+    def groups(self) -> IntArray:
+        """(N,) `group` of every passage."""
+        return self._groups
+
+    def _checked(self, i: int) -> int:
+        index = operator.index(i)
+        if not 0 <= index < self.num_passages:
+            raise IndexError(f"passage {index} is outside 0 .. {self.num_passages - 1}")
+        return index
+
+    def _check_sizes(self, files: dict[str, Any]) -> None:
+        for name, entry in files.items():
+            path = self.folder / name
+            if not path.exists():
+                self._damaged(name, "it is missing")
+            if path.stat().st_size != entry["num_bytes"]:
+                self._damaged(name, f"{path.stat().st_size:,} bytes, {entry['num_bytes']:,} expected")
+
+    def _check_lengths(self, rows: dict[str, Ragged], numbers: dict[str, IntArray], num_articles: int) -> None:
+        for name, column in (rows | numbers).items():
+            num_expected = num_articles if name in ARTICLE_ROWS else self.num_passages
+            if len(column) != num_expected:
+                self._damaged(f"{name}.bin", f"{len(column)} rows, {num_expected} expected")
+
+    def _damaged(self, name: str, reason: str) -> NoReturn:
+        raise DamagedArtefact(f"{self.folder / name} is damaged ({reason}); build the corpus again.")

@@ -1,0 +1,1 @@
+"""The CIA World Factbook: its text as a source, and questions about it."""

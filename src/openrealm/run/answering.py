@@ -1,0 +1,113 @@
+"""Every system's answers to the test questions, each with what it was read from, and the figures over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
+
+from openrealm import files
+from openrealm.evaluate.answers import exact_match, f1, regex_match
+from openrealm.evaluate.compare import mean_interval
+from openrealm.evaluate.retrieval import has_answer, has_answer_regex, mean_reciprocal_rank, recall_at_k
+from openrealm.run import stages
+from openrealm.run.folder import Run
+from openrealm.types import Question
+
+if TYPE_CHECKING:
+    from openrealm.corpus.corpus import Corpus
+    from openrealm.train.openqa import Found
+
+NUM_RETRIEVED = 20
+RECALL_AT = (1, 5, 20)
+Row = dict[str, Any]
+
+
+def answer_system(run: Run, system: str, questions: Sequence[Question], seen: Collection[tuple[str, int]]) -> Row:
+    """Ask one fine-tuned system every question; writes evaluate/SYSTEM.json and returns the same content.
+
+    seen  the (relation, wording) pairs that were trained on; another wording of a known relation was held back
+    Raises MissingStage when the system is not fine-tuned yet.
+    """
+    from openrealm.train.closed_book import answer_closed_book
+    from openrealm.train.layout import Layout
+    from openrealm.train.openqa import answer_all
+
+    corpus, engine, settings = stages.open_corpus(run), stages.engine_of(run), run.config.finetune
+    model = stages.open_model(run, f"finetune_{system}")
+    layout = Layout(corpus, title_in_joint=run.config.model.title_in_joint)
+    if system == "closed_book":
+        texts = answer_closed_book(model, layout, questions, settings, engine)
+        rows = [_row(question, text, seen) for question, text in zip(questions, texts, strict=True)]
+    else:
+        source = stages.source_for(run, system, model)
+        found, retrieved = answer_all(model, layout, source, questions, settings, engine, num_retrieved=NUM_RETRIEVED)
+        rows = [
+            _row(question, best[0].text if best else "", seen) | _looked_up(corpus, question, best, passages)
+            for question, best, passages in zip(questions, found, retrieved, strict=True)
+        ]
+    whole = {"system": system, "figures": figures(rows), "questions": rows}
+    files.write_json(run.evaluate / f"{system}.json", whole)
+    return whole
+
+
+def _row(question: Question, prediction: str, seen: Collection[tuple[str, int]]) -> Row:
+    relations = {relation for relation, _ in seen}
+    place = (question.relation, question.wording)
+    return {
+        "question": question.text,
+        "answers": list(question.answers),
+        "relation": question.relation,
+        "subject": question.subject,
+        "wording": question.wording,
+        "held_back_wording": question.relation in relations and place not in seen,
+        "prediction": prediction,
+        "em": int((regex_match if question.regex else exact_match)(prediction, question.answers)),
+        # A pattern has no words to share.
+        "f1": None if question.regex else round(f1(prediction, question.answers), 4),
+    }
+
+
+def _looked_up(corpus: Corpus, question: Question, found: Sequence[Found], passages: Sequence[int]) -> Row:
+    """What the answer was read from, and the place (from 1) of the first retrieved passage that holds a right one."""
+    holds = has_answer_regex if question.regex else has_answer
+    hits = (n for n, i in enumerate(passages, 1) if holds(corpus.passage(i).text, question.answers))
+    row: Row = {"rank": next(hits, None)}
+    if found:
+        passage = corpus.passage(found[0].passage)
+        row |= {"passage_id": passage.id, "title": passage.title, "score": round(found[0].logit, 4)}
+    return row
+
+
+def figures(rows: Sequence[Row]) -> Row:
+    """Exact match with its interval, F1, recall, reciprocal rank, and exact match on wordings seen and held back.
+
+    F1 is that of the questions whose answers are texts, None where there is none.
+    """
+    em = mean_interval([row["em"] for row in rows])
+    out: Row = {"em": em.mean, "em_low": em.low, "em_high": em.high}
+    out["f1"] = _mean([row["f1"] for row in rows if row["f1"] is not None])
+    if "rank" in rows[0]:
+        hits = [[row["rank"] == n for n in range(1, NUM_RETRIEVED + 1)] for row in rows]
+        out |= {f"recall@{k}": recall_at_k(hits, k) for k in RECALL_AT}
+        out[f"mrr@{NUM_RETRIEVED}"] = mean_reciprocal_rank(hits, NUM_RETRIEVED)
+    for name, held_back in (("em_seen_wordings", False), ("em_held_back_wordings", True)):
+        out[name] = _mean([row["em"] for row in rows if row["held_back_wording"] == held_back])
+    return out
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def by_relation(answers: dict[str, Row]) -> dict[str, Row]:
+    """For each relation how many questions asked for it, and every system's exact match on them."""
+    relations: dict[str, Row] = {}
+    for system, whole in answers.items():
+        values: dict[str, list[int]] = {}
+        for row in whole["questions"]:
+            if row["relation"]:
+                values.setdefault(row["relation"], []).append(row["em"])
+        for relation, em in values.items():
+            entry = relations.setdefault(relation, {"questions": len(em), "em": {}})
+            entry["em"][system] = sum(em) / len(em)
+    return relations

@@ -1,0 +1,122 @@
+"""Questions out of plain text: a sentence with a salient span taken out and a question word put in its place.
+
+Lewis, Denoyer and Riedel 2019 (arXiv 1906.04980), "Unsupervised Question Answering by Cloze Translation": the cloze
+with a question word for the kind of answer, as it stands or made noisy (words dropped, neighbours swapped), so that
+the reader learns to match more than the very wording.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from openrealm.corpus.corpus import Corpus
+from openrealm.errors import BadInput
+from openrealm.evaluate.answers import normalise
+from openrealm.masking.salient import sentence_around
+from openrealm.types import Question
+
+MAX_QUESTIONS = 2_000
+_KINDS = ("entity", "date", "number")
+_DROP_RATE, _SWAP_RATE, _NOISY_RATE = 0.1, 0.1, 0.5
+_MIN_WORDS = 3
+_PLACE = re.compile(r"\b(?:in|at|near)\s*$", re.IGNORECASE)
+_PERSON = re.compile(r"\bby\s*$", re.IGNORECASE)
+_ACTS = re.compile(
+    r"^\s*(?:said|says|wrote|writes|founded|built|baked|made|opened|led|won|taught|gave|was born|lived)\b"
+)
+_BEFORE_DATE = re.compile(r"\b(?:in|on|since|until|by|from|at|around|during)\s*$", re.IGNORECASE)
+
+
+def cloze_questions(
+    corpus: Corpus, *, seed: int, max_answer_tokens: int, max_questions: int = MAX_QUESTIONS
+) -> list[Question]:
+    """At most `max_questions` questions of one corpus, a function of its content and the seed alone.
+
+    `relation` is the answer's kind, `subject` the article's title. Raises BadInput when no sentence gives one.
+    """
+    rng = np.random.default_rng([seed, 11])
+    places = [
+        (number, span)
+        for number in range(corpus.num_passages)
+        for span in corpus.spans(number)
+        if span[2] in _KINDS and span[1] - span[0] <= max_answer_tokens
+    ]
+    made: dict[str, Question] = {}
+    for place in rng.permutation(len(places)):
+        number, (start, end, kind) = places[int(place)]
+        question = _question(corpus, number, start, end, kind, np.random.default_rng([seed, 12, int(place)]))
+        if question is not None:
+            made.setdefault(question.text, question)
+        if len(made) == max_questions:
+            break
+    if not made:
+        raise BadInput(
+            f"{corpus.folder} holds no sentence with a name, date or number to ask about; give more text, or questions "
+            "with --questions FILE."
+        )
+    return list(made.values())
+
+
+def _question(
+    corpus: Corpus, number: int, start: int, end: int, kind: str, rng: np.random.Generator
+) -> Question | None:
+    """The question that asks for tokens [start, end) of a passage; None when too little is left around them."""
+    passage, offsets = corpus.passage(number), corpus.token_offsets(number)
+    first, last = sentence_around(corpus, number, start, end)
+    low, high = int(offsets[start][0]), int(offsets[end - 1][1])
+    before = passage.text[int(offsets[first][0]) : low]
+    after = passage.text[high : int(offsets[last - 1][1])]
+    answer = passage.text[low:high]
+    rest = f" {normalise(before + ' ' + after)} "
+    if len(rest.split()) < _MIN_WORDS or not normalise(answer) or f" {normalise(answer)} " in rest:
+        return None
+    text = _worded(before, after, kind, noisy=rng.random() < _NOISY_RATE, rng=rng)
+    return Question(_about(passage.title, answer, text), (answer,), relation=kind, subject=passage.title)
+
+
+def _worded(before: str, after: str, kind: str, *, noisy: bool, rng: np.random.Generator) -> str:
+    """The cloze as it stands, or the question word in front and noise in the rest."""
+    word = question_word(before, after, kind)
+    if word in ("when", "where"):
+        before = (_BEFORE_DATE if word == "when" else _PLACE).sub("", before)
+    before, after = " ".join(before.split()), " ".join(after.split()).rstrip(" .!?;:,")
+    if not noisy:
+        return f"{before} {word} {after}".strip() + "?"
+    # "how many" stays with what is counted.
+    near, far = (after.split()[:1], after.split()[1:]) if word == "how many" else ([], after.split())
+    return " ".join([word, *near, *with_noise([*before.split(), *far], rng)]) + "?"
+
+
+def question_word(before: str, after: str, kind: str) -> str:
+    """Which word asks for a span of this kind, by what stands beside it."""
+    if kind == "date":
+        return "when"
+    if kind == "number":
+        return "how many"
+    if _PERSON.search(before) or _ACTS.match(after):
+        return "who"
+    return "where" if _PLACE.search(before) else "what"
+
+
+def with_noise(words: list[str], rng: np.random.Generator) -> list[str]:
+    """Some words dropped, some neighbours swapped; never all of them dropped."""
+    kept = [word for word in words if rng.random() >= _DROP_RATE] or words
+    for i in range(len(kept) - 1):
+        if rng.random() < _SWAP_RATE:
+            kept[i], kept[i + 1] = kept[i + 1], kept[i]
+    return kept
+
+
+def _about(title: str, answer: str, text: str) -> str:
+    """The title before a question that names none of its words, unless it holds the answer."""
+    known = set(_words(text))
+    if not title or known & set(_words(title)) or f" {normalise(answer)} " in f" {normalise(title)} ":
+        return text[:1].upper() + text[1:]
+    return f"{title}: {text}"
+
+
+def _words(text: str) -> Iterator[str]:
+    return (word for word in normalise(text).split() if len(word) > 2)

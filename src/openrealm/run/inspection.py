@@ -1,0 +1,116 @@
+"""All that `openrealm corpus inspect` tells of a run's corpus, as one JSON value."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from openrealm import files
+from openrealm.corpus import inspect
+from openrealm.corpus.corpus import Corpus
+from openrealm.corpus.picture import check_format, draw
+from openrealm.progress import say, track
+from openrealm.run.folder import Run
+from openrealm.run.queries import queries_folder, queries_of
+from openrealm.run.stages import open_corpus
+
+NUM_SHOWN = 10
+NUM_FREQUENT = 15
+# Passages tried for ten masked examples; where fewer come of them, the corpus has next to nothing to mask.
+_MAX_TRIED = 2000
+_NUM_LEAK_QUERIES = 1000
+
+
+def inspection(run: Run, *, seed: int = 0, plot: Path | None = None, leaks: bool = False) -> dict[str, Any]:
+    """Counts, lengths, frequent spans, what was left out, passages and masked examples at random.
+
+    The examples are of the corpus that `pretrain.queries` names, where it names one.
+
+    seed   of what is chosen at random; the same seed shows the same
+    plot   where to draw the lengths as a picture
+    leaks  whether to measure how often a candidate gives the answer away, which takes a minute or more
+    Raises MissingStage where a corpus is not there, DamagedArtefact, Mismatch where `pretrain.queries` was cut with
+    another tokenizer; BadInput and NotInstalled for `plot`.
+    """
+    if plot is not None:
+        check_format(plot)
+    corpus = open_corpus(run)
+    lengths = inspect.lengths(corpus)
+    looked_at = np.sort(inspect.sample(corpus, inspect.MAX_SAMPLED, np.random.default_rng([seed, 0])))
+    with track("salient spans", len(looked_at)) as advance:
+        frequent = inspect.frequent_spans(corpus, looked_at, NUM_FREQUENT, advance)
+    other = run.config.pretrain.queries
+    queries = corpus if other is None else Corpus.open(queries_folder(other))
+    examples, num_tried = masked_examples(run, queries, np.random.default_rng([seed, 2]))
+    if plot is not None:
+        draw(lengths, f"{run.folder.name}: {corpus.num_passages:,} passages", plot)
+    manifest = corpus.manifest
+    return {
+        "folder": str(corpus.folder),
+        "source": {key: value for key, value in manifest["source"].items() if key not in ("skipped", "quarantined")},
+        "settings": corpus.settings,
+        "digest": corpus.digest,
+        "counts": inspect.counts(corpus),
+        "lengths": {name: dataclasses.asdict(histogram) for name, histogram in lengths.items()},
+        "spans_counted_in": len(looked_at),
+        "frequent": {kind: [dataclasses.asdict(span) for span in spans] for kind, spans in frequent.items()},
+        "left_out": inspect.left_out(corpus),
+        "quarantined": manifest["source"].get("quarantined", []),
+        "passages": [
+            inspect.shown(corpus, i)
+            for i in inspect.sample(corpus, NUM_SHOWN, np.random.default_rng([seed, 1])).tolist()
+        ],
+        "passages_tried": num_tried,
+        "examples": examples,
+        "queries": str(queries.folder),
+        "leaks": _leaks(run, corpus, seed) if leaks else None,
+        "seed": seed,
+    }
+
+
+def masked_examples(run: Run, corpus: Corpus, rng: np.random.Generator) -> tuple[list[dict[str, Any]], int]:
+    """Up to ten masked examples, each of another passage, and how many passages were tried for them.
+
+    They are made as in pre-training, but that `masking.min_passages` is left aside, since it needs the whole corpus.
+    """
+    from openrealm.train.examples import masked_example
+
+    tokenizer, max_tokens = corpus.tokenizer(), run.config.pretrain.max_query_tokens - 2
+    examples: list[dict[str, Any]] = []
+    num_tried = 0
+    for i in inspect.sample(corpus, _MAX_TRIED, rng).tolist():
+        if len(examples) == NUM_SHOWN:
+            break
+        num_tried += 1
+        example = masked_example(corpus, i, run.config.masking, max_tokens, rng)
+        if example is not None:
+            query, answer = tokenizer.decode(example.query), tokenizer.decode(example.gold)
+            title = corpus.passage(i).title
+            examples.append({"passage": i, "title": title, "kind": example.kind, "query": query, "answer": answer})
+    return examples, num_tried
+
+
+def _leaks(run: Run, corpus: Corpus, seed: int) -> dict[str, Any]:
+    """`evaluate.leaks.leak_rate`, with the run's settings, as JSON values."""
+    from openrealm.evaluate.leaks import leak_rate
+
+    queries = None
+    if run.config.pretrain.queries is not None:
+        with files.sole_writer(run.folder):  # what two corpora share is kept in the run
+            queries = queries_of(run, corpus)
+    say(f"leaks: {corpus.num_passages:,} passages are indexed by their words first")
+    with track("leaks: masked queries", _NUM_LEAK_QUERIES) as advance:
+        found = leak_rate(
+            corpus,
+            run.config.masking,
+            queries=queries.corpus if queries else None,
+            blocked=queries.blocked if queries else None,
+            num_queries=_NUM_LEAK_QUERIES,
+            max_query_tokens=run.config.pretrain.max_query_tokens,
+            seed=seed,
+            progress=advance,
+        )
+    return dataclasses.asdict(found)

@@ -1,0 +1,76 @@
+"""Held-out queries with what was retrieved for them, by the warm start and by the pre-trained model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from openrealm.run import stages
+from openrealm.run.folder import Run
+from openrealm.run.queries import queries_of
+
+if TYPE_CHECKING:
+    from openrealm.corpus.corpus import Corpus
+    from openrealm.train.examples import Example
+    from openrealm.train.joint import Reading
+
+NUM_SHOWN = 10
+
+
+def examples(run: Run) -> list[dict[str, Any]]:
+    """The first ten held-out queries with their candidates, likeliest first, before and after pre-training.
+
+    Before: the warm start with the index of step 0; after: the pre-trained model with its own index.
+    """
+    from openrealm.train.examples import pretraining_examples
+
+    corpus = stages.open_corpus(run)
+    heldout = pretraining_examples(run.config, corpus, queries_of(run, corpus)).heldout[:NUM_SHOWN]
+    before, after = _candidates(run, heldout, "warm_start"), _candidates(run, heldout, "pretrain")
+    tokenizer = corpus.tokenizer()
+    return [
+        {
+            "query": tokenizer.decode(example.query),
+            "gold": tokenizer.decode(example.gold),
+            "before": before[number],
+            "after": after[number],
+        }
+        for number, example in enumerate(heldout)
+    ]
+
+
+def _candidates(run: Run, heldout: list[Example], stage: str) -> list[list[dict[str, Any]]]:
+    import torch
+
+    from openrealm.train.layout import Layout
+    from openrealm.train.measure import on_heldout
+
+    corpus, engine = stages.open_corpus(run), stages.engine_of(run)
+    model = stages.open_model(run, stage)
+    version = stages.index_stage(run, model, stage)
+    layout = Layout(corpus, title_in_joint=run.config.model.title_in_joint)
+    group_N = torch.from_numpy(corpus.groups.astype("int64"))
+    _, readings = on_heldout(model, layout, version.vector_ND, group_N, heldout, run.config.pretrain, engine)
+    return [row for reading in readings for row in _rows(corpus, reading)]
+
+
+def _rows(corpus: Corpus, reading: Reading) -> list[list[dict[str, Any]]]:
+    from openrealm.model import marginal
+    from openrealm.train.layout import NULL
+
+    probability_BK = marginal.retrieval_log_prob(reading.score_BK, reading.valid_BK).exp()
+    utility_BK = marginal.utility_BK(reading.gold_logp_BKJ, reading.mask_BJ)
+    rows = []
+    for b, numbers in enumerate(reading.candidates):
+        row: list[dict[str, Any]] = []
+        for k, number in enumerate(numbers):
+            passage = None if number == NULL else corpus.passage(number)
+            row.append(
+                {
+                    "title": passage.title if passage else "",
+                    "text": passage.text if passage else "",
+                    "probability": round(float(probability_BK[b, k]), 5),
+                    "retrieval_utility": round(float(utility_BK[b, k]), 5),
+                }
+            )
+        rows.append(sorted(row, key=lambda candidate: -candidate["probability"]))
+    return rows

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
+from openrealm.errors import BadInput
+from openrealm.evaluate.retrieval import has_answer
+from openrealm.masking.tagger import RulesTagger
+from openrealm.run.cloze import cloze_questions, question_word, with_noise
+from openrealm.types import Article, Question
+
+
+@pytest.fixture(scope="module")
+def made(toy_corpus: Corpus) -> list[Question]:
+    return cloze_questions(toy_corpus, seed=0, max_answer_tokens=6)
+
+
+def test_every_answer_stands_in_a_passage_and_in_no_question(toy_corpus: Corpus, made: list[Question]) -> None:
+    texts = [toy_corpus.passage(i).text for i in range(len(toy_corpus))]
+    assert len(made) > 50
+    for question in made:
+        assert any(question.answers[0] in text for text in texts)
+        assert not has_answer(question.text, question.answers)
+        assert question.text.endswith("?")
+        assert any(word in question.text.lower() for word in ("what", "who", "when", "where", "how many"))
+
+
+def test_all_kinds_are_asked_for_and_dates_with_when(made: list[Question]) -> None:
+    kinds = {question.relation for question in made}
+    assert {"entity", "date"} <= kinds <= {"entity", "date", "number"}
+    assert all("when" in question.text.lower() for question in made if question.relation == "date")
+
+
+def test_the_same_seed_makes_the_same_questions_and_another_does_not(toy_corpus: Corpus, made: list[Question]) -> None:
+    assert cloze_questions(toy_corpus, seed=0, max_answer_tokens=6) == made
+    assert cloze_questions(toy_corpus, seed=1, max_answer_tokens=6) != made
+    few = cloze_questions(toy_corpus, seed=0, max_answer_tokens=6, max_questions=7)
+    assert few == made[:7]
+
+
+def test_a_long_span_is_not_asked_for(toy_corpus: Corpus) -> None:
+    tokenizer = toy_corpus.tokenizer()
+    short = cloze_questions(toy_corpus, seed=0, max_answer_tokens=1)
+    assert short
+    assert all(len(tokenizer.encode(question.answers[0])[0]) == 1 for question in short)
+
+
+def test_the_title_stands_before_a_question_that_does_not_name_it(made: list[Question], toy_corpus: Corpus) -> None:
+    titled = [question for question in made if question.text.startswith(f"{question.subject}: ")]
+    assert 0 < len(titled) < len(made)
+    for question in made:
+        assert question.subject.lower() in question.text.lower() or question.answers[0] == question.subject
+
+
+def test_text_without_anything_salient_is_refused(toy_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> None:
+    plain = Article("1", "", "so it goes on and on. it was never seen again by them. they all went away slowly.")
+    folder = tmp_path_factory.mktemp("plain") / "corpus"
+    corpus = build_corpus(
+        [plain], folder, toy_corpus.tokenizer(), max_passage_tokens=60, tagger=RulesTagger(), source={"kind": "test"}
+    )
+    with pytest.raises(BadInput, match="no sentence with a name, date or number"):
+        cloze_questions(corpus, seed=0, max_answer_tokens=6)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "word"),
+    [
+        ("It was built by ", " in 1902", "entity", "who"),
+        ("In 1902 ", " founded the mill", "entity", "who"),
+        ("The oven in ", " is old", "entity", "where"),
+        ("She wrote to ", " every day", "entity", "what"),
+        ("It was built in ", " by Peter", "date", "when"),
+        ("There are ", " books", "number", "how many"),
+    ],
+)
+def test_the_word_fits_what_stands_beside_the_answer(before: str, after: str, kind: str, word: str) -> None:
+    assert question_word(before, after, kind) == word
+
+
+@given(st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=30), st.integers(0, 1_000))
+def test_noise_only_drops_and_moves(words: list[str], seed: int) -> None:
+    noisy = with_noise(words, np.random.default_rng(seed))
+    assert noisy
+    rest = list(words)
+    for word in noisy:
+        rest.remove(word)

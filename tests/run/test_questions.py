@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openrealm.config import Config, with_settings
+from openrealm.errors import BadInput, MissingStage
+from openrealm.factbook.questions import QuestionSets
+from openrealm.run import questions
+from openrealm.run.folder import Run
+from openrealm.types import Question
+
+
+def write(path: Path, *lines: object) -> Path:
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+    return path
+
+
+def asked(number: int) -> dict[str, object]:
+    return {"question": f"What is number {number}?", "answer": [str(number)]}
+
+
+def test_questions_are_read_with_one_answer_or_several(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "q.jsonl",
+        {"question": " Where is it? ", "answer": [" here ", "there"], "source": "x"},
+        "",
+        {"question": "When?", "answer": "now"},
+    )
+    assert questions.read_questions(file) == [Question("Where is it?", ("here", "there")), Question("When?", ("now",))]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{",
+        "[1]",
+        '"text"',
+        {"answer": ["x"]},
+        {"question": "", "answer": ["x"]},
+        {"question": 3, "answer": ["x"]},
+        {"question": "x"},
+        {"question": "x", "answer": []},
+        {"question": "x", "answer": [""]},
+        {"question": "x", "answer": [1]},
+        {"question": "x", "answer": {"a": 1}},
+    ],
+)
+def test_a_line_that_is_no_question_is_named(tmp_path: Path, line: object) -> None:
+    with pytest.raises(BadInput, match=r"q\.jsonl:2 .*expected a line such as"):
+        questions.read_questions(write(tmp_path / "q.jsonl", asked(1), line))
+
+
+def test_no_file_and_no_question_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"none\.jsonl cannot be read"):
+        questions.read_questions(tmp_path / "none.jsonl")
+    with pytest.raises(BadInput, match="holds no question"):
+        questions.read_questions(write(tmp_path / "q.jsonl", ""))
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_are_questions_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    file = tmp_path_factory.mktemp("bytes") / "q.jsonl"
+    file.write_bytes(data)
+    with pytest.raises(BadInput, match=r"q\.jsonl"):
+        questions.read_questions(file)
+
+
+def test_answers_are_patterns_where_the_file_is_said_to_hold_some(tmp_path: Path) -> None:
+    file = write(tmp_path / "q.jsonl", {"question": "When?", "answer": ["Sept?(ember)?", r"1\ "]})
+    [question] = questions.read_questions(file, regex=True)
+    assert question == Question("When?", ("Sept?(ember)?", r"1\ "), regex=True)
+    with pytest.raises(BadInput, match=r"q\.jsonl:2: the answer '\[' is not a regular expression"):
+        questions.read_questions(write(tmp_path / "q.jsonl", asked(1), {"question": "x", "answer": "["}), regex=True)
+
+
+QA = Path(__file__).parents[3] / "shared" / "data" / "qa"
+
+
+@pytest.mark.parametrize(("name", "num_dev", "num_all"), [("webquestions", 361, 3_778), ("curatedtrec", 133, 1_486)])
+def test_the_dev_sets_are_orqas(name: str, num_dev: int, num_all: int) -> None:
+    if not QA.is_dir():
+        pytest.skip(f"needs WebQuestions and CuratedTREC in {QA}")
+    parts = {part: questions.read_questions(QA / f"{name}.{part}.jsonl") for part in ("train", "dev")}
+    if name == "curatedtrec":
+        parts = {part: questions.read_questions(QA / f"{name}.{part}.jsonl", regex=True) for part in parts}
+    whole = [question.text for part in parts.values() for question in part]
+    assert len(whole) == num_all
+    assert sum(map(questions.is_dev, whole)) == num_dev
+    assert all(questions.is_dev(question.text) for question in parts["dev"])
+    assert not set(parts["dev"]) & set(questions.split(parts["dev"]).train)
+
+
+@pytest.mark.parametrize(
+    ("text", "fold"),
+    # FarmHash's Fingerprint64, one text for each way it has of taking a length.
+    [
+        ("", 11160318154034397263 % 100_000 % 10),
+        ("abc", 2640714258260161385 % 100_000 % 10),
+        ("a" * 17, 17591810127221272131 % 100_000 % 10),
+        ("a" * 64, 5893282057753879417 % 100_000 % 10),
+        ("a" * 65, 7778058094944459892 % 100_000 % 10),
+    ],
+)
+def test_a_fold_is_the_fingerprints(text: str, fold: int) -> None:
+    sets = questions.split([Question(text, ("x",))])
+    assert (len(sets.test) == 1) == (fold < 2)
+    assert questions.is_dev(text) == (fold == 0)
+
+
+def test_even_half_a_character_has_a_fold() -> None:
+    assert isinstance(questions.is_dev("\ud83d"), bool)
+
+
+@given(st.lists(st.text(min_size=1, max_size=20), max_size=60, unique=True))
+def test_a_split_loses_nothing_and_keeps_to_its_side(texts: list[str]) -> None:
+    all_questions = [Question(text, ("x",)) for text in texts]
+    sets = questions.split(all_questions)
+    assert sorted(q.text for q in (*sets.train, *sets.test)) == sorted(texts)
+    assert sets.dev == ()
+    for question in all_questions:
+        alone = questions.split([question])
+        assert (question in alone.train) == (question in sets.train)
+
+
+def test_a_fifth_is_kept_to_test_with() -> None:
+    sets = questions.split(Question(f"What is number {number}?", ("x",)) for number in range(2_000))
+    assert 330 < len(sets.test) < 470
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path / "run", with_settings(Config(), [f"corpus.source={tmp_path}"]))
+
+
+def test_questions_are_kept_as_they_are(run: Run) -> None:
+    one = Question("Wo ist „Köln“?", ("am Rhein", "dort"), relation="place", subject="Köln", wording=2, regex=True)
+    sets = QuestionSets(train=(one,), dev=(one,), test=(one, one))
+    questions.save(run, sets, "a test", "key")
+    assert questions.load(run) == sets
+    assert questions.origin_of(run) == "a test"
+    assert run.is_finished("questions", "key")
+
+
+def test_a_run_without_questions_says_so(run: Run) -> None:
+    assert questions.origin_of(run) == "none"
+    with pytest.raises(MissingStage, match="has no questions yet"):
+        questions.load(run)
+
+
+def test_a_file_replaces_one_side_and_leaves_the_other(run: Run, tmp_path: Path) -> None:
+    train, test = write(tmp_path / "a.jsonl", asked(1)), write(tmp_path / "b.jsonl", asked(2), asked(3))
+    assert questions.replace(run, train=train).test == ()
+    sets = questions.replace(run, test=test)
+    assert [q.text for q in sets.train] == ["What is number 1?"]
+    assert [q.text for q in sets.test] == ["What is number 2?", "What is number 3?"]
+    assert questions.replace(run) == sets == questions.load(run)
+    assert "b.jsonl" in questions.origin_of(run)
+
+
+def test_a_text_of_ones_own_is_asked_cloze_questions_beside_the_given(
+    run: Run, toy_corpus_folder: Path, tmp_path: Path
+) -> None:
+    run.folder.mkdir()
+    run.corpus.symlink_to(toy_corpus_folder)
+    cloze = questions.questions_stage(run)
+    assert len(cloze.train) > 50
+    assert cloze.test == ()
+    given = questions.questions_stage(run, write(tmp_path / "q.jsonl", *map(asked, range(30))))
+    assert set(cloze.train) < set(given.train)
+    assert len(given.train) - len(cloze.train) + len(given.test) == 30
+    assert given.test
