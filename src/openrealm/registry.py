@@ -93,3 +93,28 @@ def _attribute(module: Any, path: str) -> Any:
     for part in path.split("."):
         found = getattr(found, part)
     return found
+
+
+LOSSES: Registry[Any] = Registry(
+    "loss",
+    {name: f"openrealm.model.losses:{name}" for name in ("marginal", "emdr2", "pdist", "loop", "adist")},
+)
+"""Losses of joint pre-training: a function from a `Reading` to one loss per query, shape (B,)."""
+
+SOURCES: Registry[Any] = Registry("source")
+"""Where articles come from; see `openrealm.corpus.sources`."""
+
+TAGGERS: Registry[Any] = Registry("tagger")
+"""Taggers of salient spans; see `openrealm.masking`."""
+
+RULES: Registry[Any] = Registry("rule")
+"""Rules of the tagger "rules": functions from texts to spans; see `openrealm.masking`."""
+
+SEARCHERS: Registry[Any] = Registry("searcher", {"exact": "openrealm.index.exact:ExactSearcher"})
+"""Maximum inner product search over an index's vectors; see `openrealm.index`."""
+
+CALLBACKS: Registry[Any] = Registry(
+    "callback",
+    {"tensorboard": "openrealm.callbacks:TensorBoard", "early_stopping": "openrealm.callbacks:EarlyStopping"},
+)
+"""Observers of training; see `openrealm.callbacks`."""
