@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, TypeGuard, TypeVar
 
 from openrealm.errors import BadConfig
+from openrealm.registry import CALLBACKS, LOSSES, SEARCHERS
 from openrealm.section import Section
 from openrealm.section import field as _field
 from openrealm.section import hints as _hints
@@ -94,6 +95,7 @@ class WarmStartConfig(Section):
     passage_rate: float = _field(0.8, "share of MLM examples with the right passage beside", at_least=0, at_most=1)
     related_rate: float = _field(0.0, "share of MLM examples with a related passage by BM25", at_least=0, at_most=1)
     max_query_tokens: int = _field(64, "word pieces; Lee", at_least=4)
+    checkpoint_steps: int = _field(1000, "steps between two checkpoints", at_least=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +119,7 @@ class PretrainConfig(Section):
     warmup_steps: int | None = _field(None, "none is the paper's rule, see warmup_rule", at_least=0)
     refresh_steps: int = _field(500, "steps between two starts of a refresh; Guu Sec. 4.3: about 500", at_least=1)
     max_staleness_steps: int | None = _field(None, "warn when the index is older; none never warns", at_least=1)
-    loss: Literal["marginal", "emdr2", "pdist", "loop", "adist"] = _field("marginal", "Guu Eq. 1, or model/losses.py")
+    loss: str = _field("marginal", "a name in registry.LOSSES: marginal (Guu Eq. 1), emdr2, pdist, loop, adist")
     per_token_marginal: bool = _field(False, "sum passages out once a masked token, as the released code does")
     mean_over_masks: bool = _field(False, "each mask of a batch counts alike, not each query, as in the released code")
     use_null: bool = _field(True, "the null passage is always a candidate; Guu Sec. 3.4")
@@ -131,6 +133,7 @@ class PretrainConfig(Section):
     checkpoint_steps: int = _field(1000, "steps between two checkpoints", at_least=1)
 
     def _check_together(self) -> None:
+        LOSSES.check(self.loss, "pretrain.loss")
         if self.use_null + self.num_tail_candidates >= self.num_candidates:
             self._refuse("pretrain.num_candidates counts the null passage and num_tail_candidates and must exceed them")
         if self.num_tail_candidates and self.loss != "marginal":
@@ -158,12 +161,24 @@ class FinetuneConfig(Section):
     max_reader_tokens: int = _field(320, "word pieces of question and passage together; Lee's code", at_least=8)
     max_span_tokens: int = _field(10, "longest answer in word pieces; Lee", at_least=1)
     train_query_tower: bool = _field(True, "E_in trains, E_doc and the index stay; Lee")
+    checkpoint_steps: int = _field(1000, "steps between two checkpoints", at_least=1)
 
     def _check_together(self) -> None:
         if self.max_query_tokens >= self.max_reader_tokens:
             self._refuse("finetune.max_query_tokens must be less than finetune.max_reader_tokens")
         if 0 < self.early_candidates < self.num_candidates:
             self._refuse("finetune.early_candidates must be 0 or at least finetune.num_candidates")
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexConfig(Section):
+    """The index of passage vectors."""
+
+    key: ClassVar[str] = "index"
+    searcher: str = _field("exact", "how the best passages are found: a name in registry.SEARCHERS")
+
+    def _check_together(self) -> None:
+        SEARCHERS.check(self.searcher, "index.searcher")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,17 +189,21 @@ class Config(Section):
     seed: int = _field(0, "of every random choice", at_least=0, at_most=2**63 - 1)
     precision: Literal["auto", "fp32", "bf16"] = _field("auto", "of the matrix products; weights stay fp32")
     device: str = _field("auto", "'auto', 'cpu', 'cuda' or 'cuda:N'")
+    callbacks: tuple[str, ...] = _field((), "names of callbacks that observe training, such as tensorboard")
     num_threads: int | None = _field(None, "CPU threads of the trainer; none shares the cores out", at_least=1)
     corpus: CorpusConfig = dataclasses.field(default_factory=CorpusConfig)
     model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
     masking: MaskingConfig = dataclasses.field(default_factory=MaskingConfig)
     warm_start: WarmStartConfig = dataclasses.field(default_factory=WarmStartConfig)
     pretrain: PretrainConfig = dataclasses.field(default_factory=PretrainConfig)
+    index: IndexConfig = dataclasses.field(default_factory=IndexConfig)
     finetune: FinetuneConfig = dataclasses.field(default_factory=FinetuneConfig)
 
     def _check_together(self) -> None:
         if not self.name or self.name in (".", "..") or "/" in self.name or "\0" in self.name:
             raise BadConfig(f"name is {self.name!r}, but a folder's plain name is expected.")
+        for callback in self.callbacks:
+            CALLBACKS.check(callback.partition(":")[0], "callbacks")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, nested by section; `from_dict` gives the same configuration back."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import typing
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from openrealm.errors import BadConfig
 from openrealm.typed import checked
@@ -39,6 +40,15 @@ class Section:
                 raise BadConfig(f"{key} is {value!r}, but a value {wanted} is expected ({one.metadata['doc']}).")
             object.__setattr__(self, one.name, value)
         self._check_together()
+
+    def replace(self, **values: Any) -> Self:
+        """A copy with some fields changed. Raises BadConfig for an unknown field or a value that is not allowed."""
+        known = [one.name for one in dataclasses.fields(self)]
+        if unknown := sorted(set(values) - set(known)):
+            near = difflib.get_close_matches(unknown[0], known, n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else f"known are: {', '.join(known)}."
+            raise BadConfig(f"{self.key or 'The configuration'} has no field {unknown[0]!r}; {hint}")
+        return dataclasses.replace(self, **values)
 
     def _check_together(self) -> None:
         """Checks that need more than one field."""

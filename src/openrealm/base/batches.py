@@ -1,8 +1,4 @@
-"""Batches of all tasks of a base encoder as padded tensors: a pure function of step and rank.
-
-A `Dataset` over steps, so that other processes can prepare them while a device computes: the same batches whatever
-their number, and a resume begins at any step.
-"""
+"""Batches of all objectives of a base encoder as padded tensors: a pure function of step and process number."""
 
 from __future__ import annotations
 
@@ -12,75 +8,66 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from openrealm.base.examples import BaseExamples, MaskedRow
 from openrealm.base.model import Chunk
-from openrealm.base.teacher import Lessons
+from openrealm.base.teacher import TeacherVectors
 from openrealm.text.pack import Row, pad
 from openrealm.train.examples import Order
-from openrealm.train.ict import inverse_cloze
-from openrealm.train.layout import Layout
+from openrealm.train.ict import Pairs, inverse_cloze
 
 _SMALL_CHUNK_TOKENS, _LARGE_CHUNK_TOKENS = 4096, 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a rank learns from in one step."""
+    """What one process learns from in one step; `teacher_BE` are the teacher's vectors of the texts in `taught`."""
 
     masked: list[Chunk]
     queries: list[Chunk]
     passages: list[Chunk]
-    lessons: list[Chunk]
-    taught_BE: torch.Tensor
+    taught: list[Chunk]
+    teacher_BE: torch.Tensor
     num_tokens: int
 
 
-class Batches(Dataset[Batch]):
-    """Batch number s for any step s, as rank `rank` of `num_ranks` reads them."""
+class Batches:
+    """The batch of any step, as one of several processes reads it."""
 
-    def __init__(
-        self,
-        examples: BaseExamples,
-        rank: int = 0,
-        num_ranks: int = 1,
-        *,
-        lessons: Lessons | None = None,
-        on_cpu: bool = True,
-    ) -> None:
-        self._examples, self._rank, self._num_ranks, self._lessons = examples, rank, num_ranks, lessons
+    def __init__(self, examples: BaseExamples, *, teacher: TeacherVectors | None = None, on_cpu: bool = True) -> None:
+        self._examples, self._teacher = examples, teacher
         self._chunk_tokens = _SMALL_CHUNK_TOKENS if on_cpu else _LARGE_CHUNK_TOKENS
-        self._layouts = [Layout(corpus, title_in_joint=True) for corpus in examples.texts.corpora]
-        walks = [self._several(number, heldout=False) for number in range(len(self._layouts))]
+        self._corpora = examples.texts.corpora
+        walks = [self._several(number, heldout=False) for number in range(len(self._corpora))]
         self._orders = [Order(walk, examples.settings.seed) if walk else None for walk in walks]
 
-    def __getitem__(self, step: int) -> Batch:
-        settings, turn = self._examples.settings, step * self._num_ranks + self._rank
+    def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> Batch:
+        """The part of a step's batch that falls to process number `rank`: a function of seed and arguments."""
+        settings, turn = self._examples.settings, step * num_ranks + rank
         first = turn * settings.mlm_batch
         rows = [self._examples.example(first + n) for n in range(settings.mlm_batch)]
-        queries, passages = self._inverse_cloze(turn) if settings.ict_batch else ([], [])
+        pairs = self._inverse_cloze(turn) if settings.ict_batch else Pairs([], [])
         taught: list[Row] = []
-        taught_BE = torch.zeros(0, 0)
-        if self._lessons is not None:
-            taught, taught_BE = self._lessons.batch(turn, settings.teacher_batch)
+        teacher_BE = torch.zeros(0, 0)
+        if self._teacher is not None:
+            taught, teacher_BE = self._teacher.batch(turn, settings.teacher_batch)
         return Batch(
             masked_chunks(rows, self._pad_id, self._chunk_tokens),
-            self._plain(queries),
-            self._plain(passages),
+            self._plain(pairs.queries),
+            self._plain(pairs.passages),
             self._plain(taught),
-            taught_BE,
-            sum(len(row) for row in [*(r.row for r in rows), *queries, *passages, *taught]),
+            teacher_BE,
+            sum(len(row) for row in [*(r.row for r in rows), *pairs.queries, *pairs.passages, *taught]),
         )
 
     def heldout_cloze(self, num_pairs: int) -> tuple[list[Chunk], list[Chunk]]:
         """Held-out sentences and their passages, out of the corpus that has most of them."""
-        walks = [self._several(number, heldout=True) for number in range(len(self._layouts))]
+        walks = [self._several(number, heldout=True) for number in range(len(self._corpora))]
         number = int(np.argmax([len(walk) for walk in walks]))
         rng = np.random.default_rng([self._examples.settings.seed, 26])
         drawn = rng.permutation(walks[number])[:num_pairs].tolist()
-        queries, passages = self._pairs(number, drawn, rng) if drawn else ([], [])
-        return self._plain(queries), self._plain(passages)
+        pairs = self._pairs(number, drawn, rng) if drawn else Pairs([], [])
+        return self._plain(pairs.queries), self._plain(pairs.passages)
 
     @property
     def _pad_id(self) -> int:
@@ -97,24 +84,23 @@ class Batches(Dataset[Batch]):
         found: list[int] = np.flatnonzero(several & (texts.is_heldout_N[here] == heldout)).tolist()
         return found
 
-    def _inverse_cloze(self, turn: int) -> tuple[list[Row], list[Row]]:
+    def _inverse_cloze(self, turn: int) -> Pairs:
         """Sentences and their passages, all of one corpus, which is drawn by its size."""
         settings = self._examples.settings
         rng = np.random.default_rng([settings.seed, 25, turn])
         sizes = np.array([0 if order is None else len(order) for order in self._orders])
         if not sizes.sum():
-            return [], []
+            return Pairs([], [])
         number = int(rng.choice(len(sizes), p=sizes / sizes.sum()))
         order = self._orders[number]
         assert order is not None, "a corpus without a walk has size 0"
         size, run = settings.ict_batch, settings.ict_neighbours
         return self._pairs(number, order.take_with_neighbours(turn * size, size, run), rng)
 
-    def _pairs(self, corpus: int, passages: Sequence[int], rng: np.random.Generator) -> tuple[list[Row], list[Row]]:
-        layout, settings = self._layouts[corpus], self._examples.settings
+    def _pairs(self, corpus: int, passages: Sequence[int], rng: np.random.Generator) -> Pairs:
+        settings = self._examples.settings
         return inverse_cloze(
-            layout.corpus,
-            layout,
+            self._corpora[corpus],
             passages,
             rng,
             max_query_tokens=settings.max_query_tokens,

@@ -18,7 +18,7 @@ from openrealm.text.pack import Row, Specials, pack_joint
 from openrealm.train.examples import Order, contains, window
 
 Ints = npt.NDArray[np.int64]
-ALONE, OWN, RELATED, UNRELATED = BESIDE = ("alone", "own", "related", "unrelated")
+ALONE, OWN, RELATED, UNRELATED = CONTEXTS = ("alone", "own", "related", "unrelated")
 _DRAWN = (OWN, RELATED, UNRELATED, ALONE)  # in the order of the settings' rates; what is left reads alone
 _TRIED_SPANS = 4
 _NOTHING = np.zeros(0, dtype=np.int64)
@@ -86,7 +86,7 @@ class BaseExamples:
         if not len(others):
             return {}
         rows = {}
-        for beside in BESIDE:
+        for beside in CONTEXTS:
             other = self._passage_for(beside, query, others, rng)
             rows[beside] = self._packed(query.tokens, query.hidden, beside, self._body(other), self._title(other))
         return rows

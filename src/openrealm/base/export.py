@@ -13,8 +13,8 @@ from openrealm.progress import clock, say
 from openrealm.text.export import save_for_transformers
 
 if TYPE_CHECKING:
-    from openrealm.base.texts import Texts
-    from openrealm.base.trainer import BaseTrainer
+    from openrealm.base.task import BaseEncoding
+    from openrealm.train.trainer import Trainer
 
 # By how a source's name begins; what is not known is said to be so.
 _LICENCES = {
@@ -24,17 +24,17 @@ _LICENCES = {
 }
 
 
-def export(trainer: BaseTrainer, texts: Texts, folder: Path) -> None:
+def export(trainer: Trainer, task: BaseEncoding, folder: Path) -> None:
     """Publish weights in half precision, config, tokenizer and card as `folder`, and say how large it is."""
     from openrealm.model.heads import head_state
 
-    model, settings = trainer.model, trainer.settings
+    model, settings, texts = trainer.model, task.settings, task.texts
     backbone: Any = model.encoder.backbone
     weights = {f"bert.{name}": tensor for name, tensor in backbone.state_dict().items()}
     weights |= head_state(model.head, model.tower.projection)
     config = json.loads(backbone.config.to_json_string(use_diff=False))
     config |= {"architectures": ["BertForMaskedLM"], "dtype": "float32"}
-    figures = figures_of(trainer, texts)
+    figures = figures_of(trainer, task)
     manifest = {"kind": "base", "name": settings.name, "settings": settings.to_dict(), "figures": figures}
     with files.new_folder(folder, manifest) as out:
         files.write_safetensors(
@@ -47,36 +47,37 @@ def export(trainer: BaseTrainer, texts: Texts, folder: Path) -> None:
     say(f"{settings.name}: {num_bytes / 1e6:.1f} MB in {folder}")
 
 
-def figures_of(trainer: BaseTrainer, texts: Texts) -> dict[str, Any]:
+def figures_of(trainer: Trainer, task: BaseEncoding) -> dict[str, Any]:
     """What the card tells, as plain values."""
     import torch
 
     from openrealm.hardware import commit_of_checkout, processor
+    from openrealm.model.state import unique_state
 
     engine = trainer.engine
     on_cuda = engine.device.startswith("cuda")
     return {
         "sources": [
             {"name": str(c.manifest["source"].get("name") or c.manifest["source"]["kind"]), "passages": len(c)}
-            for c in texts.corpora
+            for c in task.texts.corpora
         ],
         "shape": {
-            name: getattr(trainer.settings, name)
+            name: getattr(task.settings, name)
             for name in ("num_layers", "hidden_size", "num_heads", "inner_size", "max_positions", "projection_dim")
         },
-        "vocab_size": texts.tokenizer.vocab_size,
-        "parameters": sum(tensor.numel() for tensor in trainer.model.own_state().values()),
+        "vocab_size": task.texts.tokenizer.vocab_size,
+        "parameters": sum(tensor.numel() for tensor in unique_state(trainer.model).values()),
         "steps": trainer.step,
         "tokens": trainer.num_tokens,
         "seconds": round(trainer.seconds),
         "device": torch.cuda.get_device_name() if on_cuda else f"{processor()}, {torch.get_num_threads()} threads",
         "num_devices": trainer.ranks.num_ranks,
         "precision": "bf16" if engine.bf16 else "fp32",
-        "seed": trainer.settings.seed,
+        "seed": task.settings.seed,
         "commit": commit_of_checkout() or "unknown",
-        "start": _start_of(trainer.settings.start),
-        "teacher": trainer.lessons and {"name": trainer.settings.teacher, "texts": len(trainer.lessons)},
-        "heldout": trainer.last,
+        "start": _start_of(task.settings.start),
+        "teacher": task.teacher and {"name": task.settings.teacher, "texts": len(task.teacher)},
+        "heldout": trainer.outcome.last,
     }
 
 

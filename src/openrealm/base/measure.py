@@ -1,4 +1,4 @@
-"""What a base encoder can do with held-out text: fill in a hidden name with and without a passage, find passages."""
+"""Evaluation of a base encoder on held-out text: filling in a hidden name with and without a passage, retrieval."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 import torch
 
 from openrealm.base.batches import Batches, masked_chunks
-from openrealm.base.examples import BESIDE, BaseExamples, MaskedRow
+from openrealm.base.examples import CONTEXTS, BaseExamples, MaskedRow
 from openrealm.base.model import Base, Chunk
 from openrealm.engine import Engine
-from openrealm.train.metrics import Number
+from openrealm.train.task import Number
 
 _ROWS_AT_ONCE = 256
 _CHUNK_TOKENS = 8192
 
 
 class Heldout:
-    """Held-out queries, each alone, beside its own passage, beside another that holds the span, beside any other."""
+    """Held-out queries, each read alone, with its own passage, with another that holds the span, with any other."""
 
     def __init__(self, examples: BaseExamples, batches: Batches, num_queries: int) -> None:
         self._rows = examples.heldout_rows(num_queries)
@@ -33,9 +33,9 @@ class Heldout:
         """
         model.eval()
         found: dict[str, Number] = {"num_queries": len(self._rows)}
-        for beside in BESIDE if self._rows else ():
-            right, loss = self._fill(model, engine, [rows[beside] for rows in self._rows])
-            found |= {f"accuracy_{beside}": right, f"loss_{beside}": loss}
+        for context in CONTEXTS if self._rows else ():
+            right, loss = self._fill(model, engine, [rows[context] for rows in self._rows])
+            found |= {f"accuracy_{context}": right, f"loss_{context}": loss}
         if self._rows:
             found["copying"] = float(found["accuracy_related"]) - float(found["accuracy_alone"])
         queries, passages = self._cloze

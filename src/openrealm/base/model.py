@@ -1,21 +1,17 @@
-"""A base encoder of one's own: one small BERT that fills in masks and gives vectors, trained for both at once."""
+"""A small BERT that fills in masks and embeds texts, trained for both at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from openrealm.errors import DamagedArtefact
 from openrealm.model.encoder import Encoder, in_order
 from openrealm.model.reader import MaskedTokenHead
 from openrealm.model.retriever import Tower
-
-_ALIAS = "tower.encoder."
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +79,7 @@ class Base(nn.Module):
         )
 
     def forward(self, masked: Sequence[Chunk], *to_embed: Sequence[Chunk]) -> tuple[Tensor, list[Tensor]]:
-        """All tasks at once, so that a wrapper for several devices sees one pass.
+        """All objectives in one pass.
 
         Returns logits over the vocabulary of all masks, chunk after chunk, and the vectors of each part of `to_embed`
         in the order of its rows (0 x D where there are none).
@@ -105,14 +101,3 @@ class Base(nn.Module):
             return torch.zeros(0, self.tower.projection.out_features, device=self.encoder.device)
         parts = [self.tower.vectors(self.encoder(c.id_nT, c.real_nT, c.segment_nT), c.real_nT) for c in chunks]
         return in_order(parts, [row for chunk in chunks for row in chunk.row_n.tolist()])
-
-    def own_state(self) -> dict[str, Tensor]:
-        """The state without the second names of the shared encoder."""
-        return {name: tensor for name, tensor in self.state_dict().items() if not name.startswith(_ALIAS)}
-
-    def load_own_state(self, tensors: Mapping[str, Tensor], where: Path) -> None:
-        """Take what `own_state` gave; DamagedArtefact naming `where` when a tensor is missing or unknown."""
-        missing, unexpected = self.load_state_dict(tensors, strict=False)
-        missing = [name for name in missing if not name.startswith(_ALIAS)]
-        if missing or unexpected:
-            raise DamagedArtefact(f"{where}: missing {missing[:3]}, unexpected {unexpected[:3]}; make it again.")

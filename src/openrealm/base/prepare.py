@@ -1,6 +1,6 @@
 """A base encoder of one's own, from sources of text to a folder of weights: vocabulary, corpora, training, export.
 
-Everything lies in one folder (vocabulary/, corpora/, lessons/, training/, model/); what is there already and was made
+Everything lies in one folder (vocabulary/, corpora/, teacher/, training/, model/); what is there already and was made
 from the same is used again.
 """
 
@@ -29,7 +29,7 @@ from openrealm.text.vocabulary import train_vocabulary
 
 if TYPE_CHECKING:
     from openrealm.base.settings import BaseSettings
-    from openrealm.base.teacher import Lessons
+    from openrealm.base.teacher import TeacherVectors
     from openrealm.base.texts import Texts
     from openrealm.engine import Engine
 
@@ -150,9 +150,9 @@ def _corpus(source: Source, folder: Path, tokenizer: Tokenizer, settings: BaseSe
     return corpus
 
 
-def prepare_lessons(texts: Texts, folder: Path, settings: BaseSettings, engine: Engine) -> None:
+def prepare_teacher(texts: Texts, folder: Path, settings: BaseSettings, engine: Engine) -> None:
     """The teacher's vectors of sentences and passages of `texts` in `folder`, made where they are not there yet."""
-    from openrealm.base.teacher import drawn_texts, write_lessons
+    from openrealm.base.teacher import drawn_texts, write_teacher_vectors
 
     assert settings.teacher is not None
     counts = settings.teacher_sentences, settings.teacher_passages
@@ -163,8 +163,8 @@ def prepare_lessons(texts: Texts, folder: Path, settings: BaseSettings, engine: 
     drawn = drawn_texts(texts, *counts, settings.seed)
     source = {_KEY: key, "teacher": settings.teacher}
     with track("teacher", len(drawn)) as advance:
-        write_lessons(folder, drawn, settings.teacher, tokenizer_of(settings.teacher), engine, source, advance)
-    say(f"lessons of {settings.teacher}: {len(drawn):,} texts in {folder}")
+        write_teacher_vectors(folder, drawn, settings.teacher, tokenizer_of(settings.teacher), engine, source, advance)
+    say(f"vectors of {settings.teacher}: {len(drawn):,} texts in {folder}")
 
 
 def _key_of(folder: Path) -> str | None:
@@ -193,10 +193,11 @@ def train_base(
     trains there, Mismatch for a resume with other settings.
     """
     from openrealm.base.export import export
-    from openrealm.base.teacher import Lessons
+    from openrealm.base.task import BaseEncoding
+    from openrealm.base.teacher import TeacherVectors
     from openrealm.base.texts import Texts
-    from openrealm.base.trainer import BaseTrainer
     from openrealm.train.ranks import all_ranks
+    from openrealm.train.trainer import Trainer
 
     for key in ("start", "teacher"):
         if (name := getattr(settings, key)) is not None:
@@ -210,15 +211,24 @@ def train_base(
         ranks.wait(engine)
         corpora = [Corpus.open(folder / "corpora" / source.name) for source in open_sources(names, max_articles)]
         texts = Texts(corpora, settings.heldout_rate, settings.seed)
-        lessons: Lessons | None = None
+        teacher: TeacherVectors | None = None
         if settings.teacher is not None:
             if ranks.is_first:
-                prepare_lessons(texts, folder / "lessons", settings, engine)
+                prepare_teacher(texts, folder / "teacher", settings, engine)
             ranks.wait(engine)
-            lessons = Lessons(folder / "lessons", texts.tokenizer, settings.seed)
-        trainer = BaseTrainer(settings, texts, folder / "training", engine, ranks, minutes, lessons)
+            teacher = TeacherVectors(folder / "teacher", texts.tokenizer, settings.seed)
+        task = BaseEncoding(texts, settings, teacher)
+        trainer = Trainer(
+            task.new_model(),
+            task,
+            folder / "training",
+            minutes=minutes,
+            engine=engine,
+            seed=settings.seed,
+            ranks=ranks,
+        )
         trainer.train(resume=resume)
         if ranks.is_first:
-            export(trainer, texts, folder / "model")
+            export(trainer, task, folder / "model")
         ranks.wait(engine)
     return folder / "model"

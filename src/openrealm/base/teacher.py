@@ -1,8 +1,8 @@
-"""What a teacher says of short texts: how alike a sentence encoder finds them, for the vectors of a base to learn.
+"""Distillation of similarities: how similar a sentence encoder, the teacher, finds short texts.
 
 A few million words teach no paraphrases ("the currency", "how do people pay"); an encoder trained on many pairs knows
-them. Its vectors are made once, before training; only how alike two texts are is learnt from them, so that its width
-does not matter (Gou et al. 2021, "Knowledge distillation: a survey", Sec. 2.3: relations between examples).
+them. Its vectors are computed once, before training; only the similarity of two texts is learnt from them, so its width
+does not matter (Gou et al. 2021, "Knowledge distillation: a survey", Sec. 2.3: relation-based knowledge).
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from openrealm.train.examples import Order
 
 _VECTORS, _TEXTS = "vectors.safetensors", "texts.json"
 _SHORTEST, _LONGEST = 4, 24  # word pieces of a sentence
-_MAX_TOKENS = 128  # of a text, for teacher and pupil
+_MAX_TOKENS = 128  # of a text, for teacher and student
 _ROWS_AT_ONCE = 64
 _TEXTS_AT_ONCE = 4096
 
 
-def likeness_loss(vector_BD: Tensor, taught_BE: Tensor, temperature: float) -> Tensor:
-    """KL, in nats, from the teacher's softmax over the other texts to the pupil's, mean over texts.
+def similarity_loss(vector_BD: Tensor, taught_BE: Tensor, temperature: float) -> Tensor:
+    """KL divergence, in nats, between the teacher's softmax over the other texts and the student's, mean over texts.
 
     Vectors have unit length; the softmax is over their products divided by `temperature`.
     """
@@ -45,10 +45,7 @@ def likeness_loss(vector_BD: Tensor, taught_BE: Tensor, temperature: float) -> T
 
 
 def drawn_texts(texts: Texts, num_sentences: int, num_passages: int, seed: int) -> list[str]:
-    """Short sentences and passages with their titles, one of either a passage, or as many as there are.
-
-    None is out of a held-out article.
-    """
+    """Short sentences, and passages with their titles, at most one of each per passage; none of held-out articles."""
     order = np.random.default_rng([seed, 27]).permutation(np.flatnonzero(~texts.is_heldout_N)).tolist()
     passages = [texts.text(i, 0, len(texts.body[i]), with_title=True) for i in order[:num_passages]]
     found: list[str] = []
@@ -61,7 +58,7 @@ def drawn_texts(texts: Texts, num_sentences: int, num_passages: int, seed: int) 
     return [*found, *passages]
 
 
-def write_lessons(
+def write_teacher_vectors(
     folder: Path,
     texts: Sequence[str],
     teacher: str,
@@ -70,7 +67,7 @@ def write_lessons(
     source: dict[str, Any],
     advance: Callable[[int], None],
 ) -> None:
-    """Publish `texts` and the teacher's vector of each, the mean of its last states at length 1, as `folder`."""
+    """Publish `texts` with the teacher's vector of each: the mean of its last states, normalised to unit length."""
     encoder = Encoder(load_backbone(teacher, dropout=0.0), tokenizer.pad_id).eval().to(engine.device)
     rows = _rows(tokenizer, texts)
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
@@ -79,7 +76,7 @@ def write_lessons(
         chosen = order[start : start + _TEXTS_AT_ONCE]
         parts.append(_means(encoder, [rows[i] for i in chosen], engine))
         advance(len(chosen))
-    with files.new_folder(folder, {"kind": "lessons", "source": source}) as out:
+    with files.new_folder(folder, {"kind": "teacher", "source": source}) as out:
         files.write_safetensors(out / _VECTORS, {"vectors": in_order(parts, order).half()})
         files.write_json(out / _TEXTS, list(texts))
 
@@ -99,8 +96,8 @@ def _rows(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Row]:
     return [pack_query(ids, specials, _MAX_TOKENS) for ids, _ in tokenizer.encode_batch(texts)]
 
 
-class Lessons:
-    """What `write_lessons` wrote, in batches: a function of seed and number."""
+class TeacherVectors:
+    """What `write_teacher_vectors` wrote, in batches that are a function of seed and number."""
 
     def __init__(self, folder: Path, tokenizer: Tokenizer, seed: int) -> None:
         from safetensors.torch import load_file

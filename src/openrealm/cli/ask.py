@@ -22,6 +22,6 @@ def ask(
     folder = newest_answering_run() if run is None else run_folder(run)
 
     from openrealm.cli.show import show_answer
-    from openrealm.serve.answerer import Service
+    from openrealm.serve.answerer import Answerer
 
-    show_answer(Service.open(folder, system).ask(question), as_json=as_json)
+    show_answer(Answerer.open(folder, system).ask(question), as_json=as_json)

@@ -16,5 +16,5 @@ def index(run: RunOption = DEFAULT_RUN, recipe: RecipeOption = None, settings: S
     with stoppable(again("index", "--run", run)), found.writing():
         of = "pretrain" if found.is_finished("pretrain") else "warm_start"
         version = index_stage(found, open_model(found, of), of)
-    say(f"index: version {version.name}, {len(version.vector_ND):,} vectors of {version.vector_ND.shape[1]}")
+    say(f"index: version {version.name}, {len(version):,} vectors of {version.vector_ND.shape[1]}")
     say_next(again("finetune" if of == "pretrain" else "pretrain", "--run", run))

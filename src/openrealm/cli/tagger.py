@@ -39,7 +39,7 @@ def train(
     from openrealm.config import Config
     from openrealm.engine import engine_for, num_cores
     from openrealm.masking.conll import read_conll
-    from openrealm.train.tagger import TaggerSettings, train_tagger
+    from openrealm.train.tasks.tagger import TaggerSettings, train_tagger
 
     documents = read_conll(data)
     heldout_documents = read_conll(heldout) if heldout else None
@@ -54,7 +54,7 @@ def train(
     torch.set_num_threads(num_cores())
     train_tagger(documents, out, settings, engine_for(Config()))
     if heldout_documents is not None:
-        from openrealm.train.tagger import evaluate_tagger
+        from openrealm.train.tasks.tagger import evaluate_tagger
 
         found = evaluate_tagger(heldout_documents, out)
         parts = ("precision", found.precision), ("recall", found.recall), ("F1", found.f1)

@@ -13,7 +13,7 @@ from openrealm.corpus.builder import build_corpus
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.sources import open_source
 from openrealm.errors import BadInput, Mismatch
-from openrealm.index.store import Binding, publish
+from openrealm.index.index import Binding, Index
 from openrealm.masking.tagger import RulesTagger
 from openrealm.model.realm import Realm
 from openrealm.types import Article
@@ -68,6 +68,6 @@ def build(records: Path, vector_ND: Tensor, model: Realm, folder: Path, *, max_p
             "mend the list, or raise --max-passage-tokens."
         )
     rows = [corpus.article_index(i) for i in range(corpus.num_passages)]
-    binding = Binding(model.retriever.passage_tower.digest(), model.tokenizer.digest, corpus.digest)
-    publish(folder / "index", 0, binding, vector_ND[rows])
+    binding = Binding(model.passage_digest(), model.tokenizer.digest, corpus.digest)
+    Index(vector_ND[rows], binding).save(folder / "index")
     return corpus

@@ -14,7 +14,7 @@ from openrealm.convert import huggingface, sentence_transformers, tensorflow
 from openrealm.convert.assemble import Source, assemble
 from openrealm.convert.passages import build
 from openrealm.errors import BadInput
-from openrealm.index.store import Binding, newest, open_version
+from openrealm.index.index import Binding, Index
 from openrealm.model.realm import Realm
 from openrealm.text.tokenizer import Tokenizer
 
@@ -63,10 +63,8 @@ def _vectors(index: Path | None, model: Realm) -> Tensor | None:
     """The vectors of an index version (or of the newest in an index folder), which have to be this model's."""
     if index is None:
         return None
-    path = index if (index / files.MANIFEST).is_file() else newest(index)
-    corpus = str(files.read_manifest(path, verify=False).get("corpus"))
-    binding = Binding(model.retriever.passage_tower.digest(), model.tokenizer.digest, corpus)
-    return open_version(path, binding).vector_ND
+    expected = Binding(model.passage_digest(), model.tokenizer.digest, "")
+    return Index.open(index, expected=expected).vector_ND
 
 
 def _import(sources: Sequence[Path], out: Path, wanted: Wanted) -> list[str]:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from openrealm.corpus.corpus import Corpus
+
 _WORD = re.compile(r"\w+")
 
 
@@ -17,17 +19,30 @@ def words(text: str) -> list[str]:
 
 
 class Bm25:
-    """BM25 with the usual k1 = 1.5 and b = 0.75 (Lucene's variant, as bm25s has it by default)."""
+    """BM25 with the usual k1 = 1.5 and b = 0.75 (Lucene's variant, bm25s's default).
+
+    >>> bm25 = Bm25(["the old mill", "a library in the mill", "rain"])
+    >>> scores, passages = bm25.search(["Where is the library?"], 1)
+    >>> passages.tolist()
+    [[1]]
+    """
 
     def __init__(self, texts: Sequence[str]) -> None:
+        """Index `texts`; text number i is passage i."""
         import bm25s
 
         self._index = bm25s.BM25()
         self._index.index([words(text) for text in texts], show_progress=False)
         self._num_passages = len(texts)
 
-    def search(self, queries: Sequence[str], num_results: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-        """Scores and passage numbers, both B x min(num_results, N), best first."""
-        num_results = min(num_results, self._num_passages)
-        found = self._index.retrieve([words(query) for query in queries], k=num_results, show_progress=False)
+    @classmethod
+    def build(cls, corpus: Corpus) -> Bm25:
+        """Index the title and body of every passage."""
+        passages = (corpus.passage(i) for i in range(corpus.num_passages))
+        return cls([f"{passage.title} {passage.text}" for passage in passages])
+
+    def search(self, queries: Sequence[str], k: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Scores and passage numbers, both B x min(k, N), best first."""
+        k = min(k, self._num_passages)
+        found = self._index.retrieve([words(query) for query in queries], k=k, show_progress=False)
         return np.asarray(found.scores, dtype=np.float32), np.asarray(found.documents, dtype=np.int64)

@@ -1,9 +1,9 @@
-"""Losses beyond the paper's marginal, and log-weights that let a sampled tail stand for the passages not read.
+"""Losses of joint pre-training: the paper's marginal, and others from the literature, in the registry `LOSSES`.
 
-Axes: B queries, K candidates, J masked tokens. All take what `model.marginal` takes and stay in log space.
+Axes: B queries, K candidates, J masked tokens. Everything stays in log space.
 
-The papers below train a reader that reads all K passages at once. Ours reads one at a time, so that a form had to
-be chosen for the likelihood of "all K". What is what, SG being stop-gradient and P = softmax of the scores:
+The papers below train a reader that reads all K passages at once. Ours reads one at a time, so a form had to be chosen
+for the likelihood of "all K". SG is stop-gradient and P the softmax of the scores:
 
     marginal  -log sum_z p(z|x) p(y|z,x)                                                 Guu et al. 2020, Eq. 1
     emdr2     -log sum_z p(z|x) SG p(y|z,x)  -  log (1/K) sum_z p(y|z,x)                 Singh et al. 2021
@@ -32,6 +32,7 @@ from openrealm.model.marginal import (
     require_finite,
     retrieval_log_prob,
 )
+from openrealm.model.reading import Reading
 
 
 def emdr2_loss(
@@ -160,32 +161,41 @@ def _divergence(target_logit_BK: Tensor, score_BK: Tensor, valid_BK: Tensor | No
     return (target_BK.exp() * surplus_BK).sum(dim=1)
 
 
-def joint_loss(
-    name: str,
-    score_BK: Tensor,
-    gold_logp_BKJ: Tensor,
-    mask_BJ: Tensor,
-    *,
-    valid_BK: Tensor | None = None,
-    per_token: bool = False,
-    attention_BK: Tensor | None = None,
-) -> Tensor:
-    """The whole loss of retriever and reader by its name: marginal, emdr2, pdist, loop or adist (see the file's top).
+def marginal(reading: Reading) -> Tensor:
+    """The paper's loss, -log p(y|x), B, in nats (Guu et al. 2020, Eq. 1)."""
+    return reading.marginal_loss()
 
-    `attention_BK` is what adist needs and the others ignore. Arguments and errors else as
-    `model.marginal.marginal_log_likelihood`. Returns B losses in nats.
-    """
-    parts = score_BK, gold_logp_BKJ, mask_BJ
-    if name == "marginal":
-        return -marginal_log_likelihood(*parts, valid_BK=valid_BK, per_token=per_token)
-    if name == "emdr2":
-        return emdr2_loss(*parts, valid_BK=valid_BK, per_token=per_token)
-    reader_B = reader_loss(*parts, valid_BK=valid_BK, per_token=per_token)
-    if name == "adist":
-        assert attention_BK is not None, "adist distils attention, so the reading has to bring it"
-        return reader_B + attention_distillation_loss(score_BK, attention_BK, valid_BK=valid_BK)
-    distill = {"pdist": perplexity_distillation_loss, "loop": leave_one_out_loss}[name]
-    return reader_B + distill(*parts, valid_BK=valid_BK, per_token=per_token)
+
+def emdr2(reading: Reading) -> Tensor:
+    """`emdr2_loss` of a reading, B, in nats."""
+    return emdr2_loss(*_parts(reading), valid_BK=reading.valid_BK, per_token=reading.per_token)
+
+
+def pdist(reading: Reading) -> Tensor:
+    """Perplexity distillation with the reader's share, B, in nats."""
+    parts = _parts(reading)
+    distilled_B = perplexity_distillation_loss(*parts, valid_BK=reading.valid_BK, per_token=reading.per_token)
+    return _reader_share(reading) + distilled_B
+
+
+def loop(reading: Reading) -> Tensor:
+    """Leave-one-out distillation with the reader's share, B, in nats."""
+    distilled_B = leave_one_out_loss(*_parts(reading), valid_BK=reading.valid_BK, per_token=reading.per_token)
+    return _reader_share(reading) + distilled_B
+
+
+def adist(reading: Reading) -> Tensor:
+    """Attention distillation with the reader's share, B, in nats; costs an extra pass of the reader."""
+    distilled_B = attention_distillation_loss(reading.score_BK, reading.attention_BK, valid_BK=reading.valid_BK)
+    return _reader_share(reading) + distilled_B
+
+
+def _parts(reading: Reading) -> tuple[Tensor, Tensor, Tensor]:
+    return reading.score_BK, reading.gold_logp_BKJ, reading.mask_BJ
+
+
+def _reader_share(reading: Reading) -> Tensor:
+    return reader_loss(*_parts(reading), valid_BK=reading.valid_BK, per_token=reading.per_token)
 
 
 def sampled_tail_log_weights(log_q: Tensor, count: Tensor, num_draws: int) -> Tensor:

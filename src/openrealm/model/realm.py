@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from openrealm import files
-from openrealm.config import ModelConfig
-from openrealm.errors import DamagedArtefact, MissingStage
+from openrealm.config import Config, ModelConfig
+from openrealm.corpus.corpus import Corpus
+from openrealm.engine import Engine, engine_for
+from openrealm.errors import MissingStage
+from openrealm.model.embedder import embed_corpus
 from openrealm.model.encoder import Encoder, backbone_from_config, load_backbone
 from openrealm.model.heads import stored_heads, take_head, take_projection
 from openrealm.model.reader import Reader
+from openrealm.model.reading import JointInputs, Reading, read_jointly
 from openrealm.model.retriever import Retriever, Tower
 from openrealm.model.span_reader import SpanReader
+from openrealm.model.state import load_unique_state, unique_state
 from openrealm.model.weights import SHIPPED, backbone_location, shipped_folder
 from openrealm.text.pack import Row, Specials, pack_passage, pack_query
 from openrealm.text.tokenizer import Tokenizer
@@ -94,7 +99,7 @@ class Realm(nn.Module):
         weights = load_file(folder / _WEIGHTS)
         if any(name.startswith(_QUERY_TOWER) for name in weights):
             model.retriever.untie()  # fine-tuning gave the query tower weights of its own
-        model.load_own_state(weights, folder / _WEIGHTS)
+        load_unique_state(model, weights, folder / _WEIGHTS)
         return model
 
     @classmethod
@@ -121,24 +126,27 @@ class Realm(nn.Module):
             "has_span_reader": self.span_reader is not None,
         }
         with files.new_folder(Path(folder), {"kind": "model", "tokenizer_digest": self.tokenizer.digest}) as out:
-            files.write_safetensors(out / _WEIGHTS, self.own_state())
+            files.write_safetensors(out / _WEIGHTS, unique_state(self))
             files.write_json(out / _SETTINGS, settings)
             self.tokenizer.save(out)
 
-    def own_state(self) -> dict[str, Tensor]:
-        """The state without the second names of shared towers."""
-        return {name: tensor for name, tensor in self.state_dict().items() if not self._is_alias(name)}
+    def forward(self, inputs: JointInputs, query_BD: Tensor | None = None) -> Reading:
+        """Scores of the candidates by both towers, and the reader's log-probabilities of the masked tokens.
 
-    def load_own_state(self, tensors: Mapping[str, Tensor], where: Path) -> None:
-        """Take what `own_state` gave; DamagedArtefact naming `where` when a tensor is missing or unknown."""
-        missing, unexpected = self.load_state_dict(tensors, strict=False)
-        missing = [name for name in missing if not self._is_alias(name)]
-        if missing or unexpected:
-            raise DamagedArtefact(f"{where}: missing {missing[:3]}, unexpected {unexpected[:3]}; make it again.")
+        inputs    queries and candidates as encoder inputs, see `train.candidates.pack_candidates`
+        query_BD  query vectors, if they are known already
+        """
+        return read_jointly(self.retriever, self.reader, inputs, query_BD)
 
-    def _is_alias(self, name: str) -> bool:
-        shared = self.retriever.query_tower is self.retriever.passage_tower
-        return shared and name.startswith(_QUERY_TOWER)
+    def embed_corpus(
+        self, corpus: Corpus, *, engine: Engine | None = None, progress: Callable[[int], None] | None = None
+    ) -> Tensor:
+        """Vectors of all passages of `corpus`, N x D, float32, on the CPU: what an `Index` is built from."""
+        return embed_corpus(self.retriever.passage_tower, corpus, engine or engine_for(Config()), progress)
+
+    def passage_digest(self) -> str:
+        """SHA-256 of the passage tower's weights: what an index is bound to."""
+        return self.retriever.passage_tower.digest()
 
     def add_span_reader(self) -> SpanReader:
         """Attach a span reader whose encoder starts as a copy of the masked-token reader's."""

@@ -15,7 +15,7 @@ from openrealm.types import Question
 
 if TYPE_CHECKING:
     from openrealm.corpus.corpus import Corpus
-    from openrealm.train.openqa import Found
+    from openrealm.train.spans import Found
 
 NUM_RETRIEVED = 20
 RECALL_AT = (1, 5, 20)
@@ -28,19 +28,17 @@ def answer_system(run: Run, system: str, questions: Sequence[Question], seen: Co
     seen  the (relation, wording) pairs that were trained on; another wording of a known relation was held back
     Raises MissingStage when the system is not fine-tuned yet.
     """
-    from openrealm.train.closed_book import answer_closed_book
-    from openrealm.train.layout import Layout
-    from openrealm.train.openqa import answer_all
+    from openrealm.train.spans import answer_all
+    from openrealm.train.tasks.closed_book import answer_closed_book
 
     corpus, engine, settings = stages.open_corpus(run), stages.engine_of(run), run.config.finetune
     model = stages.open_model(run, f"finetune_{system}")
-    layout = Layout(corpus, title_in_joint=run.config.model.title_in_joint)
     if system == "closed_book":
-        texts = answer_closed_book(model, layout, questions, settings, engine)
+        texts = answer_closed_book(model, corpus, questions, settings, engine)
         rows = [_row(question, text, seen) for question, text in zip(questions, texts, strict=True)]
     else:
-        source = stages.source_for(run, system, model)
-        found, retrieved = answer_all(model, layout, source, questions, settings, engine, num_retrieved=NUM_RETRIEVED)
+        finder = stages.finder_for(run, system, model)
+        found, retrieved = answer_all(model, corpus, finder, questions, settings, engine, num_retrieved=NUM_RETRIEVED)
         rows = [
             _row(question, best[0].text if best else "", seen) | _looked_up(corpus, question, best, passages)
             for question, best, passages in zip(questions, found, retrieved, strict=True)

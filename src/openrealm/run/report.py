@@ -65,8 +65,8 @@ def _training(run: Run) -> dict[str, Any]:
     utility = {which: outcome[which].get("retrieval_utility") for which in ("first", "last")}
     found = {
         "metrics": _metrics(run.pretrain),
-        "refresh_steps": outcome["refresh_steps"],
-        "refreshes": len(outcome["refresh_steps"]),
+        "refresh_steps": outcome["task"]["refresh_steps"],
+        "refreshes": len(outcome["task"]["refresh_steps"]),
         "examples": examples(run),
     }
     if run.is_finished("frozen_towers", keys.pretrain_key(run, frozen=True)):

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from openrealm.run import stages
 from openrealm.run.folder import Run
 from openrealm.run.queries import queries_of
+from openrealm.types import NULL
 
 if TYPE_CHECKING:
     from openrealm.corpus.corpus import Corpus
     from openrealm.train.examples import Example
-    from openrealm.train.joint import Reading
+    from openrealm.train.heldout import Read
 
 NUM_SHOWN = 10
 
@@ -39,28 +40,20 @@ def examples(run: Run) -> list[dict[str, Any]]:
 
 
 def _candidates(run: Run, heldout: list[Example], stage: str) -> list[list[dict[str, Any]]]:
-    import torch
-
-    from openrealm.train.layout import Layout
-    from openrealm.train.measure import on_heldout
+    from openrealm.train.heldout import evaluate_heldout
 
     corpus, engine = stages.open_corpus(run), stages.engine_of(run)
     model = stages.open_model(run, stage)
-    version = stages.index_stage(run, model, stage)
-    layout = Layout(corpus, title_in_joint=run.config.model.title_in_joint)
-    group_N = torch.from_numpy(corpus.groups.astype("int64"))
-    _, readings = on_heldout(model, layout, version.vector_ND, group_N, heldout, run.config.pretrain, engine)
-    return [row for reading in readings for row in _rows(corpus, reading)]
+    index = stages.index_stage(run, model, stage)
+    _, reads = evaluate_heldout(model, corpus, index, heldout, run.config.pretrain, engine)
+    return [row for read in reads for row in _rows(corpus, read)]
 
 
-def _rows(corpus: Corpus, reading: Reading) -> list[list[dict[str, Any]]]:
-    from openrealm.model import marginal
-    from openrealm.train.layout import NULL
-
-    probability_BK = marginal.retrieval_log_prob(reading.score_BK, reading.valid_BK).exp()
-    utility_BK = marginal.utility_BK(reading.gold_logp_BKJ, reading.mask_BJ)
+def _rows(corpus: Corpus, read: Read) -> list[list[dict[str, Any]]]:
+    probability_BK = read.reading.retrieval_log_prob().exp()
+    utility_BK = read.reading.utility_BK()
     rows = []
-    for b, numbers in enumerate(reading.candidates):
+    for b, numbers in enumerate(read.candidates):
         row: list[dict[str, Any]] = []
         for k, number in enumerate(numbers):
             passage = None if number == NULL else corpus.passage(number)

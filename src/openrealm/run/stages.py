@@ -26,10 +26,10 @@ from openrealm.run.folder import SYSTEMS, Run
 from openrealm.run.queries import queries_of
 
 if TYPE_CHECKING:
-    from openrealm.index.store import Binding, IndexVersion
+    from openrealm.index.index import Index
     from openrealm.model.realm import Realm
-    from openrealm.train.openqa import Source
-    from openrealm.train.pretrain import Outcome
+    from openrealm.train.spans import PassageFinder
+    from openrealm.train.trainer import Outcome
 
 _COMMANDS = {"warm_start": "warm-start", "frozen_towers": "pretrain --frozen-towers"}
 
@@ -124,64 +124,57 @@ def open_model(run: Run, stage: str) -> Realm:
     return model
 
 
-def warm_start_stage(run: Run) -> None:
+def warm_start_stage(run: Run, *, resume: bool = False) -> None:
     """Towers by ICT, the reader's head by masked words."""
     import torch
 
     from openrealm.model.realm import Realm
-    from openrealm.train.warm_start import warm_start
+    from openrealm.train.tasks.warm_start import WarmStart
+    from openrealm.train.trainer import Trainer
 
-    corpus, engine = open_corpus(run), engine_of(run)
-    torch.manual_seed(run.config.seed)
-    with files.sole_writer(run.warm_start), run.stage("warm_start", keys.warm_start_key(run)):
-        model = Realm.from_backbone(run.config.model, corpus.tokenizer())
-        model.to(engine.device)
-        means = warm_start(run.config, model, corpus, engine, run.warm_start)
+    corpus, engine, config = open_corpus(run), engine_of(run), run.config
+    torch.manual_seed(config.seed)
+    with files.sole_writer(run.warm_start), run.stage("warm_start", keys.warm_start_key(run), resumed=resume):
+        model = Realm.from_backbone(config.model, corpus.tokenizer())
+        task = WarmStart(corpus, config=config)
+        trainer = Trainer(model, task, run.warm_start, engine=engine, seed=config.seed, callbacks=config.callbacks)
+        outcome = trainer.train(resume=resume)
         model.save_pretrained(run.warm_start / "model")
-    say("warm start: " + ", ".join(f"{key.replace('_', ' ')} {value:.2f}" for key, value in means.items()))
+    shown = {key: value for key, value in outcome.recent.items() if key.endswith(("loss", "accuracy"))}
+    say("warm start: " + ", ".join(f"{key.replace('_', ' ')} {value:.2f}" for key, value in shown.items()))
 
 
-def index_stage(run: Run, model: Realm, of: str) -> IndexVersion:
+def index_stage(run: Run, model: Realm, of: str) -> Index:
     """The index version of the passage tower that the stage `of` left in `model`: opened if it is there, else built."""
-    from openrealm.index.store import publish
-    from openrealm.progress import track
-    from openrealm.train.embedder import embed_corpus
-    from openrealm.train.layout import Layout
+    from openrealm.index.index import Index
 
-    corpus, name = open_corpus(run), INDEX_OF[of]
-    tower, binding, step = model.retriever.passage_tower, binding_of(model, corpus), _index_step(run, of)
     try:
-        return find_index(run, binding, of)
+        return find_index(run, model, of)
     except (MissingStage, Mismatch):  # none yet, or one of another corpus under the same name
-        layout, engine = Layout(corpus, title_in_joint=run.config.model.title_in_joint), engine_of(run)
-    with (
-        files.sole_writer(run.index),
-        run.stage(name, keys.stage_key(run, of)),
-        track(name.replace("_", ", "), corpus.num_passages) as advance,
-    ):
-        publish(run.index, step, binding, embed_corpus(tower, layout, engine, advance))
-    return find_index(run, binding, of)
+        corpus, name, engine = open_corpus(run), INDEX_OF[of], engine_of(run)
+    with files.sole_writer(run.index), run.stage(name, keys.stage_key(run, of)):
+        return Index.build(
+            model,
+            corpus,
+            run.index,
+            step=_index_step(run, of),
+            engine=engine,
+            searcher=run.config.index.searcher,
+        )
 
 
 def _index_step(run: Run, of: str) -> int:
     return run.config.pretrain.num_steps if of == "pretrain" else 0
 
 
-def binding_of(model: Realm, corpus: Corpus) -> Binding:
-    """What an index of this model and corpus belongs to."""
-    from openrealm.index.store import Binding
-
-    return Binding(model.retriever.passage_tower.digest(), corpus.tokenizer_digest, corpus.digest)
-
-
-def find_index(run: Run, binding: Binding, of: str) -> IndexVersion:
+def find_index(run: Run, model: Realm, of: str) -> Index:
     """The index version that is there; MissingStage tells to run `openrealm index`."""
-    from openrealm.index.store import open_version, version_name
+    from openrealm.index.index import Index, version_folder
 
-    path = run.index / "versions" / version_name(_index_step(run, of), binding.encoder)
+    path = version_folder(run.index, _index_step(run, of), model.passage_digest())
     if not (path / files.MANIFEST).exists():
         raise MissingStage(f"{run.folder} has no index of these weights; run `openrealm index --run {run.folder}`.")
-    return open_version(path, binding)
+    return Index.open(path, open_corpus(run), model, searcher=run.config.index.searcher)
 
 
 def pretrain_stage(run: Run, *, resume: bool = False, frozen: bool = False) -> Outcome:
@@ -189,33 +182,34 @@ def pretrain_stage(run: Run, *, resume: bool = False, frozen: bool = False) -> O
 
     Raises MissingStage for a `resume` without a checkpoint.
     """
-    from openrealm.index.store import prune
+    from openrealm.index.index import prune
     from openrealm.train import checkpoint
-    from openrealm.train.pretrain import Pretrainer
+    from openrealm.train.tasks.joint import Joint
+    from openrealm.train.trainer import Trainer
 
     folder, name = (run.frozen, "frozen_towers") if frozen else (run.pretrain, "pretrain")
     if resume and not checkpoint.checkpoints(folder / "checkpoints"):
         raise MissingStage(
             f"{folder} holds no checkpoint to resume from; run `{command_of(name, run)}`, without --resume."
         )
-    corpus, engine = open_corpus(run), engine_of(run)
+    corpus, engine, config = open_corpus(run), engine_of(run), run.config
     queries = queries_of(run, corpus)
     model = open_model(run, "warm_start")
     first = index_stage(run, model, "warm_start")
-    config = run.config
-    if frozen:
-        config = dataclasses.replace(config, pretrain=dataclasses.replace(config.pretrain, freeze_towers=True))
-    elif not resume:
+    if not frozen and not resume:
         prune(run.index, {first.name})  # what an earlier run published
     with files.sole_writer(folder), run.stage(name, keys.pretrain_key(run, frozen=frozen), resumed=resume):
-        trainer = Pretrainer(config, model, corpus, run.corpus, run.index, folder, engine, queries)
+        if frozen:
+            config = config.replace(pretrain=config.pretrain.replace(freeze_towers=True))
+        task = Joint(corpus, first, config=config, queries=queries, index_folder=run.index, refresh_at_end=False)
+        trainer = Trainer(model, task, folder, engine=engine, seed=config.seed, callbacks=config.callbacks)
         outcome = trainer.train(resume=resume)
         files.write_json(folder / "outcome.json", dataclasses.asdict(outcome))
         model.save_pretrained(folder / "model")
-    first_utility, last_utility = (row.get("retrieval_utility", 0.0) for row in (outcome.first, outcome.last))
+    first_utility, last_utility = (float(row.get("retrieval_utility", 0.0)) for row in (outcome.first, outcome.last))
     say(
         f"{name.replace('_', ' ')}: retrieval utility {first_utility:.2f} -> {last_utility:.2f} nats, "
-        f"{len(outcome.refresh_steps)} refreshes, {clock(run.record(name)['seconds'])}"
+        f"{len(outcome.task['refresh_steps'])} refreshes, {clock(run.record(name)['seconds'])}"
     )
     return outcome
 
@@ -227,38 +221,31 @@ def can_resume(run: Run, *, frozen: bool = False) -> bool:
     return begun and any((folder / "checkpoints").glob(f"step-*/{files.MANIFEST}"))
 
 
-def source_for(run: Run, system: str, model: Realm, *, trained: bool = True) -> Source:
-    """How a system finds its candidates: BM25 (with its `trained` weight), or the query tower with the index."""
-    from openrealm.train.layout import Layout
-    from openrealm.train.openqa import DenseSource
+def finder_for(run: Run, system: str, model: Realm, *, trained: bool = True) -> PassageFinder:
+    """How a system finds its passages: BM25 (with its `trained` weight), or the query tower with the index."""
+    from openrealm.train.spans import DenseFinder
 
     if system == "bm25":
-        return _bm25(run, trained)
-    version = index_stage(run, model, keys.START[system])
-    layout = Layout(open_corpus(run), title_in_joint=run.config.model.title_in_joint)
-    return DenseSource(model, version.vector_ND, layout, run.config.finetune.max_query_tokens)
+        return bm25_finder(run, trained=trained)
+    return DenseFinder(index_stage(run, model, keys.START[system]), run.config.finetune.max_query_tokens)
 
 
-def _bm25(run: Run, trained: bool) -> Source:
+def bm25_finder(run: Run, *, trained: bool = True) -> PassageFinder:
+    """BM25 over the run's corpus, with the weight that fine-tuning gave it."""
     from openrealm.index.bm25 import Bm25
-    from openrealm.train.openqa import Bm25Source
+    from openrealm.train.spans import Bm25Finder
 
-    corpus = open_corpus(run)
-    passages = [corpus.passage(i) for i in range(corpus.num_passages)]
-    source = Bm25Source(Bm25([f"{p.title} {p.text}" for p in passages]))
-    weight = run.finetune / "bm25" / "bm25.json"
-    if trained and weight.exists():
-        source.weight.data.fill_(files.read_json(weight)["weight"])
-    return source
+    finder = Bm25Finder(Bm25.build(open_corpus(run)))
+    if trained:
+        finder.load_state(files.read_json(run.finetune / "bm25" / "finder.json"))
+    return finder
 
 
-def finetune_stage(run: Run, system: str) -> None:
+def finetune_stage(run: Run, system: str, *, resume: bool = False) -> None:
     """Fine-tune one system on the run's questions; every system gets the same steps, batch, rates and seed."""
-    from openrealm.train.answers import AnswerFinder
-    from openrealm.train.closed_book import finetune_closed_book
-    from openrealm.train.finetune import finetune
-    from openrealm.train.layout import Layout
-    from openrealm.train.openqa import Bm25Source
+    from openrealm.train.tasks.closed_book import ClosedBook
+    from openrealm.train.tasks.openqa import OpenQA
+    from openrealm.train.trainer import Trainer
 
     if system not in SYSTEMS:
         raise BadInput(f"There is no system {system!r}; choose from {', '.join(SYSTEMS)}.")
@@ -267,14 +254,17 @@ def finetune_stage(run: Run, system: str) -> None:
         raise BadInput(f"{run.questions} has no training questions; give some with --questions FILE.")
     config, engine, corpus = run.config, engine_of(run), open_corpus(run)
     model = open_model(run, keys.START[system])
-    layout = Layout(corpus, title_in_joint=config.model.title_in_joint)
     folder = run.finetune / system
-    source = None if system == "closed_book" else source_for(run, system, model, trained=False)
-    with files.sole_writer(folder), run.stage(f"finetune_{system}", keys.finetune_key(run, system)):
-        if source is None:
-            finetune_closed_book(config, model, layout, asked, engine, folder)
-        else:
-            finetune(config, model, layout, source, asked, AnswerFinder(corpus), engine, folder)
-        if isinstance(source, Bm25Source):
-            files.write_json(folder / "bm25.json", {"weight": float(source.weight.detach())})
+    task: OpenQA | ClosedBook
+    if system == "closed_book":
+        task = ClosedBook(corpus, asked, config=config)
+    else:
+        task = OpenQA(corpus, None, asked, finder=finder_for(run, system, model, trained=False), config=config)
+    with (
+        files.sole_writer(folder),
+        run.stage(f"finetune_{system}", keys.finetune_key(run, system), resumed=resume),
+    ):
+        trainer = Trainer(model, task, folder, engine=engine, seed=config.seed, callbacks=config.callbacks)
+        trainer.train(resume=resume)
+        files.write_json(folder / "finder.json", task.state())
         model.save_pretrained(folder / "model")

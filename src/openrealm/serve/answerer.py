@@ -1,77 +1,128 @@
-"""A finished run as a function: question -> answer with the passage it was read from. Pure but for loading."""
+"""A fine-tuned model as a function: question -> answer with the passage it was read from."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import overload
 
 import torch
 
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
-from openrealm.engine import Engine
-from openrealm.errors import BadInput
+from openrealm.engine import Engine, engine_for
+from openrealm.errors import BadInput, MissingStage
+from openrealm.index.index import Index
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
+from openrealm.recipes.small import small
 from openrealm.run import keys, stages
 from openrealm.run.folder import Run
-from openrealm.train.layout import NULL, Layout
-from openrealm.train.openqa import DenseSource, Found, Source, answer_all
-from openrealm.types import Answer, Question, ReadPassage
+from openrealm.train.spans import DenseFinder, Found, PassageFinder, answer_all
+from openrealm.types import NULL, Answer, Question, ReadPassage
 
 _SYSTEMS = ("realm", "warm_start", "bm25")
 
 
-class Service:
-    """Model, index and corpus of one fine-tuned system, loaded once."""
+class Answerer:
+    """Answers questions from a corpus and shows the passage that each answer was read from.
+
+    >>> import openrealm as orm
+    >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
+    >>> model = orm.Realm.from_pretrained("openrealm-mini")
+    >>> index = orm.Index.build(model, corpus)
+    >>> questions = [orm.Question("Where is the library?", ("the old mill",))]
+    >>> outcome = orm.Trainer(model, orm.tasks.OpenQA(corpus, index, questions), "training/", num_steps=2).train()
+    >>> answerer = orm.Answerer(model, corpus, index)
+    >>> answer = answerer.ask("Where is the library?")
+    >>> answer.text in answer.source.text
+    True
+    >>> [a.question for a in answerer.ask(["Who bakes?", "Who teaches?"])]
+    ['Who bakes?', 'Who teaches?']
+    """
 
     def __init__(
-        self, config: Config, model: Realm, corpus: Corpus, source: Source, engine: Engine, index_version: str
+        self,
+        model: Realm,
+        corpus: Corpus,
+        index: Index | None = None,
+        *,
+        finder: PassageFinder | None = None,
+        config: Config | None = None,
+        engine: Engine | None = None,
     ) -> None:
+        """Put the model into evaluation mode.
+
+        index   of the model's passage tower
+        finder  another way to find passages, such as `Bm25Finder`; then `index` may be None
+        config  settings; None are those of `openrealm run` for a corpus of this size
+        engine  device and precision; None chooses them by the hardware
+        Raises MissingStage if the model has no span reader yet, Mismatch if the index is not the model's.
+        """
+        config = small(len(corpus)) if config is None else config
+        if model.span_reader is None:
+            raise MissingStage("This model cannot answer questions yet; train it on orm.tasks.OpenQA first.")
         self._settings, self._max_joint_tokens = config.finetune, config.pretrain.max_joint_tokens
-        self._model, self._corpus, self._source, self._engine = model, corpus, source, engine
-        self._layout = Layout(corpus, title_in_joint=config.model.title_in_joint)
+        if finder is None:
+            if index is None:
+                raise BadInput("Answerer needs an index, or another finder of passages.")
+            index.check(model, corpus)
+            finder = DenseFinder(index, self._settings.max_query_tokens)
+        self._model, self._corpus, self._finder = model, corpus, finder
+        self._engine = engine or engine_for(config)
         self._tokenizer = corpus.tokenizer()
-        self.index_version = index_version
-        model.eval()
+        self.index_version = "" if index is None else index.name
+        model.to(self._engine.device).eval()
 
     @classmethod
-    def open(cls, run_folder: Path, system: str = "realm") -> Service:
+    def open(cls, run_folder: str | Path, system: str = "realm") -> Answerer:
         """Load a fine-tuned system of a run; nothing is written.
 
-        Raises MissingStage naming the command to run first, Mismatch or DamagedArtefact for what does not belong.
+        Raises MissingStage naming the command to run first, Mismatch or DamagedArtefact for what does not fit.
         """
         if system not in _SYSTEMS:
             raise BadInput(f"There is no system {system!r} that reads passages; choose from {', '.join(_SYSTEMS)}.")
-        run = Run.open(run_folder)
+        run = Run.open(Path(run_folder))
         corpus, engine = stages.open_corpus(run), stages.engine_of(run)
         model = stages.open_model(run, f"finetune_{system}")
         if system == "bm25":
-            return cls(run.config, model, corpus, stages.source_for(run, system, model), engine, "bm25")
-        version = stages.find_index(run, stages.binding_of(model, corpus), keys.START[system])
-        layout = Layout(corpus, title_in_joint=run.config.model.title_in_joint)
-        source = DenseSource(model, version.vector_ND, layout, run.config.finetune.max_query_tokens)
-        return cls(run.config, model, corpus, source, engine, version.name)
+            return cls(model, corpus, finder=stages.bm25_finder(run), config=run.config, engine=engine)
+        index = stages.find_index(run, model, keys.START[system])
+        return cls(model, corpus, index, config=run.config, engine=engine)
 
-    def ask(self, question: str) -> Answer:
+    @overload
+    def ask(self, question: str) -> Answer: ...
+
+    @overload
+    def ask(self, question: list[str] | tuple[str, ...]) -> list[Answer]: ...
+
+    def ask(self, question: str | list[str] | tuple[str, ...]) -> Answer | list[Answer]:
         """The best answer, the passage it was read from, and the best spans of the other passages read.
 
         p(z|x) is renormalised over the passages read. RU(z|x) = log p(y|z,x) - log p(y|null,x), in nats, with y the
         passage's own answer: how much likelier the masked-token reader finds it with the passage beside the question.
+        A list of questions gives a list of answers.
         Raises BadInput for a question that is empty or longer than what is read of one.
         """
-        text = " ".join(question.split())
-        tokens = self._checked(text)
-        num_read = self._settings.num_candidates
-        found = answer_all(
+        if isinstance(question, str):
+            return self._ask([question])[0]
+        return self._ask(question)
+
+    def _ask(self, questions: Sequence[str]) -> list[Answer]:
+        texts = [" ".join(question.split()) for question in questions]
+        tokens = [self._checked(text) for text in texts]
+        found, _ = answer_all(
             self._model,
-            self._layout,
-            self._source,
-            [Question(text, ())],
+            self._corpus,
+            self._finder,
+            [Question(text, ()) for text in texts],
             self._settings,
             self._engine,
-            num_retrieved=num_read,
-        )[0][0]
+            num_retrieved=self._settings.num_candidates,
+        )
+        return [self._answer(*each) for each in zip(texts, tokens, found, strict=True)]
+
+    def _answer(self, text: str, tokens: Sequence[int], found: Sequence[Found]) -> Answer:
         if not found:
             return Answer(text, "", 0.0, None, (), self.index_version)
         first, *others = self._read_passages(tokens, found)
@@ -84,7 +135,7 @@ class Service:
         most = self._settings.max_query_tokens - 2
         if len(tokens) > most:
             raise BadInput(
-                f"The question has {len(tokens)} word pieces, and only {most} can be read "
+                f"The question has {len(tokens)} word pieces, but at most {most} can be read "
                 "(finetune.max_query_tokens); ask it in fewer words."
             )
         return tokens
@@ -114,11 +165,13 @@ class Service:
     def _utilities(self, tokens: Sequence[int], found: Sequence[Found]) -> list[float]:
         """RU of every passage for its own answer: the question and as many masks as the answer has word pieces."""
         rows, places, gold = [], [], []
+        with_title = self._model.config.title_in_joint
         for one in found:
             answer = self._pieces(one)
-            query = [*tokens, *[self._layout.specials.mask] * len(answer)]
+            query = [*tokens, *[self._corpus.specials.mask] * len(answer)]
             for passage in (NULL, one.passage):
-                rows.append(self._layout.joint(query, passage, self._max_joint_tokens)[0])
+                row, _ = self._corpus.joint_row(query, passage, self._max_joint_tokens, with_title=with_title)
+                rows.append(row)
                 places.append([1 + len(tokens) + j for j in range(len(answer))])
                 gold.append(answer)
         with self._engine.autocast():

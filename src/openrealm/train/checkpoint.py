@@ -1,45 +1,26 @@
-"""Checkpoints: weights, Adam's state, the random generators and the place in the data, whole or not at all."""
+"""Checkpoints: weights, Adam's state, the random generators and the position in the data, published atomically."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from openrealm import files
-from openrealm.config import Config
 from openrealm.errors import Mismatch
+from openrealm.model.state import load_unique_state, unique_state
 
 _KEPT = 2
 _CPU_GENERATOR, _CUDA_GENERATOR = "rng", "cuda_rng."
-# What a resume may change: names, places, how often is measured, and what comes after pre-training.
-_FREE = ("name", "device", "num_threads", "finetune")
-_FREE_IN_PRETRAIN = ("eval_steps", "checkpoint_steps", "max_staleness_steps")
 
 
-class Stored(Protocol):
-    """A model that gives its weights by name, and takes them back."""
-
-    def own_state(self) -> dict[str, Tensor]: ...
-
-    def load_own_state(self, tensors: Mapping[str, Tensor], where: Path) -> None: ...
-
-
-def training_digest(config: Config) -> str:
-    """SHA-256 of the settings that decide what pre-training computes: a resume may change the others."""
-    values = {key: value for key, value in config.to_dict().items() if key not in _FREE}
-    values["pretrain"] = {key: value for key, value in values["pretrain"].items() if key not in _FREE_IN_PRETRAIN}
-    return files.digest_of(values)
-
-
-def save(folder: Path, step: int, model: Stored, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
+def save(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
     """Publish `folder`/step-N and delete all but the last two.
 
-    `state` is plain JSON (config digest, metrics line count, index version, …).
+    `state` is plain JSON; `load` compares its "fingerprint".
     """
     target = folder / f"step-{step:08d}"
     adam: dict[str, Tensor] = {}
@@ -47,7 +28,7 @@ def save(folder: Path, step: int, model: Stored, optimizer: torch.optim.Optimize
     for number, entry in packed["state"].items():
         adam.update({f"{number}.{name}": torch.as_tensor(value) for name, value in entry.items()})
     with files.new_folder(target, {"kind": "checkpoint", "step": step}) as out:
-        files.write_safetensors(out / "model.safetensors", model.own_state())
+        files.write_safetensors(out / "model.safetensors", unique_state(model))
         files.write_safetensors(out / "optimizer.safetensors", adam | _generators())
         files.write_json(out / "state.json", state | {"step": step})
     for old in checkpoints(folder)[:-_KEPT]:
@@ -66,16 +47,16 @@ def remove_all(folder: Path) -> None:
         files.remove_folder(old)
 
 
-def load(path: Path, model: Stored, optimizer: torch.optim.Optimizer, config_digest: str) -> dict[str, Any]:
+def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> dict[str, Any]:
     """Restore everything `save` stored; returns its `state`. Raises Mismatch when another configuration wrote it."""
     files.read_manifest(path)
     state: dict[str, Any] = files.read_json(path / "state.json")
-    if state["config_digest"] != config_digest:
+    if state["fingerprint"] != fingerprint:
         raise Mismatch(
-            f"{path} was written with another configuration: its digest is {state['config_digest'][:16]}, the one in "
-            f"use is {config_digest[:16]}; resume with the same settings, or start again without --resume."
+            f"{path} was written with other settings: its digest is {state['fingerprint'][:16]}, the one in "
+            f"use is {fingerprint[:16]}; resume with the same settings, or start over without resume."
         )
-    model.load_own_state(load_file(path / "model.safetensors"), path / "model.safetensors")
+    load_unique_state(model, load_file(path / "model.safetensors"), path / "model.safetensors")
     stored = load_file(path / "optimizer.safetensors")
     _set_generators(stored)
     adam: dict[int, dict[str, Tensor]] = {}

@@ -1,4 +1,4 @@
-"""A NaN or an infinity costs one step, is counted, and the third in a row stops the run (faults.md, row 10)."""
+"""A step whose loss or gradient is not finite is skipped and counted; the third in a row stops the run."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ class Guard:
     """Applies an optimiser step when loss and gradients are finite; otherwise skips and counts it."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], clip_norm: float, *, give_back_steps: int = 1) -> None:
-        """`give_back_steps`: steps between two times that freed memory is given back, which takes 0.03 s."""
+        """`give_back_steps`: steps between two times that freed memory is returned, which takes 0.03 s."""
         self._give_back_steps = give_back_steps
-        self._parameters = [p for p in parameters if p.requires_grad]
+        self.parameters = [p for p in parameters if p.requires_grad]
         self._clip_norm = clip_norm
         self.num_skipped = 0
         self.num_in_a_row = 0
 
     def step(self, optimizer: torch.optim.Optimizer, loss: float, step: int) -> bool:
         """Clip and apply; returns whether it was applied. Raises NonFinite at the third bad step in a row."""
-        norm = float(torch.nn.utils.clip_grad_norm_(self._parameters, self._clip_norm))
+        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, self._clip_norm))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self.skip(optimizer, step)
             return False
@@ -45,6 +45,6 @@ class Guard:
         optimizer.zero_grad(set_to_none=True)
         if self.num_in_a_row >= _MAX_IN_A_ROW:
             raise NonFinite(
-                f"loss or gradient was not finite at step {step} and the two before it; the last checkpoint is good: "
-                "resume with a lower learning rate, or with precision=fp32."
+                f"Loss or gradient was not finite at step {step} and the two before it. The last checkpoint is intact: "
+                "resume from it with a lower learning rate, or with precision=fp32."
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,36 +15,46 @@ from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.text.pack import Row, pack_passage
 from openrealm.train.examples import Order
-from openrealm.train.layout import Layout
+from openrealm.train.task import Log
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Query rows and passage rows, pair by pair: a sentence, and the passage that it was taken from."""
+
+    queries: list[Row]
+    passages: list[Row]
+
+    def __len__(self) -> int:
+        return len(self.queries)
 
 
 def inverse_cloze(
     corpus: Corpus,
-    layout: Layout,
     passages: Sequence[int],
     rng: np.random.Generator,
     *,
     max_query_tokens: int,
     remove_rate: float,
     with_title: bool,
-) -> tuple[list[Row], list[Row]]:
-    """Pairs of a sentence and its passage, the sentence removed from it at `remove_rate` (Lee et al. 2019, Sec. 5.1).
+) -> Pairs:
+    """A sentence of each passage and that passage, with the sentence removed from it at `remove_rate`.
 
-    Returns query rows and passage rows, pair by pair. Passages of one sentence keep it.
+    Passages of one sentence keep it. `with_title` puts the article's title before the sentence.
     """
-    queries, targets = [], []
+    pairs = Pairs([], [])
     separator = corpus.tokenizer().encode(":")[0] if with_title else []
     for passage in passages:
-        body = layout.body(passage)
+        body = corpus.body(passage)
         title = np.asarray(corpus.title_tokens(passage), dtype=np.int64)
         bounds = np.asarray(corpus.sentences(passage))
         start, end = bounds[int(rng.integers(len(bounds)))]
         query = np.concatenate([title, separator, body[start:end]]) if with_title and len(title) else body[start:end]
         remove = len(bounds) > 1 and rng.random() < remove_rate
         kept = np.concatenate([body[:start], body[end:]]) if remove else body
-        queries.append(layout.query(query.astype(np.int64), max_query_tokens))
-        targets.append(pack_passage(title, kept, layout.specials, layout.max_passage_tokens))
-    return queries, targets
+        pairs.queries.append(corpus.query_row(query.astype(np.int64), max_query_tokens))
+        pairs.passages.append(pack_passage(title, kept, corpus.specials, corpus.max_row_tokens))
+    return pairs
 
 
 def inverse_cloze_loss(query_BD: Tensor, passage_BD: Tensor) -> tuple[Tensor, Tensor]:
@@ -54,27 +65,30 @@ def inverse_cloze_loss(query_BD: Tensor, passage_BD: Tensor) -> tuple[Tensor, Te
 
 
 class InverseCloze:
-    """ICT batches of a corpus, step by step: a function of seed and step."""
+    """Batches of the Inverse Cloze Task from a corpus, a function of seed and step."""
 
-    def __init__(self, config: Config, corpus: Corpus, layout: Layout) -> None:
-        self._config, self._corpus, self._layout = config, corpus, layout
+    def __init__(self, config: Config, corpus: Corpus) -> None:
+        self._config, self._corpus = config, corpus
         several = [i for i in range(corpus.num_passages) if len(corpus.sentences(i)) > 1]
         self._order = Order(several or range(corpus.num_passages), config.seed)
 
-    def backward(self, model: Realm, engine: Engine, step: int, size: int) -> dict[str, float]:
-        """One forward and backward pass over `size` sentences; returns ict_loss (nats) and ict_accuracy."""
+    def pairs(self, step: int, size: int) -> Pairs:
+        """The `size` pairs of a step."""
         settings = self._config.warm_start
-        queries, targets = inverse_cloze(
+        return inverse_cloze(
             self._corpus,
-            self._layout,
             self._order.take_with_neighbours(step * size, size, settings.ict_neighbours),
             np.random.default_rng([self._config.seed, 5, step]),
             max_query_tokens=settings.max_query_tokens,
             remove_rate=settings.remove_sentence_rate,
             with_title=self._config.masking.title_in_query,
         )
+
+    def loss(self, model: Realm, pairs: Pairs, engine: Engine, log: Log) -> Tensor:
+        """The loss of `pairs` in nats; logs ict_loss and ict_accuracy."""
         with engine.autocast():
-            query_BD, passage_BD = model.retriever.encode_query(queries), model.retriever.encode_passage(targets)
+            query_BD = model.retriever.encode_query(pairs.queries)
+            passage_BD = model.retriever.encode_passage(pairs.passages)
         loss, accuracy = inverse_cloze_loss(query_BD, passage_BD)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return {"ict_loss": float(loss.detach()), "ict_accuracy": float(accuracy)}
+        log |= {"ict_loss": float(loss.detach()), "ict_accuracy": float(accuracy)}
+        return loss

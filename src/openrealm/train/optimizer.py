@@ -1,4 +1,4 @@
-"""BERT's Adam: weight decay on matrices only, linear warm-up and decay, gradients clipped to a norm."""
+"""BERT's Adam: weight decay on matrices only, linear warm-up and decay of the learning rate."""
 
 from __future__ import annotations
 
@@ -10,12 +10,26 @@ from torch import nn
 from openrealm.config import warmup_rule
 
 
+def num_warmup_steps(num_steps: int, warmup_steps: int | None) -> int:
+    """Steps of warm-up: as given or by the paper's rule, and never more than half of all steps."""
+    return min(warmup_rule(num_steps) if warmup_steps is None else warmup_steps, max(1, num_steps // 2))
+
+
 def rate_factor(step: int, num_steps: int, warmup_steps: int | None) -> float:
-    """Share of the peak learning rate at `step` (0-based): linear up over the warm-up, linear down to 0 after it."""
-    warmup = min(warmup_rule(num_steps) if warmup_steps is None else warmup_steps, max(1, num_steps // 2))
+    """Share of the peak learning rate at `step` (from 0): linear up over the warm-up, then linear down to 0.
+
+    >>> [rate_factor(step, 10, 2) for step in (0, 1, 2, 6)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    warmup = num_warmup_steps(num_steps, warmup_steps)
     if step < warmup:
         return (step + 1) / warmup
     return max(0.0, (num_steps - step) / max(1, num_steps - warmup))
+
+
+def timed_rate_factor(step: int, share_done: float, warmup_steps: int) -> float:
+    """`rate_factor` for a training that ends after a given time, of which `share_done` (0 to 1) has passed."""
+    return min(1.0, (step + 1) / max(1, warmup_steps)) * max(0.0, 1.0 - share_done)
 
 
 def adam(groups: Iterable[tuple[Iterable[nn.Parameter], float]], weight_decay: float) -> torch.optim.AdamW:

@@ -1,11 +1,11 @@
-"""Several processes that train one model (`torchrun`): which one this is, and what they share."""
+"""Several processes that train one model (started by `torchrun`): which one this is, and what they exchange."""
 
 from __future__ import annotations
 
 import contextlib
 import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,13 +13,13 @@ from torch import nn
 
 from openrealm.engine import Engine
 
-# The first rank builds corpora and measures while the others wait.
+# The first rank builds corpora and evaluates while the others wait.
 _PATIENCE = datetime.timedelta(hours=3)
 
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """Number `rank` of `num_ranks` processes; the first one writes and measures."""
+    """Process number `rank` of `num_ranks`; the first one writes and evaluates."""
 
     rank: int = 0
     num_ranks: int = 1
@@ -29,14 +29,24 @@ class Ranks:
         """Whether this process writes."""
         return self.rank == 0
 
-    def wrapped(self, model: nn.Module, *, all_used: bool = True) -> nn.Module:
-        """`model` so that its gradients are the means over all ranks; `all_used`: every weight plays a part."""
+    def average_gradients(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Replace each gradient by its mean over all ranks; a parameter without one counts as 0."""
         if self.num_ranks == 1:
-            return model
-        return nn.parallel.DistributedDataParallel(model, find_unused_parameters=not all_used)
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        flat = torch.cat([parameter.grad.view(-1) for parameter in parameters if parameter.grad is not None])
+        torch.distributed.all_reduce(flat)
+        flat /= self.num_ranks
+        start = 0
+        for parameter in parameters:
+            assert parameter.grad is not None
+            parameter.grad.copy_(flat[start : start + parameter.numel()].view_as(parameter))
+            start += parameter.numel()
 
     def wait(self, engine: Engine) -> None:
-        """Until all ranks have come here."""
+        """Wait until all ranks have arrived here."""
         self.from_first(0.0, engine)
 
     def from_first(self, value: float, engine: Engine) -> float:

@@ -1,27 +1,30 @@
-"""The passage tower on its own: what a refresh needs, saved small and loaded by another process."""
+"""The passage tower on its own: embedding a corpus, and a snapshot that another process can load."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from openrealm import files
 from openrealm.config import ModelConfig
+from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.model.encoder import Encoder, backbone_from_config
-from openrealm.model.realm import Realm
 from openrealm.model.retriever import Tower
-from openrealm.train.layout import Layout
+
+if TYPE_CHECKING:
+    from openrealm.model.realm import Realm
 
 _CHUNK_TOKENS = 4096
 
 
 def save_tower(model: Realm, folder: Path) -> str:
-    """Write E_doc of `model` as it is now; returns its digest."""
+    """Write the passage tower of `model` atomically; returns its digest."""
     tower = model.retriever.passage_tower
     digest = tower.digest()
     with files.new_folder(folder, {"kind": "tower", "encoder": digest}) as out:
@@ -38,7 +41,7 @@ def save_tower(model: Realm, folder: Path) -> str:
 
 
 def load_tower(folder: Path) -> Tower:
-    """Read what `save_tower` wrote, digests checked."""
+    """Read what `save_tower` wrote, with its digests checked."""
     from safetensors.torch import load_file
 
     files.read_manifest(folder)
@@ -51,26 +54,29 @@ def load_tower(folder: Path) -> Tower:
 
 
 @torch.no_grad()
-def embed_corpus(tower: Tower, layout: Layout, engine: Engine, advance: Callable[[int], None] | None = None) -> Tensor:
-    """E_doc of every passage, N x D float32 on the CPU. Passages of like length go together, so that padding is small.
+def embed_corpus(tower: Tower, corpus: Corpus, engine: Engine, progress: Callable[[int], None] | None = None) -> Tensor:
+    """Vectors of all passages, N x D, float32, on the CPU; the null passage is not part of an index.
 
-    The null passage is no part of an index (spec Sec. 6.5).
+    Passages of similar length are embedded together, so that little is padded. `progress` is called with the number of
+    passages just embedded. Leaves the tower in the mode, training or not, that it was in.
     """
+    was_training = tower.training
     tower.eval()
-    num_passages = layout.corpus.num_passages
-    rows = [layout.passage(i) for i in range(num_passages)]
+    num_passages = corpus.num_passages
+    rows = [corpus.passage_row(i) for i in range(num_passages)]
     order = sorted(range(num_passages), key=lambda i: len(rows[i]))
     vector_ND = torch.zeros(num_passages, tower.projection.out_features)
     with engine.autocast():  # once for all chunks: every entry rounds the weights anew
         for chunk in _chunks(order, [len(row) for row in rows]):
             vector_ND[chunk] = tower([rows[i] for i in chunk], max_rows=len(chunk)).float().cpu()
-            if advance is not None:
-                advance(len(chunk))
+            if progress is not None:
+                progress(len(chunk))
+    tower.train(was_training)
     return vector_ND
 
 
 def _chunks(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Runs of `order` of about _CHUNK_TOKENS tokens each, so that short passages make no small matrices."""
+    """Runs of `order` of about _CHUNK_TOKENS tokens each, so that short passages do not make small matrices."""
     chunk: list[int] = []
     for number in order:
         if chunk and (len(chunk) + 1) * lengths[number] > _CHUNK_TOKENS:

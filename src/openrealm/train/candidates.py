@@ -1,0 +1,130 @@
+"""Candidates of masked queries: the best passages by a (stale) index, and passages drawn for the rest of the corpus.
+
+Axes: B queries, K candidates, N corpus, D projection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openrealm.config import PretrainConfig
+from openrealm.corpus.corpus import Corpus
+from openrealm.index.index import Index
+from openrealm.model.losses import sampled_tail_log_weights
+from openrealm.model.reading import JointInputs
+from openrealm.text.pack import Row
+from openrealm.train.examples import Example
+from openrealm.types import NULL
+
+_TAIL_STREAM = 6  # apart from the streams of other random choices of the same seed
+
+
+def find_candidates(
+    index: Index,
+    query_BD: Tensor,
+    examples: Sequence[Example],
+    num_candidates: int,
+    *,
+    use_null: bool = True,
+    block_trivial: bool = True,
+) -> list[list[int]]:
+    """The passages to read for each query: the null passage first, then the best by `index` that are not trivial.
+
+    Guu et al. 2020, Sec. 3.4. `block_trivial` leaves out the query's own passage and its near-duplicates.
+    """
+    blocked = [example.blocked if block_trivial else () for example in examples]
+    found = index.search(query_BD, num_candidates - use_null, exclude=blocked).passages()
+    return [[NULL, *row] if use_null else row for row in found]
+
+
+def sample_tail(
+    index: Index,
+    query_BD: Tensor,
+    examples: Sequence[Example],
+    candidates: list[list[int]],
+    num_draws: int,
+    *,
+    block_trivial: bool,
+    seed: int,
+    step: int,
+) -> tuple[list[list[int]], list[list[float]]]:
+    """`candidates` with passages drawn from all others, and every one's log-weight (0 where nothing was drawn).
+
+    A passage is drawn with the probability that the (stale) index gives it among those that are neither a candidate
+    nor trivial: with fresh scores the denominator of p(z|x) is then exact. A passage drawn twice is read once, with
+    twice the weight. The draws are a function of seed, step and the arguments; each query scans the whole index.
+    """
+    rng = np.random.default_rng([seed, _TAIL_STREAM, step])
+    drawn, log_weights = [], []
+    for query_D, example, row in zip(query_BD.detach().float().cpu(), examples, candidates, strict=True):
+        score_N = (index.vector_ND @ query_D).double()
+        score_N[[passage for passage in row if passage != NULL]] = -torch.inf
+        if block_trivial:
+            blocked = torch.tensor(example.blocked, dtype=index.group_N.dtype)
+            score_N[torch.isin(index.group_N, blocked)] = -torch.inf
+        more, weights = draw_tail(score_N, num_draws, rng)
+        drawn.append([*row, *more])
+        log_weights.append([0.0] * len(row) + weights)
+    return drawn, log_weights
+
+
+def draw_tail(score_N: Tensor, num_draws: int, rng: np.random.Generator) -> tuple[list[int], list[float]]:
+    """Draw passages with replacement by softmax(score_N), float64, -inf for those that are no part of the tail.
+
+    Returns the distinct passages drawn, in passage order, and their log-weights; nothing where the tail is empty.
+    """
+    if not bool(score_N.isfinite().any()):
+        return [], []
+    log_q_N = score_N.log_softmax(dim=0)
+    q_N = log_q_N.exp().numpy()
+    drawn, count = np.unique(rng.choice(len(q_N), num_draws, p=q_N / q_N.sum()), return_counts=True)
+    log_weights: list[float] = sampled_tail_log_weights(log_q_N[drawn], torch.from_numpy(count), num_draws).tolist()
+    return drawn.tolist(), log_weights
+
+
+def pack_candidates(
+    corpus: Corpus,
+    examples: Sequence[Example],
+    candidates: Sequence[Sequence[int]],
+    settings: PretrainConfig,
+    *,
+    with_title: bool,
+    log_weights: Sequence[Sequence[float]] | None = None,
+) -> JointInputs:
+    """Encoder inputs of masked queries and their candidates, each distinct passage once.
+
+    with_title   the reader sees the passage's title (`model.title_in_joint`)
+    log_weights  those of `sample_tail`, one per candidate
+    """
+    distinct = sorted({passage for row in candidates for passage in row})
+    place = {passage: number for number, passage in enumerate(distinct)}
+    longest = max(len(row) for row in candidates)
+    pairs = [(example, passage) for example, row in zip(examples, candidates, strict=True) for passage in row]
+    joint = [corpus.joint_row(e.query, p, settings.max_joint_tokens, with_title=with_title)[0] for e, p in pairs]
+    return JointInputs(
+        query_rows=query_rows(corpus, examples, settings.max_query_tokens),
+        passage_rows=[corpus.passage_row(passage) for passage in distinct],
+        place_BK=torch.tensor([[place[p] for p in row] + [0] * (longest - len(row)) for row in candidates]),
+        valid_BK=torch.tensor([[True] * len(row) + [False] * (longest - len(row)) for row in candidates]),
+        joint_rows=joint,
+        positions=[[place + 1 for place in example.positions] for example in examples],
+        gold=[example.gold for example in examples],
+        log_weight_BK=_padded(log_weights, longest),
+        per_token=settings.per_token_marginal,
+        has_null=all(NULL in row for row in candidates),
+    )
+
+
+def query_rows(corpus: Corpus, examples: Sequence[Example], max_tokens: int) -> list[Row]:
+    """The query tower's inputs."""
+    return [corpus.query_row(example.query, max_tokens) for example in examples]
+
+
+def _padded(log_weights: Sequence[Sequence[float]] | None, longest: int) -> Tensor | None:
+    if log_weights is None:
+        return None
+    return torch.tensor([[*row, *[0.0] * (longest - len(row))] for row in log_weights])

@@ -1,0 +1,101 @@
+"""What a reading says about the retriever: utility, null mass, entropy, distinct passages, recall (Guu et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from openrealm.config import PretrainConfig
+from openrealm.corpus.corpus import Corpus
+from openrealm.engine import Engine
+from openrealm.index.index import Index
+from openrealm.model.reading import Reading
+from openrealm.model.realm import Realm
+from openrealm.train.candidates import find_candidates, pack_candidates, query_rows
+from openrealm.train.examples import Example, contains
+from openrealm.train.task import Row
+from openrealm.types import NULL
+
+_RECALL_AT = (5, 20)
+_QUERIES_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A reading and the passages it is about, one list of passage numbers per query."""
+
+    reading: Reading
+    candidates: list[list[int]]
+
+
+def reading_metrics(reading: Reading) -> Row:
+    """Means over the queries of a reading, in nats; those that compare with the null passage need it as column 0.
+
+    With a sampled tail these estimate what the whole corpus would give, except `best_utility`: the best that was read.
+    """
+    reading = reading.detach()
+    row: Row = {"loss": float(reading.marginal_loss().mean()), "entropy": float(reading.entropy().mean())}
+    if reading.has_null:
+        read_BK = reading.gold_logp_BKJ.masked_fill(~reading.mask_BJ[:, None, :], 0.0).sum(dim=2)
+        utility_BK = reading.utility_BK().masked_fill(~reading.valid_BK, -torch.inf)
+        row |= {
+            "null_loss": -float(read_BK[:, 0].mean()),
+            "retrieval_utility": float(reading.expected_utility().mean()),
+            "best_utility": float(utility_BK.amax(dim=1).mean()),
+            "null_mass": float(reading.retrieval_log_prob()[:, 0].exp().mean()),
+        }
+    return row
+
+
+def metrics_of(reads: Sequence[Read]) -> Row:
+    """`reading_metrics` over the queries of several readings, and how many distinct passages were read."""
+    weights = [len(read.candidates) for read in reads]
+    rows = [reading_metrics(read.reading) for read in reads]
+    row: Row = {
+        key: sum(float(r[key]) * w for r, w in zip(rows, weights, strict=True)) / sum(weights) for key in rows[0]
+    }
+    distinct = {passage for read in reads for passages in read.candidates for passage in passages}
+    return row | {"num_distinct_passages": len(distinct - {NULL})}
+
+
+@torch.inference_mode()
+def evaluate_heldout(
+    model: Realm, corpus: Corpus, index: Index, examples: Sequence[Example], settings: PretrainConfig, engine: Engine
+) -> tuple[Row, list[Read]]:
+    """Measures on held-out queries with the current index and live towers, and the readings, 16 queries each.
+
+    Always the plain top `settings.num_candidates` with the null passage, whatever training reads, so that runs can be
+    compared.
+    """
+    was_training = model.training
+    model.eval()
+    reads: list[Read] = []
+    query_parts: list[Tensor] = []
+    for start in range(0, len(examples), _QUERIES_AT_ONCE):
+        part = examples[start : start + _QUERIES_AT_ONCE]
+        with engine.autocast():
+            query_BD = model.retriever.encode_query(query_rows(corpus, part, settings.max_query_tokens))
+            candidates = find_candidates(
+                index, query_BD, part, settings.num_candidates, block_trivial=settings.block_trivial
+            )
+            inputs = pack_candidates(corpus, part, candidates, settings, with_title=model.config.title_in_joint)
+            reading = model(inputs, query_BD)
+        reads.append(Read(reading, candidates))
+        query_parts.append(query_BD.float().cpu())
+    model.train(was_training)
+    row = metrics_of(reads) | _recall(corpus, index, torch.cat(query_parts), examples)
+    row["recall"] = row["recall@5"]
+    return row, reads
+
+
+def _recall(corpus: Corpus, index: Index, query_BD: Tensor, examples: Sequence[Example]) -> Row:
+    """Share of queries whose answer's word pieces occur in the top k passages, trivial ones blocked."""
+    found = index.search(query_BD, max(_RECALL_AT), exclude=[e.blocked for e in examples]).passages()
+    hits = [
+        [contains(corpus.body(passage), example.gold) for passage in row]
+        for example, row in zip(examples, found, strict=True)
+    ]
+    return {f"recall@{k}": sum(any(row[:k]) for row in hits) / len(hits) for k in _RECALL_AT}

@@ -1,0 +1,224 @@
+"""Answer spans in the passages retrieved for questions: the same code serves training, evaluation and `Answerer`.
+
+Axes: B questions, K passages read, P body tokens, W span widths, E passages of the early loss.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from openrealm.config import FinetuneConfig
+from openrealm.corpus.corpus import Corpus
+from openrealm.engine import Engine
+from openrealm.index.bm25 import Bm25
+from openrealm.index.index import Index
+from openrealm.model.realm import Realm
+from openrealm.text.tokenizer import Tokenizer
+from openrealm.types import Question
+
+_QUESTIONS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedQuestion:
+    """A question's text and its word pieces, without special tokens."""
+
+    text: str
+    tokens: npt.NDArray[np.int64]
+
+
+def tokenize(questions: Sequence[str], tokenizer: Tokenizer) -> list[TokenizedQuestion]:
+    """The word pieces of each question."""
+    rows = tokenizer.encode_batch(list(questions))
+    return [
+        TokenizedQuestion(text, np.asarray(ids, dtype=np.int64)) for text, (ids, _) in zip(questions, rows, strict=True)
+    ]
+
+
+class PassageFinder(Protocol):
+    """How the passages to read are found for questions, and what of it can be trained.
+
+    trains_retriever  whether the query tower trains, with the early loss (Lee et al. 2019, Sec. 6)
+    """
+
+    trains_retriever: bool
+
+    def find(
+        self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
+    ) -> tuple[Tensor, Tensor]:
+        """Live scores (with gradient) and passage numbers, both B x min(k, N), best first."""
+        ...
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """Parameters of its own, trained at the head's rate."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """JSON values that hold what was trained."""
+        ...
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned."""
+        ...
+
+
+class DenseFinder:
+    """Passages by the query tower and a fixed index; scores are live."""
+
+    trains_retriever = True
+
+    def __init__(self, index: Index, max_query_tokens: int) -> None:
+        self.index, self._max_query_tokens = index, max_query_tokens
+
+    def find(
+        self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
+    ) -> tuple[Tensor, Tensor]:
+        """Live inner products with the vectors of the index, and passage numbers."""
+        rows = [corpus.query_row(question.tokens, self._max_query_tokens) for question in questions]
+        query_BD = model.retriever.encode_query(rows)
+        id_BK = self.index.search(query_BD, k).id_BK
+        found_BKD = self.index.vector_ND[id_BK].to(query_BD.device)
+        return (query_BD[:, None, :] * found_BKD).sum(dim=2), id_BK
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """None beside the query tower's."""
+        return ()
+
+    def state(self) -> dict[str, Any]:
+        """Nothing: the tower is part of the model."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Nothing."""
+
+
+class Bm25Finder:
+    """Passages by BM25; its score enters the span's logit with a weight that is learned."""
+
+    trains_retriever = False
+
+    def __init__(self, bm25: Bm25) -> None:
+        self._bm25 = bm25
+        self.weight = nn.Parameter(torch.tensor(0.1))
+
+    def find(
+        self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
+    ) -> tuple[Tensor, Tensor]:
+        """Weighted scores and passage numbers."""
+        scores, numbers = self._bm25.search([question.text for question in questions], k)
+        return self.weight * torch.from_numpy(scores).to(self.weight.device), torch.from_numpy(numbers)
+
+    def parameters(self) -> Iterable[nn.Parameter]:
+        """The weight."""
+        return [self.weight]
+
+    def state(self) -> dict[str, Any]:
+        """The weight."""
+        return {"weight": float(self.weight.detach())}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Set the weight."""
+        self.weight.data.fill_(state["weight"])
+
+
+@dataclass(frozen=True, slots=True)
+class SpanScores:
+    """g(s) of every span of the passages read, its validity, f(x,z), and which passages they are."""
+
+    span_BKPW: Tensor
+    valid_BKPW: Tensor
+    score_BK: Tensor
+    id_BK: Tensor
+
+
+def read_spans(
+    model: Realm,
+    corpus: Corpus,
+    questions: Sequence[TokenizedQuestion],
+    score_BK: Tensor,
+    id_BK: Tensor,
+    settings: FinetuneConfig,
+) -> SpanScores:
+    """Score all spans of the given passages."""
+    assert model.span_reader is not None, "fine-tuning attaches the span reader"
+    rows, starts = [], []
+    for question, passages in zip(questions, id_BK.tolist(), strict=True):
+        cut = question.tokens[: settings.max_query_tokens - 2]
+        for passage in passages:
+            row, start = corpus.joint_row(
+                cut, passage, settings.max_reader_tokens, with_title=model.config.title_in_joint
+            )
+            rows.append(row)
+            starts.append(start)
+    span_nPW, valid_nPW = model.span_reader(rows, starts)
+    shape = (*id_BK.shape, *span_nPW.shape[1:])
+    return SpanScores(span_nPW.view(shape), valid_nPW.view(shape), score_BK, id_BK)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The best span of one passage for one question."""
+
+    passage: int
+    text: str
+    start: int
+    end: int
+    logit: float
+    retrieval_score: float
+
+
+def best_spans(corpus: Corpus, scores: SpanScores) -> list[list[Found]]:
+    """For each question the best span of every passage read, in characters of its text, best g(s) + f(x,z) first."""
+    num_questions, num_passages, _, num_widths = scores.span_BKPW.shape
+    logit_BKs = (
+        (scores.span_BKPW + scores.score_BK[:, :, None, None]).masked_fill(~scores.valid_BKPW, -torch.inf).flatten(2)
+    )
+    best_BK, where_BK = (part.cpu() for part in logit_BKs.max(dim=2))
+    out = []
+    for b in range(num_questions):
+        found = []
+        for k in range(num_passages):
+            number = int(scores.id_BK[b, k])
+            first, width = divmod(int(where_BK[b, k]), num_widths)
+            offsets = corpus.token_offsets(number)
+            if not math.isfinite(best_BK[b, k]):
+                continue
+            start, end = int(offsets[first][0]), int(offsets[first + width][1])
+            text = corpus.passage(number).text[start:end]
+            found.append(Found(number, text, start, end, float(best_BK[b, k]), float(scores.score_BK[b, k])))
+        out.append(sorted(found, key=lambda f: -f.logit))
+    return out
+
+
+@torch.inference_mode()
+def answer_all(
+    model: Realm,
+    corpus: Corpus,
+    finder: PassageFinder,
+    questions: Sequence[Question],
+    settings: FinetuneConfig,
+    engine: Engine,
+    *,
+    num_retrieved: int = 20,
+) -> tuple[list[list[Found]], list[list[int]]]:
+    """Answers (best first) and the `num_retrieved` passages found for each question."""
+    model.eval()
+    answers: list[list[Found]] = []
+    retrieved: list[list[int]] = []
+    for start in range(0, len(questions), _QUESTIONS_AT_ONCE):
+        part = tokenize([q.text for q in questions[start : start + _QUESTIONS_AT_ONCE]], corpus.tokenizer())
+        with engine.autocast():
+            score_BK, id_BK = finder.find(model, corpus, part, num_retrieved)
+            num_read = min(settings.num_candidates, id_BK.shape[1])
+            scores = read_spans(model, corpus, part, score_BK[:, :num_read], id_BK[:, :num_read], settings)
+        answers += best_spans(corpus, scores)
+        retrieved += id_BK.tolist()
+    return answers, retrieved

@@ -1,0 +1,121 @@
+"""Closed book: the reader fills the answer in from its weights alone, with the null passage as context."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openrealm import files
+from openrealm.config import Config, FinetuneConfig
+from openrealm.corpus.corpus import Corpus
+from openrealm.engine import Engine
+from openrealm.model.realm import Realm
+from openrealm.recipes.small import small
+from openrealm.text.pack import Row as EncoderRow
+from openrealm.train.examples import Order
+from openrealm.train.task import Log, ParameterGroup, Schedule, Task
+from openrealm.types import NULL, Question
+
+
+class ClosedBook(Task[list[int]]):
+    """Questions whose first answer the reader learns to fill in, without any passage.
+
+    >>> import openrealm as orm
+    >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
+    >>> model = orm.Realm.from_pretrained("openrealm-mini")
+    >>> closed_book = orm.tasks.ClosedBook(corpus, [orm.Question("Where is the library?", ("the old mill",))])
+    >>> orm.Trainer(model, closed_book, "training/", num_steps=1).train().num_steps
+    1
+    """
+
+    name: ClassVar[str] = "closed_book"
+
+    def __init__(
+        self, corpus: Corpus, questions: Sequence[Question], *, config: Config | None = None, **settings: Any
+    ) -> None:
+        """Tokenize questions and answers; those whose answers are regular expressions are left out.
+
+        config    settings; None are those of `openrealm run` for a corpus of this size
+        settings  any field of `FinetuneConfig`, in place of the configuration's
+        Raises BadInput if no question is left.
+        """
+        config = small(len(corpus)) if config is None else config
+        self.config = config.replace(finetune=config.finetune.replace(**settings))
+        self.settings, self.corpus = self.config.finetune, corpus
+        tokenizer = corpus.tokenizer()
+        self.questions = list(questions)
+        self._asked = [ids for ids, _ in tokenizer.encode_batch([q.text for q in questions])]
+        texts = ["" if question.regex else question.answers[0] for question in questions]  # a pattern is not a text
+        self._wanted = [ids[: self.settings.max_span_tokens] for ids, _ in tokenizer.encode_batch(texts)]
+        self._order = Order([i for i in range(len(questions)) if self._wanted[i]], self.config.seed)
+        self.schedule = Schedule(
+            num_steps=self.settings.num_steps,
+            warmup_steps=self.settings.warmup_steps,
+            weight_decay=self.settings.weight_decay,
+            clip_norm=self.settings.clip_norm,
+            checkpoint_steps=self.settings.checkpoint_steps,
+        )
+
+    def parameter_groups(self, model: Realm) -> list[ParameterGroup]:
+        """The masked-token head, and the reader's encoder."""
+        rate, head_rate = self.settings.learning_rate, self.settings.head_learning_rate
+        return [
+            (model.reader.head.parameters(), rate if head_rate is None else head_rate),
+            (model.reader.parameters(), rate),
+        ]
+
+    def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> list[int]:
+        """Numbers of the questions of a step, a function of seed and step."""
+        return self._order.take(step * self.settings.batch_size, self.settings.batch_size)
+
+    def losses(self, model: Realm, batch: list[int], log: Log) -> Iterator[Tensor]:
+        """-log p of the answers' word pieces, mean over word pieces."""
+        wanted = [self._wanted[i] for i in batch]
+        made = [
+            masked_question(self.corpus, self._asked[i], len(tokens), self.settings)
+            for i, tokens in zip(batch, wanted, strict=True)
+        ]
+        with self.trainer.engine.autocast():
+            logp_nJ = model.reader.gold_log_prob([row for row, _ in made], [places for _, places in made], wanted)
+        loss = -logp_nJ.sum() / sum(map(len, wanted))
+        log["loss"] = float(loss.detach())
+        yield loss
+
+    def fingerprint(self) -> Any:
+        """Settings, questions and corpus."""
+        questions = files.digest_of([[q.text, list(q.answers), q.regex] for q in self.questions])
+        values = self.config.to_dict()
+        return [values["seed"], values["model"], values["finetune"], questions, self.corpus.digest]
+
+
+def masked_question(
+    corpus: Corpus, question: Sequence[int], num_masks: int, settings: FinetuneConfig
+) -> tuple[EncoderRow, list[int]]:
+    """`[CLS] question [MASK] … [MASK] [SEP] [SEP]` and where the masks are."""
+    cut = list(question)[: max(0, settings.max_query_tokens - 2 - num_masks)]
+    row, _ = corpus.joint_row([*cut, *[corpus.specials.mask] * num_masks], NULL, settings.max_reader_tokens)
+    return row, [1 + len(cut) + j for j in range(num_masks)]
+
+
+@torch.inference_mode()
+def answer_closed_book(
+    model: Realm, corpus: Corpus, questions: Sequence[Question], settings: FinetuneConfig, engine: Engine
+) -> list[str]:
+    """The filling with the best mean log-probability over lengths 1 to `max_span_tokens`, each mask filled alone."""
+    model.eval()
+    tokenizer = corpus.tokenizer()
+    asked = [ids for ids, _ in tokenizer.encode_batch([q.text for q in questions])]
+    best_logp = np.full(len(questions), -np.inf)
+    best_text = [""] * len(questions)
+    for num_masks in range(1, settings.max_span_tokens + 1):
+        made = [masked_question(corpus, ids, num_masks, settings) for ids in asked]
+        with engine.autocast():
+            filled_nJ, logp_n = model.reader.fill([row for row, _ in made], [places for _, places in made])
+        for i, (ids, logp) in enumerate(zip(filled_nJ.tolist(), logp_n.tolist(), strict=True)):
+            if logp > best_logp[i]:
+                best_logp[i], best_text[i] = logp, tokenizer.decode(ids)
+    return best_text

@@ -1,0 +1,279 @@
+"""Joint pre-training of retriever and reader with the passage summed out (Guu et al. 2020, Sec. 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from openrealm.config import Config
+from openrealm.corpus.corpus import Corpus
+from openrealm.engine import num_cores
+from openrealm.errors import ShapeMismatch
+from openrealm.index.index import Index
+from openrealm.model.marginal import query_weights
+from openrealm.model.reading import Reading
+from openrealm.model.realm import Realm
+from openrealm.recipes.small import small
+from openrealm.registry import LOSSES
+from openrealm.train.candidates import find_candidates, pack_candidates, query_rows, sample_tail
+from openrealm.train.examples import Example, Queries, pretraining_examples
+from openrealm.train.heldout import Read, evaluate_heldout, metrics_of
+from openrealm.train.ict import InverseCloze, Pairs
+from openrealm.train.optimizer import grad_norm
+from openrealm.train.refresh import Refresher, share_of_cores
+from openrealm.train.task import Log, ParameterGroup, Row, Schedule, Task
+from openrealm.train.trainer import Trainer
+
+JointLoss = Callable[[Reading], Tensor]
+
+# Settings that do not change the weights: a resumed training may have others.
+_FREE = ("name", "device", "num_threads", "finetune", "callbacks")
+_FREE_IN_PRETRAIN = ("loss", "eval_steps", "checkpoint_steps", "max_staleness_steps")
+
+
+@dataclass(frozen=True, slots=True)
+class JointBatch:
+    """The masked queries of a step, and the sentence-passage pairs of the Inverse Cloze Task beside them."""
+
+    step: int
+    examples: Sequence[Example]
+    pairs: Pairs | None
+
+
+class Joint(Task[JointBatch]):
+    """Masked queries of `corpus`, candidates from `index`, which another process refreshes while training goes on.
+
+    >>> import openrealm as orm
+    >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
+    >>> model = orm.Realm.from_pretrained("openrealm-mini")
+    >>> joint = orm.tasks.Joint(corpus, orm.Index.build(model, corpus), batch_size=2)
+    >>> outcome = orm.Trainer(model, joint, "training/", num_steps=1).train()
+    >>> "retrieval_utility" in outcome.last
+    True
+    """
+
+    name: ClassVar[str] = "joint"
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        index: Index,
+        *,
+        loss: str | JointLoss | None = None,
+        config: Config | None = None,
+        queries: Queries | None = None,
+        index_folder: str | Path | None = None,
+        refresh_at_end: bool = True,
+        **settings: Any,
+    ) -> None:
+        """Prepare masked examples of the corpus.
+
+        loss            a name in `registry.LOSSES`, or a function from a `Reading` to one loss per query, shape (B,);
+                        None is the configuration's
+        config          settings; None are those of `openrealm run` for a corpus of this size
+        queries         where examples come from, if not from `corpus` (Guu et al. 2020, Sec. 4.3)
+        index_folder    where index versions are published; None is index/ in the trainer's folder
+        refresh_at_end  whether `index` is rebuilt with the final passage tower after the last step
+        settings        any field of `PretrainConfig`, in place of the configuration's
+        Raises BadInput if too few passages hold something to mask, BadConfig for an unknown loss or setting.
+        """
+        config = small(len(corpus)) if config is None else config
+        self.config = config.replace(pretrain=config.pretrain.replace(**settings))
+        self.settings = self.config.pretrain
+        self.corpus, self._first_index = corpus, index
+        chosen = self.settings.loss if loss is None else loss
+        self.loss: JointLoss = LOSSES.get(chosen) if isinstance(chosen, str) else chosen
+        self.loss_name = chosen if isinstance(chosen, str) else f"{chosen.__module__}.{chosen.__qualname__}"
+        self.examples = pretraining_examples(self.config, corpus, queries)
+        self._ict = InverseCloze(self.config, corpus)
+        self._refresh_at_end = refresh_at_end
+        self._index_folder = None if index_folder is None else Path(index_folder)
+        self._step = 0
+        self._refresher: Refresher | None = None
+        self.schedule = Schedule(
+            num_steps=self.settings.num_steps,
+            warmup_steps=self.settings.warmup_steps,
+            weight_decay=self.settings.weight_decay,
+            clip_norm=self.settings.clip_norm,
+            eval_steps=self.settings.eval_steps,
+            checkpoint_steps=self.settings.checkpoint_steps,
+        )
+
+    def setup(self, trainer: Trainer) -> None:
+        """Check that the index belongs to the model, and freeze the towers if they are not to train."""
+        super().setup(trainer)
+        model: Realm = trainer.model
+        self.index.check(model, self.corpus)
+        if self.settings.freeze_towers:
+            model.retriever.requires_grad_(False)
+        self._refresher = Refresher(
+            self.corpus,
+            self._first_index,
+            self._index_folder or trainer.folder / "index",
+            trainer.folder,
+            trainer.engine,
+            every_steps=None if self.settings.freeze_towers else self.settings.refresh_steps,
+            max_staleness_steps=self.settings.max_staleness_steps,
+            searcher=self.config.index.searcher,
+        )
+
+    @property
+    def index(self) -> Index:
+        """The index in use; after training, one of the final passage tower."""
+        return self._first_index if self._refresher is None else self._refresher.index
+
+    @property
+    def refresher(self) -> Refresher:
+        """What keeps the index fresh; there once a trainer has set the task up."""
+        assert self._refresher is not None, "a Trainer sets the task up"
+        return self._refresher
+
+    def parameter_groups(self, model: Realm) -> list[ParameterGroup]:
+        """Reader, its head and the towers, each with its own rate."""
+        settings = self.settings
+        rate, head_rate, tower_rate = (
+            settings.learning_rate,
+            settings.head_learning_rate,
+            settings.tower_learning_rate,
+        )
+        return [
+            (model.reader.encoder.parameters(), rate),
+            (model.reader.head.parameters(), rate if head_rate is None else head_rate),
+            (model.retriever.parameters(), rate if tower_rate is None else tower_rate),
+        ]
+
+    def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> JointBatch:
+        """Masked examples, a function of seed and step."""
+        size = 0 if self.settings.freeze_towers else self.settings.ict_batch
+        # The walk over sentences goes on where the warm start left it.
+        pairs = self._ict.pairs(self.config.warm_start.num_steps + step, size) if size else None
+        return JointBatch(step, self.examples.batch(step, self.settings.batch_size, rank, num_ranks), pairs)
+
+    def losses(self, model: Realm, batch: JointBatch, log: Log) -> Iterator[Tensor]:
+        """The joint loss, one micro-batch after another, then that of the Inverse Cloze Task if it is on."""
+        examples, settings = batch.examples, self.settings
+        num_masks_B = torch.tensor([len(example.positions) for example in examples], device=self.trainer.engine.device)
+        weight_B = query_weights(num_masks_B, by_masks=settings.mean_over_masks)
+        size = settings.micro_batch_size or len(examples)
+        reads, objective = [], 0.0
+        for first in range(0, len(examples), size):
+            part = examples[first : first + size]
+            reading, candidates, num_tokens = self._read(model, part, batch.step * settings.batch_size + first)
+            loss_B = self.loss(reading)
+            if loss_B.shape != (len(part),):
+                raise ShapeMismatch(
+                    f"The loss returned a tensor of shape {tuple(loss_B.shape)} for {len(part)} queries; one value per "
+                    f"query is expected, shape ({len(part)},)."
+                )
+            loss = (loss_B * weight_B[first : first + size]).sum()
+            reads.append(Read(reading.detach(), candidates))
+            log["num_tokens"] = log.get("num_tokens", 0) + num_tokens
+            objective += float(loss.detach())
+            yield loss
+        log |= metrics_of(reads)
+        if self.loss_name != "marginal":
+            log["objective"] = objective  # beside "loss", which is the marginal's whatever is trained
+        for tower in ("query_tower", "passage_tower"):
+            log[f"{tower}_grad_norm"] = grad_norm(getattr(model.retriever, tower))
+        if batch.pairs is not None:  # after the norms, so that those are of the joint loss alone
+            yield self._ict.loss(model, batch.pairs, self.trainer.engine, log)
+
+    def _read(self, model: Realm, examples: Sequence[Example], number: int) -> tuple[Reading, list[list[int]], int]:
+        """Candidates by the index as it is, scores and log-probabilities by the live model.
+
+        `number`: that of the first example in the whole training, which decides what is drawn for the tail.
+        """
+        settings = self.settings
+        with self.trainer.engine.autocast():
+            with torch.set_grad_enabled(not settings.freeze_towers):
+                query_BD = model.retriever.encode_query(query_rows(self.corpus, examples, settings.max_query_tokens))
+            candidates = find_candidates(
+                self.index,
+                query_BD,
+                examples,
+                settings.num_candidates - settings.num_tail_candidates,
+                use_null=settings.use_null,
+                block_trivial=settings.block_trivial,
+            )
+            log_weights = None
+            if settings.num_tail_candidates:
+                candidates, log_weights = sample_tail(
+                    self.index,
+                    query_BD,
+                    examples,
+                    candidates,
+                    settings.num_tail_candidates,
+                    block_trivial=settings.block_trivial,
+                    seed=self.config.seed,
+                    step=number,
+                )
+            inputs = pack_candidates(
+                self.corpus,
+                examples,
+                candidates,
+                settings,
+                with_title=model.config.title_in_joint,
+                log_weights=log_weights,
+            )
+            return model(inputs, query_BD), candidates, inputs.num_tokens
+
+    def on_step_begin(self, step: int) -> None:
+        """Use the newest index; leave cores to the refresh worker while it runs."""
+        self._step = step
+        if self.refresher.update(self.trainer.model, step):
+            index = self.index
+            self.trainer.log("refresh", {"index": index.name, "staleness_steps": step - index.step})
+        threads, _ = share_of_cores(self.refresher.is_running)
+        torch.set_num_threads(min(threads, self.config.num_threads or num_cores()))
+
+    def step_row(self) -> Row:
+        """How old the index is, counted after the step."""
+        return {
+            "staleness_steps": self._step + 1 - self.index.step,
+            "index": self.index.name,
+            "refreshing": int(self.refresher.is_running),
+        }
+
+    def evaluate(self, model: Realm) -> Row:
+        """Utility, recall and more on held-out queries."""
+        row, _ = evaluate_heldout(
+            model, self.corpus, self.index, self.examples.heldout, self.settings, self.trainer.engine
+        )
+        return row | {"staleness_steps": self.trainer.step - self.index.step}
+
+    def note(self, row: Row) -> str:
+        """Loss, utility and the age of the index."""
+        loss = f"loss {row['loss']:.2f}" if "loss" in row else "step skipped"
+        utility = f", utility {row['retrieval_utility']:.2f}" if "retrieval_utility" in row else ""
+        return f"{loss}{utility}, index {row['staleness_steps']} steps old"
+
+    def fingerprint(self) -> Any:
+        """Settings, corpora and loss."""
+        values = {key: value for key, value in self.config.to_dict().items() if key not in _FREE}
+        values["pretrain"] = {key: value for key, value in values["pretrain"].items() if key not in _FREE_IN_PRETRAIN}
+        return [values, self.loss_name, self.corpus.digest, self.examples.corpus.digest]
+
+    def state(self) -> dict[str, Any]:
+        """The index version in use and the steps at which it was refreshed."""
+        return self.refresher.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Open the index version that was in use."""
+        self.refresher.load_state(state)
+
+    def finish(self) -> None:
+        """Rebuild the index with the final passage tower, if asked to."""
+        if self._refresh_at_end:
+            trainer = self.trainer
+            self.refresher.index = self.index.refresh(
+                trainer.model, self.corpus, step=trainer.step, engine=trainer.engine
+            )
+
+    def close(self) -> None:
+        """Stop the refresh worker."""
+        self.refresher.close()

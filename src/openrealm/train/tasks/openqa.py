@@ -1,0 +1,183 @@
+"""Fine-tuning on questions: the index stays, query tower and span reader train (ORQA, Lee et al. 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from openrealm import files
+from openrealm.config import Config
+from openrealm.corpus.corpus import Corpus
+from openrealm.errors import BadInput
+from openrealm.index.index import Index
+from openrealm.model import marginal
+from openrealm.model.realm import Realm
+from openrealm.recipes.small import small
+from openrealm.train.answers import AnswerFinder
+from openrealm.train.examples import Order
+from openrealm.train.spans import DenseFinder, PassageFinder, SpanScores, read_spans, tokenize
+from openrealm.train.task import Log, ParameterGroup, Row, Schedule, Task
+from openrealm.train.trainer import Trainer
+from openrealm.types import Question
+
+
+class OpenQA(Task[list[int]]):
+    """Questions with answers: a passage that holds the answer is found, and the answer is a span of it.
+
+    >>> import openrealm as orm
+    >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
+    >>> model = orm.Realm.from_pretrained("openrealm-mini")
+    >>> questions = [orm.Question("Where is the library?", ("the old mill",))]
+    >>> openqa = orm.tasks.OpenQA(corpus, orm.Index.build(model, corpus), questions)
+    >>> outcome = orm.Trainer(model, openqa, "training/", num_steps=1).train()
+    >>> sorted(outcome.recent)[:3]
+    ['early_loss', 'no_positive', 'num_skipped']
+    """
+
+    name: ClassVar[str] = "openqa"
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        index: Index | None,
+        questions: Sequence[Question],
+        *,
+        finder: PassageFinder | None = None,
+        config: Config | None = None,
+        **settings: Any,
+    ) -> None:
+        """Tokenize the questions and find the passages that hold their answers.
+
+        index      of the model's passage tower; it stays as it is
+        finder     another way to find passages, such as `Bm25Finder`; then `index` may be None
+        config     settings; None are those of `openrealm run` for a corpus of this size
+        settings   any field of `FinetuneConfig`, in place of the configuration's
+        Raises BadInput if there is no question, or neither an index nor a finder.
+        """
+        config = small(len(corpus)) if config is None else config
+        self.config = config.replace(finetune=config.finetune.replace(**settings))
+        self.settings = self.config.finetune
+        if not questions:
+            raise BadInput("There are no questions to train on; give at least one.")
+        if finder is None:
+            if index is None:
+                raise BadInput("OpenQA needs an index, or another finder of passages.")
+            finder = DenseFinder(index, self.settings.max_query_tokens)
+        self.corpus, self.index, self.finder = corpus, index, finder
+        self.questions = list(questions)
+        self._answers = AnswerFinder(corpus)
+        self._tokenized = tokenize([question.text for question in questions], corpus.tokenizer())
+        self._order = Order(range(len(questions)), self.config.seed)
+        self.schedule = Schedule(
+            num_steps=self.settings.num_steps,
+            warmup_steps=self.settings.warmup_steps,
+            weight_decay=self.settings.weight_decay,
+            clip_norm=self.settings.clip_norm,
+            checkpoint_steps=self.settings.checkpoint_steps,
+        )
+
+    def setup(self, trainer: Trainer) -> None:
+        """Freeze the passage tower; give the query tower weights of its own, and the model a span reader.
+
+        Raises Mismatch if the index is not the model's.
+        """
+        super().setup(trainer)
+        model: Realm = trainer.model
+        if self.index is not None:
+            self.index.check(model, self.corpus)
+        model.retriever.requires_grad_(False)
+        if self.finder.trains_retriever and self.settings.train_query_tower:
+            model.retriever.untie()
+            tower = model.retriever.query_tower
+            tower.requires_grad_(True)
+            if self.config.model.freeze_embeddings:
+                tower.encoder.backbone.get_input_embeddings().requires_grad_(False)  # type: ignore[operator]
+        if model.span_reader is None:
+            model.add_span_reader().to(trainer.engine.device)
+
+    def parameter_groups(self, model: Realm) -> list[ParameterGroup]:
+        """The span head with the finder's own parameters, the span reader's encoder, the query tower."""
+        settings, span_reader = self.settings, model.span_reader
+        assert span_reader is not None, "setup attaches the span reader"
+        rate = settings.learning_rate
+        head_rate = rate if settings.head_learning_rate is None else settings.head_learning_rate
+        tower_rate = rate if settings.tower_learning_rate is None else settings.tower_learning_rate
+        span_head = [p for n, p in span_reader.named_parameters() if not n.startswith("encoder.")]
+        return [
+            ([*span_head, *self.finder.parameters()], head_rate),
+            (span_reader.parameters(), rate),
+            (model.retriever.parameters(), tower_rate),
+        ]
+
+    def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> list[int]:
+        """Numbers of the questions of a step, a function of seed and step."""
+        return self._order.take(step * self.settings.batch_size, self.settings.batch_size)
+
+    def losses(self, model: Realm, batch: list[int], log: Log) -> Iterator[Tensor]:
+        """L_reader + L_early, each off for a question without a positive."""
+        settings = self.settings
+        asked, tokenized = [self.questions[i] for i in batch], [self._tokenized[i] for i in batch]
+        num_early = max(settings.early_candidates, settings.num_candidates)
+        with self.trainer.engine.autocast():
+            score_BE, id_BE = self.finder.find(model, self.corpus, tokenized, num_early)
+            num_read = min(settings.num_candidates, id_BE.shape[1])
+            scores = read_spans(model, self.corpus, tokenized, score_BE[:, :num_read], id_BE[:, :num_read], settings)
+        early = self.finder.trains_retriever
+        reader_B, early_B = openqa_losses(scores, score_BE, id_BE, asked, self._answers, early=early)
+        log |= {
+            "reader_loss": float(reader_B.detach().mean()),
+            "early_loss": float(early_B.detach().mean()),
+            "no_positive": float((reader_B.detach() == 0).float().mean()),
+        }
+        yield (reader_B + early_B).mean()
+
+    def note(self, row: Row) -> str:
+        """Both losses."""
+        return f"reader {row['reader_loss']:.2f}, early {row['early_loss']:.2f}" if "reader_loss" in row else ""
+
+    def fingerprint(self) -> Any:
+        """Settings, questions, corpus, and the index that is searched."""
+        questions = files.digest_of([[q.text, list(q.answers), q.regex] for q in self.questions])
+        index = self.index and self.index.binding.encoder
+        values = self.config.to_dict()
+        return [values["seed"], values["model"], values["finetune"], questions, self.corpus.digest, index]
+
+    def state(self) -> dict[str, Any]:
+        """What the finder learned."""
+        return self.finder.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back what the finder learned."""
+        self.finder.load_state(state)
+
+
+def openqa_losses(
+    scores: SpanScores,
+    score_BE: Tensor,
+    id_BE: Tensor,
+    questions: Sequence[Question],
+    answers: AnswerFinder,
+    *,
+    early: bool,
+) -> tuple[Tensor, Tensor]:
+    """L_reader and L_early of a batch, B each, 0 where a question has no positive (Lee et al. 2019, Sec. 4 and 6)."""
+    num_widths = scores.span_BKPW.shape[3]
+    correct_BKPW = torch.zeros(scores.span_BKPW.shape, dtype=torch.bool)
+    has_BE = torch.zeros(id_BE.shape, dtype=torch.bool)
+    for b, question in enumerate(questions):
+        sought = answers.sought(question)
+        for k, passage in enumerate(scores.id_BK[b].tolist()):
+            for first, width in answers.correct_spans(passage, sought, num_widths):
+                if first < correct_BKPW.shape[2]:
+                    correct_BKPW[b, k, first, width] = True
+        having = torch.tensor(sorted(answers.passages_for(question)), dtype=torch.long)
+        has_BE[b] = torch.isin(id_BE[b], having)
+    device = score_BE.device
+    reader_B = marginal.span_reader_loss(
+        scores.span_BKPW.flatten(2), correct_BKPW.flatten(2).to(device), scores.valid_BKPW.flatten(2), scores.score_BK
+    )
+    early_B = marginal.early_loss(score_BE, has_BE.to(device)) if early else torch.zeros_like(reader_B)
+    return reader_B, early_B

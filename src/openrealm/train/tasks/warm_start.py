@@ -1,0 +1,165 @@
+"""Warm start: towers by the Inverse Cloze Task, the reader's head by masked words (Guu et al. 2020, Sec. 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from openrealm.config import Config, WarmStartConfig
+from openrealm.corpus.corpus import Corpus
+from openrealm.index.bm25 import Bm25
+from openrealm.model.realm import Realm
+from openrealm.recipes.small import small
+from openrealm.train.examples import Example, pretraining_examples
+from openrealm.train.ict import InverseCloze, Pairs
+from openrealm.train.task import Log, ParameterGroup, Schedule, Task
+from openrealm.train.trainer import Trainer
+from openrealm.types import NULL
+
+_NUM_RELATED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class WarmStartBatch:
+    """Pairs for the towers, and for the reader masked queries with the passage that each is read with."""
+
+    pairs: Pairs | None
+    examples: Sequence[Example]
+    contexts: Sequence[int]
+
+
+class WarmStart(Task[WarmStartBatch]):
+    """Both towers learn that a sentence belongs to its passage, the reader to fill in words with a passage as context.
+
+    >>> import openrealm as orm
+    >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
+    >>> model = orm.Realm.from_pretrained("openrealm-mini")
+    >>> warm_start = orm.tasks.WarmStart(corpus, ict_batch=2, mlm_batch=2)
+    >>> sorted(orm.Trainer(model, warm_start, "training/", num_steps=1).train().recent)[:3]
+    ['ict_accuracy', 'ict_loss', 'mlm_loss']
+    """
+
+    name: ClassVar[str] = "warm_start"
+
+    def __init__(self, corpus: Corpus, *, config: Config | None = None, **settings: Any) -> None:
+        """Prepare masked examples of the corpus.
+
+        config    settings; None are those of `openrealm run` for a corpus of this size
+        settings  any field of `WarmStartConfig`, in place of the configuration's
+        Raises BadInput if too few passages hold something to mask.
+        """
+        config = small(len(corpus)) if config is None else config
+        self.config = config.replace(warm_start=config.warm_start.replace(**settings))
+        self.settings = self.config.warm_start
+        self.corpus = corpus
+        self.examples = pretraining_examples(self.config, corpus)
+        self._ict = InverseCloze(self.config, corpus)
+        self._contexts = ContextChooser(corpus, self.settings)
+        self.schedule = Schedule(
+            num_steps=self.settings.num_steps,
+            warmup_steps=self.settings.warmup_steps,
+            weight_decay=self.settings.weight_decay,
+            clip_norm=self.settings.clip_norm,
+            checkpoint_steps=self.settings.checkpoint_steps,
+        )
+
+    def setup(self, trainer: Trainer) -> None:
+        """Give a head that was never trained the frequencies of word pieces as its bias."""
+        super().setup(trainer)
+        if not trainer.model.brings_head:
+            start_from_unigrams(trainer.model, self.corpus)
+
+    def parameter_groups(self, model: Realm) -> list[ParameterGroup]:
+        """Reader, its head and the towers, each with its own rate."""
+        settings = self.settings
+        rate, head_rate, tower_rate = (
+            settings.learning_rate,
+            settings.head_learning_rate,
+            settings.tower_learning_rate,
+        )
+        return [
+            (model.reader.encoder.parameters(), rate),
+            (model.reader.head.parameters(), rate if head_rate is None else head_rate),
+            (model.retriever.parameters(), rate if tower_rate is None else tower_rate),
+        ]
+
+    def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> WarmStartBatch:
+        """Pairs and masked queries, a function of seed and step."""
+        settings = self.settings
+        rng = np.random.default_rng([self.config.seed, 5, step])
+        pairs = self._ict.pairs(step, settings.ict_batch) if settings.ict_batch else None
+        examples = self.examples.batch(step, settings.mlm_batch) if settings.mlm_batch else []
+        return WarmStartBatch(pairs, examples, self._contexts.choose(examples, rng))
+
+    def losses(self, model: Realm, batch: WarmStartBatch, log: Log) -> Iterator[Tensor]:
+        """The Inverse Cloze loss, then that of the masked words."""
+        if batch.pairs is not None:
+            yield self._ict.loss(model, batch.pairs, self.trainer.engine, log)
+        if batch.examples:
+            max_tokens = self.config.pretrain.max_joint_tokens
+            with self.trainer.engine.autocast():
+                loss = masked_word_loss(model, self.corpus, batch.examples, batch.contexts, max_tokens)
+            log["mlm_loss"] = float(loss.detach())
+            yield loss
+
+    def fingerprint(self) -> Any:
+        """Settings and corpus."""
+        values = self.config.to_dict()
+        pretrain = [values["pretrain"][k] for k in ("max_query_tokens", "max_joint_tokens", "num_heldout_queries")]
+        sections = [values[name] for name in ("seed", "model", "masking", "warm_start")]
+        return [sections, pretrain, self.corpus.digest]
+
+
+class ContextChooser:
+    """Which passage a masked query is read with: its own, a related one, or the null passage.
+
+    Its own teaches to copy; a related one (by BM25 with the answer known, its own blocked) teaches to find the answer
+    in other words, and when not to copy; the null passage keeps the language model.
+    """
+
+    def __init__(self, corpus: Corpus, settings: WarmStartConfig) -> None:
+        self._corpus, self._settings = corpus, settings
+        self._bm25 = Bm25.build(corpus) if settings.related_rate else None
+
+    def choose(self, examples: Sequence[Example], rng: np.random.Generator) -> list[int]:
+        """A passage number for each example."""
+        draws = rng.random(len(examples))
+        own, related = self._settings.passage_rate, self._settings.related_rate
+        chosen = [example.passage if draw < own else NULL for example, draw in zip(examples, draws, strict=True)]
+        wanting = [n for n, draw in enumerate(draws) if own <= draw < own + related]
+        if self._bm25 is not None and wanting:
+            texts = [self._corpus.tokenizer().decode(examples[n].original.tolist()) for n in wanting]
+            for n, row in zip(wanting, self._bm25.search(texts, _NUM_RELATED)[1].tolist(), strict=True):
+                group = self._corpus.group(examples[n].passage)
+                others = [passage for passage in row if self._corpus.group(passage) != group]
+                chosen[n] = others[int(rng.integers(len(others)))] if others else NULL
+        return chosen
+
+
+def masked_word_loss(
+    model: Realm, corpus: Corpus, examples: Sequence[Example], contexts: Sequence[int], max_tokens: int
+) -> Tensor:
+    """-log p of the masked tokens, mean over tokens, each query read with the passage that `contexts` gives it."""
+    with_title = model.config.title_in_joint
+    rows = [
+        corpus.joint_row(e.query, passage, max_tokens, with_title=with_title)[0]
+        for e, passage in zip(examples, contexts, strict=True)
+    ]
+    logp_nJ = model.reader.gold_log_prob(
+        rows, [[p + 1 for p in e.positions] for e in examples], [list(e.gold) for e in examples]
+    )
+    return -logp_nJ.sum() / sum(len(e.positions) for e in examples)
+
+
+def start_from_unigrams(model: Realm, corpus: Corpus) -> None:
+    """Set the head's bias to the log frequency of each word piece: what a head would otherwise learn first."""
+    num_V = np.zeros(model.tokenizer.vocab_size)
+    for passage in range(corpus.num_passages):
+        np.add.at(num_V, corpus.body_tokens(passage), 1)
+    logp_V = np.log((num_V + 0.5) / (num_V + 0.5).sum())
+    model.reader.head.bias.data.copy_(torch.from_numpy(logp_V))

@@ -1,0 +1,308 @@
+"""The one training loop: rates, gradients, metrics, evaluation, checkpoints, resume and callbacks, for every task."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from openrealm import files
+from openrealm.callbacks import Callback, callback_named
+from openrealm.config import Config
+from openrealm.engine import Engine, engine_for
+from openrealm.errors import BadConfig, NonFinite
+from openrealm.progress import say, track
+from openrealm.train import checkpoint, metrics
+from openrealm.train.guard import Guard
+from openrealm.train.optimizer import adam, num_warmup_steps, rate_factor, set_rate, timed_rate_factor
+from openrealm.train.ranks import Ranks
+from openrealm.train.task import Log, Row, Schedule, Task
+
+_NUM_RECENT = 20
+# Fields of the schedule that do not change the weights: a resumed training may have others.
+_FREE = ("eval_steps", "checkpoint_steps", "checkpoint_at_end", "log_steps", "free_memory_steps")
+
+
+@dataclass
+class Outcome:
+    """What a finished training leaves for a report.
+
+    num_steps    steps done
+    num_skipped  steps skipped because loss or gradient was not finite
+    first, last  results of the first and the last evaluation
+    recent       means of what the last 20 steps logged
+    task         what the task adds, such as the steps at which the index was refreshed
+    """
+
+    num_steps: int = 0
+    num_skipped: int = 0
+    first: Row = field(default_factory=dict)
+    last: Row = field(default_factory=dict)
+    recent: dict[str, float] = field(default_factory=dict)
+    task: dict[str, Any] = field(default_factory=dict)
+
+
+class Trainer:
+    """Trains a model on a task.
+
+    >>> import openrealm as orm
+    >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
+    >>> model = orm.Realm.from_pretrained("openrealm-mini")
+    >>> warm_start = orm.tasks.WarmStart(corpus, ict_batch=2, mlm_batch=2)
+    >>> outcome = orm.Trainer(model, warm_start, "training/", num_steps=2).train()
+    >>> outcome.num_steps
+    2
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        task: Task[Any],
+        folder: str | Path | None = None,
+        *,
+        num_steps: int | None = None,
+        minutes: float | None = None,
+        callbacks: Sequence[Callback | str] = (),
+        engine: Engine | None = None,
+        seed: int = 0,
+        ranks: Ranks | None = None,
+        **schedule: Any,
+    ) -> None:
+        """Move `model` to its device and let the task prepare it; nothing is written before `train`.
+
+        model      any module that the task knows how to use
+        folder     gets metrics.jsonl and checkpoints/; None is training/ and the task's name
+        num_steps  optimiser steps, if not the task's own number
+        minutes    stop after this time instead, the learning rate falling with the time that is left
+        callbacks  observers, or their names in `registry.CALLBACKS`
+        engine     device and precision; None chooses them by the hardware
+        seed       of dropout and other random choices of the model
+        schedule   any other field of `Schedule`, in place of the task's
+        Raises BadConfig for an unknown field or callback, or a task that cannot run on several processes.
+        """
+        known = {f.name for f in dataclasses.fields(Schedule)}
+        if unknown := sorted(set(schedule) - known):
+            raise BadConfig(f"Trainer has no setting {unknown[0]!r}; known are: {', '.join(sorted(known))}.")
+        if num_steps is not None:
+            schedule["num_steps"] = num_steps
+        self.schedule = dataclasses.replace(task.schedule, **schedule)
+        self.ranks = ranks or Ranks()
+        if self.ranks.num_ranks > 1 and not task.splits_batches:
+            raise BadConfig(f"The task {task.name} runs in one process; start it without torchrun.")
+        self.model, self.task, self.seed, self.minutes = model, task, seed, minutes
+        self.engine = engine or engine_for(Config())
+        self.folder = Path("training") / task.name if folder is None else Path(folder)
+        self.callbacks = [callback_named(c) if isinstance(c, str) else c for c in callbacks]
+        self.outcome = Outcome()
+        self.should_stop = False
+        self.step, self.seconds, self.num_tokens = 0, 0.0, 0
+        self._num_metrics = 0
+        self._unlogged: list[Row] = []
+        self._recent: deque[Row] = deque(maxlen=_NUM_RECENT)
+        model.to(self.engine.device)
+        task.setup(self)
+        self.optimizer = adam(task.parameter_groups(model), self.schedule.weight_decay)
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.guard = Guard(trained, self.schedule.clip_norm, give_back_steps=self.schedule.free_memory_steps)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.folder / "checkpoints"
+
+    def train(self, resume: bool = False) -> Outcome:
+        """Train to the end.
+
+        resume  continue from the last checkpoint in the folder, if there is one; the result is the same, bit for bit,
+                as without the interruption (unless `minutes` decides when to stop)
+        Raises Mismatch if the checkpoint was written with other settings, NonFinite at the third bad step in a row.
+        """
+        torch.manual_seed(self.seed)
+        found = checkpoint.checkpoints(self.checkpoints) if resume else []
+        if found:
+            self._load(found[-1])
+        elif self.ranks.is_first:
+            metrics.start_over(self.folder)
+            checkpoint.remove_all(self.checkpoints)
+        try:
+            self._notify("on_train_begin")
+            if self.step == 0:
+                self._evaluate()
+            self._run()
+            self.task.finish()
+        finally:
+            self.task.close()
+        self._notify("on_train_end")
+        self.model.eval()
+        return self.outcome
+
+    def log(self, split: str, row: Row) -> None:
+        """Append a line to metrics.jsonl; only the first process writes."""
+        if self.ranks.is_first:
+            metrics.append(self.folder, self.step, {"split": split, **row})
+            self._num_metrics += 1
+
+    def share_done(self) -> float:
+        """Share of the training that is done, 0 to 1, by steps or by time."""
+        if self.minutes is None:
+            return self.step / self.schedule.num_steps
+        return self.ranks.from_first(self.seconds / (60 * self.minutes), self.engine)
+
+    def _run(self) -> None:
+        schedule = self.schedule
+        batches = self.task.batches(self.step, self.ranks.rank, self.ranks.num_ranks)
+        total = schedule.num_steps if self.minutes is None else round(60 * self.minutes)
+        done, is_evaluated = 0, False
+        unit = "" if self.minutes is None else " (seconds)"
+        with track(self.task.name.replace("_", " ") + unit, total) as advance:
+            while (share := self.share_done()) < 1 and not self.should_stop:
+                note = self._one_step(batches, share)
+                now = min(total, self.step if self.minutes is None else int(self.seconds))
+                advance(now - done, note)
+                done, is_evaluated = now, bool(schedule.eval_steps and self.step % schedule.eval_steps == 0)
+                if is_evaluated:
+                    self._evaluate()
+                if self.step % schedule.checkpoint_steps == 0:
+                    self._save()
+        self._flush()
+        if not is_evaluated:
+            self._evaluate()
+        if schedule.checkpoint_at_end:
+            self._save()
+        outcome = self.outcome
+        outcome.num_steps, outcome.num_skipped = self.step, self.guard.num_skipped
+        outcome.recent, outcome.task = _means(list(self._recent)), self.task.state()
+
+    def _one_step(self, batches: Any, share: float) -> str:
+        """One optimiser step, or none if losses or gradients are not finite; returns the note for the progress line."""
+        started = time.perf_counter()
+        self._notify("on_step_begin")
+        self.task.on_step_begin(self.step)
+        batch = next(batches)
+        self.model.train()
+        set_rate(self.optimizer, self._rate_factor(share))
+        log: Log = {}
+        total = 0.0
+        try:
+            for loss in self.task.losses(self.model, batch, log):
+                if loss.requires_grad:
+                    loss.backward()  # type: ignore[no-untyped-call]
+                total += float(loss.detach())
+        except NonFinite:
+            self.guard.skip(self.optimizer, self.step)
+            log = {}
+        else:
+            self.ranks.average_gradients(self.guard.parameters)
+            self.guard.step(self.optimizer, total, self.step)
+        self.step += 1
+        num_tokens = int(log.pop("num_tokens", 0))
+        self.num_tokens += num_tokens * self.ranks.num_ranks
+        row = {name: float(v.detach()) if isinstance(v, Tensor) else v for name, v in log.items()}
+        row |= self.task.step_row() | {"num_skipped": self.guard.num_skipped}
+        seconds = time.perf_counter() - started
+        self.seconds += seconds
+        row["seconds"] = seconds
+        if num_tokens:
+            row["tokens_per_second"] = num_tokens * self.ranks.num_ranks / seconds
+        self._recent.append(row)
+        self._unlogged.append(row)
+        if self.step % self.schedule.log_steps == 0:
+            self._flush()
+        self._notify("on_step_end", row)
+        return self.task.note(row)
+
+    def _rate_factor(self, share: float) -> float:
+        if self.minutes is None:
+            return rate_factor(self.step, self.schedule.num_steps, self.schedule.warmup_steps)
+        warmup = num_warmup_steps(self.schedule.num_steps, self.schedule.warmup_steps)
+        return timed_rate_factor(self.step, share, warmup)
+
+    def _flush(self) -> None:
+        """Log the mean of the rows since the last time."""
+        if self._unlogged:
+            self.log("train", self._unlogged[0] if len(self._unlogged) == 1 else dict(_means(self._unlogged)))
+        self._unlogged = []
+
+    def _evaluate(self) -> None:
+        if self.schedule.eval_steps is None:
+            return
+        if self.ranks.is_first:
+            row = self.task.evaluate(self.model)
+            if row:
+                self.outcome.last = metrics.plain(row)
+                self.outcome.first = self.outcome.first or self.outcome.last
+                self.log("heldout", row)
+                self._notify("on_evaluate", row)
+        self.ranks.wait(self.engine)
+
+    def _notify(self, event: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, event)(self, *arguments)
+
+    def _fingerprint(self) -> str:
+        schedule = dataclasses.asdict(self.schedule)
+        for free in _FREE:
+            del schedule[free]
+        return files.digest_of(
+            [self.task.name, self.task.fingerprint(), schedule, self.seed, self.engine.bf16, self.minutes is None]
+        )
+
+    def _save(self) -> None:
+        if not self.ranks.is_first:
+            return
+        state = {
+            "fingerprint": self._fingerprint(),
+            "seconds": self.seconds,
+            "num_tokens": self.num_tokens,
+            "num_metrics": self._num_metrics,
+            "unlogged": [_finite(row) for row in self._unlogged],
+            "recent": [_finite(row) for row in self._recent],
+            "num_skipped": self.guard.num_skipped,
+            "num_skipped_in_a_row": self.guard.num_in_a_row,
+            "first": self.outcome.first,
+            "last": self.outcome.last,
+            "task": self.task.state(),
+            "callbacks": {_key(n, callback): callback.state() for n, callback in enumerate(self.callbacks)},
+        }
+        path = checkpoint.save(self.checkpoints, self.step, self.model, self.optimizer, state)
+        self._notify("on_checkpoint", path)
+
+    def _load(self, path: Path) -> None:
+        state = checkpoint.load(path, self.model, self.optimizer, self._fingerprint())
+        self.step, self.seconds, self.num_tokens = state["step"], state["seconds"], state["num_tokens"]
+        self.task.load_state(state["task"])
+        for n, callback in enumerate(self.callbacks):
+            if _key(n, callback) in state["callbacks"]:
+                callback.load_state(state["callbacks"][_key(n, callback)])
+        self._num_metrics = state["num_metrics"]
+        if self.ranks.is_first:
+            files.truncate_lines(self.folder / metrics.FILE, self._num_metrics)
+        self._unlogged = state["unlogged"]
+        self._recent.extend(state["recent"])
+        self.guard.num_skipped, self.guard.num_in_a_row = state["num_skipped"], state["num_skipped_in_a_row"]
+        self.outcome.first, self.outcome.last = state["first"], state["last"]
+        say(f"Resumed from {path} at step {self.step}.")
+
+
+def _key(number: int, callback: Callback) -> str:
+    return f"{number}:{type(callback).__qualname__}"
+
+
+def _finite(row: Row) -> Row:
+    """`row` without NaN and infinities, which JSON cannot hold."""
+    return {name: value for name, value in row.items() if not isinstance(value, float) or math.isfinite(value)}
+
+
+def _means(rows: Sequence[Row]) -> dict[str, float]:
+    """Mean of every number over the rows that have it."""
+    names = dict.fromkeys(name for row in rows for name, value in row.items() if not isinstance(value, str))
+    found = {name: [float(row[name]) for row in rows if name in row] for name in names}
+    return {name: sum(values) / len(values) for name, values in found.items()}
