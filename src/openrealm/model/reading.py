@@ -33,6 +33,7 @@ class JointInputs:
     log_weight_BK  log-weights of sampled candidates (see `losses.sampled_tail_log_weights`); None if none was sampled
     per_token      sum passages out once per masked token, as the released code does
     has_null       whether column 0 is the null passage
+    candidates     per query, the numbers of its candidates in their corpus; passed on for whoever looks at a reading
     """
 
     query_rows: Sequence[Row]
@@ -45,6 +46,7 @@ class JointInputs:
     log_weight_BK: Tensor | None = None
     per_token: bool = False
     has_null: bool = True
+    candidates: Sequence[Sequence[int]] = ()
 
     @property
     def num_tokens(self) -> int:
@@ -64,6 +66,7 @@ class Reading:
     log_weight_BK  the log-weights alone; None if no candidate was sampled
     per_token      whether passages are summed out once per masked token (the released code) or per query (the paper)
     has_null       whether column 0 is the null passage
+    candidates     per query, the numbers of the passages read, as far as they are known
 
     Methods return one value per query or candidate and are differentiable:
 
@@ -87,6 +90,7 @@ class Reading:
     log_weight_BK: Tensor | None = None
     per_token: bool = False
     has_null: bool = True
+    candidates: Sequence[Sequence[int]] = ()
     _attend: Callable[[], Tensor] | None = field(default=None, repr=False)
 
     def marginal_log_likelihood(self) -> Tensor:
@@ -141,6 +145,7 @@ class Reading:
             log_weight_BK=self.log_weight_BK,
             per_token=self.per_token,
             has_null=self.has_null,
+            candidates=self.candidates,
         )
 
 
@@ -176,6 +181,7 @@ def read_jointly(retriever: Retriever, reader: Reader, inputs: JointInputs, quer
         log_weight_BK=log_weight_BK,
         per_token=inputs.per_token,
         has_null=inputs.has_null,
+        candidates=inputs.candidates,
         _attend=attend,
     )
 

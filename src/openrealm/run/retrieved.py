@@ -11,8 +11,8 @@ from openrealm.types import NULL
 
 if TYPE_CHECKING:
     from openrealm.corpus.corpus import Corpus
+    from openrealm.model.reading import Reading
     from openrealm.train.examples import Example
-    from openrealm.train.heldout import Read
 
 NUM_SHOWN = 10
 
@@ -45,15 +45,15 @@ def _candidates(run: Run, heldout: list[Example], stage: str) -> list[list[dict[
     corpus, engine = stages.open_corpus(run), stages.engine_of(run)
     model = stages.open_model(run, stage)
     index = stages.index_stage(run, model, stage)
-    _, reads = evaluate_heldout(model, corpus, index, heldout, run.config.pretrain, engine)
-    return [row for read in reads for row in _rows(corpus, read)]
+    _, readings = evaluate_heldout(model, corpus, index, heldout, run.config.pretrain, engine)
+    return [row for reading in readings for row in _rows(corpus, reading)]
 
 
-def _rows(corpus: Corpus, read: Read) -> list[list[dict[str, Any]]]:
-    probability_BK = read.reading.retrieval_log_prob().exp()
-    utility_BK = read.reading.utility_BK()
+def _rows(corpus: Corpus, reading: Reading) -> list[list[dict[str, Any]]]:
+    probability_BK = reading.retrieval_log_prob().exp()
+    utility_BK = reading.utility_BK()
     rows = []
-    for b, numbers in enumerate(read.candidates):
+    for b, numbers in enumerate(reading.candidates):
         row: list[dict[str, Any]] = []
         for k, number in enumerate(numbers):
             passage = None if number == NULL else corpus.passage(number)

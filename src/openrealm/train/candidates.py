@@ -115,7 +115,8 @@ def pack_candidates(
         gold=[example.gold for example in examples],
         log_weight_BK=_padded(log_weights, longest),
         per_token=settings.per_token_marginal,
-        has_null=all(NULL in row for row in candidates),
+        has_null=all(row[0] == NULL for row in candidates),
+        candidates=candidates,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -21,14 +20,6 @@ from openrealm.types import NULL
 
 _RECALL_AT = (5, 20)
 _QUERIES_AT_ONCE = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A reading and the passages it is about, one list of passage numbers per query."""
-
-    reading: Reading
-    candidates: list[list[int]]
 
 
 def reading_metrics(reading: Reading) -> Row:
@@ -50,21 +41,21 @@ def reading_metrics(reading: Reading) -> Row:
     return row
 
 
-def metrics_of(reads: Sequence[Read]) -> Row:
+def metrics_of(readings: Sequence[Reading]) -> Row:
     """`reading_metrics` over the queries of several readings, and how many distinct passages were read."""
-    weights = [len(read.candidates) for read in reads]
-    rows = [reading_metrics(read.reading) for read in reads]
+    weights = [len(reading.score_BK) for reading in readings]
+    rows = [reading_metrics(reading) for reading in readings]
     row: Row = {
         key: sum(float(r[key]) * w for r, w in zip(rows, weights, strict=True)) / sum(weights) for key in rows[0]
     }
-    distinct = {passage for read in reads for passages in read.candidates for passage in passages}
+    distinct = {passage for reading in readings for passages in reading.candidates for passage in passages}
     return row | {"num_distinct_passages": len(distinct - {NULL})}
 
 
 @torch.inference_mode()
 def evaluate_heldout(
     model: Realm, corpus: Corpus, index: Index, examples: Sequence[Example], settings: PretrainConfig, engine: Engine
-) -> tuple[Row, list[Read]]:
+) -> tuple[Row, list[Reading]]:
     """Measures on held-out queries with the current index and live towers, and the readings, 16 queries each.
 
     Always the plain top `settings.num_candidates` with the null passage, whatever training reads, so that runs can be
@@ -72,7 +63,7 @@ def evaluate_heldout(
     """
     was_training = model.training
     model.eval()
-    reads: list[Read] = []
+    readings: list[Reading] = []
     query_parts: list[Tensor] = []
     for start in range(0, len(examples), _QUERIES_AT_ONCE):
         part = examples[start : start + _QUERIES_AT_ONCE]
@@ -82,13 +73,12 @@ def evaluate_heldout(
                 index, query_BD, part, settings.num_candidates, block_trivial=settings.block_trivial
             )
             inputs = pack_candidates(corpus, part, candidates, settings, with_title=model.config.title_in_joint)
-            reading = model(inputs, query_BD)
-        reads.append(Read(reading, candidates))
+            readings.append(model(inputs, query_BD))
         query_parts.append(query_BD.float().cpu())
     model.train(was_training)
-    row = metrics_of(reads) | _recall(corpus, index, torch.cat(query_parts), examples)
+    row = metrics_of(readings) | _recall(corpus, index, torch.cat(query_parts), examples)
     row["recall"] = row["recall@5"]
-    return row, reads
+    return row, readings
 
 
 def _recall(corpus: Corpus, index: Index, query_BD: Tensor, examples: Sequence[Example]) -> Row:

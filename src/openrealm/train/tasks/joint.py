@@ -22,7 +22,7 @@ from openrealm.recipes.small import small
 from openrealm.registry import LOSSES
 from openrealm.train.candidates import find_candidates, pack_candidates, query_rows, sample_tail
 from openrealm.train.examples import Example, Queries, pretraining_examples
-from openrealm.train.heldout import Read, evaluate_heldout, metrics_of
+from openrealm.train.heldout import evaluate_heldout, metrics_of
 from openrealm.train.ict import InverseCloze, Pairs
 from openrealm.train.optimizer import grad_norm
 from openrealm.train.refresh import Refresher, share_of_cores
@@ -160,10 +160,10 @@ class Joint(Task[JointBatch]):
         num_masks_B = torch.tensor([len(example.positions) for example in examples], device=self.trainer.engine.device)
         weight_B = query_weights(num_masks_B, by_masks=settings.mean_over_masks)
         size = settings.micro_batch_size or len(examples)
-        reads, objective = [], 0.0
+        readings, objective = [], 0.0
         for first in range(0, len(examples), size):
             part = examples[first : first + size]
-            reading, candidates, num_tokens = self._read(model, part, batch.step * settings.batch_size + first)
+            reading, num_tokens = self._read(model, part, batch.step * settings.batch_size + first)
             loss_B = self.loss(reading)
             if loss_B.shape != (len(part),):
                 raise ShapeMismatch(
@@ -171,11 +171,11 @@ class Joint(Task[JointBatch]):
                     f"query is expected, shape ({len(part)},)."
                 )
             loss = (loss_B * weight_B[first : first + size]).sum()
-            reads.append(Read(reading.detach(), candidates))
+            readings.append(reading.detach())
             log["num_tokens"] = log.get("num_tokens", 0) + num_tokens
             objective += float(loss.detach())
             yield loss
-        log |= metrics_of(reads)
+        log |= metrics_of(readings)
         if self.loss_name != "marginal":
             log["objective"] = objective  # beside "loss", which is the marginal's whatever is trained
         for tower in ("query_tower", "passage_tower"):
@@ -183,7 +183,7 @@ class Joint(Task[JointBatch]):
         if batch.pairs is not None:  # after the norms, so that those are of the joint loss alone
             yield self._ict.loss(model, batch.pairs, self.trainer.engine, log)
 
-    def _read(self, model: Realm, examples: Sequence[Example], number: int) -> tuple[Reading, list[list[int]], int]:
+    def _read(self, model: Realm, examples: Sequence[Example], number: int) -> tuple[Reading, int]:
         """Candidates by the index as it is, scores and log-probabilities by the live model.
 
         `number`: that of the first example in the whole training, which decides what is drawn for the tail.
@@ -220,7 +220,7 @@ class Joint(Task[JointBatch]):
                 with_title=model.config.title_in_joint,
                 log_weights=log_weights,
             )
-            return model(inputs, query_BD), candidates, inputs.num_tokens
+            return model(inputs, query_BD), inputs.num_tokens
 
     def on_step_begin(self, step: int) -> None:
         """Use the newest index; leave cores to the refresh worker while it runs."""
