@@ -7,7 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrealm.index.exact import search, search_unblocked
+from openrealm.index.exact import ExactSearcher
+from openrealm.index.index import Binding, Index
+
+BINDING = Binding("e", "t", "c")
 
 
 def slow_search(vectors: torch.Tensor, query: torch.Tensor, count: int) -> list[int]:
@@ -32,7 +35,7 @@ def worlds(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor]:
 @given(worlds(), st.integers(1, 45))
 def test_search_is_the_sort_of_all_scores(world: tuple[torch.Tensor, torch.Tensor], count: int) -> None:
     vector_ND, query_BD = world
-    score_BK, id_BK = search(vector_ND, query_BD, count)
+    score_BK, id_BK = ExactSearcher(vector_ND).search(query_BD, count)
     assert score_BK.shape == id_BK.shape == (len(query_BD), min(count, len(vector_ND)))
     for query, scores, ids in zip(query_BD, score_BK, id_BK.tolist(), strict=True):
         assert ids == slow_search(vector_ND, query, count)
@@ -40,14 +43,14 @@ def test_search_is_the_sort_of_all_scores(world: tuple[torch.Tensor, torch.Tenso
 
 
 def test_of_a_thousand_equal_passages_the_first_come_first() -> None:
-    _, id_BK = search(torch.ones(1000, 2), torch.ones(2, 2), 5)
+    _, id_BK = ExactSearcher(torch.ones(1000, 2)).search(torch.ones(2, 2), 5)
     assert id_BK.tolist() == [[0, 1, 2, 3, 4]] * 2
 
 
 def test_ties_at_the_edge_let_the_smaller_numbers_in() -> None:
     vector_ND = torch.ones(500, 1)
     vector_ND[[300, 7]] = 2.0
-    score_BK, id_BK = search(vector_ND, torch.ones(1, 1), 4)
+    score_BK, id_BK = ExactSearcher(vector_ND).search(torch.ones(1, 1), 4)
     assert id_BK.tolist() == [[7, 300, 0, 1]]
     assert score_BK.tolist() == [[2.0, 2.0, 1.0, 1.0]]
 
@@ -58,16 +61,20 @@ def test_no_blocked_group_comes_back_and_enough_others_do(
 ) -> None:
     vector_ND, query_BD = world
     rng = np.random.default_rng(seed)
-    group_N = torch.from_numpy(rng.integers(0, num_groups, len(vector_ND)))
-    blocked = [set(rng.integers(0, num_groups, rng.integers(0, 3)).tolist()) for _ in query_BD]
-    found = search_unblocked(vector_ND, query_BD, count, group_N, blocked)
-    for query, ids, bad in zip(query_BD, found, blocked, strict=True):
-        allowed = [i for i in slow_search(vector_ND, query, len(vector_ND)) if int(group_N[i]) not in bad]
+    drawn = torch.from_numpy(rng.integers(0, num_groups, len(vector_ND)))
+    group_N = torch.tensor([drawn.tolist().index(group) for group in drawn.tolist()])  # named by the first passage
+    excluded = [rng.integers(0, len(vector_ND), rng.integers(0, 3)).tolist() for _ in query_BD]
+    hits = Index(vector_ND, BINDING, group_N=group_N).search(query_BD, count, exclude=excluded)
+    for query, ids, scores, bad in zip(query_BD, hits.passages(), hits.score_BK, excluded, strict=True):
+        groups = {int(group_N[i]) for i in bad}
+        allowed = [i for i in slow_search(vector_ND, query, len(vector_ND)) if int(group_N[i]) not in groups]
         assert ids == allowed[:count]
+        assert scores[: len(ids)].tolist() == (vector_ND @ query)[ids].tolist()
+        assert scores[len(ids) :].tolist() == [-torch.inf] * (len(scores) - len(ids))
 
 
 def test_a_group_larger_than_the_first_request_does_not_starve_a_query() -> None:
     vector_ND = torch.arange(300, 0, -1).float()[:, None]
-    group_N = torch.cat([torch.zeros(250, dtype=torch.long), torch.arange(1, 51)])
-    found = search_unblocked(vector_ND, torch.ones(2, 1), 3, group_N, [{0}, {1}])
-    assert found == [[250, 251, 252], [0, 1, 2]]
+    index = Index(vector_ND, BINDING, group_N=torch.cat([torch.zeros(250, dtype=torch.long), torch.arange(250, 300)]))
+    hits = index.search(torch.ones(2, 1), 3, exclude=[[7], [250]])
+    assert hits.passages() == [[250, 251, 252], [0, 1, 2]]

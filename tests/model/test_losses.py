@@ -17,13 +17,14 @@ from openrealm.errors import NonFinite, ShapeMismatch
 from openrealm.model.losses import (
     attention_distillation_loss,
     emdr2_loss,
-    joint_loss,
     leave_one_out_loss,
     perplexity_distillation_loss,
     reader_loss,
     sampled_tail_log_weights,
 )
 from openrealm.model.marginal import marginal_log_likelihood
+from openrealm.model.reading import Reading
+from openrealm.registry import LOSSES
 
 Loss = Callable[..., Tensor]
 
@@ -248,10 +249,17 @@ def test_worked_by_hand_every_loss_pulls_up_the_passage_that_knows() -> None:
 @given(cases())
 def test_the_whole_loss_of_a_name_is_the_sum_of_its_parts(case: Case) -> None:
     def whole(name: str) -> Tensor:
-        parts = case.score_BK, case.gold_logp_BKJ, case.mask_BJ
-        return joint_loss(
-            name, *parts, valid_BK=case.valid_BK, per_token=case.per_token, attention_BK=case.attention_BK
+        loss_B: Tensor = LOSSES.get(name)(
+            Reading(
+                score_BK=case.score_BK,
+                gold_logp_BKJ=case.gold_logp_BKJ,
+                mask_BJ=case.mask_BJ,
+                valid_BK=torch.ones_like(case.score_BK, dtype=torch.bool) if case.valid_BK is None else case.valid_BK,
+                per_token=case.per_token,
+                attend=lambda: case.attention_BK,
+            )
         )
+        return loss_B
 
     reader_B = case.value(reader_loss)
     for name, expected_B in (

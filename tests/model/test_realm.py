@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from openrealm.config import PretrainConfig
 from openrealm.corpus.corpus import Corpus
 from openrealm.errors import DamagedArtefact, MissingStage
-from openrealm.model.marginal import marginal_log_likelihood
+from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
+from openrealm.train.candidates import pack_candidates
 from openrealm.train.examples import Example
-from openrealm.train.joint import encode_queries, joint_reading
-from openrealm.train.layout import NULL, Layout
+from openrealm.types import NULL
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -93,26 +94,23 @@ def test_frozen_embeddings_do_not_train(toy_realm: Callable[..., Realm]) -> None
 def test_the_gradient_of_a_joint_step_reaches_every_part_and_is_the_finite_difference(
     toy_realm: Callable[..., Realm], toy_corpus: Corpus, per_token: bool, shared: bool
 ) -> None:
-    """Spec Sec. 6.3: no detached tower, no score wrapped anew."""
+    """No detached tower, no score wrapped anew."""
     model = toy_realm(f"model.shared_towers={shared}", "model.dropout=0", "model.temperature=0.3").double().eval()
     # Sharper readings than a fresh model gives, so that candidates differ in what they predict.
     model.reader.head.bias.data = torch.randn(toy_corpus.tokenizer().vocab_size, dtype=torch.float64)
-    layout = Layout(toy_corpus, title_in_joint=True)
-    mask = layout.specials.mask
+    mask = toy_corpus.specials.mask
     examples = []
     for passage, places in ((0, (5,)), (4, (21, 22, 23))):
-        query = layout.body(passage).copy()
+        query = toy_corpus.body(passage).copy()
         gold = tuple(int(query[place]) for place in places)
         query[list(places)] = mask
         examples.append(Example(query, places, gold, passage, "entity"))
     candidates = [[NULL, 1, 6, 30], [NULL, 5, 8]]
+    settings = PretrainConfig(max_query_tokens=40, max_joint_tokens=80, per_token_marginal=per_token)
 
     def loss() -> torch.Tensor:
-        query_BD = encode_queries(model, layout, examples, 40)
-        reading = joint_reading(model, layout, examples, query_BD, candidates, 80)
-        return -marginal_log_likelihood(
-            reading.score_BK, reading.gold_logp_BKJ, reading.mask_BJ, valid_BK=reading.valid_BK, per_token=per_token
-        ).mean()
+        reading: Reading = model(pack_candidates(toy_corpus, examples, candidates, settings, with_title=True))
+        return reading.marginal_loss().mean()
 
     loss().backward()  # type: ignore[no-untyped-call]
     parts = {

@@ -12,7 +12,7 @@ from openrealm.model.reader import MaskedTokenHead
 from openrealm.model.realm import Realm
 from openrealm.model.retriever import Tower
 from openrealm.text.pack import Row
-from openrealm.train.embedder import load_tower, save_tower
+from openrealm.model.embedder import load_tower, save_tower
 
 
 @torch.no_grad()

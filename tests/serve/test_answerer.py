@@ -12,23 +12,23 @@ import numpy as np
 import pytest
 import torch
 
+from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadInput, Mismatch, MissingStage
 from openrealm.run import stages
 from openrealm.run.folder import Run
-from openrealm.serve.answerer import Service
-from openrealm.train.layout import NULL, Layout
-from openrealm.types import ReadPassage
+from openrealm.serve.answerer import Answerer
+from openrealm.types import NULL, ReadPassage
 
 QUESTION = "What is the capital of the country?"
 
 
 @pytest.fixture(scope="module")
-def service(answering_run: Path) -> Service:
-    return Service.open(answering_run)
+def answerer(answering_run: Path) -> Answerer:
+    return Answerer.open(answering_run)
 
 
-def test_an_answer_is_a_piece_of_the_passage_it_was_read_from(service: Service, answering_run: Path) -> None:
-    answer = service.ask(QUESTION)
+def test_an_answer_is_a_piece_of_the_passage_it_was_read_from(answerer: Answerer, answering_run: Path) -> None:
+    answer = answerer.ask(QUESTION)
     assert answer.source is not None
     assert answer.text == answer.source.answer
     passages = [answer.source, *answer.runners_up]
@@ -42,34 +42,33 @@ def test_an_answer_is_a_piece_of_the_passage_it_was_read_from(service: Service, 
     assert [p.score for p in passages] == sorted((p.score for p in passages), reverse=True)
 
 
-def test_the_probabilities_of_the_passages_read_sum_to_one(service: Service) -> None:
-    answer = service.ask(QUESTION)
+def test_the_probabilities_of_the_passages_read_sum_to_one(answerer: Answerer) -> None:
+    answer = answerer.ask(QUESTION)
     assert answer.source is not None
     shares = [answer.source.probability, *(p.probability for p in answer.runners_up)]
     assert math.isclose(sum(shares), 1, abs_tol=1e-5)
     assert all(0 < share < 1 for share in shares)
 
 
-def log_probability(
-    service: Service, layout: Layout, run: Run, question: str, passage: int, answer: Sequence[int]
-) -> float:
+def log_probability(corpus: Corpus, run: Run, question: str, passage: int, answer: Sequence[int]) -> float:
     """log p(y|z,x), mask by mask, from the hidden states of one row: slow and plain."""
-    model = service._model
-    tokens, _ = layout.corpus.tokenizer().encode(question)
-    query = [*tokens, *[layout.specials.mask] * len(answer)]
-    row, _ = layout.joint(query, passage, run.config.pretrain.max_joint_tokens)
+    model = stages.open_model(run, "finetune_realm").eval()
+    tokens, _ = corpus.tokenizer().encode(question)
+    query = [*tokens, *[corpus.specials.mask] * len(answer)]
+    row, _ = corpus.joint_row(query, passage, run.config.pretrain.max_joint_tokens)
     with torch.inference_mode():
         _, hidden_1TH, _ = next(model.reader.encoder.chunks([row]))
         logp_JV = model.reader.head(hidden_1TH[0], model.reader.encoder.word_embeddings()).log_softmax(dim=1)
     return sum(float(logp_JV[1 + len(tokens) + j, piece]) for j, piece in enumerate(answer))
 
 
-def test_utility_is_what_the_passage_adds_to_the_answers_log_probability(service: Service, answering_run: Path) -> None:
+def test_utility_is_what_the_passage_adds_to_the_answers_log_probability(
+    answerer: Answerer, answering_run: Path
+) -> None:
     run = Run.open(answering_run)
     corpus = stages.open_corpus(run)
-    layout = Layout(corpus, title_in_joint=run.config.model.title_in_joint)
     numbers = {corpus.passage(i).id: i for i in range(len(corpus))}
-    answer = service.ask(QUESTION)
+    answer = answerer.ask(QUESTION)
     assert answer.source is not None
     for read in (answer.source, *answer.runners_up):
         number = numbers[read.passage_id]
@@ -77,34 +76,44 @@ def test_utility_is_what_the_passage_adds_to_the_answers_log_probability(service
             corpus.token_offsets(number)[:, 1] <= read.answer_end
         )
         pieces = np.asarray(corpus.body_tokens(number))[inside].tolist()
-        with_passage = log_probability(service, layout, run, QUESTION, number, pieces)
-        without = log_probability(service, layout, run, QUESTION, NULL, pieces)
+        with_passage = log_probability(corpus, run, QUESTION, number, pieces)
+        without = log_probability(corpus, run, QUESTION, NULL, pieces)
         assert read.retrieval_utility == pytest.approx(with_passage - without, abs=1e-4)
 
 
-def test_asking_is_quick_once_loaded_and_always_gives_the_same(service: Service, one_thread: None) -> None:
-    first = service.ask(QUESTION)
+def test_asking_is_quick_once_loaded_and_always_gives_the_same(answerer: Answerer, one_thread: None) -> None:
+    first = answerer.ask(QUESTION)
     started = time.process_time()
-    again = service.ask(f"  {QUESTION.replace(' ', '   ')}  ")
+    again = answerer.ask(f"  {QUESTION.replace(' ', '   ')}  ")
     assert time.process_time() - started < 2
     assert again == first
 
 
-@pytest.mark.parametrize("question", ["", "   ", "\n\t", "\u200b\u0000"])
-def test_an_empty_question_is_refused(service: Service, question: str) -> None:
+def test_a_list_of_questions_gives_a_list_of_answers(answerer: Answerer) -> None:
+    questions = [QUESTION, "Who founded the city?", QUESTION]
+    answers = answerer.ask(questions)
+    assert [answer.question for answer in answers] == questions
+    assert [a.text for a in answers] == [answerer.ask(question).text for question in questions]
+    assert answerer.ask([]) == []
     with pytest.raises(BadInput, match="question is empty"):
-        service.ask(question)
+        answerer.ask([QUESTION, ""])
 
 
-def test_a_question_too_long_to_be_read_is_refused_and_the_longest_is_not(service: Service) -> None:
-    assert service.ask("the " * 30).source is not None
-    with pytest.raises(BadInput, match=r"has 31 word pieces, and only 30"):
-        service.ask("the " * 31)
+@pytest.mark.parametrize("question", ["", "   ", "\n\t", "\u200b\u0000"])
+def test_an_empty_question_is_refused(answerer: Answerer, question: str) -> None:
+    with pytest.raises(BadInput, match="question is empty"):
+        answerer.ask(question)
+
+
+def test_a_question_too_long_to_be_read_is_refused_and_the_longest_is_not(answerer: Answerer) -> None:
+    assert answerer.ask("the " * 30).source is not None
+    with pytest.raises(BadInput, match=r"has 31 word pieces, but at most 30"):
+        answerer.ask("the " * 31)
 
 
 @pytest.mark.parametrize("question", ["[MASK] [SEP] [CLS]", "¿Qué?", "\ud800 \u202e x", "<script>", "🜁 🜂"])
-def test_any_other_text_gets_an_answer(service: Service, question: str) -> None:
-    answer = service.ask(question)
+def test_any_other_text_gets_an_answer(answerer: Answerer, question: str) -> None:
+    answer = answerer.ask(question)
     assert answer.source is not None
     assert json.dumps(dataclasses.asdict(answer))
 
@@ -112,7 +121,7 @@ def test_any_other_text_gets_an_answer(service: Service, question: str) -> None:
 def test_bm25_answers_from_the_passage_with_the_questions_words(answering_run: Path) -> None:
     corpus = stages.open_corpus(Run.open(answering_run))
     passage = corpus.passage(10)
-    answer = Service.open(answering_run, "bm25").ask(passage.text[:60])
+    answer = Answerer.open(answering_run, "bm25").ask(passage.text[:60])
     assert answer.source is not None
     best = max((answer.source, *answer.runners_up), key=_probability)
     assert best.passage_id == passage.id
@@ -126,20 +135,20 @@ def _probability(passage: ReadPassage) -> float:
 @pytest.mark.parametrize("system", ["closed_book", "other"])
 def test_a_system_that_reads_nothing_cannot_be_served(answering_run: Path, system: str) -> None:
     with pytest.raises(BadInput, match=f"no system '{system}' that reads passages"):
-        Service.open(answering_run, system)
+        Answerer.open(answering_run, system)
 
 
 def test_what_is_missing_is_named_with_the_command_that_makes_it(answering_run: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingStage, match=r"finetune --system warm_start"):
-        Service.open(answering_run, "warm_start")
+        Answerer.open(answering_run, "warm_start")
     copy = tmp_path / "copy"
     shutil.copytree(answering_run, copy)
     shutil.rmtree(copy / "index" / "versions")
     with pytest.raises(MissingStage, match=r"openrealm index --run"):
-        Service.open(copy)
+        Answerer.open(copy)
     shutil.rmtree(copy / "finetune")
     with pytest.raises(MissingStage, match=r"finetune --system realm"):
-        Service.open(copy)
+        Answerer.open(copy)
 
 
 def test_a_run_whose_settings_were_changed_since_is_refused(answering_run: Path, tmp_path: Path) -> None:
@@ -149,4 +158,4 @@ def test_a_run_whose_settings_were_changed_since_is_refused(answering_run: Path,
     config["model"]["temperature"] = 0.5
     (copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(Mismatch, match="made with other settings"):
-        Service.open(copy)
+        Answerer.open(copy)

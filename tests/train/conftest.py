@@ -1,21 +1,23 @@
-"""Questions on the toy world, and a pre-trainer in a folder of its own."""
+"""Questions on the toy world, and trainers of joint pre-training in a folder of their own."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from openrealm.callbacks import Callback
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
-from openrealm.index.store import Binding, publish, versions
+from openrealm.index.index import Index, versions
 from openrealm.model.realm import Realm
-from openrealm.train.embedder import embed_corpus
-from openrealm.train.layout import Layout
-from openrealm.train.pretrain import Pretrainer
+from openrealm.train.tasks.joint import Joint
+from openrealm.train.trainer import Trainer
 from openrealm.types import Article, Question
 
 CPU = Engine("cpu", False)
@@ -32,11 +34,6 @@ def engine() -> Engine:
 
 
 @pytest.fixture(scope="session")
-def layout(toy_corpus: Corpus) -> Layout:
-    return Layout(toy_corpus, title_in_joint=True)
-
-
-@pytest.fixture(scope="session")
 def toy_questions(toy_articles: list[Article]) -> list[Question]:
     """What is the capital of each country?"""
     questions = []
@@ -47,25 +44,69 @@ def toy_questions(toy_articles: list[Article]) -> list[Question]:
     return questions
 
 
-MakeTrainer = Callable[..., Pretrainer]
+class Stopped(Exception):
+    """What stops a training between two steps in tests."""
+
+
+class StopAt(Callback):
+    """Raises `error` before the step after `step`."""
+
+    def __init__(self, step: int, error: type[BaseException] = Stopped) -> None:
+        self.step, self.error = step, error
+
+    def on_step_begin(self, trainer: Trainer) -> None:
+        if trainer.step == self.step:
+            raise self.error
+
+
+MetricRows = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")
-def make_trainer(
-    toy_config: Callable[..., Config],
-    toy_realm: Callable[..., Realm],
-    toy_corpus: Corpus,
-    toy_corpus_folder: Path,
-    layout: Layout,
-) -> MakeTrainer:
-    """`make_trainer(folder, "pretrain.num_steps=6", seed=1)`: fresh weights, an index of step 0 below folder/index."""
+def metric_rows() -> MetricRows:
+    """`metric_rows(trainer, "train")`: the lines of metrics.jsonl; of one split, if given."""
 
-    def make(folder: Path, *changes: str, seed: int = 0, kind: type[Pretrainer] = Pretrainer) -> Pretrainer:
+    def rows(trainer: Trainer, split: str = "") -> list[dict[str, Any]]:
+        lines = (trainer.folder / "metrics.jsonl").read_text().splitlines()
+        return [row for row in map(json.loads, lines) if split in ("", row["split"])]
+
+    return rows
+
+
+@pytest.fixture(scope="session")
+def stop_at() -> type[StopAt]:
+    """`stop_at(3)`: a callback that raises Stopped before the fourth step."""
+    return StopAt
+
+
+@pytest.fixture(scope="session")
+def stopped() -> type[Exception]:
+    return Stopped
+
+
+MakeTrainer = Callable[..., Trainer]
+
+
+@pytest.fixture(scope="session")
+def make_trainer(toy_config: Callable[..., Config], toy_realm: Callable[..., Realm], toy_corpus: Corpus) -> MakeTrainer:
+    """`make_trainer(folder, "pretrain.num_steps=6", seed=1)`: joint training of fresh weights.
+
+    An index of step 0 lies below folder/index. `loss`, `callbacks` and `kind` (of the task) are handed on.
+    """
+
+    def make(
+        folder: Path,
+        *changes: str,
+        seed: int = 0,
+        kind: type[Joint] = Joint,
+        loss: Any = None,
+        callbacks: Sequence[Callback | str] = (),
+    ) -> Trainer:
         config, model = toy_config(*changes), toy_realm(*changes, seed=seed)
         if not versions(folder / "index"):
-            tower = model.retriever.passage_tower
-            binding = Binding(tower.digest(), toy_corpus.tokenizer_digest, toy_corpus.digest)
-            publish(folder / "index", 0, binding, embed_corpus(tower, layout, CPU))
-        return kind(config, model, toy_corpus, toy_corpus_folder, folder / "index", folder / "run", CPU)
+            Index.build(model, toy_corpus, folder / "index", engine=CPU)
+        index = Index.open(versions(folder / "index")[0], toy_corpus)
+        task = kind(toy_corpus, index, config=config, loss=loss, index_folder=folder / "index", refresh_at_end=False)
+        return Trainer(model, task, folder / "run", engine=CPU, seed=config.seed, callbacks=callbacks)
 
     return make

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,36 +16,34 @@ from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.train.examples import contains
 from openrealm.train.ict import InverseCloze, inverse_cloze, inverse_cloze_loss
-from openrealm.train.layout import Layout
 from openrealm.train.optimizer import grad_norm
 
 
 @pytest.mark.parametrize("remove_rate", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("with_title", [False, True])
 def test_a_sentence_looks_for_its_passage_which_lacks_it_at_the_given_rate(
-    toy_corpus: Corpus, layout: Layout, remove_rate: float, with_title: bool
+    toy_corpus: Corpus, remove_rate: float, with_title: bool
 ) -> None:
     passages = list(range(60)) * 2
-    queries, targets = inverse_cloze(
+    pairs = inverse_cloze(
         toy_corpus,
-        layout,
         passages,
         np.random.default_rng(0),
         max_query_tokens=40,
         remove_rate=remove_rate,
         with_title=with_title,
     )
-    assert len(queries) == len(targets) == len(passages)
+    assert len(pairs) == len(pairs.passages) == len(passages)
     num_removed = num_several = 0
-    for passage, query, target in zip(passages, queries, targets, strict=True):
-        body = layout.body(passage)
+    for passage, query, target in zip(passages, pairs.queries, pairs.passages, strict=True):
+        body = toy_corpus.body(passage)
         title = toy_corpus.title_tokens(passage).tolist()
-        head = [layout.specials.cls, *(title + toy_corpus.tokenizer().encode(":")[0] if with_title else [])]
+        head = [toy_corpus.specials.cls, *(title + toy_corpus.tokenizer().encode(":")[0] if with_title else [])]
         assert query.ids[: len(head)].tolist() == head
         sentence = query.ids[len(head) : -1]
         bounds = toy_corpus.sentences(passage).tolist()
         assert sentence.tolist() in [body[a:b].tolist() for a, b in bounds]
-        assert target.ids[: target.second].tolist() == [layout.specials.cls, *title, layout.specials.sep]
+        assert target.ids[: target.second].tolist() == [toy_corpus.specials.cls, *title, toy_corpus.specials.sep]
         kept = target.ids[target.second : -1]
         if len(bounds) == 1:
             assert kept.tolist() == body.tolist(), "a passage of one sentence keeps it"
@@ -78,15 +77,20 @@ def test_a_batch_is_a_function_of_seed_and_step_and_reaches_both_towers(
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
     toy_corpus: Corpus,
-    layout: Layout,
     engine: Engine,
 ) -> None:
     model = toy_realm("model.dropout=0")
-    task = InverseCloze(toy_config(), toy_corpus, layout)
-    one = task.backward(model, engine, 3, 8)
+
+    def losses(step: int, seed: int = 0) -> dict[str, float]:
+        cloze, log = InverseCloze(toy_config(f"seed={seed}"), toy_corpus), dict[str, Any]()
+        cloze.loss(model, cloze.pairs(step, 8), engine, log).backward()  # type: ignore[no-untyped-call]
+        return log
+
+    one = losses(3)
+    assert set(one) == {"ict_loss", "ict_accuracy"}
     assert grad_norm(model.retriever.query_tower) > 0
     assert grad_norm(model.retriever.passage_tower) > 0
     assert grad_norm(model.reader) == 0
-    assert task.backward(model, engine, 4, 8) != one
-    assert InverseCloze(toy_config(), toy_corpus, layout).backward(model, engine, 3, 8) == one
-    assert InverseCloze(toy_config("seed=1"), toy_corpus, layout).backward(model, engine, 3, 8) != one
+    assert losses(3) == one
+    assert losses(4) != one
+    assert losses(3, seed=1) != one

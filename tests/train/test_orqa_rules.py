@@ -1,6 +1,6 @@
 """ORQA's data rules on the values published with its code, and on those of Hugging Face's port of REALM.
 
-Both through our own path: a corpus, the layout of the joint input, the finder of answers, the span reader's mask.
+Both through our own path: a corpus, the joint input, the finder of answers, the span reader's mask.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from openrealm.model.span_reader import SpanReader
 from openrealm.text.pack import pad
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.train.answers import AnswerFinder, Sought
-from openrealm.train.layout import Layout
 from openrealm.types import Article, Question
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -38,11 +37,11 @@ def gold_positions(
     corpus: Corpus, question: str, answers: Sequence[Sought], passages: Sequence[int]
 ) -> tuple[list[list[int]], list[list[int]]]:
     """First and last position of every answer in each joint input, the rows filled up with -1 as ORQA does."""
-    layout, finder = Layout(corpus, title_in_joint=False), AnswerFinder(corpus)
+    finder = AnswerFinder(corpus)
     asked, _ = corpus.tokenizer().encode(question)
     starts, ends = [], []
     for passage in passages:
-        _, body = layout.joint(asked, passage, 64)
+        _, body = corpus.joint_row(asked, passage, 64)
         spans = sorted(finder.correct_spans(passage, answers, 10))
         starts.append([body + first for first, _ in spans])
         ends.append([body + first + more for first, more in spans])
@@ -62,8 +61,7 @@ def numbered(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 
 def test_the_readers_inputs_are_orqas(numbered: Corpus, toy_realm: Callable[..., Realm]) -> None:
-    layout = Layout(numbered, title_in_joint=False)
-    rows, starts = zip(*(layout.joint([0, 1], passage, 10) for passage in (0, 1)), strict=True)
+    rows, starts = zip(*(numbered.joint_row([0, 1], passage, 10) for passage in (0, 1)), strict=True)
     ids, real, segments = pad(rows, pad_id=0)
     # Rows are filled up to the longest, ORQA's to a fixed length: hence the two columns of zeros.
     assert np.pad(ids, ((0, 0), (0, 2))).tolist() == [

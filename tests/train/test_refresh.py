@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,10 +17,9 @@ import torch
 from openrealm import files
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, num_cores
-from openrealm.index.store import Binding, open_version, versions
+from openrealm.index.index import Binding, Index, versions
+from openrealm.model.embedder import embed_corpus, save_tower
 from openrealm.model.realm import Realm
-from openrealm.train.embedder import embed_corpus, save_tower
-from openrealm.train.layout import Layout
 from openrealm.train.refresh import Refresher, share_of_cores, work
 
 
@@ -26,22 +28,35 @@ def binding(toy_corpus: Corpus) -> Binding:
     return Binding("not known yet", toy_corpus.tokenizer_digest, toy_corpus.digest)
 
 
+MakeRefresher = Callable[..., Refresher]
+
+
+@pytest.fixture
+def make_refresher(tmp_path: Path, toy_corpus: Corpus, engine: Engine, binding: Binding) -> MakeRefresher:
+    """`make_refresher(corpus)`: one that has an index of made-up vectors and writes below tmp_path."""
+
+    def make(corpus: Corpus = toy_corpus, **settings: Any) -> Refresher:
+        index = Index(torch.ones(len(corpus), 16), binding)
+        given: dict[str, Any] = {"every_steps": None, **settings}
+        return Refresher(corpus, index, tmp_path / "index", tmp_path / "run", engine, **given)
+
+    return make
+
+
 def test_a_killed_worker_costs_one_line_and_leaves_nothing(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
-    toy_corpus_folder: Path,
-    engine: Engine,
-    binding: Binding,
+    make_refresher: MakeRefresher,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    refresher = Refresher(tmp_path / "run", toy_corpus_folder, tmp_path / "index", binding, engine)
+    refresher = make_refresher()
     assert refresher.collect() is None
     started = time.monotonic()
     refresher.start(toy_realm(), 3, 1)
     assert refresher.is_running
     assert refresher.collect() is None
     assert time.monotonic() - started < 30, "the trainer never waits"
-    worker = refresher._worker
+    worker = refresher.worker
     assert worker is not None
     half = tmp_path / "index" / "versions" / f".tmp-{worker.pid}-00000003-abc"
     half.mkdir(parents=True)
@@ -51,36 +66,37 @@ def test_a_killed_worker_costs_one_line_and_leaves_nothing(
     assert not refresher.is_running
     assert refresher.num_failed == 1
     told = capsys.readouterr().err.splitlines()
-    assert told == ["The refresh worker ended with code -9 (no output); training goes on with the older index."]
+    assert told == ["The refresh worker exited with code -9 (no output); training continues with the older index."]
     assert list((tmp_path / "index").rglob("*")) == [tmp_path / "index" / "versions"]
 
 
 def test_what_a_failing_worker_said_last_is_passed_on(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
-    engine: Engine,
-    binding: Binding,
+    toy_corpus_folder: Path,
+    make_refresher: MakeRefresher,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    refresher = Refresher(tmp_path / "run", tmp_path / "no-corpus", tmp_path / "index", binding, engine)
+    shutil.copytree(toy_corpus_folder, tmp_path / "vanishing")
+    refresher = make_refresher(Corpus.open(tmp_path / "vanishing"))
+    shutil.rmtree(tmp_path / "vanishing")
     refresher.start(toy_realm(), 3, 1)
-    assert refresher._worker is not None
-    refresher._worker.wait(timeout=240)
+    refresher.wait(timeout=240)
     assert refresher.collect() is None
-    assert "no-corpus holds no finished artefact" in capsys.readouterr().err
+    assert re.search(r"exited with code 1 \(.*vanishing", capsys.readouterr().err)
 
 
 def test_stopping_ends_a_worker_at_once_and_clears_its_litter(
-    tmp_path: Path, toy_realm: Callable[..., Realm], toy_corpus_folder: Path, engine: Engine, binding: Binding
+    tmp_path: Path, toy_realm: Callable[..., Realm], make_refresher: MakeRefresher
 ) -> None:
-    refresher = Refresher(tmp_path / "run", toy_corpus_folder, tmp_path / "index", binding, engine)
-    refresher.stop()
+    refresher = make_refresher()
+    refresher.close()
     refresher.start(toy_realm(), 3, 1)
-    worker = refresher._worker
+    worker = refresher.worker
     assert worker is not None
     half = tmp_path / "index" / "versions" / f".tmp-{worker.pid}-00000003-abc"
     half.mkdir(parents=True)
-    refresher.stop()
+    refresher.close()
     assert worker.poll() == -signal.SIGKILL
     assert not refresher.is_running
     assert not half.exists()
@@ -98,7 +114,6 @@ def order_for(
         "binding": {"encoder": digest, "tokenizer": bound.tokenizer, "corpus": bound.corpus},
         "bf16": False,
         "device": "cpu",
-        "title_in_joint": False,
         "num_threads": 1,
         "parent": os.getppid(),
     }
@@ -109,8 +124,8 @@ def order_for(
 def test_the_worker_publishes_what_its_order_names(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
+    toy_corpus: Corpus,
     toy_corpus_folder: Path,
-    layout: Layout,
     engine: Engine,
     binding: Binding,
 ) -> None:
@@ -118,9 +133,10 @@ def test_the_worker_publishes_what_its_order_names(
     order, digest = order_for(tmp_path, model, toy_corpus_folder, binding)
     work(order)
     [path] = versions(tmp_path / "index")
-    version = open_version(path, Binding(digest, binding.tokenizer, binding.corpus))
+    version = Index.open(path, toy_corpus, model)
+    assert version.binding.encoder == digest
     assert version.step == 5
-    assert torch.equal(version.vector_ND, embed_corpus(model.retriever.passage_tower, layout, engine))
+    assert torch.equal(version.vector_ND, embed_corpus(model.retriever.passage_tower, toy_corpus, engine))
 
 
 def test_a_worker_whose_trainer_is_gone_publishes_nothing(

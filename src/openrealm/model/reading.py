@@ -67,6 +67,7 @@ class Reading:
     per_token      whether passages are summed out once per masked token (the released code) or per query (the paper)
     has_null       whether column 0 is the null passage
     candidates     per query, the numbers of the passages read, as far as they are known
+    attend         computes `attention_BK`, by an extra pass of the reader
 
     Methods return one value per query or candidate and are differentiable:
 
@@ -91,7 +92,7 @@ class Reading:
     per_token: bool = False
     has_null: bool = True
     candidates: Sequence[Sequence[int]] = ()
-    _attend: Callable[[], Tensor] | None = field(default=None, repr=False)
+    attend: Callable[[], Tensor] | None = field(default=None, repr=False, compare=False)
 
     def marginal_log_likelihood(self) -> Tensor:
         """log p(y|x) with the passage summed out, B, in nats (Guu et al. 2020, Eq. 1)."""
@@ -132,8 +133,8 @@ class Reading:
 
         Computed on first use by an extra pass of the reader; 0 where there is no candidate.
         """
-        assert self._attend is not None, "a reading made by hand has no reader to ask for its attention"
-        return self._attend()
+        assert self.attend is not None, "a reading made by hand has no reader to ask for its attention"
+        return self.attend()
 
     def detach(self) -> Reading:
         """The same values without gradients and without the reader behind them."""
@@ -182,7 +183,7 @@ def read_jointly(retriever: Retriever, reader: Reader, inputs: JointInputs, quer
         per_token=inputs.per_token,
         has_null=inputs.has_null,
         candidates=inputs.candidates,
-        _attend=attend,
+        attend=attend,
     )
 
 

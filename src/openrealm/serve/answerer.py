@@ -71,7 +71,7 @@ class Answerer:
         self._model, self._corpus, self._finder = model, corpus, finder
         self._engine = engine or engine_for(config)
         self._tokenizer = corpus.tokenizer()
-        self.index_version = "" if index is None else index.name
+        self.index_version = finder.version
         model.to(self._engine.device).eval()
 
     @classmethod

@@ -72,6 +72,10 @@ class Refresher:
         """The running worker's process."""
         return self._worker
 
+    def watch(self, worker: subprocess.Popen[bytes], target: Path) -> None:
+        """Take over a worker that somebody else started, which publishes the version `target`."""
+        self._worker, self._target = worker, target
+
     def wait(self, timeout: float | None = None) -> None:
         """Wait for the running worker, if there is one; the next `update` collects its result."""
         if self._worker is not None:

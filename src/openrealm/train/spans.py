@@ -47,9 +47,11 @@ class PassageFinder(Protocol):
     """How the passages to read are found for questions, and what of it can be trained.
 
     trains_retriever  whether the query tower trains, with the early loss (Lee et al. 2019, Sec. 6)
+    version           what an answer names as its index
     """
 
     trains_retriever: bool
+    version: str
 
     def find(
         self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
@@ -77,6 +79,7 @@ class DenseFinder:
 
     def __init__(self, index: Index, max_query_tokens: int) -> None:
         self.index, self._max_query_tokens = index, max_query_tokens
+        self.version = index.name
 
     def find(
         self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
@@ -104,6 +107,7 @@ class Bm25Finder:
     """Passages by BM25; its score enters the span's logit with a weight that is learned."""
 
     trains_retriever = False
+    version = "bm25"
 
     def __init__(self, bm25: Bm25) -> None:
         self._bm25 = bm25

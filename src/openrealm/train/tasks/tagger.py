@@ -87,7 +87,7 @@ class Tagger(Task[list[Labelled]]):
         self.label_names = label_set(documents)
         self._pieces = encode(documents, self.tokenizer, self.label_names)
         self._epochs = Epochs(self._pieces, self.settings)
-        num_batches = -(-sum(1 for _ in _windows(self._pieces, self.settings, epoch=0)) // self.settings.batch_size)
+        num_batches = -(-sum(1 for _ in windows(self._pieces, self.settings, epoch=0)) // self.settings.batch_size)
         self.schedule = Schedule(
             num_steps=self.settings.num_epochs * num_batches,
             weight_decay=self.settings.weight_decay,
@@ -146,12 +146,12 @@ class Epochs:
         if epoch == self._epoch:
             return
         settings = self._settings
-        windows = list(_windows(self._pieces, settings, epoch))
+        found = list(windows(self._pieces, settings, epoch))
         rng = np.random.default_rng([settings.seed, epoch, 1])
-        order = rng.permutation(len(windows))
+        order = rng.permutation(len(found))
         batches = []
         for start in range(0, len(order), _SORTED_BATCHES * settings.batch_size):
-            part = [windows[i] for i in order[start : start + _SORTED_BATCHES * settings.batch_size]]
+            part = [found[i] for i in order[start : start + _SORTED_BATCHES * settings.batch_size]]
             chunks = chunks_by_length([len(window.ids) for window in part], settings.batch_size)
             batches += [[part[i] for i in chunk] for chunk in chunks]
         self._epoch, self._batches = epoch, [batches[i] for i in rng.permutation(len(batches))]
@@ -216,7 +216,7 @@ def classifier(backbone: str, label_names: Sequence[str]) -> Any:
     return model
 
 
-def _windows(pieces: Sequence[Sequence[Labelled]], settings: TaggerSettings, epoch: int) -> Iterator[Labelled]:
+def windows(pieces: Sequence[Sequence[Labelled]], settings: TaggerSettings, epoch: int) -> Iterator[Labelled]:
     """Neighbouring sentences of a document up to a length that is drawn anew, so that bounds differ by epoch."""
     rng = np.random.default_rng([settings.seed, epoch])
     most = settings.max_tokens - 2

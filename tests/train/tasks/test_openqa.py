@@ -12,20 +12,29 @@ import torch
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
+from openrealm.errors import BadInput, Mismatch
 from openrealm.index.bm25 import Bm25
+from openrealm.index.index import Index
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
 from openrealm.train.answers import AnswerFinder
-from openrealm.train.embedder import embed_corpus
-from openrealm.train.finetune import finetune, losses
-from openrealm.train.layout import Layout
-from openrealm.train.openqa import Bm25Source, DenseSource, SpanScores
+from openrealm.train.spans import Bm25Finder, SpanScores
+from openrealm.train.tasks.openqa import OpenQA, openqa_losses
+from openrealm.train.trainer import Trainer
 from openrealm.types import Question
 
 
 @pytest.fixture(scope="module")
-def finder(toy_corpus: Corpus) -> AnswerFinder:
+def answers(toy_corpus: Corpus) -> AnswerFinder:
     return AnswerFinder(toy_corpus)
+
+
+def trained(config: Config, model: Realm, corpus: Corpus, questions: list[Question], folder: Path) -> OpenQA:
+    """Fine-tune `model` on its own index."""
+    engine = Engine("cpu", False)
+    task = OpenQA(corpus, Index.build(model, corpus, engine=engine), questions, config=config)
+    Trainer(model, task, folder, engine=engine, seed=config.seed).train()
+    return task
 
 
 def rows_of(folder: Path) -> list[dict[str, float]]:
@@ -33,7 +42,7 @@ def rows_of(folder: Path) -> list[dict[str, float]]:
 
 
 def test_losses_count_every_span_and_passage_that_holds_an_answer(
-    toy_corpus: Corpus, toy_questions: list[Question], finder: AnswerFinder
+    toy_corpus: Corpus, toy_questions: list[Question], answers: AnswerFinder
 ) -> None:
     torch.manual_seed(0)
     questions = [toy_questions[0], toy_questions[3], Question("?", ("zebra",))]
@@ -52,12 +61,13 @@ def test_losses_count_every_span_and_passage_that_holds_an_answer(
                     right[b, k, first, width] = words[first : first + width + 1] == [question.answers[0].lower()]
     assert right.flatten(1).sum(dim=1).tolist() == [2, 2, 0]
     scores = SpanScores(span, valid, score_BE[:, :3], id_BE[:, :3])
-    reader_B, early_B = losses(scores, score_BE, id_BE, questions, finder, early=True)
+    reader_B, early_B = openqa_losses(scores, score_BE, id_BE, questions, answers, early=True)
     expected_B = marginal.span_reader_loss(span.flatten(2), right.flatten(2), valid.flatten(2), score_BE[:, :3])
     torch.testing.assert_close(reader_B, expected_B)
     torch.testing.assert_close(early_B, marginal.early_loss(score_BE, has))
     assert float(reader_B[2]) == float(early_B[2]) == 0
-    assert losses(scores, score_BE, id_BE, questions, finder, early=False)[1].tolist() == [0, 0, 0]
+    _, off_B = openqa_losses(scores, score_BE, id_BE, questions, answers, early=False)
+    assert off_B.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -66,9 +76,7 @@ def test_the_query_tower_and_the_reader_learn_while_the_index_stands_still(
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
     toy_questions: list[Question],
-    layout: Layout,
-    finder: AnswerFinder,
-    engine: Engine,
+    toy_corpus: Corpus,
     shared: bool,
 ) -> None:
     changes = [f"model.shared_towers={shared}", "model.dropout=0", "finetune.num_steps=12", "finetune.batch_size=2"]
@@ -76,9 +84,9 @@ def test_the_query_tower_and_the_reader_learn_while_the_index_stands_still(
     wide = ["finetune.num_candidates=1000", "finetune.early_candidates=1000"]
     config, model = toy_config(*changes, *wide, "model.freeze_embeddings=true"), toy_realm(*changes)
     passages, queries = (tower.digest() for tower in (model.retriever.passage_tower, model.retriever.query_tower))
-    vector_ND = embed_corpus(model.retriever.passage_tower, layout, engine)
-    source = DenseSource(model, vector_ND, layout, config.finetune.max_query_tokens)
-    finetune(config, model, layout, source, toy_questions[:2], finder, engine, tmp_path)
+    task = trained(config, model, toy_corpus, toy_questions[:2], tmp_path)
+    assert task.index is not None
+    task.index.check(model, toy_corpus)
     assert model.retriever.passage_tower.digest() == passages, "E_doc and with it the index stay"
     assert model.retriever.query_tower.digest() != queries
     assert not model.training
@@ -96,15 +104,12 @@ def test_the_query_tower_can_be_left_alone(
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
     toy_questions: list[Question],
-    layout: Layout,
-    finder: AnswerFinder,
-    engine: Engine,
+    toy_corpus: Corpus,
 ) -> None:
     config, model = toy_config("finetune.train_query_tower=false"), toy_realm()
     queries, reader = model.retriever.query_tower.digest(), model.reader.state_dict()
     before = {name: tensor.clone() for name, tensor in reader.items()}
-    source = DenseSource(model, embed_corpus(model.retriever.passage_tower, layout, engine), layout, 32)
-    finetune(config, model, layout, source, toy_questions, finder, engine, tmp_path)
+    trained(config, model, toy_corpus, toy_questions, tmp_path)
     assert model.retriever.query_tower.digest() == queries
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.reader.state_dict().items())
 
@@ -115,15 +120,14 @@ def test_with_bm25_its_weight_and_the_reader_learn(
     toy_config: Callable[..., Config],
     toy_questions: list[Question],
     toy_corpus: Corpus,
-    layout: Layout,
-    finder: AnswerFinder,
-    engine: Engine,
 ) -> None:
     config, model = toy_config(), toy_realm()
     digest = model.retriever.query_tower.digest()
-    source = Bm25Source(Bm25([toy_corpus.passage(i).text for i in range(toy_corpus.num_passages)]))
-    finetune(config, model, layout, source, toy_questions, finder, engine, tmp_path)
-    assert float(source.weight.detach()) != pytest.approx(0.1, abs=1e-6)
+    finder = Bm25Finder(Bm25([toy_corpus.passage(i).text for i in range(toy_corpus.num_passages)]))
+    task = OpenQA(toy_corpus, None, toy_questions, finder=finder, config=config)
+    Trainer(model, task, tmp_path, engine=Engine("cpu", False)).train()
+    assert task.state() == {"weight": float(finder.weight.detach())}
+    assert float(finder.weight.detach()) != pytest.approx(0.1, abs=1e-6)
     assert model.retriever.query_tower.digest() == digest
     rows = rows_of(tmp_path)
     assert [row["early_loss"] for row in rows] == [0.0] * 4
@@ -136,14 +140,28 @@ def test_the_same_seed_gives_the_same_weights(
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
     toy_questions: list[Question],
-    layout: Layout,
-    finder: AnswerFinder,
-    engine: Engine,
+    toy_corpus: Corpus,
 ) -> None:
     results = []
     for name in ("one", "two"):
         model = toy_realm()
-        source = DenseSource(model, embed_corpus(model.retriever.passage_tower, layout, engine), layout, 32)
-        finetune(toy_config(), model, layout, source, toy_questions, finder, engine, tmp_path / name)
+        trained(toy_config(), model, toy_corpus, toy_questions, tmp_path / name)
         results.append(model.state_dict())
     assert all(torch.equal(tensor, results[1][name]) for name, tensor in results[0].items())
+
+
+def test_what_is_missing_or_does_not_fit_is_refused(
+    tmp_path: Path,
+    toy_realm: Callable[..., Realm],
+    toy_config: Callable[..., Config],
+    toy_questions: list[Question],
+    toy_corpus: Corpus,
+) -> None:
+    with pytest.raises(BadInput, match="no questions to train on"):
+        OpenQA(toy_corpus, None, [])
+    with pytest.raises(BadInput, match="needs an index, or another finder"):
+        OpenQA(toy_corpus, None, toy_questions)
+    engine = Engine("cpu", False)
+    task = OpenQA(toy_corpus, Index.build(toy_realm(seed=1), toy_corpus, engine=engine), toy_questions)
+    with pytest.raises(Mismatch, match="another encoder"):
+        Trainer(toy_realm(), task, tmp_path, engine=engine)

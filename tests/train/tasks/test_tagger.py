@@ -11,7 +11,15 @@ from openrealm.errors import BadInput, DamagedArtefact
 from openrealm.masking.conll import Document, Sentence
 from openrealm.masking.tagger import load_tagger
 from openrealm.text.tokenizer import Tokenizer
-from openrealm.train.tagger import TaggerSettings, _windows, encode, evaluate_tagger, label_set, train_tagger
+from openrealm.train.tasks.tagger import (
+    Tagger,
+    TaggerSettings,
+    encode,
+    evaluate_tagger,
+    label_set,
+    train_tagger,
+    windows,
+)
 from openrealm.types import Article
 
 
@@ -97,13 +105,13 @@ def test_windows_keep_to_one_document_and_to_the_length_and_hold_every_piece(
     pieces = encode(documents, Tokenizer.from_folder(toy_backbone), label_set(documents))
     given = settings(toy_backbone, max_tokens=48)
     for epoch in range(3):
-        windows = list(_windows(pieces, given, epoch))
-        assert all(len(window.ids) == len(window.labels) <= 46 for window in windows)
+        found = list(windows(pieces, given, epoch))
+        assert all(len(window.ids) == len(window.labels) <= 46 for window in found)
         # No sentence is longer than a window here, so that nothing is cut: document after document, piece by piece.
         whole = np.concatenate([sentence.ids for document in pieces for sentence in document])
-        np.testing.assert_array_equal(np.concatenate([window.ids for window in windows]), whole)
-        assert len(windows) >= len(documents)
-    lengths = [[len(w.ids) for w in _windows(pieces, given, epoch)] for epoch in (0, 1)]
+        np.testing.assert_array_equal(np.concatenate([window.ids for window in found]), whole)
+        assert len(found) >= len(documents)
+    lengths = [[len(w.ids) for w in windows(pieces, given, epoch)] for epoch in (0, 1)]
     assert lengths[0] != lengths[1]
 
 
@@ -111,3 +119,14 @@ def test_a_file_without_entities_is_refused(tmp_path: Path, toy_backbone: Path, 
     with pytest.raises(BadInput, match="names no entity"):
         train_tagger([[Sentence(("a",), ("O",))]], tmp_path / "t", settings(toy_backbone), engine)
     assert not (tmp_path / "t").exists()
+
+
+def test_any_batch_is_reachable_directly(documents: list[Document], toy_backbone: Path) -> None:
+    def task() -> Tagger:
+        return Tagger(documents, settings(toy_backbone))
+
+    walked = task()
+    batches = [walked.batch(step) for step in range(walked.schedule.num_steps)]
+    for step in (0, 5, 17, walked.schedule.num_steps - 1, 3):
+        jumped = task().batch(step)
+        assert [window.ids.tolist() for window in jumped] == [window.ids.tolist() for window in batches[step]]

@@ -12,22 +12,22 @@ from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.model.realm import Realm
-from openrealm.train.closed_book import answer_closed_book, finetune_closed_book, masked_question
-from openrealm.train.layout import Layout
+from openrealm.train.tasks.closed_book import ClosedBook, answer_closed_book, masked_question
+from openrealm.train.trainer import Trainer
 from openrealm.types import Question
 
 
 def test_the_masks_stand_after_the_question_and_no_passage_beside(
-    layout: Layout, toy_config: Callable[..., Config]
+    toy_corpus: Corpus, toy_config: Callable[..., Config]
 ) -> None:
-    special, settings = layout.specials, toy_config("finetune.max_query_tokens=8").finetune
-    row, places = masked_question(layout, [20, 21], 2, settings)
+    special, settings = toy_corpus.specials, toy_config("finetune.max_query_tokens=8").finetune
+    row, places = masked_question(toy_corpus, [20, 21], 2, settings)
     assert row.ids.tolist() == [special.cls, 20, 21, special.mask, special.mask, special.sep, special.sep]
     assert places == [3, 4]
-    row, places = masked_question(layout, list(range(20, 40)), 2, settings)
+    row, places = masked_question(toy_corpus, list(range(20, 40)), 2, settings)
     assert row.ids.tolist()[:5] == [special.cls, 20, 21, 22, 23]
     assert row.ids[places].tolist() == [special.mask] * 2
-    row, places = masked_question(layout, list(range(20, 40)), 9, settings)
+    row, places = masked_question(toy_corpus, list(range(20, 40)), 9, settings)
     assert row.ids.tolist() == [special.cls, *[special.mask] * 9, special.sep, special.sep]
 
 
@@ -36,16 +36,16 @@ def test_the_answer_is_the_best_filling_of_all_lengths(
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
     toy_questions: list[Question],
-    layout: Layout,
+    toy_corpus: Corpus,
     engine: Engine,
 ) -> None:
     model, settings = toy_realm().eval(), toy_config("finetune.max_span_tokens=3").finetune
-    tokenizer = layout.corpus.tokenizer()
-    answers = answer_closed_book(model, layout, toy_questions[:4], settings, engine)
+    tokenizer = toy_corpus.tokenizer()
+    answers = answer_closed_book(model, toy_corpus, toy_questions[:4], settings, engine)
     for question, answer in zip(toy_questions[:4], answers, strict=True):
         best, text = -float("inf"), ""
         for num_masks in (1, 2, 3):
-            row, places = masked_question(layout, tokenizer.encode(question.text)[0], num_masks, settings)
+            row, places = masked_question(toy_corpus, tokenizer.encode(question.text)[0], num_masks, settings)
             ids_1J, mean_1 = model.reader.fill([row], [places])
             if float(mean_1) > best:
                 best, text = float(mean_1), tokenizer.decode(ids_1J[0].tolist())
@@ -58,17 +58,16 @@ def test_training_puts_the_answers_into_the_parameters(
     toy_config: Callable[..., Config],
     toy_corpus: Corpus,
     toy_questions: list[Question],
-    layout: Layout,
     engine: Engine,
 ) -> None:
     changes = ["model.dropout=0", "finetune.num_steps=150", "finetune.learning_rate=3e-3", "finetune.max_span_tokens=2"]
     config, model = toy_config(*changes), toy_realm(*changes)
     towers = model.retriever.query_tower.digest()
     questions = [*toy_questions[:3], Question("unanswered", ("",))]
-    finetune_closed_book(config, model, layout, questions, engine, tmp_path)
+    Trainer(model, ClosedBook(toy_corpus, questions, config=config), tmp_path, engine=engine).train()
     losses = [json.loads(line)["loss"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert len(losses) == 150
     assert losses[-1] < 0.5 < losses[0]
     assert model.retriever.query_tower.digest() == towers
-    answers = answer_closed_book(model, layout, toy_questions[:3], config.finetune, engine)
+    answers = answer_closed_book(model, toy_corpus, toy_questions[:3], config.finetune, engine)
     assert answers == [question.answers[0].lower() for question in toy_questions[:3]]

@@ -11,29 +11,36 @@ import torch
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.errors import DamagedArtefact
+from openrealm.model.embedder import embed_corpus, load_tower, save_tower
 from openrealm.model.realm import Realm
-from openrealm.train.embedder import embed_corpus, load_tower, save_tower
-from openrealm.train.layout import NULL, Layout
+from openrealm.types import NULL
+
+
+@pytest.fixture
+def engine(one_thread: None) -> Engine:
+    return Engine("cpu", False)
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_the_corpus_is_embedded_as_each_passage_alone(
-    toy_realm: Callable[..., Realm], toy_corpus: Corpus, layout: Layout, engine: Engine, pooling: str
+    toy_realm: Callable[..., Realm], toy_corpus: Corpus, engine: Engine, pooling: str
 ) -> None:
     model = toy_realm(f"model.pooling={pooling}", "model.normalize=true").train()
     tower = model.retriever.passage_tower
     counts: list[int] = []
-    vector_ND = embed_corpus(tower, layout, engine, counts.append)
+    vector_ND = embed_corpus(tower, toy_corpus, engine, counts.append)
     assert sum(counts) == len(vector_ND) == toy_corpus.num_passages, "the null passage is no part of an index"
+    assert tower.training, "the mode is put back"
+    tower.eval()
     with torch.no_grad():
         for i in range(toy_corpus.num_passages):
-            torch.testing.assert_close(vector_ND[i], tower([layout.passage(i)])[0], rtol=1e-4, atol=1e-5)
-    assert model.null_row().ids.tolist() == layout.passage(NULL).ids.tolist()
+            torch.testing.assert_close(vector_ND[i], tower([toy_corpus.passage_row(i)])[0], rtol=1e-4, atol=1e-5)
+    assert model.null_row().ids.tolist() == toy_corpus.passage_row(NULL).ids.tolist()
 
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_a_tower_comes_back_from_its_file_with_its_digest(
-    tmp_path: Path, toy_realm: Callable[..., Realm], layout: Layout, engine: Engine, shared: bool
+    tmp_path: Path, toy_realm: Callable[..., Realm], toy_corpus: Corpus, engine: Engine, shared: bool
 ) -> None:
     changes = [f"model.shared_towers={shared}", "model.pooling=mean", "model.normalize=true"]
     model = toy_realm(*changes, seed=5)
@@ -41,8 +48,8 @@ def test_a_tower_comes_back_from_its_file_with_its_digest(
     digest = save_tower(model, tmp_path / "tower")
     tower = load_tower(tmp_path / "tower")
     assert digest == tower.digest() == model.retriever.passage_tower.digest()
-    expected = embed_corpus(model.retriever.passage_tower, layout, engine)
-    assert torch.equal(embed_corpus(tower, layout, engine), expected)
+    expected = embed_corpus(model.retriever.passage_tower, toy_corpus, engine)
+    assert torch.equal(embed_corpus(tower, toy_corpus, engine), expected)
 
 
 @pytest.mark.parametrize("name", ["tower.safetensors", "config.json"])

@@ -13,38 +13,38 @@ import torch
 
 from openrealm import files
 from openrealm.errors import DamagedArtefact, Mismatch, MissingStage, NonFinite, ShapeMismatch
-from openrealm.index.store import Binding, newest, open_version, prune, publish, version_name, versions
+from openrealm.index.index import Binding, Index, newest, prune, version_name, versions
 
 BINDING = Binding(encoder="e" * 64, tokenizer="t" * 64, corpus="c" * 64)
 
 
 def test_a_version_comes_back_as_it_was_published(tmp_path: Path) -> None:
     vector_ND = torch.randn(7, 3)
-    path = publish(tmp_path, 12, BINDING, vector_ND)
+    path = Index(vector_ND, BINDING, step=12).save(tmp_path)
     assert path.name == version_name(12, BINDING.encoder) == "00000012-eeeeeeee"
-    version = open_version(path, BINDING)
+    version = Index.open(path, expected=BINDING)
     assert (version.name, version.step, version.binding) == (path.name, 12, BINDING)
     assert torch.equal(version.vector_ND, vector_ND)
     assert version.vector_ND.dtype == torch.float32
-    assert open_version(path).binding == BINDING
+    assert Index.open(path).binding == BINDING
 
 
 @pytest.mark.parametrize("what", ["encoder", "tokenizer", "corpus"])
 def test_an_index_of_something_else_is_refused_with_both_digests(tmp_path: Path, what: str) -> None:
-    path = publish(tmp_path, 0, BINDING, torch.ones(2, 2))
+    path = Index(torch.ones(2, 2), BINDING, step=0).save(tmp_path)
     other = Binding(**{name: getattr(BINDING, name) for name in ("encoder", "tokenizer", "corpus")} | {what: "f" * 64})
     with pytest.raises(Mismatch, match=f"another {what}: its digest is {what[0] * 16}, the one in use is {'f' * 16};"):
-        open_version(path, other)
+        Index.open(path, expected=other)
 
 
 def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
     with files.new_folder(tmp_path / "tower", {"kind": "tower", "encoder": "e"}):
         pass
     with pytest.raises(Mismatch, match="holds 'tower', not an index"):
-        open_version(tmp_path / "tower")
+        Index.open(tmp_path / "tower")
     with pytest.raises(MissingStage, match="nothing"):
-        open_version(tmp_path / "nothing")
-    with pytest.raises(MissingStage, match="holds no index; run `openrealm index`"):
+        Index.open(tmp_path / "nothing")
+    with pytest.raises(MissingStage, match=r"holds no index; build one with Index\.build, or run `openrealm index`"):
         newest(tmp_path)
 
 
@@ -53,27 +53,27 @@ def test_vectors_that_are_not_finite_are_never_published(tmp_path: Path, bad: fl
     vector_ND = torch.ones(5, 2)
     vector_ND[3, 1] = bad
     with pytest.raises(NonFinite, match="vector of passage 3 is not finite"):
-        publish(tmp_path, 0, BINDING, vector_ND)
+        Index(vector_ND, BINDING, step=0).save(tmp_path)
     assert versions(tmp_path) == []
     assert list(tmp_path.rglob("*")) == []
 
 
 def test_a_table_of_another_shape_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ShapeMismatch, match=r"\(5,\)"):
-        publish(tmp_path, 0, BINDING, torch.ones(5))
+        Index(torch.ones(5), BINDING, step=0).save(tmp_path)
 
 
 def test_a_damaged_version_is_refused_by_name(tmp_path: Path) -> None:
-    path = publish(tmp_path, 0, BINDING, torch.ones(5, 2))
+    path = Index(torch.ones(5, 2), BINDING, step=0).save(tmp_path)
     data = bytearray((path / "vectors.safetensors").read_bytes())
     data[-1] ^= 1
     (path / "vectors.safetensors").write_bytes(data)
     with pytest.raises(DamagedArtefact, match=r"vectors\.safetensors"):
-        open_version(path, BINDING)
+        Index.open(path, expected=BINDING)
 
 
 def test_the_newest_is_the_one_of_the_highest_step_and_survives_every_pruning(tmp_path: Path) -> None:
-    paths = [publish(tmp_path, step, BINDING, torch.ones(2, 2)) for step in (100, 5, 20, 3)]
+    paths = [Index(torch.ones(2, 2), BINDING, step=step).save(tmp_path) for step in (100, 5, 20, 3)]
     assert versions(tmp_path) == [paths[3], paths[1], paths[2], paths[0]]
     assert newest(tmp_path) == paths[0]
     prune(tmp_path, {paths[1].name})
@@ -84,7 +84,7 @@ def test_the_newest_is_the_one_of_the_highest_step_and_survives_every_pruning(tm
 
 
 def test_what_a_killed_writer_left_is_no_version(tmp_path: Path) -> None:
-    publish(tmp_path, 0, BINDING, torch.ones(2, 2))
+    Index(torch.ones(2, 2), BINDING, step=0).save(tmp_path)
     half = tmp_path / "versions" / ".tmp-999999999-00000001-eeeeeeee"
     half.mkdir()
     (half / files.MANIFEST).write_text("{}")
@@ -95,15 +95,15 @@ def test_what_a_killed_writer_left_is_no_version(tmp_path: Path) -> None:
 
 _WRITER = """
 import sys, torch
-from pathlib import Path
-from openrealm.index.store import Binding, publish
+from openrealm.index.index import Binding, Index
 for step in range(10**6):
-    publish(Path(sys.argv[1]), step, Binding(f"{step:064d}", "t" * 64, "c" * 64), torch.full((2000, 16), float(step)))
+    binding = Binding(f"{step:064d}", "t" * 64, "c" * 64)
+    Index(torch.full((2000, 16), float(step)), binding, step=step).save(sys.argv[1])
 """
 
 
 def test_a_reader_polling_while_versions_are_published_sees_whole_ones_only(tmp_path: Path) -> None:
-    """faults.md, row 2: the writer is another process, and is killed in the middle of its work."""
+    """The writer is another process, and is killed in the middle of its work."""
     writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], env=os.environ | {"OMP_NUM_THREADS": "1"})
     steps = []
     try:
@@ -112,7 +112,7 @@ def test_a_reader_polling_while_versions_are_published_sees_whole_ones_only(tmp_
             assert writer.poll() is None
             if not versions(tmp_path):
                 continue
-            version = open_version(newest(tmp_path))
+            version = Index.open(newest(tmp_path))
             assert version.vector_ND.shape == (2000, 16)
             assert version.vector_ND.unique().tolist() == [version.step]
             assert version.binding.encoder == f"{version.step:064d}"
@@ -123,6 +123,6 @@ def test_a_reader_polling_while_versions_are_published_sees_whole_ones_only(tmp_
     assert len(set(steps)) >= 8
     assert steps == sorted(steps)
     for path in versions(tmp_path):
-        assert open_version(path).vector_ND.unique().tolist() == [open_version(path).step]
+        assert Index.open(path).vector_ND.unique().tolist() == [Index.open(path).step]
     files.sweep(tmp_path)
     assert sorted((tmp_path / "versions").iterdir()) == versions(tmp_path)

@@ -2,75 +2,96 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from openrealm.config import Config, MaskingConfig, PretrainConfig
+from openrealm.callbacks import Callback
+from openrealm.config import MaskingConfig, PretrainConfig
 from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadConfig
-from openrealm.model.losses import joint_loss
+from openrealm.index.index import Binding, Index
+from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
+from openrealm.registry import LOSSES
+from openrealm.train.candidates import find_candidates, pack_candidates, sample_tail
 from openrealm.train.examples import Example, MaskedExamples
-from openrealm.train.joint import Reading, attend, find_candidates, sample_tail
-from openrealm.train.layout import NULL, Layout
-from openrealm.train.measure import Row, of_reading
-from openrealm.train.pretrain import Pretrainer
+from openrealm.train.heldout import reading_metrics
+from openrealm.train.task import Row
+from openrealm.train.trainer import Trainer
+from openrealm.types import NULL
 
-MakeTrainer = Callable[..., Pretrainer]
-
-
-def rows_of(trainer: Pretrainer, split: str) -> list[dict[str, float]]:
-    rows = [json.loads(line) for line in (trainer.folder / "metrics.jsonl").read_text().splitlines()]
-    return [row for row in rows if row["split"] == split]
+MakeTrainer = Callable[..., Trainer]
+MetricRows = Callable[..., list[dict[str, Any]]]
 
 
-class Kept(Pretrainer):
-    """Remembers its readings."""
+def keeping(name: str, readings: list[Reading]) -> Callable[[Reading], Tensor]:
+    """The loss of a name, which notes every reading."""
 
-    def __init__(self, *arguments: object) -> None:
-        super().__init__(*arguments)  # type: ignore[arg-type]
-        self.readings: list[Reading] = []
+    def loss(reading: Reading) -> Tensor:
+        readings.append(reading)
+        value: Tensor = LOSSES.get(name)(reading)
+        return value
 
-    def _read(self, examples: list[Example], first: int) -> Reading:  # type: ignore[override]
-        reading = super()._read(examples, first)
-        self.readings.append(reading)
-        return reading
+    return loss
 
 
 @pytest.mark.parametrize("per_token", ["true", "false"])
 @pytest.mark.parametrize("loss", ["marginal", "emdr2", "pdist", "loop", "adist"])
 def test_every_loss_trains_both_towers_and_the_reader(
-    tmp_path: Path, make_trainer: MakeTrainer, loss: str, per_token: str
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows, loss: str, per_token: str
 ) -> None:
-    settings = [f"pretrain.loss={loss}", f"pretrain.per_token_marginal={per_token}", "pretrain.num_steps=3"]
-    trainer = make_trainer(tmp_path, *settings, kind=Kept)
-    assert isinstance(trainer, Kept)
+    settings = [f"pretrain.per_token_marginal={per_token}", "pretrain.num_steps=3"]
+    readings: list[Reading] = []
+    trainer = make_trainer(tmp_path, *settings, loss=keeping(loss, readings))
     reader = trainer.model.reader.encoder.backbone.encoder.layer[0].output.dense.weight.detach().clone()  # type: ignore[union-attr, index]
     outcome = trainer.train()
     assert outcome.num_skipped == 0
     assert not torch.equal(trainer.model.reader.encoder.backbone.encoder.layer[0].output.dense.weight, reader)  # type: ignore[union-attr, index]
-    for row, reading in zip(rows_of(trainer, "train"), trainer.readings, strict=True):
+    for row, reading in zip(metric_rows(trainer, "train"), readings, strict=True):
         assert row["query_tower_grad_norm"] > 0
         assert row["passage_tower_grad_norm"] > 0
-        assert (reading.attention_BK is not None) == (loss == "adist")
+        assert reading.per_token == (per_token == "true")
+        assert ("attention_BK" in reading.__dict__) == (loss == "adist"), "an extra pass only where it is needed"
+        # "loss" is the marginal's whatever is trained, so that runs can be compared.
+        assert row["loss"] == pytest.approx(float(reading.marginal_loss().mean().detach()), rel=1e-5)
+        assert row["objective"] == pytest.approx(float(LOSSES.get(loss)(reading).mean().detach()), rel=1e-5)
 
-        def value(name: str, reading: Reading = reading) -> float:
-            parts = reading.score_BK, reading.gold_logp_BKJ, reading.mask_BJ
-            options = {"valid_BK": reading.valid_BK, "attention_BK": reading.attention_BK}
-            return float(joint_loss(name, *parts, per_token=per_token == "true", **options).mean().detach())
 
-        # `loss` is the marginal's whatever is trained, so that runs can be compared.
-        assert row["loss"] == pytest.approx(value("marginal"), rel=1e-5)
-        assert ("objective" in row) == (loss != "marginal")
-        if loss != "marginal":
-            assert row["objective"] == pytest.approx(value(loss), rel=1e-5)
+def test_the_papers_loss_by_name_is_logged_once(
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows
+) -> None:
+    trainer = make_trainer(tmp_path, "pretrain.num_steps=1")
+    trainer.train()
+    assert "objective" not in metric_rows(trainer, "train")[0]
+
+
+def test_a_users_loss_joins_the_registry_and_is_trained_by_its_name(
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows
+) -> None:
+    """Marginal plus a tenth of the entropy, by name from the configuration and by object: the same weights."""
+
+    @LOSSES.add("sharp")
+    def sharp(reading: Reading) -> Tensor:
+        return reading.marginal_loss() + 0.1 * reading.entropy()
+
+    weights = []
+    for name, settings, loss in (("by-name", ["pretrain.loss=sharp"], None), ("by-object", [], sharp)):
+        trainer = make_trainer(tmp_path / name, "pretrain.num_steps=2", "model.dropout=0", *settings, loss=loss)
+        trainer.train()
+        weights.append(trainer.model.retriever.query_tower.digest())
+        for row in metric_rows(trainer, "train"):
+            assert row["objective"] == pytest.approx(row["loss"] + 0.1 * row["entropy"], rel=1e-4)
+    assert weights[0] == weights[1]
+    plain = make_trainer(tmp_path / "plain", "pretrain.num_steps=2", "model.dropout=0")
+    plain.train()
+    assert plain.model.retriever.query_tower.digest() != weights[0]
 
 
 def test_losses_lead_to_different_weights(tmp_path: Path, make_trainer: MakeTrainer) -> None:
@@ -108,17 +129,27 @@ def group_N(toy_corpus: Corpus) -> Tensor:
     return torch.tensor([toy_corpus.group(i) for i in range(toy_corpus.num_passages)])
 
 
+def index_of(vector_ND: Tensor, group_N: Tensor) -> Index:
+    return Index(vector_ND, Binding("e", "t", "c"), group_N=group_N)
+
+
 def test_the_attention_of_each_candidate_is_that_of_its_own_row(
-    model: Realm, layout: Layout, examples: list[Example]
+    model: Realm, toy_corpus: Corpus, examples: list[Example]
 ) -> None:
     candidates = [[NULL, 3, 9], [NULL, 9], [NULL, 3, 12]]
-    attention_BK = attend(model, layout, examples, candidates, 80)
+    settings = PretrainConfig(max_query_tokens=32, max_joint_tokens=80)
+
+    def attention(examples: list[Example], candidates: list[list[int]]) -> Tensor:
+        reading: Reading = model(pack_candidates(toy_corpus, examples, candidates, settings, with_title=True))
+        return reading.attention_BK
+
+    attention_BK = attention(examples, candidates)
     assert attention_BK.shape == (3, 3)
     assert not attention_BK.requires_grad
     assert float(attention_BK[1, 2]) == 0.0
     for b, (example, row) in enumerate(zip(examples, candidates, strict=True)):
         for k, passage in enumerate(row):
-            alone = attend(model, layout, [example], [[passage]], 80)
+            alone = attention([example], [[passage]])
             assert float(attention_BK[b, k]) == pytest.approx(float(alone[0, 0]), abs=1e-6)
             assert float(alone[0, 0]) < 0
 
@@ -130,17 +161,15 @@ Draw = Callable[..., tuple[list[list[int]], list[list[float]]]]
 def draw(group_N: Tensor, examples: list[Example]) -> Draw:
     """`draw(4, step=1)`: 4 draws beside null and the best two, on random vectors."""
     generator = torch.Generator().manual_seed(0)
-    vector_ND = torch.randn(len(group_N), 4, generator=generator)
+    index = index_of(torch.randn(len(group_N), 4, generator=generator), group_N)
     query_BD = 0.5 * torch.randn(len(examples), 4, generator=generator)
 
     def make(num_draws: int, *, seed: int = 0, step: int = 0, block_trivial: bool = True, num_candidates: int = 3):  # type: ignore[no-untyped-def]
-        found = find_candidates(
-            vector_ND, group_N, query_BD, examples, num_candidates, use_null=True, block_trivial=block_trivial
-        )
+        found = find_candidates(index, query_BD, examples, num_candidates, block_trivial=block_trivial)
         if not num_draws:
             return found, [[0.0] * len(row) for row in found]
         return sample_tail(
-            vector_ND, group_N, query_BD, examples, found, num_draws, block_trivial=block_trivial, seed=seed, step=step
+            index, query_BD, examples, found, num_draws, block_trivial=block_trivial, seed=seed, step=step
         )
 
     return make
@@ -172,7 +201,7 @@ def test_passages_are_drawn_as_often_as_the_index_finds_them_likely(group_N: Ten
     """How often a passage was drawn is told by its weight, which is that count over 20,000 q."""
     score_N = torch.linspace(-1, 1, len(group_N))
     candidates, log_weights = sample_tail(
-        score_N[:, None], group_N, torch.ones(1, 1), examples[:1], [[NULL, 5]], 20_000,
+        index_of(score_N[:, None], group_N), torch.ones(1, 1), examples[:1], [[NULL, 5]], 20_000,
         block_trivial=False, seed=0, step=0,
     )  # fmt: skip
     tail = [n for n in range(len(group_N)) if n != 5]
@@ -201,16 +230,21 @@ def test_a_tail_estimates_the_loss_and_the_measures_of_the_whole_corpus(
 
     def measured(row: list[int], log_weights: list[float]) -> Row:
         kept, weight_1K = [place[p] for p in row], torch.tensor([log_weights], dtype=torch.float64)
-        ones = torch.ones(1, 1, dtype=torch.bool), torch.ones(1, len(row), dtype=torch.bool)
-        reading = Reading(score_1K[:, kept] + weight_1K, gold_1K1[:, kept], *ones, [row], 0, weight_1K)
-        return of_reading(reading, per_token=False)
+        reading = Reading(
+            score_BK=score_1K[:, kept] + weight_1K,
+            gold_logp_BKJ=gold_1K1[:, kept],
+            mask_BJ=torch.ones(1, 1, dtype=torch.bool),
+            valid_BK=torch.ones(1, len(row), dtype=torch.bool),
+            log_weight_BK=weight_1K,
+        )
+        return reading_metrics(reading)
 
     # An index so stale that it finds all passages alike.
-    stale_ND = torch.zeros(len(group_N), 1)
+    stale = index_of(torch.zeros(len(group_N), 1), group_N)
     estimates = []
     for step in range(300):
         rows, log_weights = sample_tail(
-            stale_ND, group_N, torch.ones(1, 1), examples[:1], [head], 40, block_trivial=True, seed=0, step=step
+            stale, torch.ones(1, 1), examples[:1], [head], 40, block_trivial=True, seed=0, step=step
         )
         estimates.append(measured(rows[0], log_weights[0]))
     whole, truncated = measured(columns, [0.0] * len(columns)), measured(head, [0.0] * len(head))
@@ -224,35 +258,28 @@ def test_a_tail_estimates_the_loss_and_the_measures_of_the_whole_corpus(
 
 
 def test_a_tail_trains_and_a_resumed_run_draws_the_same(
-    tmp_path: Path, make_trainer: MakeTrainer, toy_config: Callable[..., Config]
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows, stop_at: Callable[..., Callback]
 ) -> None:
     settings = ["pretrain.num_candidates=8", "pretrain.num_tail_candidates=4", "pretrain.checkpoint_steps=2"]
-    once = make_trainer(tmp_path / "once", *settings, kind=Kept)
-    assert isinstance(once, Kept)
+    first: list[Reading] = []
+    rest: list[Reading] = []
+    once = make_trainer(tmp_path / "once", *settings, loss=keeping("marginal", first))
     once.train()
-    for row, reading in zip(rows_of(once, "train"), once.readings, strict=True):
+    for row, reading in zip(metric_rows(once, "train"), first, strict=True):
         assert row["query_tower_grad_norm"] > 0
         assert row["passage_tower_grad_norm"] > 0
         assert all(4 < len(candidates) <= 8 for candidates in reading.candidates)
         assert reading.log_weight_BK is not None
         assert not reading.log_weight_BK[:, :4].any()
     # A second run stops after its checkpoint; what is resumed reads what the first run read.
-    again = make_trainer(tmp_path / "again", *settings, kind=Stopping)
+    again = make_trainer(
+        tmp_path / "again", *settings, loss=keeping("marginal", []), callbacks=[stop_at(2, KeyboardInterrupt)]
+    )
     with pytest.raises(KeyboardInterrupt):
         again.train()
-    resumed = make_trainer(tmp_path / "again", *settings, kind=Kept)
-    assert isinstance(resumed, Kept)
+    resumed = make_trainer(tmp_path / "again", *settings, loss=keeping("marginal", rest))
     resumed.train(resume=True)
-    assert [r.candidates for r in resumed.readings] == [r.candidates for r in once.readings[2:]]
-
-
-class Stopping(Pretrainer):
-    """Is interrupted in its third step."""
-
-    def _read(self, examples: list[Example], first: int) -> Reading:  # type: ignore[override]
-        if self.step == 2:
-            raise KeyboardInterrupt
-        return super()._read(examples, first)
+    assert [r.candidates for r in rest] == [r.candidates for r in first[2:]]
 
 
 def test_switches_that_do_not_fit_are_refused() -> None:
@@ -261,7 +288,7 @@ def test_switches_that_do_not_fit_are_refused() -> None:
         ({"num_tail_candidates": 7}, "must exceed them"),
         ({"num_tail_candidates": 8, "use_null": False}, "must exceed them"),
         ({"num_tail_candidates": 2, "loss": "pdist"}, "needs pretrain.loss=marginal"),
-        ({"loss": "rag"}, "one of marginal, emdr2, pdist, loop, adist"),
+        ({"loss": "rag"}, "pretrain.loss is 'rag', but no loss has that name; known are: adist, emdr2"),
     ):
         with pytest.raises(BadConfig, match=words):
             PretrainConfig(**values)  # type: ignore[arg-type]

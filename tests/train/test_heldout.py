@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -11,12 +12,12 @@ import torch
 from openrealm.config import Config, MaskingConfig
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
+from openrealm.index.index import Index
+from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
-from openrealm.train.embedder import embed_corpus
 from openrealm.train.examples import MaskedExamples, contains
-from openrealm.train.joint import Reading
-from openrealm.train.layout import NULL, Layout
-from openrealm.train.measure import of_reading, on_heldout
+from openrealm.train.heldout import evaluate_heldout, metrics_of
+from openrealm.types import NULL
 
 
 def make_reading() -> Reading:
@@ -24,12 +25,18 @@ def make_reading() -> Reading:
     valid_BK = torch.tensor([[True, True, True], [True, True, False]])
     candidates = [[NULL, 5, 7], [NULL, 7]]
     mask_BJ = torch.tensor([[True, True], [True, False]])
-    return Reading(torch.randn(2, 3), -torch.rand(2, 3, 2), mask_BJ, valid_BK, candidates, 0)
+    return Reading(
+        score_BK=torch.randn(2, 3),
+        gold_logp_BKJ=-torch.rand(2, 3, 2),
+        mask_BJ=mask_BJ,
+        valid_BK=valid_BK,
+        candidates=candidates,
+    )
 
 
 def test_means_of_a_reading_are_those_of_loops() -> None:
     reading = make_reading()
-    row = of_reading(reading, per_token=False)
+    row = metrics_of([reading])
     sums = dict.fromkeys(("loss", "null_loss", "retrieval_utility", "best_utility", "null_mass", "entropy"), 0.0)
     for b, candidates in enumerate(reading.candidates):
         weights = [math.exp(reading.score_BK[b, k]) for k in range(len(candidates))]
@@ -48,7 +55,7 @@ def test_means_of_a_reading_are_those_of_loops() -> None:
 
 
 def test_without_a_null_passage_nothing_is_compared_with_it() -> None:
-    row = of_reading(make_reading(), per_token=True, has_null=False)
+    row = metrics_of([dataclasses.replace(make_reading(), per_token=True, has_null=False)])
     assert set(row) == {"loss", "entropy", "num_distinct_passages"}
 
 
@@ -56,19 +63,17 @@ def test_heldout_measures_are_means_over_queries_whatever_the_batches(
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
     toy_corpus: Corpus,
-    layout: Layout,
     engine: Engine,
 ) -> None:
     model = toy_realm().train()
-    vector_ND = embed_corpus(model.retriever.passage_tower, layout, engine)
-    model.train()
-    group_N = torch.tensor([toy_corpus.group(i) for i in range(toy_corpus.num_passages)])
+    index = Index.build(model, toy_corpus, engine=engine)
+    assert model.training, "building an index puts the mode back"
     examples = MaskedExamples(toy_corpus, MaskingConfig(), 30, 19, 0).heldout
     config = toy_config().pretrain
-    whole, readings = on_heldout(model, layout, vector_ND, group_N, examples, config, engine)
+    whole, readings = evaluate_heldout(model, toy_corpus, index, examples, config, engine)
     assert model.training, "the mode is put back"
     assert [len(reading.candidates) for reading in readings] == [16, 3]
-    alone = [on_heldout(model, layout, vector_ND, group_N, [e], config, engine)[0] for e in examples]
+    alone = [evaluate_heldout(model, toy_corpus, index, [e], config, engine)[0] for e in examples]
     for key in whole:
         if key != "num_distinct_passages":
             assert whole[key] == pytest.approx(sum(float(row[key]) for row in alone) / 19, rel=1e-4, abs=1e-6), key
@@ -76,15 +81,17 @@ def test_heldout_measures_are_means_over_queries_whatever_the_batches(
     assert whole["num_distinct_passages"] == len(passages)
     model.eval()
     with torch.no_grad():
-        query_BD = model.retriever.encode_query([layout.query(e.query, config.max_query_tokens) for e in examples])
+        query_BD = model.retriever.encode_query(
+            [toy_corpus.query_row(e.query, config.max_query_tokens) for e in examples]
+        )
     for k in (5, 20):
         hits = 0
         for b, example in enumerate(examples):
             order = [
                 p
-                for p in (vector_ND @ query_BD[b]).argsort(descending=True).tolist()
+                for p in (index.vector_ND @ query_BD[b]).argsort(descending=True).tolist()
                 if toy_corpus.group(p) != toy_corpus.group(example.passage)
             ]
-            hits += any(contains(layout.body(p), example.gold) for p in order[:k])
+            hits += any(contains(toy_corpus.body(p), example.gold) for p in order[:k])
         assert whole[f"recall@{k}"] == pytest.approx(hits / 19)
     assert whole["recall"] == whole["recall@5"]

@@ -1,4 +1,4 @@
-"""Masked words beside their own passage, a related one or none; and that both losses of the warm start fall."""
+"""Masked words read with their own passage, a related one or none; and that both losses of the warm start fall."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.train.examples import MaskedExamples
-from openrealm.train.layout import NULL, Layout
-from openrealm.train.warm_start import Beside, masked_word_loss, start_from_unigrams, warm_start
+from openrealm.train.tasks.warm_start import ContextChooser, WarmStart, masked_word_loss, start_from_unigrams
+from openrealm.train.trainer import Trainer
+from openrealm.types import NULL
 
 
 @torch.no_grad()
-def test_masked_words_are_read_beside_the_passage_that_is_given(
-    toy_realm: Callable[..., Realm], toy_corpus: Corpus, layout: Layout
+def test_masked_words_are_read_with_the_passage_that_is_given(
+    toy_realm: Callable[..., Realm], toy_corpus: Corpus
 ) -> None:
     model = toy_realm().eval()
     batch = MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 0).batch(0, 5)
-    beside = [batch[0].passage, NULL, 7, batch[3].passage, NULL]
-    loss = masked_word_loss(model, layout, batch, beside, 80)
+    contexts = [batch[0].passage, NULL, 7, batch[3].passage, NULL]
+    loss = masked_word_loss(model, toy_corpus, batch, contexts, 80)
     logps: list[float] = []
-    for example, passage in zip(batch, beside, strict=True):
-        row, start = layout.joint(example.query, passage, 80)
-        assert row.ids[start:-1].tolist() == layout.body(passage).tolist()
+    for example, passage in zip(batch, contexts, strict=True):
+        row, start = toy_corpus.joint_row(example.query, passage, 80)
+        assert row.ids[start:-1].tolist() == toy_corpus.body(passage).tolist()
         places = [place + 1 for place in example.positions]
         logps += model.reader.gold_log_prob([row], [places], [list(example.gold)])[0].tolist()
     assert float(loss) == pytest.approx(-sum(logps) / len(logps), rel=1e-5)
@@ -43,11 +44,11 @@ def test_own_passage_related_one_and_null_come_at_their_rates(
 ) -> None:
     settings = toy_config("warm_start.passage_rate=0.5", "warm_start.related_rate=0.3").warm_start
     examples = MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 0).batch(0, 40)
-    beside, rng = Beside(toy_corpus, settings), np.random.default_rng(0)
+    chooser, rng = ContextChooser(toy_corpus, settings), np.random.default_rng(0)
     counts = dict.fromkeys(("own", "null", "related"), 0)
     sharing = 0
     for _ in range(20):
-        for example, passage in zip(examples, beside.choose(examples, rng), strict=True):
+        for example, passage in zip(examples, chooser.choose(examples, rng), strict=True):
             if passage in (example.passage, NULL):
                 counts["own" if passage == example.passage else "null"] += 1
                 continue
@@ -66,7 +67,7 @@ def test_without_related_passages_there_are_own_and_null_alone(
 ) -> None:
     settings = toy_config("warm_start.passage_rate=0.5", "warm_start.related_rate=0").warm_start
     examples = MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 0).batch(0, 40)
-    chosen = Beside(toy_corpus, settings).choose(examples, np.random.default_rng(0))
+    chosen = ContextChooser(toy_corpus, settings).choose(examples, np.random.default_rng(0))
     kinds = {passage == example.passage for example, passage in zip(examples, chosen, strict=True) if passage != NULL}
     assert kinds == {True}
     assert NULL in chosen
@@ -81,6 +82,13 @@ def test_the_head_starts_from_the_frequencies_of_the_corpus(
     total = sum(counts.values()) + 0.5 * toy_corpus.tokenizer().vocab_size
     bias = model.reader.head.bias.tolist()
     assert bias == pytest.approx([math.log((counts[v] + 0.5) / total) for v in range(len(bias))], rel=1e-5)
+
+
+def trained(config: Config, model: Realm, corpus: Corpus, engine: Engine, folder: Path) -> dict[str, float]:
+    """Train in `folder`; returns the means over the last steps, without what only says how training went."""
+    trainer = Trainer(model, WarmStart(corpus, config=config), folder, engine=engine, seed=config.seed)
+    recent = trainer.train().recent
+    return {name: value for name, value in recent.items() if name.startswith(("ict", "mlm"))}
 
 
 def rows_of(folder: Path) -> list[dict[str, float]]:
@@ -99,7 +107,7 @@ def test_both_losses_fall_and_the_means_are_of_the_last_steps(
     changes = [f"model.shared_towers={shared}", "model.dropout=0", "model.pooling=mean", "model.normalize=true"]
     changes += ["model.temperature=0.1", "warm_start.num_steps=50", "warm_start.ict_neighbours=2"]
     config, model = toy_config(*changes), toy_realm(*changes)
-    means = warm_start(config, model, toy_corpus, engine, tmp_path)
+    means = trained(config, model, toy_corpus, engine, tmp_path)
     rows = rows_of(tmp_path)
     assert [row["step"] for row in rows] == list(range(1, 51))
     # Most masked names occur once in the toy world, so the reader can only learn a little.
@@ -123,7 +131,7 @@ def test_each_task_can_be_left_out(
 ) -> None:
     model = toy_realm()
     towers = model.retriever.query_tower.digest()
-    means = warm_start(toy_config(f"warm_start.{off}=0"), model, toy_corpus, engine, tmp_path)
+    means = trained(toy_config(f"warm_start.{off}=0"), model, toy_corpus, engine, tmp_path)
     assert set(means) == left
     assert (model.retriever.query_tower.digest() == towers) == (off == "ict_batch")
 
@@ -138,7 +146,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     results = []
     for name, seed in (("one", 0), ("two", 0), ("three", 1)):
         model = toy_realm()
-        warm_start(toy_config(f"seed={seed}"), model, toy_corpus, engine, tmp_path / name)
+        trained(toy_config(f"seed={seed}"), model, toy_corpus, engine, tmp_path / name)
         results.append(model.state_dict())
     assert all(torch.equal(tensor, results[1][name]) for name, tensor in results[0].items())
     assert not all(torch.equal(tensor, results[2][name]) for name, tensor in results[0].items())
@@ -152,5 +160,5 @@ def test_starting_again_drops_the_metrics_of_before(
     engine: Engine,
 ) -> None:
     for _ in range(2):
-        warm_start(toy_config("warm_start.num_steps=2"), toy_realm(), toy_corpus, engine, tmp_path)
+        trained(toy_config("warm_start.num_steps=2"), toy_realm(), toy_corpus, engine, tmp_path)
         assert [row["step"] for row in rows_of(tmp_path)] == [1, 2]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 
@@ -12,10 +11,18 @@ from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.index.bm25 import Bm25
+from openrealm.index.index import Index
 from openrealm.model.realm import Realm
-from openrealm.train.embedder import embed_corpus
-from openrealm.train.layout import Layout
-from openrealm.train.openqa import Bm25Source, DenseSource, SpanScores, answer_all, best_spans, read_spans
+from openrealm.train.spans import (
+    Bm25Finder,
+    DenseFinder,
+    SpanScores,
+    TokenizedQuestion,
+    answer_all,
+    best_spans,
+    read_spans,
+    tokenize,
+)
 from openrealm.types import Question
 
 
@@ -29,38 +36,39 @@ def model(toy_realm: Callable[..., Realm]) -> Realm:
 
 
 @pytest.fixture(scope="module")
-def source(model: Realm, layout: Layout, engine: Engine) -> DenseSource:
-    return DenseSource(model, embed_corpus(model.retriever.passage_tower, layout, engine), layout, 32)
+def finder(model: Realm, toy_corpus: Corpus, engine: Engine) -> DenseFinder:
+    return DenseFinder(Index.build(model, toy_corpus, engine=engine), 32)
 
 
-def tokens_of(layout: Layout, questions: list[Question]) -> list[np.ndarray]:
-    return [np.asarray(layout.corpus.tokenizer().encode(q.text)[0], dtype=np.int64) for q in questions]
+def tokenized(corpus: Corpus, questions: list[Question]) -> list[TokenizedQuestion]:
+    return tokenize([question.text for question in questions], corpus.tokenizer())
 
 
 def test_dense_candidates_are_the_best_of_the_index_with_live_scores(
-    model: Realm, source: DenseSource, layout: Layout, toy_questions: list[Question]
+    model: Realm, finder: DenseFinder, toy_corpus: Corpus, toy_questions: list[Question]
 ) -> None:
-    tokens = tokens_of(layout, toy_questions[:5])
-    score_BK, id_BK = source.retrieve(tokens, [], 7)
+    asked = tokenized(toy_corpus, toy_questions[:5])
+    score_BK, id_BK = finder.find(model, toy_corpus, asked, 7)
     assert score_BK.requires_grad
-    query_BD = model.retriever.encode_query([layout.query(t, 32) for t in tokens]).detach()
+    query_BD = model.retriever.encode_query([toy_corpus.query_row(question.tokens, 32) for question in asked]).detach()
     for b in range(5):
-        all_N = source.vector_ND @ query_BD[b]
+        all_N = finder.index.vector_ND @ query_BD[b]
         assert id_BK[b].tolist() == all_N.argsort(descending=True)[:7].tolist()
         torch.testing.assert_close(score_BK[b].detach(), all_N[id_BK[b]], rtol=1e-4, atol=1e-5)
-    assert source.retrieve(tokens, [], 10_000)[1].shape == (5, layout.corpus.num_passages)
+    assert finder.find(model, toy_corpus, asked, 10_000)[1].shape == (5, toy_corpus.num_passages)
 
 
-def test_bm25_scores_are_weighted_and_the_weight_gets_a_gradient(toy_corpus: Corpus) -> None:
+def test_bm25_scores_are_weighted_and_the_weight_gets_a_gradient(model: Realm, toy_corpus: Corpus) -> None:
     bm25 = Bm25([toy_corpus.passage(i).text for i in range(toy_corpus.num_passages)])
-    source = Bm25Source(bm25)
-    score_BK, id_BK = source.retrieve([], ["the capital of Menania", "timber"], 4)
+    finder = Bm25Finder(bm25)
+    asked = tokenize(["the capital of Menania", "timber"], toy_corpus.tokenizer())
+    score_BK, id_BK = finder.find(model, toy_corpus, asked, 4)
     plain_BK, numbers_BK = bm25.search(["the capital of Menania", "timber"], 4)
     assert id_BK.tolist() == numbers_BK.tolist()
     torch.testing.assert_close(score_BK.detach(), 0.1 * torch.from_numpy(plain_BK))
     score_BK.sum().backward()
-    assert source.weight.grad is not None
-    assert float(source.weight.grad) == pytest.approx(float(plain_BK.sum()), rel=1e-5)
+    assert finder.weight.grad is not None
+    assert float(finder.weight.grad) == pytest.approx(float(plain_BK.sum()), rel=1e-5)
 
 
 @pytest.mark.parametrize("with_title", [True, False])
@@ -68,25 +76,26 @@ def test_bm25_scores_are_weighted_and_the_weight_gets_a_gradient(toy_corpus: Cor
 @torch.no_grad()
 def test_the_offsets_of_an_answer_are_those_of_its_best_span(
     model: Realm,
-    source: DenseSource,
+    finder: DenseFinder,
     toy_corpus: Corpus,
     toy_questions: list[Question],
     toy_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
     with_title: bool,
     max_tokens: int,
 ) -> None:
-    layout = Layout(toy_corpus, title_in_joint=with_title)
+    monkeypatch.setattr(model, "config", model.config.replace(title_in_joint=with_title))
     settings = toy_config("finetune.max_query_tokens=12", f"finetune.max_reader_tokens={max_tokens}").finetune
     questions = toy_questions[:6]
-    tokens = tokens_of(layout, questions)
-    score_BK, id_BK = source.retrieve(tokens, [], 3)
-    scores = read_spans(model, layout, tokens, score_BK, id_BK, settings)
-    for b, found in enumerate(best_spans(layout, scores)):
+    asked = tokenized(toy_corpus, questions)
+    score_BK, id_BK = finder.find(model, toy_corpus, asked, 3)
+    scores = read_spans(model, toy_corpus, asked, score_BK, id_BK, settings)
+    for b, found in enumerate(best_spans(toy_corpus, scores)):
         assert [f.logit for f in found] == sorted((f.logit for f in found), reverse=True)
         assert {f.passage for f in found} <= set(id_BK[b].tolist())
         for f in found:
             k = id_BK[b].tolist().index(f.passage)
-            row, start = layout.joint(tokens[b][:10], f.passage, max_tokens)
+            row, start = toy_corpus.joint_row(asked[b].tokens[:10], f.passage, max_tokens, with_title=with_title)
             assert len(row) <= max_tokens
             length = len(row) - 1 - start
             best = max(
@@ -100,26 +109,26 @@ def test_the_offsets_of_an_answer_are_those_of_its_best_span(
             assert pieces == toy_corpus.body_tokens(f.passage)[first : last + 1].tolist()
 
 
-def test_a_passage_without_room_for_its_body_gives_no_answer(layout: Layout) -> None:
+def test_a_passage_without_room_for_its_body_gives_no_answer(toy_corpus: Corpus) -> None:
     nothing = torch.zeros(1, 2, 1, 6, dtype=torch.bool)
     nothing[0, 1, 0, 0] = True
     scores = SpanScores(torch.zeros(1, 2, 1, 6), nothing, torch.zeros(1, 2), torch.tensor([[4, 9]]))
-    [found] = best_spans(layout, scores)
+    [found] = best_spans(toy_corpus, scores)
     assert [f.passage for f in found] == [9]
 
 
 def test_all_questions_are_answered_in_their_order_whatever_the_batch(
     model: Realm,
-    source: DenseSource,
-    layout: Layout,
+    finder: DenseFinder,
+    toy_corpus: Corpus,
     toy_questions: list[Question],
     toy_config: Callable[..., Config],
     engine: Engine,
 ) -> None:
     settings = toy_config().finetune
-    questions = toy_questions[:7]
-    answers, retrieved = answer_all(model, layout, source, questions, settings, engine, num_retrieved=9, batch=3)
-    alone = [answer_all(model, layout, source, [q], settings, engine, num_retrieved=9) for q in questions]
+    questions = toy_questions[:20]  # more than are read at once
+    answers, retrieved = answer_all(model, toy_corpus, finder, questions, settings, engine, num_retrieved=9)
+    alone = [answer_all(model, toy_corpus, finder, [q], settings, engine, num_retrieved=9) for q in questions]
     assert retrieved == [rows[0] for _, rows in alone]
     assert all(len(set(row)) == 9 for row in retrieved)
     for found, ([other], _) in zip(answers, alone, strict=True):

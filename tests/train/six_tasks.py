@@ -1,0 +1,115 @@
+"""Trainers of all six tasks on the toy world; as a program, `six_tasks.py ORDER.json` trains one of them.
+
+Deterministic on one thread: what a killed and resumed training is compared with.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from openrealm.base.prepare import tiny
+from openrealm.base.settings import BaseSettings
+from openrealm.base.texts import Texts
+from openrealm.callbacks import Callback
+from openrealm.config import Config
+from openrealm.corpus.corpus import Corpus
+from openrealm.engine import Engine
+from openrealm.index.bm25 import Bm25
+from openrealm.index.index import Index
+from openrealm.masking.conll import Sentence
+from openrealm.model.realm import Realm
+from openrealm.train.spans import Bm25Finder
+from openrealm.train.task import Task
+from openrealm.train.tasks.closed_book import ClosedBook
+from openrealm.train.tasks.joint import Joint
+from openrealm.train.tasks.openqa import OpenQA
+from openrealm.train.tasks.tagger import Tagger
+from openrealm.train.tasks.warm_start import WarmStart
+from openrealm.train.trainer import Trainer
+from openrealm.types import Question
+
+CPU = Engine("cpu", False)
+
+
+class World:
+    """What an order names: a configuration, a corpus, questions, the folder of the training."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self.config = Config.from_dict(order["config"])
+        self.corpus = Corpus.open(Path(order["corpus"]))
+        self.questions = [Question(text, tuple(answers)) for text, answers in order["questions"]]
+        self.folder = Path(order["folder"])
+
+    def realm(self) -> Realm:
+        torch.manual_seed(self.config.seed)
+        return Realm.from_backbone(self.config.model, self.corpus.tokenizer())
+
+
+def warm_start(world: World) -> tuple[Any, Task[Any]]:
+    return world.realm(), WarmStart(world.corpus, config=world.config)
+
+
+def joint(world: World) -> tuple[Any, Task[Any]]:
+    model = world.realm()
+    index = Index.build(model, world.corpus, engine=CPU)
+    return model, Joint(world.corpus, index, config=world.config, ict_batch=4, refresh_at_end=False)
+
+
+def openqa(world: World) -> tuple[Any, Task[Any]]:
+    model = world.realm()
+    return model, OpenQA(
+        world.corpus, Index.build(model, world.corpus, engine=CPU), world.questions, config=world.config
+    )
+
+
+def bm25(world: World) -> tuple[Any, Task[Any]]:
+    finder = Bm25Finder(Bm25.build(world.corpus))
+    return world.realm(), OpenQA(world.corpus, None, world.questions, finder=finder, config=world.config)
+
+
+def closed_book(world: World) -> tuple[Any, Task[Any]]:
+    return world.realm(), ClosedBook(world.corpus, world.questions, config=world.config)
+
+
+def tagger(world: World) -> tuple[Any, Task[Any]]:
+    documents = [
+        [Sentence(("The", "capital", "of", title, "is", "old"), ("O", "O", "O", "B-LOC", "O", "O"))]
+        for title in (world.corpus.passage(i).title for i in range(0, 60, 2))
+    ]
+    backbone = world.config.model.backbone
+    task = Tagger(documents, backbone=backbone, num_epochs=8, batch_size=8, learning_rate=1e-3)
+    return task.new_model(), task
+
+
+def base(world: World) -> tuple[Any, Task[Any]]:
+    settings = tiny(BaseSettings()).replace(num_steps=30, vocab_size=world.corpus.tokenizer().vocab_size)
+    texts = Texts([world.corpus], settings.heldout_rate, settings.seed)
+    from openrealm.base.task import BaseEncoding
+
+    task = BaseEncoding(texts, settings)
+    return task.new_model(), task
+
+
+TASKS: dict[str, Callable[[World], tuple[Any, Task[Any]]]] = {
+    make.__name__: make for make in (warm_start, joint, openqa, bm25, closed_book, tagger, base)
+}
+
+
+def trainer_of(order: dict[str, Any], callbacks: Sequence[Callback] = ()) -> Trainer:
+    """The trainer that an order describes, with a checkpoint after every second step."""
+    world = World(order)
+    model, task = TASKS[order["task"]](world)
+    return Trainer(
+        model, task, world.folder, engine=CPU, checkpoint_steps=2, log_steps=3, callbacks=callbacks, num_steps=30
+    )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    trainer_of(json.loads(Path(sys.argv[1]).read_text())).train()

@@ -1,0 +1,323 @@
+"""Joint pre-training on the toy world with real refreshes, and what it does when things go wrong."""
+
+from __future__ import annotations
+
+import copy
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from openrealm.callbacks import Callback
+from openrealm.config import Config
+from openrealm.corpus.corpus import Corpus
+from openrealm.engine import Engine
+from openrealm.errors import BadConfig, Mismatch, NonFinite, ShapeMismatch
+from openrealm.index.index import Index, versions
+from openrealm.model.embedder import embed_corpus
+from openrealm.model.reading import Reading
+from openrealm.model.realm import Realm
+from openrealm.model.retriever import Tower
+from openrealm.train.tasks.joint import Joint, JointBatch
+from openrealm.train.trainer import Trainer
+from openrealm.types import NULL
+
+MakeTrainer = Callable[..., Trainer]
+MetricRows = Callable[..., list[dict[str, Any]]]
+
+
+def joint_of(trainer: Trainer) -> Joint:
+    assert isinstance(trainer.task, Joint)
+    return trainer.task
+
+
+class Patient(Callback):
+    """Waits for the refresh worker two steps after it was started, so that the test knows when the index changes."""
+
+    def __init__(self) -> None:
+        self.towers: dict[int, Tower] = {}
+        self._started = 0
+
+    def on_step_begin(self, trainer: Trainer) -> None:
+        refresher = joint_of(trainer).refresher
+        if refresher.is_running and trainer.step - self._started == 2:
+            refresher.wait(timeout=240)
+
+    def on_step_end(self, trainer: Trainer, row: Any) -> None:
+        refresher = joint_of(trainer).refresher
+        step = refresher.state()["last_refresh_step"]
+        self._started = step if refresher.is_running else self._started
+
+
+class Snapshots(Joint):
+    """Keeps a copy of the passage tower whenever a refresh is started."""
+
+    towers: dict[int, Tower]
+
+    def on_step_begin(self, step: int) -> None:
+        self.towers = getattr(self, "towers", {})
+        before = self.refresher.state()["last_refresh_step"]
+        tower = copy.deepcopy(self.trainer.model.retriever.passage_tower)
+        super().on_step_begin(step)
+        if self.refresher.state()["last_refresh_step"] != before:
+            self.towers[step] = tower
+
+
+def keeping(readings: list[Reading]) -> Callable[[Reading], Tensor]:
+    """The paper's loss, which notes every reading."""
+
+    def loss(reading: Reading) -> Tensor:
+        readings.append(reading)
+        return reading.marginal_loss()
+
+    return loss
+
+
+def test_training_continues_while_the_index_is_refreshed_and_every_version_holds_its_towers_vectors(
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows, toy_corpus: Corpus, engine: Engine
+) -> None:
+    settings = ["pretrain.num_steps=9", "pretrain.refresh_steps=3", "pretrain.eval_steps=4", "model.pooling=mean"]
+    readings: list[Reading] = []
+    trainer = make_trainer(tmp_path, *settings, kind=Snapshots, loss=keeping(readings), callbacks=[Patient()])
+    task = joint_of(trainer)
+    assert isinstance(task, Snapshots)
+    outcome = trainer.train()
+    assert outcome.task["refresh_steps"] == [5, 8]
+    rows = metric_rows(trainer, "train")
+    assert [row["step"] for row in rows] == list(range(1, 10))
+    assert all(row["query_tower_grad_norm"] > 0 and row["passage_tower_grad_norm"] > 0 for row in rows)
+    assert [row["refreshing"] for row in rows] == [0, 0, 0, 1, 1, 0, 1, 1, 0]
+    assert [row["staleness_steps"] for row in rows] == [1, 2, 3, 4, 5, 3, 4, 5, 3]
+    assert len(readings) == 9
+    for reading in readings:
+        assert all(row[0] == NULL and NULL not in row[1:] for row in reading.candidates)
+        assert all(len(row) == 4 for row in reading.candidates)
+    # A refresh that refreshed nothing would show here.
+    for path in versions(tmp_path / "index")[1:]:
+        version = Index.open(path)
+        tower = task.towers[version.step]
+        assert version.binding.encoder == tower.digest()
+        torch.testing.assert_close(version.vector_ND, embed_corpus(tower, toy_corpus, engine), rtol=1e-5, atol=1e-6)
+        assert len(version) == toy_corpus.num_passages
+    assert task.index.step == 6
+    assert [row["step"] for row in metric_rows(trainer, "heldout")] == [0, 4, 8, 9]
+    assert [(row["step"], row["staleness_steps"]) for row in metric_rows(trainer, "refresh")] == [(5, 2), (8, 2)]
+    assert not task.refresher.is_running
+    assert not (trainer.folder / "snapshot").exists()
+
+
+def test_without_folders_the_index_is_made_and_refreshed_in_the_trainers_own(
+    tmp_path: Path,
+    toy_config: Callable[..., Config],
+    toy_realm: Callable[..., Realm],
+    toy_corpus: Corpus,
+    engine: Engine,
+) -> None:
+    model = toy_realm()
+    first = Index.build(model, toy_corpus, engine=engine)
+    task = Joint(toy_corpus, first, config=toy_config(), num_candidates=3)
+    assert task.index is first
+    Trainer(model, task, tmp_path, engine=engine, num_steps=3).train()
+    assert task.index.step == 3
+    task.index.check(model, toy_corpus)
+    assert [path.name for path in versions(tmp_path / "index")] == [first.name]
+
+
+def hang(trainer: Trainer) -> subprocess.Popen[bytes]:
+    """A worker that never ends, where the refresher keeps its own."""
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    joint_of(trainer).refresher.watch(worker, trainer.folder / "never")
+    return worker
+
+
+def test_a_worker_that_hangs_costs_a_warning_and_no_time(
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = make_trainer(
+        tmp_path, "pretrain.num_steps=5", "pretrain.refresh_steps=1", "pretrain.max_staleness_steps=2"
+    )
+    worker = hang(trainer)
+    started = time.monotonic()
+    trainer.train()
+    assert time.monotonic() - started < 200
+    told = [line for line in capsys.readouterr().err.splitlines() if "steps old, more than" in line]
+    assert told == ["The index is 3 steps old, more than max_staleness_steps=2; training continues."]
+    assert [row["staleness_steps"] for row in metric_rows(trainer, "train")] == [1, 2, 3, 4, 5]
+    assert worker.poll() is not None, "the hanging worker is ended with the run"
+
+
+class KillsWorkers(Callback):
+    def on_step_begin(self, trainer: Trainer) -> None:
+        worker = joint_of(trainer).refresher.worker
+        if worker is not None:
+            worker.kill()
+            worker.wait()
+
+
+def test_a_worker_that_dies_every_time_never_stops_the_run(
+    tmp_path: Path, make_trainer: MakeTrainer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = make_trainer(tmp_path, "pretrain.num_steps=6", "pretrain.refresh_steps=1", callbacks=[KillsWorkers()])
+    outcome = trainer.train()
+    assert outcome.task["refresh_steps"] == []
+    assert joint_of(trainer).refresher.num_failed == 4
+    assert capsys.readouterr().err.count("The refresh worker exited with code -9") == 4
+    assert len(versions(tmp_path / "index")) == 1
+    assert trainer.step == 6
+
+
+def test_an_interruption_stops_the_worker_and_passes_on(
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows, stop_at: Callable[..., Callback]
+) -> None:
+    trainer = make_trainer(tmp_path, "pretrain.num_steps=5", callbacks=[stop_at(2, KeyboardInterrupt)])
+    worker = hang(trainer)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    assert worker.poll() is not None
+    assert not joint_of(trainer).refresher.is_running
+    assert len(metric_rows(trainer, "train")) == 2
+
+
+def poisoned(bad_calls: set[int]) -> Callable[[Reading], Tensor]:
+    """The paper's loss of readings that are not finite at some steps."""
+    calls = iter(range(10**6))
+
+    def loss(reading: Reading) -> Tensor:
+        if next(calls) in bad_calls:
+            reading.gold_logp_BKJ.data[0, 0, 0] = math.nan
+        return reading.marginal_loss()
+
+    return loss
+
+
+def test_readings_that_are_not_finite_cost_their_step_and_are_counted(
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows
+) -> None:
+    trainer = make_trainer(tmp_path, "pretrain.num_steps=5", loss=poisoned({1, 2, 4}))
+    outcome = trainer.train()
+    assert outcome.num_skipped == 3
+    rows = metric_rows(trainer, "train")
+    assert [row["num_skipped"] for row in rows] == [0, 1, 2, 2, 3]
+    assert ["loss" in row for row in rows] == [True, False, False, True, False]
+    assert all(bool(tensor.isfinite().all()) for tensor in trainer.model.state_dict().values())
+
+
+def test_a_loss_that_is_not_finite_costs_its_step_too(tmp_path: Path, make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer(tmp_path, "pretrain.num_steps=2", loss=lambda reading: reading.marginal_loss() * math.nan)
+    assert trainer.train().num_skipped == 2
+    assert all(bool(tensor.isfinite().all()) for tensor in trainer.model.state_dict().values())
+
+
+def test_the_third_in_a_row_stops_the_run(tmp_path: Path, make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer(tmp_path, "pretrain.num_steps=9", loss=poisoned({1, 2, 3}))
+    with pytest.raises(NonFinite, match="not finite at step 3 and the two before it"):
+        trainer.train()
+
+
+def test_a_loss_of_the_wrong_shape_is_refused(tmp_path: Path, make_trainer: MakeTrainer) -> None:
+    trainer = make_trainer(tmp_path, loss=lambda reading: reading.marginal_loss().mean())
+    with pytest.raises(ShapeMismatch, match=r"shape \(\) for 4 queries; one value per query is expected, shape \(4,\)"):
+        trainer.train()
+
+
+def test_an_unknown_loss_or_setting_is_refused(tmp_path: Path, make_trainer: MakeTrainer, toy_corpus: Corpus) -> None:
+    with pytest.raises(BadConfig, match=r"no loss 'marginel'.*did you mean marginal"):
+        make_trainer(tmp_path, loss="marginel")
+    index = joint_of(make_trainer(tmp_path)).index
+    with pytest.raises(BadConfig, match="num_candidate"):
+        Joint(toy_corpus, index, num_candidate=3)
+
+
+def test_frozen_towers_stay_and_the_index_with_them(
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows
+) -> None:
+    settings = ["pretrain.freeze_towers=true", "pretrain.refresh_steps=1", "pretrain.max_staleness_steps=1"]
+    trainer = make_trainer(tmp_path, *settings)
+    retriever = trainer.model.retriever
+    digests = [tower.digest() for tower in (retriever.query_tower, retriever.passage_tower)]
+    head = trainer.model.reader.head.dense.weight.clone()
+    outcome = trainer.train()
+    assert [tower.digest() for tower in (retriever.query_tower, retriever.passage_tower)] == digests
+    assert outcome.task["refresh_steps"] == []
+    assert not torch.equal(trainer.model.reader.head.dense.weight, head)
+    assert {row["query_tower_grad_norm"] for row in metric_rows(trainer, "train")} == {0.0}
+
+
+@pytest.mark.parametrize("change", ["use_null=false", "block_trivial=false", "per_token_marginal=true", "ict_batch=4"])
+def test_every_switch_of_the_ablation_trains(
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows, change: str
+) -> None:
+    trainer = make_trainer(tmp_path, f"pretrain.{change}", "pretrain.num_steps=2")
+    trainer.train()
+    for row in metric_rows(trainer, "train"):
+        assert row["query_tower_grad_norm"] > 0
+        assert ("null_mass" in row) == (change != "use_null=false")
+        assert ("ict_loss" in row) == (change == "ict_batch=4")
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "span"])
+def test_every_way_of_masking_trains(tmp_path: Path, make_trainer: MakeTrainer, strategy: str) -> None:
+    settings = [f"masking.strategy={strategy}", "masking.title_in_query=true", "model.title_in_joint=true"]
+    trainer = make_trainer(tmp_path, *settings, "pretrain.num_steps=2")
+    assert math.isfinite(float(trainer.train().last["loss"]))
+
+
+def test_an_index_of_other_towers_or_another_corpus_is_not_trained_on(
+    tmp_path: Path,
+    make_trainer: MakeTrainer,
+    toy_config: Callable[..., Config],
+    toy_realm: Callable[..., Realm],
+    toy_corpus: Corpus,
+    engine: Engine,
+) -> None:
+    good = joint_of(make_trainer(tmp_path)).index
+    with pytest.raises(Mismatch, match=r"another encoder: its digest is "):
+        make_trainer(tmp_path, seed=1)
+    other = Index(good.vector_ND, replace(good.binding, corpus="f" * 64))
+    with pytest.raises(Mismatch, match=r"another corpus: its digest is ffff.*, the one in use is "):
+        Trainer(toy_realm(), Joint(toy_corpus, other, config=toy_config()), tmp_path, engine=engine)
+
+
+class OneBatch(Joint):
+    """Reads the same batch at every step."""
+
+    def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> JointBatch:
+        return super().batch(0, rank, num_ranks)
+
+
+def test_a_batch_seen_again_and_again_is_learnt(
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows
+) -> None:
+    settings = ["pretrain.num_steps=40", "pretrain.learning_rate=3e-3", "model.dropout=0"]
+    trainer = make_trainer(tmp_path, *settings, kind=OneBatch)
+    trainer.train()
+    losses = [row["loss"] for row in metric_rows(trainer, "train")]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("by_masks", ["false", "true"])
+def test_gradients_of_micro_batches_add_up_to_that_of_the_batch(
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows, by_masks: str
+) -> None:
+    settings = ("model.dropout=0", "pretrain.batch_size=5", "pretrain.num_steps=3", "pretrain.refresh_steps=99")
+    made = []
+    for size in ("none", 2):
+        more = (f"pretrain.mean_over_masks={by_masks}", f"pretrain.micro_batch_size={size}")
+        trainer = make_trainer(tmp_path / str(size), *settings, *more)
+        trainer.train()
+        rows = [
+            {k: v for k, v in row.items() if isinstance(v, float) and "second" not in k}
+            for row in metric_rows(trainer, "train")
+        ]
+        made.append((rows, dict(trainer.model.state_dict())))
+    torch.testing.assert_close(made[1], made[0], rtol=1e-3, atol=1e-4)
+    assert len(made[0][0]) == 3
+    assert "retrieval_utility" in made[0][0][0]

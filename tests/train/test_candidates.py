@@ -1,0 +1,111 @@
+"""Candidates by an index, and a joint reading against the same numbers made one pair, one mask at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from openrealm.config import MaskingConfig, PretrainConfig
+from openrealm.corpus.corpus import Corpus
+from openrealm.index.index import Binding, Index
+from openrealm.model.reading import JointInputs
+from openrealm.model.realm import Realm
+from openrealm.train.candidates import find_candidates, pack_candidates
+from openrealm.train.examples import Example, MaskedExamples
+from openrealm.types import NULL
+
+
+@pytest.fixture(scope="module")
+def model(toy_realm: Callable[..., Realm]) -> Realm:
+    return toy_realm("model.dropout=0", "model.temperature=0.5").double().eval()
+
+
+@pytest.fixture(scope="module")
+def examples(toy_corpus: Corpus) -> list[Example]:
+    return MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 0).batch(0, 6)
+
+
+@pytest.mark.parametrize("use_null", [True, False])
+@pytest.mark.parametrize("block", [True, False])
+def test_candidates_are_the_best_of_the_index_null_first_without_the_querys_own(
+    toy_corpus: Corpus, examples: list[Example], use_null: bool, block: bool
+) -> None:
+    torch.manual_seed(0)
+    group_N = torch.tensor([toy_corpus.group(i) for i in range(toy_corpus.num_passages)])
+    vector_ND, query_BD = torch.randn(len(group_N), 4), torch.randn(len(examples), 4)
+    # Each query's own passage scores best of all.
+    for b, example in enumerate(examples):
+        vector_ND[example.passage] = 100 * query_BD[b]
+    index = Index(vector_ND, Binding("e", "t", "c"), group_N=group_N)
+    found = find_candidates(index, query_BD.double(), examples, 5, use_null=use_null, block_trivial=block)
+    for b, (example, row) in enumerate(zip(examples, found, strict=True)):
+        assert len(row) == len(set(row)) == 5
+        assert (row[0] == NULL) == use_null
+        assert NULL not in row[1:]
+        own = [p for p in row[use_null:] if toy_corpus.group(p) == toy_corpus.group(example.passage)]
+        assert own == ([] if block else [example.passage])
+        order = (vector_ND @ query_BD[b]).argsort(descending=True).tolist()
+        allowed = [p for p in order if not block or group_N[p] != group_N[example.passage]]
+        assert row[use_null:] == allowed[: 5 - use_null]
+
+
+CANDIDATES = [[NULL, 3, 9, 50], [NULL, 9], [NULL, 3, 12, 7], [NULL], [NULL, 80, 81], [NULL, 9, 3]]
+
+
+def inputs_of(corpus: Corpus, examples: list[Example]) -> JointInputs:
+    settings = PretrainConfig(max_query_tokens=32, max_joint_tokens=80)
+    return pack_candidates(corpus, examples, CANDIDATES, settings, with_title=True)
+
+
+@pytest.mark.parametrize("vectors_are_known", [True, False])
+@torch.no_grad()
+def test_scores_are_inner_products_of_the_live_towers(
+    model: Realm, toy_corpus: Corpus, examples: list[Example], vectors_are_known: bool
+) -> None:
+    query_BD = model.retriever.encode_query([toy_corpus.query_row(e.query, 32) for e in examples])
+    reading = model(inputs_of(toy_corpus, examples), query_BD if vectors_are_known else None)
+    assert reading.score_BK.shape == reading.valid_BK.shape == (6, 4)
+    assert reading.candidates == CANDIDATES
+    assert reading.has_null
+    for b, (example, row) in enumerate(zip(examples, CANDIDATES, strict=True)):
+        assert reading.valid_BK[b].tolist() == [True] * len(row) + [False] * (4 - len(row))
+        query_D = model.retriever.query_tower([toy_corpus.query_row(example.query, 32)])[0] / 0.5
+        for k, passage in enumerate(row):
+            passage_D = model.retriever.passage_tower([toy_corpus.passage_row(passage)])[0]
+            assert float(reading.score_BK[b, k]) == pytest.approx(float(query_D @ passage_D), rel=1e-9, abs=1e-12)
+
+
+@torch.no_grad()
+def test_readings_are_those_of_each_pair_alone(model: Realm, toy_corpus: Corpus, examples: list[Example]) -> None:
+    reading = model(inputs_of(toy_corpus, examples))
+    assert reading.mask_BJ.tolist() == [
+        [j < len(e.positions) for j in range(max(len(e.positions) for e in examples))] for e in examples
+    ]
+    for b, (example, row) in enumerate(zip(examples, CANDIDATES, strict=True)):
+        for k, passage in enumerate(row):
+            joint, _ = toy_corpus.joint_row(example.query, passage, 80, with_title=True)
+            places = [place + 1 for place in example.positions]
+            assert joint.ids[places].tolist() == [toy_corpus.specials.mask] * len(places)
+            alone_1J = model.reader.gold_log_prob([joint], [places], [list(example.gold)])
+            got_J = reading.gold_logp_BKJ[b, k, : len(places)]
+            torch.testing.assert_close(got_J, alone_1J[0], rtol=1e-9, atol=1e-9)
+        assert not reading.gold_logp_BKJ[b, len(row) :].any()
+
+
+def test_every_token_that_towers_and_reader_see_is_counted(
+    model: Realm, toy_corpus: Corpus, examples: list[Example]
+) -> None:
+    inputs = inputs_of(toy_corpus, examples)
+    pairs = [(e, p) for e, row in zip(examples, CANDIDATES, strict=True) for p in row]
+    expected = sum(len(toy_corpus.joint_row(e.query, p, 80, with_title=True)[0]) for e, p in pairs)
+    expected += sum(len(toy_corpus.passage_row(p)) for p in {p for _, p in pairs})
+    expected += sum(len(toy_corpus.query_row(e.query, 32)) for e in examples)
+    assert inputs.num_tokens == expected
+    reading = model(inputs)
+    assert reading.score_BK.requires_grad
+    assert reading.gold_logp_BKJ.requires_grad
+    detached = reading.detach()
+    assert not detached.score_BK.requires_grad
+    assert detached.candidates == CANDIDATES

@@ -1,0 +1,264 @@
+"""The one loop: all six tasks resume bit for bit after a kill; callbacks, early stopping, schedules, fingerprints."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from openrealm import files
+from openrealm.callbacks import Callback, EarlyStopping
+from openrealm.config import Config
+from openrealm.engine import Engine
+from openrealm.errors import BadConfig, Mismatch
+from openrealm.registry import CALLBACKS
+from openrealm.train import checkpoint
+from openrealm.train.ranks import Ranks
+from openrealm.train.task import Log, ParameterGroup, Row, Schedule, Task
+from openrealm.train.trainer import Trainer
+from openrealm.types import Question
+
+sys.path.append(str(Path(__file__).parent))
+from six_tasks import TASKS, trainer_of
+
+MakeTrainer = Callable[..., Trainer]
+MetricRows = Callable[..., list[dict[str, Any]]]
+PROGRAM = Path(__file__).with_name("six_tasks.py")
+CPU = Engine("cpu", False)
+
+
+def numbers(trainer: Trainer) -> dict[str, Tensor]:
+    """Every weight, and Adam's state."""
+    state = trainer.optimizer.state_dict()["state"]
+    adam = {f"{n}.{key}": torch.as_tensor(value) for n, entry in state.items() for key, value in entry.items()}
+    return {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()} | adam
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert [name for name, tensor in one.items() if not torch.equal(tensor, other[name])] == []
+
+
+def without_times(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if k not in ("seconds", "tokens_per_second")} for row in rows]
+
+
+@pytest.fixture
+def order(
+    toy_config: Callable[..., Config], toy_corpus_folder: Path, toy_questions: list[Question]
+) -> Callable[[str, Path], dict[str, Any]]:
+    """`order("joint", folder)`: what `six_tasks.trainer_of` takes."""
+    config = toy_config("pretrain.batch_size=2", "pretrain.eval_steps=20", "model.dropout=0.1")
+
+    def make(task: str, folder: Path) -> dict[str, Any]:
+        return {
+            "task": task,
+            "folder": str(folder),
+            "config": config.to_dict(),
+            "corpus": str(toy_corpus_folder),
+            "questions": [[q.text, list(q.answers)] for q in toy_questions],
+        }
+
+    return make
+
+
+@pytest.mark.parametrize("name", list(TASKS))
+def test_a_killed_training_resumes_to_the_same_bits(
+    tmp_path: Path, order: Callable[[str, Path], dict[str, Any]], metric_rows: MetricRows, name: str
+) -> None:
+    """The process is killed with SIGKILL once its first checkpoint is there; weights, Adam and metrics end alike."""
+    file = tmp_path / "order.json"
+    files.write_json(file, order(name, tmp_path / "killed"))
+    process = subprocess.Popen([sys.executable, str(PROGRAM), str(file)], env=os.environ | {"OMP_NUM_THREADS": "1"})
+    checkpoints = tmp_path / "killed" / "checkpoints"
+    deadline = time.monotonic() + 240
+    while not checkpoint.checkpoints(checkpoints) and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.003)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert 2 <= files.read_json(checkpoint.checkpoints(checkpoints)[-1] / "state.json")["step"] < 30
+    torch.manual_seed(99)
+    resumed = trainer_of(json.loads(file.read_text()))
+    resumed.train(resume=True)
+    straight = trainer_of(order(name, tmp_path / "straight"))
+    straight.train()
+    assert resumed.step == straight.step == 30
+    assert_same(numbers(resumed), numbers(straight))
+    assert without_times(metric_rows(resumed)) == without_times(metric_rows(straight))
+    assert resumed.task.state() == straight.task.state()
+
+
+class Line(nn.Module):
+    """One weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+
+class Fit(Task[float]):
+    """A task defined outside the package: a weight is pulled towards 1."""
+
+    name: ClassVar[str] = "fit"
+
+    def __init__(self, **schedule: Any) -> None:
+        self.schedule = Schedule(**{"num_steps": 10, "warmup_steps": 1, **schedule})
+        self.asked: list[int] = []
+        self.is_finished = self.is_closed = False
+
+    def parameter_groups(self, model: Line) -> list[ParameterGroup]:
+        return [(model.parameters(), 0.1)]
+
+    def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> float:
+        self.asked.append(step)
+        return 1.0
+
+    def losses(self, model: Line, batch: float, log: Log) -> Iterator[Tensor]:
+        loss = (model.weight - batch).square().sum()
+        log |= {"loss": loss, "num_tokens": 5}
+        yield loss
+
+    def evaluate(self, model: Line) -> Row:
+        return {"distance": abs(1.0 - float(model.weight.detach()))}
+
+    def finish(self) -> None:
+        self.is_finished = True
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Recorder(Callback):
+    """Notes what it is called with."""
+
+    def __init__(self, argument: str = "") -> None:
+        self.argument, self.events = argument, list[str]()
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self.events.append("begin")
+
+    def on_step_begin(self, trainer: Trainer) -> None:
+        self.events.append(f"step {trainer.step}")
+
+    def on_step_end(self, trainer: Trainer, row: Any) -> None:
+        self.events.append(f"end {trainer.step} {sorted(row)[0]}")
+
+    def on_evaluate(self, trainer: Trainer, row: Any) -> None:
+        self.events.append(f"evaluate {sorted(row)[0]}")
+
+    def on_checkpoint(self, trainer: Trainer, folder: Path) -> None:
+        self.events.append(folder.name)
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        self.events.append("over")
+
+
+def test_a_users_own_task_and_callback_by_object_and_by_name(tmp_path: Path, metric_rows: MetricRows) -> None:
+    CALLBACKS.add("recorder", Recorder)
+    task, mine = Fit(eval_steps=2), Recorder()
+    trainer = Trainer(Line(), task, tmp_path, num_steps=2, checkpoint_steps=2, callbacks=[mine, "recorder:x"])
+    outcome = trainer.train()
+    assert mine.events == [
+        "begin", "evaluate distance", "step 0", "end 1 loss", "step 1", "end 2 loss", "evaluate distance",
+        "step-00000002", "over",
+    ]  # fmt: skip
+    named = trainer.callbacks[1]
+    assert isinstance(named, Recorder)
+    assert (named.argument, named.events) == ("x", mine.events)
+    assert (outcome.num_steps, task.asked, task.is_finished, task.is_closed) == (2, [0, 1], True, True)
+    assert outcome.last["distance"] < outcome.first["distance"]
+    rows = metric_rows(trainer, "train")
+    assert [row["step"] for row in rows] == [1, 2]
+    assert rows[0]["loss"] == 1.0
+    assert rows[0]["tokens_per_second"] > 0
+
+
+def test_the_mean_of_several_steps_is_logged(tmp_path: Path, metric_rows: MetricRows) -> None:
+    losses: list[float] = []
+
+    class Listener(Callback):
+        def on_step_end(self, trainer: Trainer, row: Any) -> None:
+            losses.append(row["loss"])
+
+    trainer = Trainer(Line(), Fit(), tmp_path, num_steps=5, log_steps=3, callbacks=[Listener()])
+    trainer.train()
+    rows = metric_rows(trainer, "train")
+    assert [row["step"] for row in rows] == [3, 5]
+    assert [row["loss"] for row in rows] == pytest.approx([sum(losses[:3]) / 3, sum(losses[3:]) / 2], rel=1e-5)
+
+
+def test_early_stopping_ends_when_nothing_improves_and_counts_on_after_a_resume(
+    tmp_path: Path, stop_at: Callable[..., Callback], stopped: type[Exception]
+) -> None:
+    class Stuck(Fit):
+        def evaluate(self, model: Line) -> Row:
+            return {"recall": 0.5}
+
+    def trainer(*more: Callback) -> Trainer:
+        stopping = EarlyStopping("recall", patience=3, mode="max")
+        return Trainer(Line(), Stuck(eval_steps=1), tmp_path, checkpoint_steps=1, callbacks=[stopping, *more])
+
+    assert trainer().train().num_steps == 3
+    with pytest.raises(stopped):
+        trainer(stop_at(2)).train()
+    assert trainer().train(resume=True).num_steps == 3
+    with pytest.raises(BadConfig, match="no measure 'loss'; choose from recall"):
+        Trainer(Line(), Stuck(eval_steps=1), tmp_path, callbacks=[EarlyStopping()]).train()
+
+
+def test_a_failing_training_is_closed_but_not_finished(
+    tmp_path: Path, stop_at: Callable[..., Callback], stopped: type[Exception]
+) -> None:
+    task = Fit()
+    with pytest.raises(stopped):
+        Trainer(Line(), task, tmp_path, callbacks=[stop_at(3)]).train()
+    assert (task.is_finished, task.is_closed) == (False, True)
+
+
+def test_a_checkpoint_of_other_settings_is_refused_but_not_for_how_often_it_looks(
+    tmp_path: Path, stop_at: Callable[..., Callback], stopped: type[Exception]
+) -> None:
+    with pytest.raises(stopped):
+        Trainer(Line(), Fit(), tmp_path, checkpoint_steps=2, callbacks=[stop_at(5)], engine=CPU).train()
+    for change in ({"num_steps": 11}, {"seed": 1}, {"weight_decay": 0.5}, {"engine": Engine("cpu", True)}):
+        given: dict[str, Any] = {"engine": CPU, **change}
+        with pytest.raises(Mismatch, match="was written with other settings: its digest is"):
+            Trainer(Line(), Fit(), tmp_path, **given).train(resume=True)
+    trainer = Trainer(Line(), Fit(), tmp_path, eval_steps=1, checkpoint_steps=7, log_steps=2, engine=CPU)
+    assert trainer.train(resume=True).num_steps == 10
+    assert trainer.task.asked == [4, 5, 6, 7, 8, 9]
+
+
+def test_a_training_by_the_clock_ends_when_the_time_is_over(tmp_path: Path) -> None:
+    outcome = Trainer(Line(), Fit(), tmp_path, minutes=0.005).train()
+    assert outcome.num_steps > 10, "not after the schedule's number of steps"
+
+
+def test_a_setting_that_is_not_one_is_refused() -> None:
+    with pytest.raises(BadConfig, match="no setting 'stepps'; known are: checkpoint_at_end"):
+        Trainer(Line(), Fit(), stepps=3)
+    with pytest.raises(BadConfig, match=r"no callback 'tensorbord'; known are: .*; did you mean tensorboard"):
+        Trainer(Line(), Fit(), callbacks=["tensorbord"])
+    with pytest.raises(BadConfig, match="The task fit runs in one process"):
+        Trainer(Line(), Fit(), ranks=Ranks(0, 2))
+
+
+def test_tensorboard_gets_what_is_logged(tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    Trainer(Line(), Fit(eval_steps=2), tmp_path, num_steps=4, callbacks=["tensorboard"]).train()
+    found = events.EventAccumulator(str(tmp_path / "tensorboard"))
+    found.Reload()
+    assert [event.step for event in found.Scalars("train/loss")] == [1, 2, 3, 4]
+    assert [event.step for event in found.Scalars("heldout/distance")] == [0, 2, 4]
+    assert found.Scalars("train/loss")[0].value == 1.0
