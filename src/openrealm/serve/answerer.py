@@ -13,13 +13,12 @@ from openrealm.engine import Engine
 from openrealm.errors import BadInput
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
-from openrealm.run import keys, stages
+from openrealm.run import artefacts
 from openrealm.run.folder import Run
+from openrealm.run.systems import SYSTEMS
 from openrealm.train.layout import NULL, Layout
 from openrealm.train.openqa import DenseSource, Found, Source, answer_all
 from openrealm.types import Answer, Question, ReadPassage
-
-_SYSTEMS = ("realm", "warm_start", "bm25")
 
 
 class Service:
@@ -41,14 +40,15 @@ class Service:
 
         Raises MissingStage naming the command to run first, Mismatch or DamagedArtefact for what does not belong.
         """
-        if system not in _SYSTEMS:
-            raise BadInput(f"There is no system {system!r} that reads passages; choose from {', '.join(_SYSTEMS)}.")
-        run = Run.open(run_folder)
-        corpus, engine = stages.open_corpus(run), stages.engine_of(run)
-        model = stages.open_model(run, f"finetune_{system}")
-        if system == "bm25":
-            return cls(run.config, model, corpus, stages.source_for(run, system, model), engine, "bm25")
-        version = stages.find_index(run, stages.binding_of(model, corpus), keys.START[system])
+        readers = [name for name, entry in SYSTEMS.items() if entry.reads_passages]
+        if system not in readers:
+            raise BadInput(f"There is no system {system!r} that reads passages; choose from {', '.join(readers)}.")
+        run, entry = Run.open(run_folder), SYSTEMS[system]
+        corpus, engine = artefacts.open_corpus(run), artefacts.engine_of(run)
+        model = artefacts.open_model(run, entry.stage)
+        if entry.retriever == "bm25":
+            return cls(run.config, model, corpus, artefacts.open_retriever(run, entry, model), engine, "bm25")
+        version = artefacts.open_index(run, artefacts.binding_of(model, corpus), entry.start)
         layout = Layout(corpus, title_in_joint=run.config.model.title_in_joint)
         source = DenseSource(model, version.vector_ND, layout, run.config.finetune.max_query_tokens)
         return cls(run.config, model, corpus, source, engine, version.name)
