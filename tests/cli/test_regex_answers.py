@@ -1,4 +1,4 @@
-"""CuratedTREC's way of giving answers, as regular expressions, from the command line to the report."""
+"""Answers as regular expressions, as in CuratedTREC, from the command line to the report."""
 
 from __future__ import annotations
 

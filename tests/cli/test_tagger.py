@@ -7,7 +7,7 @@ import pytest
 from openrealm.cli.main import main
 
 
-def test_a_tagger_is_trained_and_measured(
+def test_a_tagger_is_trained_and_evaluated(
     tmp_path: Path, toy_backbone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "train.conll"

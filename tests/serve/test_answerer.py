@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from openrealm.errors import BadInput, Mismatch, MissingStage
-from openrealm.run import stages
+from openrealm.run import artefacts
 from openrealm.run.folder import Run
 from openrealm.serve.answerer import Service
 from openrealm.train.layout import NULL, Layout
@@ -33,7 +33,7 @@ def test_an_answer_is_a_piece_of_the_passage_it_was_read_from(service: Service, 
     assert answer.text == answer.source.answer
     passages = [answer.source, *answer.runners_up]
     assert len(passages) == 3, "finetune.num_candidates passages are read"
-    corpus = stages.open_corpus(Run.open(answering_run))
+    corpus = artefacts.open_corpus(Run.open(answering_run))
     stored = {corpus.passage(i).id: corpus.passage(i) for i in range(len(corpus))}
     for passage in passages:
         assert passage.text == stored[passage.passage_id].text
@@ -66,7 +66,7 @@ def log_probability(
 
 def test_utility_is_what_the_passage_adds_to_the_answers_log_probability(service: Service, answering_run: Path) -> None:
     run = Run.open(answering_run)
-    corpus = stages.open_corpus(run)
+    corpus = artefacts.open_corpus(run)
     layout = Layout(corpus, title_in_joint=run.config.model.title_in_joint)
     numbers = {corpus.passage(i).id: i for i in range(len(corpus))}
     answer = service.ask(QUESTION)
@@ -110,7 +110,7 @@ def test_any_other_text_gets_an_answer(service: Service, question: str) -> None:
 
 
 def test_bm25_answers_from_the_passage_with_the_questions_words(answering_run: Path) -> None:
-    corpus = stages.open_corpus(Run.open(answering_run))
+    corpus = artefacts.open_corpus(Run.open(answering_run))
     passage = corpus.passage(10)
     answer = Service.open(answering_run, "bm25").ask(passage.text[:60])
     assert answer.source is not None
@@ -148,5 +148,5 @@ def test_a_run_whose_settings_were_changed_since_is_refused(answering_run: Path,
     config = json.loads((copy / "config.json").read_text())
     config["model"]["temperature"] = 0.5
     (copy / "config.json").write_text(json.dumps(config))
-    with pytest.raises(Mismatch, match="made with other settings"):
+    with pytest.raises(Mismatch, match="run with other settings"):
         Service.open(copy)

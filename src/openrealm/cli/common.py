@@ -43,7 +43,11 @@ QueriesOption = Annotated[
 ]
 QuestionsOption = Annotated[
     Path | None,
-    typer.Option("--questions", metavar="FILE", help='Your own questions: a JSONL file with "question" and "answer" on each line.'),
+    typer.Option(
+        "--questions",
+        metavar="FILE",
+        help='Your own questions: a JSONL file with "question" and "answer" on each line.',
+    ),
 ]
 RegexOption = Annotated[
     bool, typer.Option("--regex", help="Treat the answers in --questions as regular expressions, as in CuratedTREC.")

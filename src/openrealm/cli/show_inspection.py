@@ -117,10 +117,10 @@ def _cut(text: str, num_characters: int) -> str:
 
 def _show_skipped(console: Console, found: Mapping[str, Any]) -> None:
     _heading(console, "Skipped")
-    if not found["left_out"]:
+    if not found["skipped"]:
         console.print("nothing")
         return
-    _columns(console, [(one_line(why), f"{count:,}") for why, count in found["left_out"].items()], (1,))
+    _columns(console, [(one_line(why), f"{count:,}") for why, count in found["skipped"].items()], (1,))
     for page in found["quarantined"][:10]:
         console.print(one_line(f"quarantined: {page.get('title') or page.get('id')}: {page.get('why')}"))
 

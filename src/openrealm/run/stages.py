@@ -341,7 +341,7 @@ def pipeline(*, comparisons: bool) -> Iterator[Stage]:
 
 def next_stage(stage: Stage) -> Stage | None:
     """The stage to suggest once this one has finished; None after the last."""
-    later = STAGES[STAGES.index(stage) + 1 :]
+    later = (other for other in STAGES[STAGES.index(stage) + 1 :] if not (stage.system and other.system))
     return next((other for other in later if other.made == "never" and not other.comparison), None)
 
 
