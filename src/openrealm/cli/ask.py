@@ -17,7 +17,10 @@ def ask(
     run: Annotated[
         str | None,
         typer.Option(
-            "--run", metavar="NAME", help="Run that answers: a name below runs/, or a path. [default: latest finished]"
+            "--run",
+            metavar="NAME",
+            show_default="the latest finished run",
+            help="Run that answers: a name below runs/, or a path to its folder.",
         ),
     ] = None,
     system: Annotated[

@@ -10,12 +10,12 @@ import typer
 from openrealm.cli.common import RUNS, absolute, again, stoppable
 from openrealm.progress import say
 
-base = typer.Typer(help="Train a small base encoder.", no_args_is_help=True, rich_markup_mode=None)
+base = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @base.callback()
 def _group() -> None:
-    """Train a small base encoder, for the setting model.backbone."""
+    """Train a small base encoder."""
 
 
 @base.command()
@@ -23,23 +23,26 @@ def train(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...", help="Texts to train on: 'factbook', folders, .jsonl[.xz|.gz|.zst] or .parquet files."
+            metavar="SOURCE", help="Texts to train on: 'factbook', folders, .jsonl[.xz|.gz|.zst] or .parquet files."
         ),
     ],
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", metavar="NAME", help="Name of the folder below runs/, or a path. [default: openrealm-mini]"
+            "--name", metavar="NAME", help="Name of the folder below runs/, or a path.", show_default="openrealm-mini"
         ),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Minutes to train for, instead of num_steps steps.")
+        float | None,
+        typer.Option(min=0.01, metavar="MINUTES", help="Minutes to train for, instead of num_steps steps."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the last checkpoint, if there is one.")
     ] = False,
     tiny: Annotated[bool, typer.Option("--tiny", help="Train a toy encoder on 200 articles in seconds.")] = False,
-    device: Annotated[str, typer.Option(help="Device to train on: 'auto', 'cpu', 'cuda' or 'cuda:N'.")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="Device to train on: 'auto', 'cpu', 'cuda' or 'cuda:N'.")
+    ] = "auto",
     settings: Annotated[
         list[str] | None,
         typer.Option(

@@ -14,7 +14,7 @@ def convert(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SOURCE...",
+            metavar="SOURCE",
             help="Weights to convert: one openrealm model folder, or the parts of one model as Hugging Face REALM "
             "folders, TensorFlow checkpoints (the name before .index) or .npz archives.",
         ),
@@ -22,7 +22,9 @@ def convert(
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to create; must not already exist.")],
     form: Annotated[
         Literal["openrealm", "huggingface", "sentence-transformers"],
-        typer.Option("--to", help="Format to convert to."),
+        typer.Option(
+            "--to", metavar="FORMAT", help="Format to convert to: openrealm, huggingface or sentence-transformers."
+        ),
     ] = "openrealm",
     tokenizer: Annotated[
         Path | None,
@@ -41,10 +43,16 @@ def convert(
     num_heads: Annotated[
         int | None,
         typer.Option(
-            "--heads", min=1, help="Attention heads of a TensorFlow checkpoint. [default: one per 64 hidden units]"
+            "--heads",
+            min=1,
+            metavar="N",
+            show_default="one per 64 hidden units",
+            help="Attention heads of a TensorFlow checkpoint.",
         ),
     ] = None,
-    max_passage_tokens: Annotated[int, typer.Option(min=8, help="Longest passage in --records, in word pieces.")] = 288,
+    max_passage_tokens: Annotated[
+        int, typer.Option(min=8, metavar="N", help="Longest passage in --records, in word pieces.")
+    ] = 288,
 ) -> None:
     """Convert weights from and to other projects.
 

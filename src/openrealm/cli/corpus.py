@@ -10,8 +10,7 @@ from openrealm.cli import corpus_inspect
 from openrealm.cli.common import DEFAULT_RUN, RecipeOption, RunOption, SetOption, new_run_for, perform
 from openrealm.errors import BadInput
 
-_SUMMARY = "Split text into passages and tag names and dates."
-corpus = typer.Typer(invoke_without_command=True, help=_SUMMARY, rich_markup_mode=None)
+corpus = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 _SOURCES = (
     "a folder, a .jsonl[.xz|.gz|.zst] or .parquet file, a MediaWiki dump (.xml.bz2), 'factbook', "
     "'wikipedia:WIKI:DATE' or 'datasets:NAME'."

@@ -25,7 +25,7 @@ def inspect(
     ] = False,
     queries: QueriesOption = None,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, help="Random seed of the passages and examples that are shown.")
+        int, typer.Option("--seed", min=0, metavar="N", help="Random seed of the passages and examples that are shown.")
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

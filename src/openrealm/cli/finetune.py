@@ -29,7 +29,8 @@ def finetune(
         typer.Option(
             "--system",
             metavar="NAME",
-            help=f"System to fine-tune: {', '.join(SYSTEMS)} or all. Repeatable. The default is realm.",
+            show_default="realm",
+            help=f"System to fine-tune: {', '.join(SYSTEMS)} or all. Repeatable.",
         ),
     ] = None,
     questions: QuestionsOption = None,

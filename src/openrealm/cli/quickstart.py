@@ -25,7 +25,8 @@ def quickstart(
         typer.Option(
             "--recipe",
             metavar="NAME",
-            help="Settings: quickstart, or quickstart-minilm to use MiniLM as the base encoder. [default: quickstart]",
+            help="Settings: quickstart, or quickstart-minilm to use MiniLM as the base encoder.",
+            show_default="quickstart",
         ),
     ] = None,
     settings: SetOption = None,

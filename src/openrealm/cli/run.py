@@ -32,7 +32,10 @@ def run(
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", metavar="NAME", help="Name of the run below runs/, or a path. [default: name of FOLDER]"
+            "--name",
+            metavar="NAME",
+            show_default="the name of FOLDER",
+            help="Name of the run below runs/, or a path to its folder.",
         ),
     ] = None,
     questions: QuestionsOption = None,

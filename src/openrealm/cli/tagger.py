@@ -9,12 +9,12 @@ import typer
 
 from openrealm.progress import say
 
-tagger = typer.Typer(help="Train a named-entity tagger.", no_args_is_help=True, rich_markup_mode=None)
+tagger = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @tagger.callback()
 def _group() -> None:
-    """Train a named-entity tagger, for the setting corpus.tagger."""
+    """Train a named-entity tagger."""
 
 
 @tagger.command()
@@ -28,13 +28,18 @@ def train(
         Path | None, typer.Option("--test", metavar="FILE", help="CoNLL file to evaluate the trained tagger on.")
     ] = None,
     backbone: Annotated[
-        str, typer.Option(help="BERT-like encoder to fine-tune: 'minilm', 'openrealm-mini', a folder or a hub id.")
+        str,
+        typer.Option(
+            metavar="ENCODER", help="BERT-like encoder to fine-tune: 'minilm', 'openrealm-mini', a folder or a hub id."
+        ),
     ] = "minilm",
-    epochs: Annotated[int, typer.Option(min=1, help="Number of passes over the file.")] = 5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Windows per batch.")] = 8,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Peak learning rate of the encoder.")] = 1e-4,
-    max_tokens: Annotated[int, typer.Option(min=16, help="Word pieces per window.")] = 128,
-    seed: Annotated[int, typer.Option(min=0, help="Random seed.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Number of passes over the file.")] = 5,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Windows per batch.")] = 8,
+    learning_rate: Annotated[
+        float, typer.Option(min=0, metavar="RATE", help="Peak learning rate of the encoder.")
+    ] = 1e-4,
+    max_tokens: Annotated[int, typer.Option(min=16, metavar="N", help="Word pieces per window.")] = 128,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Random seed.")] = 0,
 ) -> None:
     """Train a token classifier that finds names, as the paper does on CoNLL-2003."""
     import torch
