@@ -71,9 +71,9 @@ def test_a_dump_becomes_passages_and_what_is_skipped_is_reported_and_stored(
     assert source == {
         "kind": "mediawiki", "name": dump.name, "skipped": {"redirect": 1, "list": 1}, "quarantined": [],
     }  # fmt: skip
-    told = capsys.readouterr().err
-    assert "skipped: 1 redirect, 1 list" in told
-    assert "openrealm warm-start --run towns" in told
+    printed = capsys.readouterr().err
+    assert "skipped: 1 redirect, 1 list" in printed
+    assert "openrealm warm-start --run towns" in printed
 
 
 def test_a_damaged_dump_stops_or_is_salvaged(dump: Path, built: Built, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,9 +112,9 @@ def test_a_wrong_command_line_is_one_sentence_and_leaves_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["corpus", *words]) == 2
-    told = capsys.readouterr().err
-    assert re.fullmatch(r"openrealm: .+\n", told)
-    assert sentence in told
+    printed = capsys.readouterr().err
+    assert re.fullmatch(r"openrealm: .+\n", printed)
+    assert sentence in printed
     assert list(tmp_path.iterdir()) == []
 
 

@@ -53,14 +53,14 @@ def other(build: Callable[[str, list[Article]], Path], toy_articles: list[Articl
     return build("other", [Article(a.id, "River", a.text) for a in toy_articles[3:20]])
 
 
-def told(capsys: pytest.CaptureFixture[str], run: Path, *words: str) -> str:
+def printed(capsys: pytest.CaptureFixture[str], run: Path, *words: str) -> str:
     capsys.readouterr()
     assert main(["corpus", "inspect", "--run", str(run), *words]) == 0
     return capsys.readouterr().out
 
 
 def test_the_output_fits_eighty_columns_and_is_complete(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = told(capsys, run)
+    out = printed(capsys, run)
     assert max(map(len, out.splitlines())) <= 80
     assert "\x1b" not in out
     headings = [
@@ -80,7 +80,7 @@ def test_the_output_fits_eighty_columns_and_is_complete(run: Path, capsys: pytes
 
 
 def test_json_is_one_object_with_the_same_content(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found: dict[str, Any] = json.loads(told(capsys, run, "--json"))
+    found: dict[str, Any] = json.loads(printed(capsys, run, "--json"))
     corpus = Corpus.open(run / "corpus")
     assert found["counts"]["passages"] == found["spans_counted_in"] == corpus.num_passages
     assert found["digest"] == corpus.digest
@@ -103,20 +103,20 @@ def test_json_is_one_object_with_the_same_content(run: Path, capsys: pytest.Capt
 
 
 def test_a_seed_chooses_what_is_shown(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first, again, other = (told(capsys, run, "--seed", seed) for seed in ("1", "1", "2"))
+    first, again, other = (printed(capsys, run, "--seed", seed) for seed in ("1", "1", "2"))
     assert first == again
     assert first != other
     assert first.partition("random passages")[0] == other.partition("random passages")[0]
 
 
 def test_leaks_are_measured_on_request(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert json.loads(told(capsys, run, "--json"))["leaks"] is None
-    leaks = json.loads(told(capsys, run, "--json", "--leaks"))["leaks"]
+    assert json.loads(printed(capsys, run, "--json"))["leaks"] is None
+    leaks = json.loads(printed(capsys, run, "--json", "--leaks"))["leaks"]
     assert set(leaks) == {"num_queries", "ids", "equal", "grouped"}
     assert leaks["num_queries"] > 40
     assert leaks["ids"] > 0, "the toy world's last article is a copy"
     assert leaks["grouped"] == 0
-    out = told(capsys, run, "--leaks")
+    out = printed(capsys, run, "--leaks")
     assert f"Leaks: share of {leaks['num_queries']} masked queries" in out
     assert re.search(rf"^excluding the query's own passage +{100 * leaks['ids']:.1f} %$", out, flags=re.MULTILINE)
     assert re.search(r"^excluding near-duplicates too, as in training +0\.0 %$", out, flags=re.MULTILINE)
@@ -127,7 +127,7 @@ def test_queries_of_another_corpus_are_masked_instead(
     run: Path, other: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = (run / "config.json").read_bytes()
-    found = json.loads(told(capsys, run, "--json", "--leaks", "--queries", str(other)))
+    found = json.loads(printed(capsys, run, "--json", "--leaks", "--queries", str(other)))
     queries = Corpus.open(other / "corpus")
     assert found["queries"] == str(queries.folder)
     assert found["counts"]["passages"] == Corpus.open(run / "corpus").num_passages
@@ -135,7 +135,7 @@ def test_queries_of_another_corpus_are_masked_instead(
         assert example["title"] == queries.passage(example["passage"]).title
     assert found["leaks"]["ids"] == 1, "every one of its passages was copied"
     assert found["leaks"]["grouped"] == 0
-    assert "excluding no passage" in told(capsys, run, "--leaks", "--queries", str(other))
+    assert "excluding no passage" in printed(capsys, run, "--leaks", "--queries", str(other))
     assert (run / "config.json").read_bytes() == config
 
 
@@ -189,10 +189,10 @@ def hostile(run: Path, tmp_path: Path) -> Path:
 
 
 def test_no_control_character_is_printed(hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = told(capsys, hostile)
+    out = printed(capsys, hostile)
     assert not CONTROL.search(out)
     assert out.count("[bold]Lima[/bold] :smile:") >= 4, "markup is not interpreted"
-    as_json = told(capsys, hostile, "--json")
+    as_json = printed(capsys, hostile, "--json")
     assert not CONTROL.search(as_json)
     assert json.loads(as_json)["quarantined"][0]["why"].startswith("\x1b]0;owned\x07\x1b[31m\u202eevil")
 

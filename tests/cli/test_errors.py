@@ -235,7 +235,7 @@ def test_a_full_disk(toy_settings: list[str], tmp_path: Path) -> None:
         lines = done.stdout.splitlines()
         assert lines[0] == "code 2", done.stderr
         assert " ".join(lines[1:]) == left
-        told = [line for line in done.stderr.splitlines() if line.startswith("openrealm: ")]
-        assert len(told) == 1
-        assert "the disk is full" in told[0]
+        printed = [line for line in done.stderr.splitlines() if line.startswith("openrealm: ")]
+        assert len(printed) == 1
+        assert "the disk is full" in printed[0]
         assert "Traceback" not in done.stderr

@@ -15,9 +15,9 @@ def test_a_tagger_is_trained_and_evaluated(
     out = tmp_path / "tagger"
     words = ["--out", str(out), "--test", str(data), "--backbone", str(toy_backbone), "--epochs", "1"]
     assert main(["tagger", "train", str(data), *words]) == 0
-    told = capsys.readouterr().err
-    assert "precision" in told
-    assert f"corpus.tagger=hf:{out}" in told
+    printed = capsys.readouterr().err
+    assert "precision" in printed
+    assert f"corpus.tagger=hf:{out}" in printed
     assert (out / "manifest.json").is_file()
 
 

@@ -80,9 +80,9 @@ def test_what_does_not_fit_is_one_clear_sentence(
     )
     other = build(tmp_path / "other", toy_articles[:9], Tokenizer.from_folder(vocabulary_folder))
     assert main(["pretrain", "--run", str(run), "--queries", str(other.folder)]) == 2
-    told = capsys.readouterr().err
-    assert other.tokenizer_digest in told
-    assert Corpus.open(run / "corpus").tokenizer_digest in told
+    printed = capsys.readouterr().err
+    assert other.tokenizer_digest in printed
+    assert Corpus.open(run / "corpus").tokenizer_digest in printed
     assert (run / "config.json").read_bytes() == before
     assert stages.get("pretrain").is_finished(Run.open(run))
     assert not Run.open(run).matches.exists()

@@ -87,9 +87,9 @@ def test_the_dev_sets_are_orqas(name: str, num_dev: int, num_all: int) -> None:
     parts = {part: questions.read_questions(QA / f"{name}.{part}.jsonl") for part in ("train", "dev")}
     if name == "curatedtrec":
         parts = {part: questions.read_questions(QA / f"{name}.{part}.jsonl", regex=True) for part in parts}
-    whole = [question.text for part in parts.values() for question in part]
-    assert len(whole) == num_all
-    assert sum(questions.fold(text) == 0 for text in whole) == num_dev
+    texts = [question.text for part in parts.values() for question in part]
+    assert len(texts) == num_all
+    assert sum(questions.fold(text) == 0 for text in texts) == num_dev
     assert all(questions.fold(question.text) == 0 for question in parts["dev"])
     assert not set(parts["dev"]) & set(questions.split(parts["dev"]).train)
 
