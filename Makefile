@@ -11,7 +11,7 @@ PY := .venv/bin/python
 STAMP := .venv/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup quickstart base test lint format test-fast test-slow test-gpu test-browser test-scale test-peers test-mutation bench-quick clean
+.PHONY: help setup quickstart base docs test lint format test-fast test-slow test-gpu test-browser test-scale test-peers test-mutation bench-quick clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ base: setup ## train openrealm-mini, a small base encoder: BASE_SOURCES="FILE ..
 	       --minutes $(BASE_MINUTES) --set teacher=minilm --set teacher_batch=512 --set mlm_batch=512 --set ict_batch=256 \
 	       $(BASE_SETTINGS);; \
 	esac
+
+docs: setup ## write the command line reference, docs/cli.md
+	@$(PY) -m openrealm.cli.reference docs/cli.md
 
 test: setup lint ## lint, types, import rules, then the tests (what is left out is listed at the end)
 	@$(PY) -m pytest

@@ -48,12 +48,12 @@ def main() -> None:
 
 def bm25_service(run: Run) -> Service:
     """REALM's own span reader over the passages that BM25 finds."""
-    from openrealm.run import stages
+    from openrealm.run import artefacts
+    from openrealm.run.systems import SYSTEMS
     from openrealm.serve.answerer import Service
 
-    model = stages.open_model(run, "finetune_realm")
-    source = stages.source_for(run, "bm25", model, trained=False)
-    return Service(run.config, model, stages.open_corpus(run), source, stages.engine_of(run), "bm25")
+    model, source = artefacts.open_model(run, SYSTEMS["realm"].stage), artefacts.bm25_retriever(run, trained=False)
+    return Service(run.config, model, artefacts.open_corpus(run), source, artefacts.engine_of(run), "bm25")
 
 
 def asked(run: Run) -> list[str]:

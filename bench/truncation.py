@@ -80,16 +80,16 @@ def read(run: Run, num_queries: int, num_exact: int, num_threads: int) -> list[Q
     from openrealm.engine import engine_for
     from openrealm.model.marginal import reading_log_likelihood
     from openrealm.model.realm import Realm
-    from openrealm.run import stages
+    from openrealm.run import artefacts, stages
     from openrealm.train.examples import MaskedExamples
     from openrealm.train.joint import encode_queries, find_candidates, joint_reading
     from openrealm.train.layout import NULL, Layout
 
     torch.set_num_threads(num_threads)
-    settings, engine, corpus = run.config.pretrain, engine_for(run.config), stages.open_corpus(run)
-    model = Realm.from_pretrained(run.output("pretrain").parent).to(engine.device).eval()
+    settings, engine, corpus = run.config.pretrain, engine_for(run.config), artefacts.open_corpus(run)
+    model = Realm.from_pretrained(stages.get("pretrain").model_folder(run)).to(engine.device).eval()
     layout = Layout(corpus, title_in_joint=run.config.model.title_in_joint)
-    vector_ND = stages.find_index(run, stages.binding_of(model, corpus), "pretrain").vector_ND
+    vector_ND = artefacts.open_index(run, artefacts.binding_of(model, corpus), "pretrain").vector_ND
     group_N = torch.from_numpy(corpus.groups.astype("int64"))
     heldout = MaskedExamples(
         corpus, run.config.masking, settings.max_query_tokens - 2, settings.num_heldout_queries, run.config.seed

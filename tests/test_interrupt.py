@@ -68,7 +68,7 @@ def test_one_that_a_finaliser_swallows_ends_the_work_at_its_next_step() -> None:
     child = started(IN_STEPS)
     out, said = child.communicate()
     assert out.split() == ["0", "1", "2", "3", "swallowed"]
-    assert said == "Stopped. Go on with: openrealm work\n"
+    assert said == "Stopped. Continue with: openrealm work\n"
     assert child.returncode == 130
 
 
@@ -76,7 +76,7 @@ def test_one_that_is_swallowed_behind_the_last_step_is_told_too() -> None:
     child = started(AT_THE_END)
     out, said = child.communicate()
     assert out == "swallowed\n"
-    assert said == "Stopped. Go on with: openrealm work\n"
+    assert said == "Stopped. Continue with: openrealm work\n"
     assert child.returncode == 130
 
 

@@ -59,6 +59,15 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class QuestionSets:
+    """Questions to fine-tune on, to select models with, and to report on."""
+
+    train: tuple[Question, ...] = ()
+    dev: tuple[Question, ...] = ()
+    test: tuple[Question, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ReadPassage:
     """One passage as it was read for an answer; `answer_start`/`answer_end` are characters of `text`."""
 

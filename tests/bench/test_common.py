@@ -124,5 +124,5 @@ def test_a_script_ends_with_its_figures() -> None:
 def test_asking_without_a_run_says_so_and_still_prints_the_line(tmp_path: Path) -> None:
     command = [sys.executable, BENCH / "ask.py", "--quick", "--run", tmp_path / "none"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "none is no run" in done.stderr
+    assert "none is not a run" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])[0]["value"] is None

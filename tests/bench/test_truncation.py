@@ -64,5 +64,5 @@ def test_a_run_gives_a_table_a_picture_and_the_line(answering_run: Path, tmp_pat
 def test_without_a_run_it_says_so_and_still_prints_the_line(tmp_path: Path) -> None:
     command = [sys.executable, BENCH / "truncation.py", "--quick", "--run", tmp_path / "none"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "none is no run" in done.stderr
+    assert "none is not a run" in done.stderr
     assert json.loads(done.stdout.splitlines()[-1])[0]["value"] is None

@@ -13,7 +13,7 @@ from openrealm.types import Answer, ReadPassage
 QUESTION = "What is the capital of the country?"
 
 
-def test_the_answer_comes_with_its_passage_and_the_runners_up(
+def test_the_answer_is_shown_with_its_passage_and_the_runners_up(
     answering_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["ask", QUESTION, "--run", str(answering_run)]) == 0
@@ -24,7 +24,7 @@ def test_the_answer_comes_with_its_passage_and_the_runners_up(
     assert len(re.findall(r"^  .+\(.+; p\(z\|x\) ", text, flags=re.MULTILINE)) == 2
 
 
-def test_as_json_it_holds_the_same(answering_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_the_same_content(answering_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ask", QUESTION, "--run", str(answering_run), "--json"]) == 0
     value = json.loads(capsys.readouterr().out)
     assert value["text"] == value["source"]["answer"]
@@ -33,7 +33,7 @@ def test_as_json_it_holds_the_same(answering_run: Path, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize("question", ["", "  ", "what " * 100])
-def test_what_is_no_question_is_refused_in_a_sentence(
+def test_an_empty_or_overlong_question_is_refused_in_one_sentence(
     answering_run: Path, question: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["ask", question, "--run", str(answering_run)]) == 2
@@ -58,7 +58,7 @@ def test_on_a_terminal_markup_in_a_passage_is_shown_as_text(
     assert "\x1b[31m" not in shown
 
 
-def test_an_answer_over_the_end_of_a_line_is_shown_on_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_answer_with_a_line_break_is_shown_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     source = passage("Open\nto all", 0, 7)
     show_answer(Answer("Where?", source.answer, 2.0, source, (source,), "v"), as_json=False)
     lines = capsys.readouterr().out.splitlines()
@@ -67,6 +67,6 @@ def test_an_answer_over_the_end_of_a_line_is_shown_on_one(capsys: pytest.Capture
     assert lines[-1].startswith("  Open to  (")
 
 
-def test_an_answer_from_nowhere_is_said_to_be_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_an_answer_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     show_answer(Answer("Where?", "", 0.0, None), as_json=False)
     assert "No passage" in capsys.readouterr().out

@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 import typer
 
-from openrealm.cli.common import absolute, again, newest_answering_run, run_folder, run_for, stoppable
+from openrealm.cli.common import absolute, again, latest_finished_run, run_folder, run_for, stoppable
 from openrealm.cli.run import run_name
-from openrealm.errors import BadConfig, MissingStage
+from openrealm.errors import BadConfig, BadInput, MissingStage
 
 
 @pytest.mark.parametrize(
     ("name", "folder"),
     [("mine", "runs/mine"), ("./mine", "mine"), ("a/mine", "a/mine"), ("/a/mine", "/a/mine"), ("..", "runs/..")],
 )
-def test_a_run_is_named_by_its_path_or_its_name(
+def test_a_run_is_given_by_its_path_or_its_name(
     name: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_folder(name) == Path(folder)
 
 
-def test_a_name_that_is_a_run_here_means_that_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_in_the_working_directory_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "config.json").write_text("{}")
@@ -45,11 +45,11 @@ def test_a_name_that_is_a_run_here_means_that_one(tmp_path: Path, monkeypatch: p
         ("/data/-- x", "x"),
     ],
 )
-def test_a_run_is_called_after_its_source(source: str, name: str) -> None:
+def test_a_run_is_named_after_its_source(source: str, name: str) -> None:
     assert run_name(source) == name
 
 
-def test_sources_are_found_from_anywhere_but_the_factbook_is_a_name(
+def test_the_path_of_a_source_becomes_absolute_and_a_name_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -57,25 +57,27 @@ def test_sources_are_found_from_anywhere_but_the_factbook_is_a_name(
     assert absolute("factbook") == "factbook"
 
 
-def test_a_stopped_command_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupted_command_says_how_to_continue(capsys: pytest.CaptureFixture[str]) -> None:
     command = again("run", "my notes", settings=["a.b=c d"])
     with pytest.raises(typer.Exit) as end, stoppable(command):
         raise KeyboardInterrupt
     assert end.value.exit_code == 130
-    assert capsys.readouterr().err == "Stopped. Go on with: openrealm run 'my notes' --set 'a.b=c d'\n"
+    assert capsys.readouterr().err == "Stopped. Continue with: openrealm run 'my notes' --set 'a.b=c d'\n"
 
 
-def test_the_newest_run_that_can_answer_is_asked(
-    answering_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_latest_finished_run_is_asked(answering_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingStage, match=r"No run below .* can answer yet"):
-        newest_answering_run()
+    with pytest.raises(MissingStage, match=r"/runs has no run with a fine-tuned realm"):
+        latest_finished_run()
     for name in ("older", "newer", "unfinished"):
         shutil.copytree(answering_run, tmp_path / "runs" / name)
     (tmp_path / "runs" / "unfinished" / "finetune" / "realm" / "model" / "manifest.json").unlink()
     os.utime(tmp_path / "runs" / "older" / "stages" / "finetune_realm.json", (1, 1))
-    assert newest_answering_run() == Path("runs/newer")
+    assert latest_finished_run() == Path("runs/newer")
+    with pytest.raises(MissingStage, match="has no run with a fine-tuned warm_start"):
+        latest_finished_run("warm_start")
+    with pytest.raises(BadInput, match="no system 'gpt'"):
+        latest_finished_run("gpt")
 
 
 def test_a_recipe_replaces_the_settings_but_not_the_source(answering_run: Path) -> None:

@@ -22,7 +22,7 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory, toy_realm: Callable[.
     return folder
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> str:
+def printed(capsys: pytest.CaptureFixture[str]) -> str:
     """What was said: one sentence of an error, without a traceback."""
     lines = capsys.readouterr().err.splitlines()
     assert not any("Traceback" in line for line in lines)
@@ -34,7 +34,7 @@ def test_to_hugging_face_and_back(model_folder: Path, tmp_path: Path, capsys: py
     assert main(["convert", str(model_folder), "--to", "huggingface", "--out", str(there)]) == 0
     sources = [str(there / name) for name in ("embedder", "encoder", "openqa")]
     assert main(["convert", *sources, "--out", str(back)]) == 0
-    assert f"passage_tower: from {there / 'embedder'}" in told(capsys)
+    assert f"passage_tower: from {there / 'embedder'}" in printed(capsys)
     before, after = Realm.from_pretrained(model_folder), Realm.from_pretrained(back / "model")
     assert after.retriever.query_tower.digest() == before.retriever.query_tower.digest()
     state = after.state_dict()
@@ -56,7 +56,7 @@ def test_vectors_of_an_index_become_block_emb_only_for_their_own_tower(
 ) -> None:
     words = ["--to", "huggingface", "--index", str(answering_run / "index"), "--out", str(tmp_path / "out")]
     assert main(["convert", str(model_folder), *words]) == 2
-    assert "was made with another" in told(capsys)
+    assert "was made with another" in printed(capsys)
     assert not (tmp_path / "out").exists()
 
 
@@ -68,11 +68,11 @@ def test_block_emb_without_its_texts_is_left_out_and_said(
     tensors = load_file(openqa / "model.safetensors")
     save_file(tensors | {"block_emb": torch.ones(2, 16)}, openqa / "model.safetensors")
     assert main(["convert", str(openqa), "--out", str(tmp_path / "model")]) == 0
-    assert "left out, since no --records say" in told(capsys)
+    assert "left out, since no --records say" in printed(capsys)
     (tmp_path / "blocks.txt").write_text("Salt and amber.\nThe river runs.\n")
     words = ["--records", str(tmp_path / "blocks.txt"), "--out", str(tmp_path / "whole")]
     assert main(["convert", str(openqa), *words]) == 0
-    assert "2 passages" in told(capsys)
+    assert "2 passages" in printed(capsys)
     assert {path.name for path in (tmp_path / "whole").iterdir()} == {"model", "corpus", "index", "manifest.json"}
 
 
@@ -94,5 +94,5 @@ def test_what_cannot_be_converted(model_folder: Path, tmp_path: Path, capsys: py
         ([str(hf / "reader"), "--records", str(tmp_path / "x.txt"), *out], "no source holds block_emb"),
     ):
         assert main(["convert", *words]) == 2
-        assert sentence in told(capsys)
+        assert sentence in printed(capsys)
         assert not (tmp_path / "out").exists()

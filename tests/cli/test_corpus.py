@@ -1,4 +1,4 @@
-"""`openrealm corpus`, with the source as an option, and `openrealm corpus build`, with it as a word."""
+"""`openrealm corpus`, with the source as an option, and `openrealm corpus build`, with the source as an argument."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Built = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def dump(tmp_path: Path) -> Path:
-    """Twenty towns, a redirect and a list, packed in three streams."""
+    """Twenty towns, a redirect and a list, in four bzip2 streams."""
     prose = "The river runs from the mountains to the sea, and many towns stand on its banks. " * 4
     pages = [
         f"<page><title>{escape(title)}</title><ns>0</ns><id>{n}</id>"
@@ -49,7 +49,7 @@ def built(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Built:
-    """Run a command in an empty folder; gives the manifest's word on the source, or {} where it failed."""
+    """Run a command in an empty folder. Returns the manifest's description of the source, or {} if it failed."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
 
@@ -63,17 +63,17 @@ def built(
     return run
 
 
-@pytest.mark.parametrize("words", [["corpus", "--source", "{}"], ["corpus", "build", "{}"]], ids=["option", "word"])
-def test_a_dump_becomes_passages_and_what_is_left_out_is_told_and_stored(
+@pytest.mark.parametrize("words", [["corpus", "--source", "{}"], ["corpus", "build", "{}"]], ids=["option", "argument"])
+def test_a_dump_becomes_passages_and_what_is_skipped_is_reported_and_stored(
     words: list[str], dump: Path, built: Built, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = built(*(word.format(dump) for word in words), "--run", "towns")
     assert source == {
         "kind": "mediawiki", "name": dump.name, "skipped": {"redirect": 1, "list": 1}, "quarantined": [],
     }  # fmt: skip
-    told = capsys.readouterr().err
-    assert "left out: 1 redirect, 1 list" in told
-    assert "openrealm warm-start --run towns" in told
+    printed = capsys.readouterr().err
+    assert "skipped: 1 redirect, 1 list" in printed
+    assert "openrealm warm-start --run towns" in printed
 
 
 def test_a_damaged_dump_stops_or_is_salvaged(dump: Path, built: Built, capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,29 +93,32 @@ def test_a_damaged_dump_stops_or_is_salvaged(dump: Path, built: Built, capsys: p
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["build", "wikipedia"], "--wiki and --date say which dump"),
-        (["build", "wikipedia", "--wiki", "simplewiki"], "--wiki and --date say which dump"),
-        (["build", "factbook", "--wiki", "simplewiki", "--date", "20260101"], "--wiki and --date say which dump"),
+        (["build", "wikipedia"], "--wiki and --date choose a Wikipedia dump"),
+        (["build", "wikipedia", "--wiki", "simplewiki"], "--wiki and --date choose a Wikipedia dump"),
+        (
+            ["build", "factbook", "--wiki", "simplewiki", "--date", "20260101"],
+            "--wiki and --date choose a Wikipedia dump",
+        ),
         (
             ["build", "wikipedia", "--wiki", "simple wiki", "--date", "20260101"],
             "is not of the form wikipedia:WIKI:DATE",
         ),
-        (["--salvage", "build", "factbook"], "Options come after the word build"),
+        (["--salvage", "build", "factbook"], "Options must follow the word build"),
         (["build", "nowhere.xml.bz2"], "nowhere.xml.bz2 does not exist"),
     ],
 )
-def test_words_that_do_not_fit_are_one_sentence_and_leave_nothing(
+def test_a_wrong_command_line_is_one_sentence_and_leaves_nothing(
     words: list[str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["corpus", *words]) == 2
-    told = capsys.readouterr().err
-    assert re.fullmatch(r"openrealm: .+\n", told)
-    assert sentence in told
+    printed = capsys.readouterr().err
+    assert re.fullmatch(r"openrealm: .+\n", printed)
+    assert sentence in printed
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_wiki_is_fetched_or_it_is_said_why_not(
+def test_a_failed_download_says_why(
     built: Built, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("OPENREALM_MIRROR", "http://127.0.0.1:9")  # a port where nothing listens

@@ -21,7 +21,7 @@ from openrealm.run.folder import Run
 from openrealm.types import Article
 
 COMMAND = [sys.executable, "-m", "openrealm.cli", "corpus", "inspect"]
-OBEYED = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def build(
     toy_config: Callable[..., Config],
     as_settings: Callable[[Config], list[str]],
 ) -> Callable[[str, list[Article]], Path]:
-    """Makes a run with nothing but a corpus, by the command; gives its folder."""
+    """Builds a run with only a corpus, by the command; returns its folder."""
     folder = tmp_path_factory.mktemp("inspected")
 
     def build(name: str, articles: list[Article]) -> Path:
@@ -49,26 +49,26 @@ def run(build: Callable[[str, list[Article]], Path], toy_articles: list[Article]
 
 @pytest.fixture(scope="module")
 def other(build: Callable[[str, list[Article]], Path], toy_articles: list[Article]) -> Path:
-    """A run whose corpus is some of the first one's text, under other titles."""
+    """A run whose corpus is part of the first one's text, under other titles."""
     return build("other", [Article(a.id, "River", a.text) for a in toy_articles[3:20]])
 
 
-def told(capsys: pytest.CaptureFixture[str], run: Path, *words: str) -> str:
+def printed(capsys: pytest.CaptureFixture[str], run: Path, *words: str) -> str:
     capsys.readouterr()
     assert main(["corpus", "inspect", "--run", str(run), *words]) == 0
     return capsys.readouterr().out
 
 
-def test_what_is_printed_fits_eighty_columns_and_says_all_of_it(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = told(capsys, run)
+def test_the_output_fits_eighty_columns_and_is_complete(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed(capsys, run)
     assert max(map(len, out.splitlines())) <= 80
     assert "\x1b" not in out
     headings = [
         "Counts",
         "Lengths",
         "Most frequent entities and dates",
-        "Left out",
-        "10 passages",
+        "Skipped",
+        "10 random passages",
         "10 masked examples",
     ]
     places = [out.index(f"\n{heading}") for heading in headings]
@@ -79,12 +79,12 @@ def test_what_is_printed_fits_eighty_columns_and_says_all_of_it(run: Path, capsy
     assert out.count("\nanswer: ") == 10
 
 
-def test_json_is_one_object_that_holds_the_same(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found: dict[str, Any] = json.loads(told(capsys, run, "--json"))
+def test_json_is_one_object_with_the_same_content(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found: dict[str, Any] = json.loads(printed(capsys, run, "--json"))
     corpus = Corpus.open(run / "corpus")
     assert found["counts"]["passages"] == found["spans_counted_in"] == corpus.num_passages
     assert found["digest"] == corpus.digest
-    assert found["left_out"] == {}
+    assert found["skipped"] == {}
     assert {name: sum(b["count"] for b in lengths["bins"]) for name, lengths in found["lengths"].items()} == {
         "tokens a passage": corpus.num_passages,
         "sentences a passage": corpus.num_passages,
@@ -102,32 +102,32 @@ def test_json_is_one_object_that_holds_the_same(run: Path, capsys: pytest.Captur
     assert found["passages_tried"] >= 10
 
 
-def test_the_same_seed_shows_the_same_and_another_shows_others(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first, again, other = (told(capsys, run, "--seed", seed) for seed in ("1", "1", "2"))
+def test_a_seed_chooses_what_is_shown(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, again, other = (printed(capsys, run, "--seed", seed) for seed in ("1", "1", "2"))
     assert first == again
     assert first != other
-    assert first.partition("passages at random")[0] == other.partition("passages at random")[0]
+    assert first.partition("random passages")[0] == other.partition("random passages")[0]
 
 
-def test_leaks_are_measured_where_that_was_asked_for(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert json.loads(told(capsys, run, "--json"))["leaks"] is None
-    leaks = json.loads(told(capsys, run, "--json", "--leaks"))["leaks"]
+def test_leaks_are_measured_on_request(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert json.loads(printed(capsys, run, "--json"))["leaks"] is None
+    leaks = json.loads(printed(capsys, run, "--json", "--leaks"))["leaks"]
     assert set(leaks) == {"num_queries", "ids", "equal", "grouped"}
     assert leaks["num_queries"] > 40
     assert leaks["ids"] > 0, "the toy world's last article is a copy"
     assert leaks["grouped"] == 0
-    out = told(capsys, run, "--leaks")
-    assert f"Leaks: of {leaks['num_queries']} masked queries" in out
-    assert re.search(rf"^without its own passage +{100 * leaks['ids']:.1f} %$", out, flags=re.MULTILINE)
-    assert re.search(r"^without those of nearly equal text, as in training +0\.0 %$", out, flags=re.MULTILINE)
+    out = printed(capsys, run, "--leaks")
+    assert f"Leaks: share of {leaks['num_queries']} masked queries" in out
+    assert re.search(rf"^excluding the query's own passage +{100 * leaks['ids']:.1f} %$", out, flags=re.MULTILINE)
+    assert re.search(r"^excluding near-duplicates too, as in training +0\.0 %$", out, flags=re.MULTILINE)
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_queries_of_another_corpus_are_masked_in_its_stead(
+def test_queries_of_another_corpus_are_masked_instead(
     run: Path, other: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = (run / "config.json").read_bytes()
-    found = json.loads(told(capsys, run, "--json", "--leaks", "--queries", str(other)))
+    found = json.loads(printed(capsys, run, "--json", "--leaks", "--queries", str(other)))
     queries = Corpus.open(other / "corpus")
     assert found["queries"] == str(queries.folder)
     assert found["counts"]["passages"] == Corpus.open(run / "corpus").num_passages
@@ -135,17 +135,15 @@ def test_queries_of_another_corpus_are_masked_in_its_stead(
         assert example["title"] == queries.passage(example["passage"]).title
     assert found["leaks"]["ids"] == 1, "every one of its passages was copied"
     assert found["leaks"]["grouped"] == 0
-    assert "with no passage blocked" in told(capsys, run, "--leaks", "--queries", str(other))
+    assert "excluding no passage" in printed(capsys, run, "--leaks", "--queries", str(other))
     assert (run / "config.json").read_bytes() == config
 
 
-def test_a_picture_is_drawn_where_it_was_asked_for(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_plot_is_saved_on_request(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'openrealm[plots]'")
     picture = tmp_path / "pictures" / "lengths.png"
     assert main(["corpus", "inspect", "--run", str(run), "--plot", str(picture)]) == 0
-    assert f"Picture: {picture}\n" in capsys.readouterr().err
+    assert f"Plot saved: {picture}\n" in capsys.readouterr().err
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert main(["corpus", "inspect", "--run", str(run), "--plot", str(tmp_path / "lengths.jpg")]) == 2
     refused = capsys.readouterr()
@@ -153,7 +151,7 @@ def test_a_picture_is_drawn_where_it_was_asked_for(
     assert refused.out == ""
 
 
-def test_a_terminal_gets_colours_and_no_more_than_its_width(run: Path) -> None:
+def test_a_terminal_gets_colours_within_its_width(run: Path) -> None:
     ours, theirs = os.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     environment |= {"TERM": "xterm-256color", "COLUMNS": "64", "LINES": "40"}
@@ -163,7 +161,7 @@ def test_a_terminal_gets_colours_and_no_more_than_its_width(run: Path) -> None:
     try:
         while part := os.read(ours, 65536):
             out += part
-    except OSError:  # how Linux tells that the other side is gone
+    except OSError:  # how Linux reports that the other end is closed
         pass
     finally:
         os.close(ours)
@@ -175,7 +173,7 @@ def test_a_terminal_gets_colours_and_no_more_than_its_width(run: Path) -> None:
 
 @pytest.fixture
 def hostile(run: Path, tmp_path: Path) -> Path:
-    """A run whose corpus holds what a terminal would obey, as no source of ours lets through."""
+    """A run whose corpus contains control characters, which our sources remove."""
     opened = Run.open(run)
     evil = "\x1b]0;owned\x07\x1b[31m\u202eevil\u2066 [bold]Lima[/bold] :smile:"
     articles = [Article("a", f"{evil}\nPeru", f"The capital of Peru is Lima {evil}. Lima lies in Peru. It is old.")]
@@ -190,12 +188,12 @@ def hostile(run: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_nothing_that_a_terminal_would_obey_is_printed(hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = told(capsys, hostile)
-    assert not OBEYED.search(out)
-    assert out.count("[bold]Lima[/bold] :smile:") >= 4, "markup is shown as it stands"
-    as_json = told(capsys, hostile, "--json")
-    assert not OBEYED.search(as_json)
+def test_no_control_character_is_printed(hostile: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed(capsys, hostile)
+    assert not CONTROL.search(out)
+    assert out.count("[bold]Lima[/bold] :smile:") >= 4, "markup is not interpreted"
+    as_json = printed(capsys, hostile, "--json")
+    assert not CONTROL.search(as_json)
     assert json.loads(as_json)["quarantined"][0]["why"].startswith("\x1b]0;owned\x07\x1b[31m\u202eevil")
 
 
@@ -204,4 +202,4 @@ def test_a_run_without_a_corpus_says_what_to_do(tmp_path: Path, run: Path, capsy
     config.parent.mkdir()
     config.write_text(json.dumps(read_json(run / "config.json")))
     assert main(["corpus", "inspect", "--run", str(config.parent)]) == 2
-    assert f"has no corpus yet; run `openrealm corpus --run {config.parent}`" in capsys.readouterr().err
+    assert f"the corpus stage has not been run; run `openrealm corpus --run {config.parent}`" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Everything a user can get wrong: one sentence, exit code 2, and nothing half-written left behind."""
+"""User errors: one sentence, exit code 2, and nothing half-written left behind."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ SOURCES: dict[Callable[[Path], Path], str] = {
 
 
 def one_sentence(text: str) -> str:
-    """The sentence that was told; the only line, without a traceback."""
+    """The error's sentence, which is the only line."""
     match = re.fullmatch(r"openrealm: (.+)\n", text)
     assert match, text
     return match.group(1)
@@ -114,7 +114,7 @@ def toy_settings(toy_config: Callable[..., Config], as_settings: Callable[[Confi
 
 @pytest.mark.parametrize(("make", "sentence"), SOURCES.items(), ids=[make.__name__ for make in SOURCES])
 @pytest.mark.parametrize("command", ["run", "corpus"])
-def test_a_source_that_cannot_be_read(
+def test_an_unreadable_source_is_one_sentence_and_leaves_nothing(
     make: Callable[[Path], Path],
     sentence: str,
     command: str,
@@ -129,7 +129,7 @@ def test_a_source_that_cannot_be_read(
     words = ["run", str(source)] if command == "run" else ["corpus", "--source", str(source), "--run", "mine"]
     assert main([*words, *toy_settings]) == 2
     assert re.search(sentence, one_sentence(capsys.readouterr().err))
-    assert list((tmp_path / "here").iterdir()) == [], "no run, and no folder for runs, is left"
+    assert list((tmp_path / "here").iterdir()) == [], "neither the run nor the folder for runs is left"
 
 
 def test_a_text_with_nothing_to_mask_is_refused_and_leaves_its_corpus(
@@ -140,7 +140,7 @@ def test_a_text_with_nothing_to_mask_is_refused_and_leaves_its_corpus(
     assert "no sentence with a name, date or number" in capsys.readouterr().err
 
 
-def test_a_failed_repetition_leaves_the_corpus_that_was_there(
+def test_a_failed_rebuild_keeps_the_existing_corpus(
     toy_settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = tmp_path / "good.jsonl"
@@ -157,20 +157,20 @@ def test_a_failed_repetition_leaves_the_corpus_that_was_there(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["ask", "Who?"], r"No run below .* can answer yet; train one with"),
-        (["ask", "Who?", "--run", "nowhere"], r"runs/nowhere is no run"),
-        (["warm-start"], r"runs/quickstart is no run .*openrealm quickstart"),
-        (["pretrain", "--resume"], r"runs/quickstart is no run"),
+        (["ask", "Who?"], r"has no run with a fine-tuned realm; train one with"),
+        (["ask", "Who?", "--run", "nowhere"], r"runs/nowhere is not a run"),
+        (["warm-start"], r"runs/quickstart is not a run .*openrealm quickstart"),
+        (["pretrain", "--resume"], r"runs/quickstart is not a run"),
         (["corpus", "--recipe", "quikstart"], r"no recipe 'quikstart'.*did you mean quickstart"),
         (["corpus", "--set", "pretrain.num_step=3"], r"'pretrain.num_step' is not .*nearest known are: pretrain.num_"),
         (["corpus", "--set", "pretrain.num_steps"], r"has no '='"),
         (["corpus", "--set", "pretrain.num_steps=many"], r"pretrain.num_steps is 'many'.*whole number"),
         (["quickstart", "--set", "pretrain.num_steps=0"], r"at least 1"),
-        (["quickstart", "--recipe", "paper"], r"recipe paper is not one of the quickstart's"),
+        (["quickstart", "--recipe", "paper"], r"recipe paper is not for the quickstart"),
         (["run", ".", "--set", "seed=-1"], r"seed is -1"),
     ],
 )
-def test_a_command_that_cannot_be_done(
+def test_a_command_that_cannot_run_is_one_sentence_and_leaves_nothing(
     words: list[str],
     sentence: str,
     tmp_path: Path,
@@ -186,12 +186,12 @@ def test_a_command_that_cannot_be_done(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["pretrain", "--resume", "--frozen-towers"], r"holds no checkpoint to resume from"),
+        (["pretrain", "--resume", "--frozen-towers"], r"has no checkpoint to resume from"),
         (["finetune", "--system", "gpt"], r"no system 'gpt'; choose from closed_book"),
-        (["finetune", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl cannot be read"),
-        (["evaluate", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl cannot be read"),
-        (["finetune", "--set", "model.temperature=2"], r"stage pretrain was made with other settings"),
-        (["pretrain", "--set", "seed=3"], r"stage warm start was made with other settings.*openrealm warm-start"),
+        (["finetune", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl could not be read"),
+        (["evaluate", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl could not be read"),
+        (["finetune", "--set", "model.temperature=2"], r"pre-training stage was run with other settings"),
+        (["pretrain", "--set", "seed=3"], r"warm start stage was run with other settings.*openrealm warm-start"),
     ],
 )
 def test_a_stage_that_does_not_fit_the_run_changes_nothing(
@@ -205,7 +205,7 @@ def test_a_stage_that_does_not_fit_the_run_changes_nothing(
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file() and path.name != ".lock"} == before
 
 
-def test_a_run_of_the_same_name_on_another_text_is_not_written_over(
+def test_a_run_of_the_same_name_on_another_text_is_not_overwritten(
     answering_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text").mkdir()
@@ -217,7 +217,7 @@ def test_a_run_of_the_same_name_on_another_text_is_not_written_over(
 
 
 def test_a_full_disk(toy_settings: list[str], tmp_path: Path) -> None:
-    """A real file system of 2 MB, in a namespace of its own: too small for the corpus, then for the first weights."""
+    """A real small file system in its own namespace: too small for the corpus, then for the first weights."""
     disk, source = tmp_path / "disk", tmp_path / "source.jsonl"
     disk.mkdir()
     source.write_text("".join(json.dumps(line) + "\n" for line in LINES))
@@ -235,7 +235,7 @@ def test_a_full_disk(toy_settings: list[str], tmp_path: Path) -> None:
         lines = done.stdout.splitlines()
         assert lines[0] == "code 2", done.stderr
         assert " ".join(lines[1:]) == left
-        told = [line for line in done.stderr.splitlines() if line.startswith("openrealm: ")]
-        assert len(told) == 1
-        assert "the disk is full" in told[0]
+        printed = [line for line in done.stderr.splitlines() if line.startswith("openrealm: ")]
+        assert len(printed) == 1
+        assert "the disk is full" in printed[0]
         assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""CuratedTREC's way of giving answers, as regular expressions, from the command line to the report."""
+"""Answers as regular expressions, as in CuratedTREC, from the command line to the report."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_patterns_are_matched_by_the_answers_and_searched_in_the_passages(
     assert main(["evaluate", "--run", str(run), "--questions", str(file), "--regex"]) == 0
     shown = capsys.readouterr().out
     for system in ("realm", "bm25"):
-        whole = json.loads((run / "evaluate" / f"{system}.json").read_text())
-        rows, figures = whole["questions"], whole["figures"]
+        answered = json.loads((run / "evaluate" / f"{system}.json").read_text())
+        rows, figures = answered["questions"], answered["figures"]
         assert [row["answers"] for row in rows] == [line["answer"] for line in LINES]
         em, recall = slow_figures(rows)
         assert (figures["em"], figures["recall@20"]) == (em, recall)
@@ -63,10 +63,10 @@ def test_patterns_are_matched_by_the_answers_and_searched_in_the_passages(
 
 def test_the_same_answers_taken_for_text_are_nowhere(run: Path, file: Path) -> None:
     assert main(["evaluate", "--run", str(run), "--questions", str(file)]) == 0
-    whole = json.loads((run / "evaluate" / "realm.json").read_text())
-    assert [row["em"] for row in whole["questions"]] == [0] * len(LINES)
-    assert [row["rank"] for row in whole["questions"]] == [None] * len(LINES)
-    assert whole["figures"]["f1"] == 0.0
+    answered = json.loads((run / "evaluate" / "realm.json").read_text())
+    assert [row["em"] for row in answered["questions"]] == [0] * len(LINES)
+    assert [row["rank"] for row in answered["questions"]] == [None] * len(LINES)
+    assert answered["figures"]["f1"] == 0.0
 
 
 def test_a_system_is_fine_tuned_on_patterns(run: Path, file: Path) -> None:

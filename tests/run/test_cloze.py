@@ -19,7 +19,7 @@ def made(toy_corpus: Corpus) -> list[Question]:
     return cloze_questions(toy_corpus, seed=0, max_answer_tokens=6)
 
 
-def test_every_answer_stands_in_a_passage_and_in_no_question(toy_corpus: Corpus, made: list[Question]) -> None:
+def test_every_answer_is_in_a_passage_and_not_in_its_question(toy_corpus: Corpus, made: list[Question]) -> None:
     texts = [toy_corpus.passage(i).text for i in range(len(toy_corpus))]
     assert len(made) > 50
     for question in made:
@@ -29,7 +29,7 @@ def test_every_answer_stands_in_a_passage_and_in_no_question(toy_corpus: Corpus,
         assert any(word in question.text.lower() for word in ("what", "who", "when", "where", "how many"))
 
 
-def test_all_kinds_are_asked_for_and_dates_with_when(made: list[Question]) -> None:
+def test_all_kinds_are_asked_for_and_dates_by_when(made: list[Question]) -> None:
     kinds = {question.relation for question in made}
     assert {"entity", "date"} <= kinds <= {"entity", "date", "number"}
     assert all("when" in question.text.lower() for question in made if question.relation == "date")
@@ -49,7 +49,7 @@ def test_a_long_span_is_not_asked_for(toy_corpus: Corpus) -> None:
     assert all(len(tokenizer.encode(question.answers[0])[0]) == 1 for question in short)
 
 
-def test_the_title_stands_before_a_question_that_does_not_name_it(made: list[Question], toy_corpus: Corpus) -> None:
+def test_the_title_precedes_a_question_that_does_not_contain_it(made: list[Question], toy_corpus: Corpus) -> None:
     titled = [question for question in made if question.text.startswith(f"{question.subject}: ")]
     assert 0 < len(titled) < len(made)
     for question in made:
@@ -77,12 +77,12 @@ def test_text_without_anything_salient_is_refused(toy_corpus: Corpus, tmp_path_f
         ("There are ", " books", "number", "how many"),
     ],
 )
-def test_the_word_fits_what_stands_beside_the_answer(before: str, after: str, kind: str, word: str) -> None:
+def test_the_question_word_fits_the_words_around_the_answer(before: str, after: str, kind: str, word: str) -> None:
     assert question_word(before, after, kind) == word
 
 
 @given(st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=30), st.integers(0, 1_000))
-def test_noise_only_drops_and_moves(words: list[str], seed: int) -> None:
+def test_noise_only_drops_and_moves_words(words: list[str], seed: int) -> None:
     noisy = with_noise(words, np.random.default_rng(seed))
     assert noisy
     rest = list(words)

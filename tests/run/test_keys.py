@@ -1,25 +1,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from openrealm.config import Config, with_settings
-from openrealm.factbook.questions import QuestionSets
-from openrealm.run import keys, questions
+from openrealm.run import questions, stages
 from openrealm.run.folder import Run
-from openrealm.types import Question
-
-STAGES: dict[str, Callable[[Run], str]] = {
-    "corpus": keys.corpus_key,
-    "warm_start": keys.warm_start_key,
-    "pretrain": keys.pretrain_key,
-    "frozen": lambda run: keys.pretrain_key(run, frozen=True),
-    "from_warm_start": lambda run: keys.finetune_key(run, "warm_start"),
-    "from_pretrain": lambda run: keys.finetune_key(run, "realm"),
-}
+from openrealm.run.stages import Options
+from openrealm.types import Question, QuestionSets
 
 
 @pytest.fixture
@@ -29,18 +19,24 @@ def source(tmp_path: Path) -> Path:
     return tmp_path / "text"
 
 
+def key(stage: str, run: Run) -> str:
+    return stages.get(stage).key(run)
+
+
 def changed_by(source: Path, folder: Path, *settings: str) -> set[str]:
     """The stages whose key a setting changes."""
     before = Run(folder, with_settings(Config(), [f"corpus.source={source}"]))
     after = Run(folder, with_settings(before.config, settings))
-    return {name for name, key in STAGES.items() if key(before) != key(after)}
+    return {stage.name for stage in stages.STAGES if stage.key(before) != stage.key(after)}
 
 
-LATER = {"warm_start", "pretrain", "frozen", "from_warm_start", "from_pretrain"}
+FROM_PRETRAIN = {"index_pretrained", "finetune_closed_book", "finetune_realm"}
+FINETUNE = {"finetune_closed_book", "finetune_bm25", "finetune_warm_start", "finetune_realm"}
+LATER = {"warm_start", "index", "pretrain", "frozen_towers"} | FROM_PRETRAIN | FINETUNE
 
 
 @pytest.mark.parametrize(
-    ("setting", "stages"),
+    ("setting", "changed"),
     [
         ("name=other", set()),
         ("device=cpu", set()),
@@ -49,67 +45,61 @@ LATER = {"warm_start", "pretrain", "frozen", "from_warm_start", "from_pretrain"}
         ("corpus.passages=words", {"corpus"}),
         ("corpus.near_duplicates=false", {"corpus"}),
         ("model.backbone=other", {"corpus"} | LATER),
-        ("seed=9", LATER),
+        ("seed=9", {"questions"} | LATER),
         ("masking.kinds=date", LATER),
         ("warm_start.num_steps=3", LATER),
         ("pretrain.max_query_tokens=30", LATER),
-        ("pretrain.num_steps=3", {"pretrain", "frozen", "from_pretrain"}),
-        ("pretrain.queries=elsewhere", {"pretrain", "frozen", "from_pretrain"}),
-        ("finetune.num_steps=3", {"from_warm_start", "from_pretrain"}),
+        ("pretrain.num_steps=3", {"pretrain", "frozen_towers"} | FROM_PRETRAIN),
+        ("pretrain.queries=elsewhere", {"pretrain", "frozen_towers"} | FROM_PRETRAIN),
+        ("finetune.num_steps=3", FINETUNE),
+        ("finetune.max_span_tokens=3", {"questions"} | FINETUNE),
     ],
 )
 def test_a_setting_changes_its_stage_and_those_after_it(
-    source: Path, tmp_path: Path, setting: str, stages: set[str]
+    source: Path, tmp_path: Path, setting: str, changed: set[str]
 ) -> None:
-    assert changed_by(source, tmp_path / "run", setting) == stages
+    assert changed_by(source, tmp_path / "run", setting) == changed
 
 
 def test_what_a_source_looks_like_is_part_of_the_corpus_key(source: Path, tmp_path: Path) -> None:
     run = Run(tmp_path / "run", with_settings(Config(), [f"corpus.source={source}"]))
-    seen = [keys.corpus_key(run)]
+    seen = [key("corpus", run)]
     (source / "b.md").write_text("Two.")
-    seen.append(keys.corpus_key(run))
+    seen.append(key("corpus", run))
     (source / "b.md").rename(source / "c.md")
-    seen.append(keys.corpus_key(run))
+    seen.append(key("corpus", run))
     os.utime(source / "c.md", ns=(1, 1))
-    seen.append(keys.corpus_key(run))
+    seen.append(key("corpus", run))
     assert len(set(seen)) == 4
-    assert keys.corpus_key(run) == seen[-1]
+    assert key("corpus", run) == seen[-1]
 
 
 def test_the_corpus_enters_later_keys_by_its_content(source: Path, tmp_path: Path, toy_corpus_folder: Path) -> None:
     run = Run(tmp_path / "run", with_settings(Config(), [f"corpus.source={source}"]))
-    without = keys.warm_start_key(run)
+    without = key("warm_start", run)
     run.folder.mkdir()
     run.corpus.symlink_to(toy_corpus_folder)
-    assert keys.warm_start_key(run) != without
+    assert key("warm_start", run) != without
     (source / "b.md").write_text("Two.")
-    assert keys.warm_start_key(run) == keys.warm_start_key(run) != without
+    assert key("warm_start", run) == key("warm_start", run) != without
 
 
 def test_questions_enter_the_keys_of_what_they_are_used_for(source: Path, tmp_path: Path) -> None:
     run = Run(tmp_path / "run", with_settings(Config(), [f"corpus.source={source}"]))
     one, two = Question("Where?", ("here",)), Question("When?", ("now",))
-    questions.save(run, QuestionSets(train=(one,), dev=(), test=(two,)), "a test", "k")
-    before = keys.finetune_key(run, "bm25"), keys.evaluate_key(run)
-    questions.save(run, QuestionSets(train=(one,), dev=(), test=(one,)), "a test", "k")
-    after = keys.finetune_key(run, "bm25"), keys.evaluate_key(run)
+    questions.save(run, QuestionSets(train=(one,), test=(two,)), "a test")
+    before = key("finetune_bm25", run), key("evaluate", run)
+    questions.save(run, QuestionSets(train=(one,), test=(one,)), "a test")
+    after = key("finetune_bm25", run), key("evaluate", run)
     assert before[0] == after[0]
     assert before[1] != after[1]
-    questions.save(run, QuestionSets(train=(two,), dev=(), test=(one,)), "a test", "k")
-    assert keys.finetune_key(run, "bm25") != after[0]
+    questions.save(run, QuestionSets(train=(two,), test=(one,)), "a test")
+    assert key("finetune_bm25", run) != after[0]
 
 
 def test_how_a_files_answers_are_read_is_part_of_its_key(source: Path, tmp_path: Path) -> None:
     run = Run(tmp_path / "run", with_settings(Config(), [f"corpus.source={source}"]))
     file = tmp_path / "q.jsonl"
     file.write_text("{}")
-    read = [keys.questions_key(run, file, regex=regex) for regex in (False, True)]
-    assert len({*read, keys.questions_key(run, None)}) == 3
-
-
-def test_every_system_has_a_start() -> None:
-    from openrealm.run.folder import SYSTEMS
-
-    assert set(keys.START) == set(SYSTEMS)
-    assert set(keys.START.values()) == {"warm_start", "pretrain"}
+    read = [stages.get("questions").key(run, Options(questions=file, regex=regex)) for regex in (False, True)]
+    assert len({*read, key("questions", run)}) == 3

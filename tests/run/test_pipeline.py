@@ -1,4 +1,4 @@
-"""The whole pipeline at toy size: real commands, real processes, a real refresh, real kills."""
+"""The whole pipeline at toy size, with real commands, processes, index refreshes and kills."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import pytest
 
 from openrealm.cli.main import main
 from openrealm.config import Config
-from openrealm.run.folder import SYSTEMS
+from openrealm.run.systems import SYSTEMS
 
 MARKDOWN = Path(__file__).parents[1] / "data" / "markdown"
 COMMAND = [sys.executable, "-m", "openrealm.cli"]
-# Beside the settings of a whole run, where no refresh has to come about.
+# In addition to the settings of a whole run, where no refresh is needed.
 QUICK = [
     part
     for setting in (
@@ -44,7 +44,7 @@ QUESTIONS = [
 def settings(
     markdown_backbone: Path, toy_config: Callable[..., Config], as_settings: Callable[[Config], list[str]]
 ) -> list[str]:
-    """Steps for a minute on one core; pre-training is long enough for a worker to start up and finish twice."""
+    """A run of about a minute on one core, with pre-training long enough for two index refreshes."""
     changes = (
         f"model.backbone={markdown_backbone}",
         "masking.kinds=entity,date,number",
@@ -65,7 +65,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, settings: list[str]) -> Path:
     here = tmp_path_factory.mktemp("here")
     done = subprocess.run([*COMMAND, "run", str(MARKDOWN), *settings], cwd=here, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "expect about" in done.stderr, "it says how long it will take"
+    assert "expect about" in done.stderr, "the expected time is printed"
     assert re.search(r"^Next: openrealm ask --run runs/markdown '.+'$", done.stderr, flags=re.MULTILINE)
     assert "Retrieval utility on held-out queries went from" in done.stdout
     assert "Loading weights" not in done.stderr
@@ -77,7 +77,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_the_index_was_refreshed_while_training_went_on(run: Path) -> None:
+def test_the_index_is_refreshed_during_training(run: Path) -> None:
     metrics = rows(run / "pretrain")
     refreshes = [row for row in metrics if row["split"] == "refresh"]
     assert len(refreshes) >= 2
@@ -85,13 +85,13 @@ def test_the_index_was_refreshed_while_training_went_on(run: Path) -> None:
     steps = [row for row in metrics if row["split"] == "train"]
     assert [row["step"] for row in steps] == list(range(1, 241))
     busy = [row for row in steps if row["refreshing"]]
-    assert len(busy) > 10, "steps are made while the worker runs"
+    assert len(busy) > 10, "training continues while the worker runs"
     moved = [row for row in steps if row["query_tower_grad_norm"] > 0 and row["passage_tower_grad_norm"] > 0]
-    assert len(moved) > len(steps) / 2, "where one candidate has all the mass, the gradient is 0 in float32"
+    assert len(moved) > len(steps) / 2, "if one candidate has all the mass, the gradient is 0 in float32"
     assert {row["index"] for row in steps} >= {row["index"] for row in refreshes[:-1]}
 
 
-def test_the_report_holds_what_it_must(run: Path) -> None:
+def test_the_report_is_complete(run: Path) -> None:
     report = json.loads((run / "report.json").read_text())
     assert report["systems"] == {}
     assert report["questions"] == 0
@@ -136,23 +136,23 @@ def test_the_run_can_be_asked(run: Path) -> None:
     assert done.stderr == ""
 
 
-def test_what_is_done_is_left_alone_and_a_changed_setting_runs_what_depends_on_it(
+def test_completed_stages_are_skipped_and_a_changed_setting_reruns_what_depends_on_it(
     run: Path, settings: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(run.parent.parent)
     stamps = {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")}
     assert main(["run", str(MARKDOWN), *settings]) == 0
     said = capsys.readouterr().err
-    assert said.count("done before") == 7
+    assert said.count("already done") == 7
     assert "expect about" not in said
     assert main(["run", str(MARKDOWN), *settings, "--set", "finetune.num_steps=6"]) == 0
     said = capsys.readouterr().err
-    assert re.findall(r"\] ([a-z ]+): done before", said) == [
+    assert re.findall(r"\] (.+): already done", said) == [
         "questions",
         "warm start",
         "index",
-        "pretrain",
-        "index pretrained",
+        "pre-training",
+        "index after pre-training",
     ]
     changed = {path for path, stamp in stamps.items() if path.stat().st_mtime_ns != stamp}
     assert {path.relative_to(run).parts[0] for path in changed} == {"finetune"}
@@ -183,7 +183,7 @@ def test_all_four_systems_are_compared_on_the_same_questions(
 
 @pytest.fixture
 def ready(tmp_path: Path, settings: list[str], capsys: pytest.CaptureFixture[str]) -> Path:
-    """A run that is warm-started, stage by stage, and can be pre-trained."""
+    """A run that is ready to be pre-trained, made stage by stage."""
     folder = tmp_path / "run"
     assert main(["corpus", "--source", str(MARKDOWN), "--run", str(folder), *settings, *QUICK]) == 0
     assert main(["warm-start", "--run", str(folder)]) == 0
@@ -192,7 +192,7 @@ def ready(tmp_path: Path, settings: list[str], capsys: pytest.CaptureFixture[str
 
 
 def pretrain_until_checkpoint(folder: Path, number: int, send: signal.Signals) -> subprocess.Popen[str]:
-    """Start pre-training, and send it a signal once it has made the checkpoint of step `number` or a later one."""
+    """Start pre-training, and send it a signal once it has saved the checkpoint of step `number` or a later one."""
     child = subprocess.Popen([*COMMAND, "pretrain", "--run", str(folder)], stderr=subprocess.PIPE, text=True)
     wanted = folder / "pretrain" / "checkpoints" / f"step-{number:08d}"
     end = time.monotonic() + 240
@@ -200,7 +200,7 @@ def pretrain_until_checkpoint(folder: Path, number: int, send: signal.Signals) -
         if any(path >= wanted for path in wanted.parent.glob("step-*")):
             break
         time.sleep(0.02)
-    assert child.poll() is None, "it was to be stopped in the middle"
+    assert child.poll() is None, "it should have been stopped half-way"
     child.send_signal(send)
     child.wait()
     return child
@@ -212,7 +212,7 @@ def told(child: subprocess.Popen[str]) -> str:
         return child.stderr.read()
 
 
-def test_a_killed_pretraining_goes_on_from_its_last_checkpoint(ready: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_killed_pre_training_resumes_from_its_last_checkpoint(ready: Path, capsys: pytest.CaptureFixture[str]) -> None:
     child = pretrain_until_checkpoint(ready, 20, signal.SIGKILL)
     told(child)
     assert child.returncode == -signal.SIGKILL
@@ -228,20 +228,20 @@ def test_a_killed_pretraining_goes_on_from_its_last_checkpoint(ready: Path, caps
     assert list(ready.rglob(".tmp-*")) == []
 
 
-def test_ctrl_c_ends_in_one_line_that_says_how_to_go_on(
+def test_ctrl_c_ends_with_the_command_that_continues(
     ready: Path, settings: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     child = pretrain_until_checkpoint(ready, 10, signal.SIGINT)
     said = told(child)
     assert child.returncode == 130
-    assert said.splitlines()[-1] == f"Stopped. Go on with: openrealm pretrain --resume --run {ready}"
+    assert said.splitlines()[-1] == f"Stopped. Continue with: openrealm pretrain --resume --run {ready}"
     assert "Traceback" not in said
     workers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if str(ready) in _read(path)]
     assert workers == [], "no refresh worker is left behind"
     assert main(["run", str(MARKDOWN), "--name", str(ready), *settings, *QUICK]) == 0
     said = capsys.readouterr().err
-    assert re.findall(r"\] ([a-z ]+): done before", said) == ["warm start", "index"]
-    assert re.search(r"Resumed from .* at step [1-9]", said), "the whole run goes on from the checkpoint too"
+    assert re.findall(r"\] (.+): already done", said) == ["warm start", "index"]
+    assert re.search(r"Resumed from .* at step [1-9]", said), "the whole run resumes from the checkpoint too"
 
 
 def _read(path: Path) -> str:

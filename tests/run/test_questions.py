@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from openrealm.config import Config, with_settings
 from openrealm.errors import BadInput, MissingStage
-from openrealm.factbook.questions import QuestionSets
-from openrealm.run import questions
+from openrealm.run import questions, stages
 from openrealm.run.folder import Run
-from openrealm.types import Question
+from openrealm.types import Question, QuestionSets
 
 
 def write(path: Path, *lines: object) -> Path:
@@ -50,27 +49,27 @@ def test_questions_are_read_with_one_answer_or_several(tmp_path: Path) -> None:
         {"question": "x", "answer": {"a": 1}},
     ],
 )
-def test_a_line_that_is_no_question_is_named(tmp_path: Path, line: object) -> None:
+def test_an_invalid_line_is_named(tmp_path: Path, line: object) -> None:
     with pytest.raises(BadInput, match=r"q\.jsonl:2 .*expected a line such as"):
         questions.read_questions(write(tmp_path / "q.jsonl", asked(1), line))
 
 
-def test_no_file_and_no_question_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"none\.jsonl cannot be read"):
+def test_a_missing_file_and_an_empty_one_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"none\.jsonl could not be read"):
         questions.read_questions(tmp_path / "none.jsonl")
-    with pytest.raises(BadInput, match="holds no question"):
+    with pytest.raises(BadInput, match="contains no questions"):
         questions.read_questions(write(tmp_path / "q.jsonl", ""))
 
 
 @given(st.binary(max_size=80))
-def test_any_bytes_are_questions_or_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_random_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     file = tmp_path_factory.mktemp("bytes") / "q.jsonl"
     file.write_bytes(data)
     with pytest.raises(BadInput, match=r"q\.jsonl"):
         questions.read_questions(file)
 
 
-def test_answers_are_patterns_where_the_file_is_said_to_hold_some(tmp_path: Path) -> None:
+def test_answers_are_patterns_if_the_caller_says_so(tmp_path: Path) -> None:
     file = write(tmp_path / "q.jsonl", {"question": "When?", "answer": ["Sept?(ember)?", r"1\ "]})
     [question] = questions.read_questions(file, regex=True)
     assert question == Question("When?", ("Sept?(ember)?", r"1\ "), regex=True)
@@ -88,16 +87,16 @@ def test_the_dev_sets_are_orqas(name: str, num_dev: int, num_all: int) -> None:
     parts = {part: questions.read_questions(QA / f"{name}.{part}.jsonl") for part in ("train", "dev")}
     if name == "curatedtrec":
         parts = {part: questions.read_questions(QA / f"{name}.{part}.jsonl", regex=True) for part in parts}
-    whole = [question.text for part in parts.values() for question in part]
-    assert len(whole) == num_all
-    assert sum(map(questions.is_dev, whole)) == num_dev
-    assert all(questions.is_dev(question.text) for question in parts["dev"])
+    texts = [question.text for part in parts.values() for question in part]
+    assert len(texts) == num_all
+    assert sum(questions.fold(text) == 0 for text in texts) == num_dev
+    assert all(questions.fold(question.text) == 0 for question in parts["dev"])
     assert not set(parts["dev"]) & set(questions.split(parts["dev"]).train)
 
 
 @pytest.mark.parametrize(
     ("text", "fold"),
-    # FarmHash's Fingerprint64, one text for each way it has of taking a length.
+    # FarmHash's Fingerprint64 has a branch for each of these lengths.
     [
         ("", 11160318154034397263 % 100_000 % 10),
         ("abc", 2640714258260161385 % 100_000 % 10),
@@ -107,17 +106,17 @@ def test_the_dev_sets_are_orqas(name: str, num_dev: int, num_all: int) -> None:
     ],
 )
 def test_a_fold_is_the_fingerprints(text: str, fold: int) -> None:
+    assert questions.fold(text) == fold
     sets = questions.split([Question(text, ("x",))])
     assert (len(sets.test) == 1) == (fold < 2)
-    assert questions.is_dev(text) == (fold == 0)
 
 
-def test_even_half_a_character_has_a_fold() -> None:
-    assert isinstance(questions.is_dev("\ud83d"), bool)
+def test_a_lone_surrogate_has_a_fold() -> None:
+    assert 0 <= questions.fold("\ud83d") < 10
 
 
 @given(st.lists(st.text(min_size=1, max_size=20), max_size=60, unique=True))
-def test_a_split_loses_nothing_and_keeps_to_its_side(texts: list[str]) -> None:
+def test_a_split_is_complete_and_independent_of_the_other_questions(texts: list[str]) -> None:
     all_questions = [Question(text, ("x",)) for text in texts]
     sets = questions.split(all_questions)
     assert sorted(q.text for q in (*sets.train, *sets.test)) == sorted(texts)
@@ -127,7 +126,7 @@ def test_a_split_loses_nothing_and_keeps_to_its_side(texts: list[str]) -> None:
         assert (question in alone.train) == (question in sets.train)
 
 
-def test_a_fifth_is_kept_to_test_with() -> None:
+def test_a_fifth_is_for_testing() -> None:
     sets = questions.split(Question(f"What is number {number}?", ("x",)) for number in range(2_000))
     assert 330 < len(sets.test) < 470
 
@@ -137,40 +136,41 @@ def run(tmp_path: Path) -> Run:
     return Run(tmp_path / "run", with_settings(Config(), [f"corpus.source={tmp_path}"]))
 
 
-def test_questions_are_kept_as_they_are(run: Run) -> None:
+def test_questions_are_stored_unchanged(run: Run) -> None:
     one = Question("Wo ist „Köln“?", ("am Rhein", "dort"), relation="place", subject="Köln", wording=2, regex=True)
     sets = QuestionSets(train=(one,), dev=(one,), test=(one, one))
-    questions.save(run, sets, "a test", "key")
+    questions.save(run, sets, "a test")
     assert questions.load(run) == sets
     assert questions.origin_of(run) == "a test"
-    assert run.is_finished("questions", "key")
 
 
 def test_a_run_without_questions_says_so(run: Run) -> None:
     assert questions.origin_of(run) == "none"
-    with pytest.raises(MissingStage, match="has no questions yet"):
+    with pytest.raises(MissingStage, match="has no questions; run `openrealm finetune --run"):
         questions.load(run)
 
 
-def test_a_file_replaces_one_side_and_leaves_the_other(run: Run, tmp_path: Path) -> None:
+def test_a_file_replaces_one_set_and_leaves_the_other(run: Run, tmp_path: Path) -> None:
     train, test = write(tmp_path / "a.jsonl", asked(1)), write(tmp_path / "b.jsonl", asked(2), asked(3))
     assert questions.replace(run, train=train).test == ()
     sets = questions.replace(run, test=test)
     assert [q.text for q in sets.train] == ["What is number 1?"]
     assert [q.text for q in sets.test] == ["What is number 2?", "What is number 3?"]
-    assert questions.replace(run) == sets == questions.load(run)
+    assert sets == questions.load(run)
+    assert stages.get("questions").is_finished(run)
     assert "b.jsonl" in questions.origin_of(run)
 
 
-def test_a_text_of_ones_own_is_asked_cloze_questions_beside_the_given(
+def test_cloze_questions_are_added_to_a_file_of_questions_on_the_users_own_text(
     run: Run, toy_corpus_folder: Path, tmp_path: Path
 ) -> None:
     run.folder.mkdir()
     run.corpus.symlink_to(toy_corpus_folder)
-    cloze = questions.questions_stage(run)
+    cloze, origin = questions.generate(run)
+    assert origin == "cloze questions from the text"
     assert len(cloze.train) > 50
     assert cloze.test == ()
-    given = questions.questions_stage(run, write(tmp_path / "q.jsonl", *map(asked, range(30))))
+    given, _ = questions.generate(run, write(tmp_path / "q.jsonl", *map(asked, range(30))))
     assert set(cloze.train) < set(given.train)
     assert len(given.train) - len(cloze.train) + len(given.test) == 30
     assert given.test

@@ -14,7 +14,7 @@ import torch
 
 from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadInput, Mismatch, MissingStage
-from openrealm.run import stages
+from openrealm.run import artefacts
 from openrealm.run.folder import Run
 from openrealm.serve.answerer import Answerer
 from openrealm.types import NULL, ReadPassage
@@ -33,7 +33,7 @@ def test_an_answer_is_a_piece_of_the_passage_it_was_read_from(answerer: Answerer
     assert answer.text == answer.source.answer
     passages = [answer.source, *answer.runners_up]
     assert len(passages) == 3, "finetune.num_candidates passages are read"
-    corpus = stages.open_corpus(Run.open(answering_run))
+    corpus = artefacts.open_corpus(Run.open(answering_run))
     stored = {corpus.passage(i).id: corpus.passage(i) for i in range(len(corpus))}
     for passage in passages:
         assert passage.text == stored[passage.passage_id].text
@@ -52,7 +52,7 @@ def test_the_probabilities_of_the_passages_read_sum_to_one(answerer: Answerer) -
 
 def log_probability(corpus: Corpus, run: Run, question: str, passage: int, answer: Sequence[int]) -> float:
     """log p(y|z,x), mask by mask, from the hidden states of one row: slow and plain."""
-    model = stages.open_model(run, "finetune_realm").eval()
+    model = artefacts.open_model(run, "finetune_realm").eval()
     tokens, _ = corpus.tokenizer().encode(question)
     query = [*tokens, *[corpus.specials.mask] * len(answer)]
     row, _ = corpus.joint_row(query, passage, run.config.pretrain.max_joint_tokens)
@@ -66,7 +66,7 @@ def test_utility_is_what_the_passage_adds_to_the_answers_log_probability(
     answerer: Answerer, answering_run: Path
 ) -> None:
     run = Run.open(answering_run)
-    corpus = stages.open_corpus(run)
+    corpus = artefacts.open_corpus(run)
     numbers = {corpus.passage(i).id: i for i in range(len(corpus))}
     answer = answerer.ask(QUESTION)
     assert answer.source is not None
@@ -119,7 +119,7 @@ def test_any_other_text_gets_an_answer(answerer: Answerer, question: str) -> Non
 
 
 def test_bm25_answers_from_the_passage_with_the_questions_words(answering_run: Path) -> None:
-    corpus = stages.open_corpus(Run.open(answering_run))
+    corpus = artefacts.open_corpus(Run.open(answering_run))
     passage = corpus.passage(10)
     answer = Answerer.open(answering_run, "bm25").ask(passage.text[:60])
     assert answer.source is not None
@@ -157,5 +157,5 @@ def test_a_run_whose_settings_were_changed_since_is_refused(answering_run: Path,
     config = json.loads((copy / "config.json").read_text())
     config["model"]["temperature"] = 0.5
     (copy / "config.json").write_text(json.dumps(config))
-    with pytest.raises(Mismatch, match="made with other settings"):
+    with pytest.raises(Mismatch, match="run with other settings"):
         Answerer.open(copy)

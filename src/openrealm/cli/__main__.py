@@ -1,4 +1,4 @@
-"""`python -m openrealm.cli` is the command `openrealm`."""
+"""`python -m openrealm.cli` runs the command `openrealm`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`openrealm ask`: a question, its answer, and where that was read."""
+"""`openrealm ask`: answer a question and show where the answer comes from."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ from typing import Annotated
 
 import typer
 
-from openrealm.cli.common import newest_answering_run, run_folder
+from openrealm.cli.common import latest_finished_run, run_folder
+from openrealm.run.systems import SYSTEMS
+
+_READERS = ", ".join(name for name, system in SYSTEMS.items() if system.reads_passages)
 
 
 def ask(
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What you want to know.")],
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question, in quotes.")],
     run: Annotated[
         str | None,
-        typer.Option("--run", metavar="FOLDER", help="The run's folder or name; else the newest that can answer."),
+        typer.Option(
+            "--run",
+            metavar="NAME",
+            show_default="the latest finished run",
+            help="Run that answers: a name below runs/, or a path to its folder.",
+        ),
     ] = None,
-    system: Annotated[str, typer.Option("--system", metavar="NAME", help="realm, warm_start or bm25.")] = "realm",
+    system: Annotated[
+        str, typer.Option("--system", metavar="NAME", help=f"Fine-tuned system that answers: {_READERS}.")
+    ] = "realm",
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
-    """Answer a question, with the passage it was read in."""
-    folder = newest_answering_run() if run is None else run_folder(run)
+    """Answer a question and show its source passage."""
+    folder = latest_finished_run(system) if run is None else run_folder(run)
 
     from openrealm.cli.show import show_answer
     from openrealm.serve.answerer import Answerer

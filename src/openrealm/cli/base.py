@@ -1,4 +1,4 @@
-"""`openrealm base train`: a small base encoder of one's own."""
+"""`openrealm base train`: train your own small base encoder."""
 
 from __future__ import annotations
 
@@ -10,35 +10,52 @@ import typer
 from openrealm.cli.common import RUNS, absolute, again, stoppable
 from openrealm.progress import say
 
-base = typer.Typer(help="Train a small base encoder.", no_args_is_help=True, rich_markup_mode=None)
+base = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @base.callback()
 def _group() -> None:
-    """Train a small base encoder, for model.backbone."""
+    """Train a small base encoder."""
 
 
 @base.command()
 def train(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE...", help="'factbook', folders, .jsonl[.xz|.gz|.zst] or .parquet."),
+        typer.Argument(
+            metavar="SOURCE", help="Texts to train on: 'factbook', folders, .jsonl[.xz|.gz|.zst] or .parquet files."
+        ),
     ],
-    name: Annotated[str | None, typer.Option("--name", help="The run's name below runs/, or a path.")] = None,
-    minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="End after so many minutes of training, not after base.num_steps.")
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME", help="Name of the folder below runs/, or a path.", show_default="openrealm-mini"
+        ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint, if there is one.")] = False,
-    tiny: Annotated[bool, typer.Option("--tiny", help="A toy of seconds on 200 articles.")] = False,
-    device: Annotated[str, typer.Option(help="'auto', 'cpu', 'cuda' or 'cuda:N'.")] = "auto",
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, metavar="MINUTES", help="Minutes to train for, instead of num_steps steps."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the last checkpoint, if there is one.")
+    ] = False,
+    tiny: Annotated[bool, typer.Option("--tiny", help="Train a toy encoder on 200 articles in seconds.")] = False,
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="Device to train on: 'auto', 'cpu', 'cuda' or 'cuda:N'.")
+    ] = "auto",
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as num_layers=3; repeatable."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting of the encoder or its training, such as num_layers=3. Repeatable.",
+        ),
     ] = None,
 ) -> None:
-    """Train a vocabulary and a small BERT that can copy from passages and find them.
+    """Train a vocabulary and a small BERT that can retrieve passages and copy from them.
 
-    Under torchrun all its processes train together. The weights come as runs/NAME/model, which model.backbone takes.
+    The weights are saved in runs/NAME/model, a folder that model.backbone accepts. With torchrun, all processes train
+    one encoder together.
     """
     import dataclasses
 
@@ -70,4 +87,4 @@ def train(
             resume=resume,
             max_articles=200 if tiny else None,
         )
-    say(f"Use it with: --set model.backbone={model}")
+    say(f"To use the encoder: --set model.backbone={model}")

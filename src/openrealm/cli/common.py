@@ -1,11 +1,11 @@
-"""What the commands share: options, which run and configuration are meant, and what Ctrl-C says."""
+"""What the commands share: options, choosing the run and its configuration, running a stage, and handling Ctrl-C."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,59 +16,71 @@ from openrealm.progress import say
 if TYPE_CHECKING:
     from openrealm.config import Config
     from openrealm.run.folder import Run
+    from openrealm.run.stages import Options, Stage
 
 RUNS = Path("runs")
 DEFAULT_RUN = "quickstart"
 
-RunOption = Annotated[str, typer.Option("--run", metavar="FOLDER", help="The run's folder, or its name below runs/.")]
+RunOption = Annotated[
+    str, typer.Option("--run", metavar="NAME", help="Run to work on: a name below runs/, or a path to its folder.")
+]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as pretrain.num_steps=100; repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as pretrain.num_steps=100. Repeatable."),
 ]
 RecipeOption = Annotated[
     str | None,
-    typer.Option("--recipe", metavar="NAME", help="Start from quickstart, quickstart-minilm, small or paper."),
+    typer.Option(
+        "--recipe", metavar="NAME", help="Start from these settings: quickstart, quickstart-minilm, small or paper."
+    ),
 ]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Rerun completed stages.")]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")]
 QueriesOption = Annotated[
     str | None,
-    typer.Option("--queries", metavar="FOLDER", help="Mask the text of this corpus, or run, instead of the run's own."),
+    typer.Option(
+        "--queries", metavar="RUN_OR_CORPUS", help="Mask the text of another corpus; passages come from the run's own."
+    ),
 ]
 QuestionsOption = Annotated[
     Path | None,
-    typer.Option("--questions", metavar="FILE", help='JSONL file with "question" and "answer" on each line.'),
+    typer.Option(
+        "--questions",
+        metavar="FILE",
+        help='Your own questions: a JSONL file with "question" and "answer" on each line.',
+    ),
 ]
 RegexOption = Annotated[
-    bool,
-    typer.Option("--regex", help="The answers of --questions are regular expressions, as CuratedTREC's are."),
+    bool, typer.Option("--regex", help="Treat the answers in --questions as regular expressions, as in CuratedTREC.")
 ]
 
 
 def require_questions(questions: Path | None, regex: bool) -> None:
-    """Raises BadInput where --regex stands alone, since it says nothing then."""
+    """Raise BadInput if --regex is given without --questions, where it has no meaning."""
     if regex and questions is None:
-        raise BadInput("--regex says how the answers of a file are read; give the file too, with --questions FILE.")
+        raise BadInput("--regex applies to a file of questions; add --questions FILE.")
 
 
 def run_folder(name: str) -> Path:
-    """The folder that --run means: a run's path, or else a name below runs/."""
+    """The folder of the run given by --run: a path, or a name below runs/."""
     path = Path(name).expanduser()
     is_path = "/" in name or path.is_absolute() or (path / "stages").is_dir()
     return path if is_path else RUNS / name
 
 
 def run_for(name: str, settings: Sequence[str] | None, recipe_name: str | None = None) -> Run:
-    """An existing run with its settings changed; a recipe named replaces them all."""
+    """An existing run with changed settings; a recipe replaces all of them but the source."""
     from openrealm.config import with_settings
     from openrealm.run.folder import Run
 
     folder = run_folder(name)
     found = Run.open(folder)
-    config = found.config if recipe_name is None else _named(recipe_name, folder, found.config.corpus.source)
+    config = found.config if recipe_name is None else _from_recipe(recipe_name, folder, found.config.corpus.source)
     return Run(folder, with_settings(config, settings or ()))
 
 
 def new_run_for(name: str, source: str | None, settings: Sequence[str] | None, recipe_name: str | None) -> Run:
-    """A run for its first stage, from a recipe where there is none yet (the quickstart's, or `small` with a source)."""
+    """A run for its first stage: an existing one, or one from a recipe (by default `small` for a user's source)."""
     from openrealm.config import with_settings
     from openrealm.run.folder import Run
 
@@ -76,19 +88,19 @@ def new_run_for(name: str, source: str | None, settings: Sequence[str] | None, r
     if (folder / "config.json").exists() and recipe_name is None:
         config = Run.open(folder).config
     else:
-        config = _named(recipe_name or ("small" if source else DEFAULT_RUN), folder, None)
+        config = _from_recipe(recipe_name or ("small" if source else DEFAULT_RUN), folder, None)
     given = [f"corpus.source={absolute(source)}"] if source else []
     return Run(folder, with_settings(config, [*given, *(settings or ())]))
 
 
 def absolute(source: str) -> str:
-    """A source so that it is found from any folder; a source by name, such as the Factbook, has no path."""
+    """A source's absolute path, which is valid in any working directory; a named source is returned as it is."""
     from openrealm.corpus.sources import is_name
 
     return source if is_name(source) else str(Path(source).expanduser().absolute())
 
 
-def _named(recipe_name: str, folder: Path, source: str | None) -> Config:
+def _from_recipe(recipe_name: str, folder: Path, source: str | None) -> Config:
     from openrealm.config import with_settings
     from openrealm.recipes.catalogue import recipe
 
@@ -96,44 +108,62 @@ def _named(recipe_name: str, folder: Path, source: str | None) -> Config:
     return with_settings(recipe(recipe_name), [f"name={folder.name}", *given])
 
 
-def newest_answering_run() -> Path:
-    """The run below runs/ whose REALM was fine-tuned last; MissingStage when there is none."""
+def latest_finished_run(system: str = "realm") -> Path:
+    """The run below runs/ whose `system` was fine-tuned last. Raises MissingStage if there is none."""
+    from openrealm.run import stages
     from openrealm.run.folder import Run
+    from openrealm.run.systems import system_of
 
-    found = [path.parent for path in RUNS.glob("*/config.json")]
-    ready = [folder for folder in found if Run.open(folder).is_finished("finetune_realm")]
-    if not ready:
+    stage = stages.get(system_of(system).stage)
+    runs = [Run.open(path.parent) for path in RUNS.glob("*/config.json")]
+    finished = [run for run in runs if stage.is_finished(run)]
+    if not finished:
         raise MissingStage(
-            f"No run below {RUNS.absolute()} can answer yet; train one with `openrealm quickstart` or "
-            "`openrealm run FOLDER`, or name one with --run."
+            f"{RUNS.absolute()} has no run with a fine-tuned {system}; train one with `openrealm quickstart` or "
+            "`openrealm run FOLDER`, or choose a run with --run."
         )
-    return max(ready, key=lambda folder: (folder / "stages" / "finetune_realm.json").stat().st_mtime)
+    return max(finished, key=lambda run: (run.records / f"{stage.name}.json").stat().st_mtime).folder
+
+
+def perform(stage_name: str, run: Run, called: str, options: Options | None = None) -> Any:
+    """Run one stage and suggest the next command; `called` is what the user called the run."""
+    from openrealm.run import stages
+
+    stage = stages.get(stage_name)
+    with stoppable(lambda: stage.next_command(run, called)), run.writing():
+        result = stage.perform(run, options)
+    suggest_next(stage, called)
+    return result
+
+
+def suggest_next(stage: Stage, called: str) -> None:
+    """Print the command for the stage after this one."""
+    from openrealm.run.stages import next_stage
+
+    following = next_stage(stage)
+    if following is not None:
+        say(f"Next: {following.command_line(called)}")
 
 
 @contextlib.contextmanager
-def stoppable(how_to_go_on: str) -> Iterator[None]:
-    """After Ctrl-C one line says how to go on, and the command ends with code 130."""
+def stoppable(command: str | Callable[[], str]) -> Iterator[None]:
+    """On Ctrl-C print the command that continues the work, and exit with code 130."""
     try:
         yield
         interrupt.check()
     except KeyboardInterrupt:
-        say(f"Stopped. Go on with: {how_to_go_on}")
+        say(f"Stopped. Continue with: {command if isinstance(command, str) else command()}")
         raise typer.Exit(130) from None
 
 
 def queries_settings(queries: str | None) -> list[str]:
-    """What --queries sets."""
+    """The settings that --queries stands for."""
     return [] if queries is None else [f"pretrain.queries={run_folder(queries).absolute()}"]
 
 
 def again(*words: str, settings: Sequence[str] | None = None) -> str:
-    """A command as the user would type it again, quoted for a shell."""
+    """A command with its settings as the user would type it, quoted for a shell."""
     import shlex
 
     options = [part for setting in settings or () for part in ("--set", setting)]
     return shlex.join(["openrealm", *words, *options])
-
-
-def say_next(command: str) -> None:
-    """What to do after a stage."""
-    say(f"Next: {command}")

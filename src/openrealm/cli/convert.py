@@ -1,4 +1,4 @@
-"""`openrealm convert`: weights of other projects into ours, and ours into theirs."""
+"""`openrealm convert`: convert weights from and to other projects."""
 
 from __future__ import annotations
 
@@ -14,38 +14,51 @@ def convert(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SOURCE...",
-            help="Hugging Face REALM folders, TensorFlow checkpoints (the name before .index) or .npz archives, whose "
-            "parts make one model; or one model folder of ours.",
+            metavar="SOURCE",
+            help="Weights to convert: one openrealm model folder, or the parts of one model as Hugging Face REALM "
+            "folders, TensorFlow checkpoints (the name before .index) or .npz archives.",
         ),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The folder to make; it must not be there yet.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to create; must not already exist.")],
     form: Annotated[
         Literal["openrealm", "huggingface", "sentence-transformers"],
-        typer.Option("--to", help="What to make of it."),
+        typer.Option(
+            "--to", metavar="FORMAT", help="Format to convert to: openrealm, huggingface or sentence-transformers."
+        ),
     ] = "openrealm",
     tokenizer: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="With tokenizer.json or vocab.txt, if the sources have none."),
+        typer.Option(metavar="FOLDER", help="Folder with tokenizer.json or vocab.txt, if the sources have none."),
     ] = None,
     records: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The passages (.jsonl, .parquet, .txt) that block_emb has the vectors of."),
+        typer.Option(
+            metavar="FILE",
+            help="Passages (.jsonl, .parquet, .txt) whose vectors are in block_emb; makes a corpus and an index.",
+        ),
     ] = None,
     index: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="An index whose vectors become Hugging Face's block_emb.")
+        Path | None, typer.Option(metavar="FOLDER", help="Index whose vectors are saved as Hugging Face's block_emb.")
     ] = None,
     num_heads: Annotated[
         int | None,
-        typer.Option("--heads", min=1, help="Attention heads of a TensorFlow checkpoint; else one for every 64."),
+        typer.Option(
+            "--heads",
+            min=1,
+            metavar="N",
+            show_default="one per 64 hidden units",
+            help="Attention heads of a TensorFlow checkpoint.",
+        ),
     ] = None,
     max_passage_tokens: Annotated[
-        int, typer.Option(min=8, help="Word pieces that one of the --records may have.")
+        int, typer.Option(min=8, metavar="N", help="Longest passage in --records, in word pieces.")
     ] = 288,
 ) -> None:
-    """Convert weights from and to other projects, by name.
+    """Convert weights from and to other projects.
 
-    Every tensor that is unknown, missing or misshapen is named. Pickles (.bin, .npy of objects) are never read."""
+    Tensors are matched by name, and unknown, missing or misshapen ones are reported. Pickles (.bin, .npy files of
+    objects) are never read.
+    """
     from openrealm.convert.run import Wanted
     from openrealm.convert.run import convert as run
 

@@ -1,4 +1,4 @@
-"""`openrealm corpus`: text into passages; `openrealm corpus build SOURCE` the same with the source as a word."""
+"""`openrealm corpus`: build a corpus, with the source as an option, or as an argument of `openrealm corpus build`."""
 
 from __future__ import annotations
 
@@ -7,29 +7,17 @@ from typing import Annotated
 import typer
 
 from openrealm.cli import corpus_inspect
-from openrealm.cli.common import (
-    DEFAULT_RUN,
-    RecipeOption,
-    RunOption,
-    SetOption,
-    again,
-    new_run_for,
-    say_next,
-    stoppable,
-)
+from openrealm.cli.common import DEFAULT_RUN, RecipeOption, RunOption, SetOption, new_run_for, perform
 from openrealm.errors import BadInput
 
-corpus = typer.Typer(
-    invoke_without_command=True, help="Cut text into passages; tag names and dates.", rich_markup_mode=None
+corpus = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+_SOURCES = (
+    "a folder, a .jsonl[.xz|.gz|.zst] or .parquet file, a MediaWiki dump (.xml.bz2), 'factbook', "
+    "'wikipedia:WIKI:DATE' or 'datasets:NAME'."
 )
-_SOURCE = (
-    "A folder, a .jsonl[.xz|.gz|.zst] or .parquet file, a dump (.xml.bz2), 'factbook', 'wikipedia:WIKI:DATE' "
-    "or 'datasets:NAME'."
-)
-_WORD = f"'wikipedia', with --wiki and --date, or: {_SOURCE}"
 
 SalvageOption = Annotated[
-    bool, typer.Option("--salvage", help="Keep what is whole of a damaged dump, and list what is lost.")
+    bool, typer.Option("--salvage", help="Recover the intact parts of a damaged dump and list the losses.")
 ]
 
 
@@ -37,45 +25,59 @@ SalvageOption = Annotated[
 def from_option(
     context: typer.Context,
     run: RunOption = DEFAULT_RUN,
-    source: Annotated[str | None, typer.Option("--source", metavar="PATH_OR_NAME", help=_SOURCE)] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="PATH_OR_NAME", help=f"Where the text is: {_SOURCES}")
+    ] = None,
     salvage: SalvageOption = False,
     recipe: RecipeOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Cut text into passages; tag names and dates."""
+    """Split text into passages and tag names and dates.
+
+    Without a subcommand the corpus is built, as by `openrealm corpus build`.
+    """
     if context.invoked_subcommand is None:
         _build(run, source, salvage, recipe, settings)
     elif source or salvage or recipe or settings or run != DEFAULT_RUN:
-        raise BadInput(f"Options come after the word {context.invoked_subcommand}, which would not see them here.")
-
-
-corpus.command("inspect")(corpus_inspect.inspect)
+        subcommand = context.invoked_subcommand
+        raise BadInput(f"Options must follow the word {subcommand}, as in: openrealm corpus {subcommand} --run NAME.")
 
 
 @corpus.command("build")
 def build(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help=_WORD)],
-    wiki: Annotated[str | None, typer.Option("--wiki", metavar="WIKI", help="Such as simplewiki or enwiki.")] = None,
-    date: Annotated[str | None, typer.Option("--date", metavar="YYYYMMDD", help="The day of the dump.")] = None,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help=f"Where the text is: 'wikipedia' with --wiki and --date to download a dump, {_SOURCES}",
+        ),
+    ],
+    wiki: Annotated[
+        str | None, typer.Option("--wiki", metavar="WIKI", help="Wiki to download, such as simplewiki or enwiki.")
+    ] = None,
+    date: Annotated[
+        str | None, typer.Option("--date", metavar="YYYYMMDD", help="Date of the dump to download.")
+    ] = None,
     run: RunOption = DEFAULT_RUN,
     salvage: SalvageOption = False,
     recipe: RecipeOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Cut the text of a source into passages, fetching it first where it is a wiki's dump."""
+    """Build the corpus of a run.
+
+    An interrupted build continues with the shards that are complete. Wikipedia dumps are downloaded first.
+    """
     if (source == "wikipedia") != bool(wiki and date) or bool(wiki) != bool(date):
         raise BadInput(
-            "--wiki and --date say which dump of wikipedia is meant and belong together, as in: "
+            "--wiki and --date choose a Wikipedia dump and must be given together, as in: "
             "openrealm corpus build wikipedia --wiki simplewiki --date 20260101."
         )
     _build(run, f"wikipedia:{wiki}:{date}" if wiki else source, salvage, recipe, settings)
 
 
-def _build(run: str, source: str | None, salvage: bool, recipe: str | None, settings: list[str] | None) -> None:
-    from openrealm.run.stages import corpus_stage
+corpus.command("inspect")(corpus_inspect.inspect)
 
+
+def _build(run: str, source: str | None, salvage: bool, recipe: str | None, settings: list[str] | None) -> None:
     given = [*(settings or ()), *(["corpus.salvage=true"] if salvage else [])]
-    made = new_run_for(run, source, given, recipe)
-    with stoppable(again("corpus", "--run", run)), made.writing():
-        corpus_stage(made)
-    say_next(again("warm-start", "--run", run))
+    perform("corpus", new_run_for(run, source, given, recipe), run)

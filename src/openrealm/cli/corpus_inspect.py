@@ -1,4 +1,4 @@
-"""`openrealm corpus inspect`: what is in a corpus."""
+"""`openrealm corpus inspect`: show what is in a corpus."""
 
 from __future__ import annotations
 
@@ -13,16 +13,26 @@ from openrealm.cli.common import DEFAULT_RUN, QueriesOption, RunOption, queries_
 def inspect(
     run: RunOption = DEFAULT_RUN,
     plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Draw the lengths into a .png, .svg or .pdf file.")
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Also save a plot of the lengths as .png, .svg or .pdf."),
     ] = None,
     leaks: Annotated[
-        bool, typer.Option("--leaks", help="Measure how often a passage gives the answer to a masked query away.")
+        bool,
+        typer.Option(
+            "--leaks",
+            help="Also measure how often the sentence behind a masked query can be retrieved, answer included.",
+        ),
     ] = False,
     queries: QueriesOption = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the passages and examples shown.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", min=0, metavar="N", help="Random seed of the passages and examples that are shown.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show counts, lengths, frequent names and dates, what was left out, and ten passages and masked examples."""
+    """Show statistics and samples of a corpus.
+
+    Prints counts, lengths, frequent names and dates, what was skipped, and ten random passages and masked examples.
+    """
     from openrealm.cli.show import safe_json
     from openrealm.cli.show_inspection import show_inspection
     from openrealm.progress import say
@@ -34,4 +44,4 @@ def inspect(
     else:
         show_inspection(found)
     if plot is not None:
-        say(f"Picture: {plot}")
+        say(f"Plot saved: {plot}")

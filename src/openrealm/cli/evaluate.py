@@ -1,4 +1,4 @@
-"""`openrealm evaluate`: how good every system is, and the report."""
+"""`openrealm evaluate`: measure the fine-tuned systems and write the report."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ def evaluate(
     recipe: RecipeOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Ask the test questions and write the report."""
+    """Test the fine-tuned systems and write the report.
+
+    Every system that has been fine-tuned answers the run's test questions, or those in --questions, which replace them.
+    """
     from openrealm.cli.show import show_report
+    from openrealm.run import stages
     from openrealm.run.questions import replace
-    from openrealm.run.report import evaluate_stage
 
     require_questions(questions, regex)
     found = run_for(run, settings, recipe)
     with stoppable(again("evaluate", "--run", run)), found.writing():
         if questions is not None:
             replace(found, test=questions, regex=regex)
-        report = evaluate_stage(found)
+        report = stages.get("evaluate").perform(found)
     show_report(report, found.folder)

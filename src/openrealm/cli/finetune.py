@@ -1,4 +1,4 @@
-"""`openrealm finetune`: from masked words to questions."""
+"""`openrealm finetune`: train systems to answer questions."""
 
 from __future__ import annotations
 
@@ -11,41 +11,51 @@ from openrealm.cli.common import (
     QuestionsOption,
     RecipeOption,
     RegexOption,
+    ResumeOption,
     RunOption,
     SetOption,
     again,
     require_questions,
     run_for,
-    say_next,
     stoppable,
+    suggest_next,
 )
-from openrealm.progress import say
+from openrealm.run.systems import SYSTEMS, system_of
 
 
 def finetune(
     run: RunOption = DEFAULT_RUN,
     system: Annotated[
         list[str] | None,
-        typer.Option("--system", metavar="NAME", help="realm, closed_book, bm25, warm_start or all; repeatable."),
+        typer.Option(
+            "--system",
+            metavar="NAME",
+            show_default="realm",
+            help=f"System to fine-tune: {', '.join(SYSTEMS)} or all. Repeatable.",
+        ),
     ] = None,
     questions: QuestionsOption = None,
     regex: RegexOption = False,
+    resume: ResumeOption = False,
     recipe: RecipeOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Train a system to answer questions."""
-    from openrealm.run.folder import SYSTEMS
+    """Train a system to answer questions.
+
+    Without --questions it is trained on the run's questions, which are generated if there are none.
+    """
+    from openrealm.run import artefacts, stages
     from openrealm.run.questions import replace
-    from openrealm.run.stages import finetune_stage, open_corpus
 
     require_questions(questions, regex)
     found = run_for(run, settings, recipe)
-    chosen = list(SYSTEMS) if system and "all" in system else system or ["realm"]
-    options = [part for name in chosen for part in ("--system", name)]
+    names = list(SYSTEMS) if system and "all" in system else system or ["realm"]
+    chosen = [stages.get(system_of(name).stage) for name in names]
+    options = [word for name in names for word in ("--system", name)]
     with stoppable(again("finetune", *options, "--run", run)), found.writing():
-        open_corpus(found)
-        replace(found, train=questions, regex=regex)
-        for name in chosen:
-            finetune_stage(found, name)
-            say(f"fine-tune: {name} is in {found.finetune / name}")
-    say_next(again("evaluate", "--run", run))
+        artefacts.open_corpus(found)
+        if questions is not None:
+            replace(found, train=questions, regex=regex)
+        for stage in chosen:
+            stage.perform(found, stages.Options(resume=resume))
+    suggest_next(chosen[-1], run)

@@ -1,20 +1,18 @@
-"""`openrealm index`: the vector of every passage."""
+"""`openrealm index`: embed all passages."""
 
 from __future__ import annotations
 
-from openrealm.cli.common import DEFAULT_RUN, RecipeOption, RunOption, SetOption, again, run_for, say_next, stoppable
-from openrealm.progress import say
+from openrealm.cli.common import DEFAULT_RUN, RecipeOption, RunOption, SetOption, perform, run_for
 
 
 def index(run: RunOption = DEFAULT_RUN, recipe: RecipeOption = None, settings: SetOption = None) -> None:
-    """Embed all passages with the newest passage tower.
+    """Embed all passages into an index for retrieval.
 
-    That is the pre-trained one; before pre-training, the warm start's."""
-    from openrealm.run.stages import index_stage, open_model
+    The passage encoder is the pre-trained one or, before pre-training, that of the warm start. Other stages build
+    the index themselves when they need it.
+    """
+    from openrealm.run import stages
 
     found = run_for(run, settings, recipe)
-    with stoppable(again("index", "--run", run)), found.writing():
-        of = "pretrain" if found.is_finished("pretrain") else "warm_start"
-        version = index_stage(found, open_model(found, of), of)
-    say(f"index: version {version.name}, {len(version):,} vectors of {version.vector_ND.shape[1]}")
-    say_next(again("finetune" if of == "pretrain" else "pretrain", "--run", run))
+    start = "pretrain" if stages.get("pretrain").is_finished(found) else "warm_start"
+    perform(stages.index_of(start).name, found, run)

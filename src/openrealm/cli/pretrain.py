@@ -1,4 +1,4 @@
-"""`openrealm pretrain`: retriever and reader together, the index refreshed by another process."""
+"""`openrealm pretrain`: train retriever and reader jointly while another process refreshes the index."""
 
 from __future__ import annotations
 
@@ -10,31 +10,27 @@ from openrealm.cli.common import (
     DEFAULT_RUN,
     QueriesOption,
     RecipeOption,
+    ResumeOption,
     RunOption,
     SetOption,
-    again,
+    perform,
     queries_settings,
     run_for,
-    say_next,
-    stoppable,
 )
 
 
 def pretrain(
     run: RunOption = DEFAULT_RUN,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    resume: ResumeOption = False,
     frozen_towers: Annotated[
-        bool, typer.Option("--frozen-towers", help="Train the reader alone, to compare with.")
+        bool, typer.Option("--frozen-towers", help="Baseline: train only the reader, with the retriever frozen.")
     ] = False,
     queries: QueriesOption = None,
     recipe: RecipeOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Train retriever and reader together."""
-    from openrealm.run.stages import pretrain_stage
+    """Train retriever and reader jointly."""
+    from openrealm.run.stages import Options
 
     found = run_for(run, [*queries_settings(queries), *(settings or ())], recipe)
-    frozen = ["--frozen-towers"] if frozen_towers else []
-    with stoppable(again("pretrain", "--resume", *frozen, "--run", run)), found.writing():
-        pretrain_stage(found, resume=resume, frozen=frozen_towers)
-    say_next(again("finetune", "--run", run))
+    perform("frozen_towers" if frozen_towers else "pretrain", found, run, Options(resume=resume))

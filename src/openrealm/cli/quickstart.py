@@ -1,4 +1,4 @@
-"""`openrealm quickstart`: everything once, on the World Factbook."""
+"""`openrealm quickstart`: a whole run on the World Factbook."""
 
 from __future__ import annotations
 
@@ -6,18 +6,34 @@ from typing import Annotated
 
 import typer
 
-from openrealm.cli.common import DEFAULT_RUN, RecipeOption, RunOption, SetOption, again, run_folder, stoppable
+from openrealm.cli.common import (
+    DEFAULT_RUN,
+    FreshOption,
+    RunOption,
+    SetOption,
+    again,
+    run_folder,
+    stoppable,
+)
 
 
 def quickstart(
     run: RunOption = DEFAULT_RUN,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do again what is done already.")] = False,
-    recipe: RecipeOption = None,
+    fresh: FreshOption = False,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME",
+            help="Settings: quickstart, or quickstart-minilm to use MiniLM as the base encoder.",
+            show_default="quickstart",
+        ),
+    ] = None,
     settings: SetOption = None,
 ) -> None:
-    """Train and compare everything on the World Factbook.
+    """Train on the World Factbook and compare REALM with baselines.
 
-    Stages that are done with the same settings are left alone, and an interrupted pre-training goes on.
+    Stages completed with the same settings are skipped, and interrupted pre-training is resumed.
     """
     from openrealm.cli.show import show_report
     from openrealm.config import with_settings
@@ -28,9 +44,11 @@ def quickstart(
 
     folder = run_folder(run)
     if recipe is not None and not recipe.startswith(DEFAULT_RUN):
-        raise BadInput(f"The recipe {recipe} is not one of the quickstart's; with it, use `openrealm run FOLDER`.")
-    made = Run(folder, with_settings(recipe_of(recipe or "quickstart"), [f"name={folder.name}", *(settings or ())]))
+        raise BadInput(
+            f"The recipe {recipe} is not for the quickstart; use it with `openrealm corpus --recipe {recipe}`."
+        )
+    new = Run(folder, with_settings(recipe_of(recipe or DEFAULT_RUN), [f"name={folder.name}", *(settings or ())]))
     words = ["quickstart", "--run", run, *(["--recipe", recipe] if recipe else [])]
     with stoppable(again(*words, settings=settings)):
-        report = quickstart_run(made, fresh=fresh)
+        report = quickstart_run(new, fresh=fresh)
     show_report(report, folder)

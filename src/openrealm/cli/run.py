@@ -1,4 +1,4 @@
-"""`openrealm run FOLDER`: everything once, on a text of one's own."""
+"""`openrealm run FOLDER`: a whole run on the user's own text."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from openrealm.cli.common import (
+    FreshOption,
     QuestionsOption,
     RegexOption,
     SetOption,
@@ -22,19 +23,30 @@ from openrealm.cli.common import (
 
 def run(
     folder: Annotated[
-        str, typer.Argument(metavar="FOLDER", help="A folder of .txt .md .html .pdf, a .jsonl or a .parquet file.")
+        str,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Your text: a folder of .txt, .md, .html and .pdf files, a .jsonl or a .parquet file.",
+        ),
     ],
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="The run's name below runs/, or a path.")
+        str | None,
+        typer.Option(
+            "--name",
+            metavar="NAME",
+            show_default="the name of FOLDER",
+            help="Name of the run below runs/, or a path to its folder.",
+        ),
     ] = None,
     questions: QuestionsOption = None,
     regex: RegexOption = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Do again what is done already.")] = False,
+    fresh: FreshOption = False,
     settings: SetOption = None,
 ) -> None:
-    """Train on your own text, so that you can ask it.
+    """Train on your own text, so that you can ask it questions.
 
-    Without --questions it learns to answer from cloze questions made of the text itself.
+    Without --questions the model learns to answer from cloze questions generated from the text. Stages completed
+    with the same settings are skipped, and interrupted pre-training is resumed.
     """
     from openrealm.cli.show import show_report
     from openrealm.config import with_settings
@@ -43,10 +55,8 @@ def run(
 
     require_questions(questions, regex)
     source = absolute(folder)
-    chosen = name or run_name(source)
-    target = run_folder(chosen)
-    given = [f"name={target.name}", f"corpus.source={source}"]
-    config = with_settings(small(), [*given, *(settings or ())])
+    target = run_folder(name or run_name(source))
+    config = with_settings(small(), [f"name={target.name}", f"corpus.source={source}", *(settings or ())])
     words = ["run", folder, *(["--name", name] if name else [])]
     words += ["--questions", str(questions)] if questions else []
     words += ["--regex"] if regex else []
@@ -56,7 +66,7 @@ def run(
 
 
 def run_name(source: str) -> str:
-    """A run's name after its source: letters, digits, dots, dashes and underscores of the file's or folder's name."""
+    """A name for a run: its source's file or folder name in letters, digits, dots, dashes and underscores."""
     stem = Path(source).resolve().name
     for ending in (".xz", ".gz", ".zst", ".bz2", ".jsonl", ".parquet", ".xml"):
         stem = stem.removesuffix(ending)

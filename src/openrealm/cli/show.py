@@ -1,4 +1,4 @@
-"""What the commands print: the comparison of a report, and an answer; with rich on a terminal, plain elsewhere."""
+"""What the commands print: the comparison in a report, and an answer. Formatted by rich on a terminal, else plain."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from openrealm.cli.common import again
 from openrealm.progress import clock, say
+from openrealm.run.systems import SYSTEMS
 
 if TYPE_CHECKING:
     from openrealm.types import Answer, ReadPassage
 
-_NAMES = {"closed_book": "closed book", "bm25": "BM25", "warm_start": "warm start", "realm": "REALM"}
 _FIRST_WORDS = ("what", "who", "when", "where", "how many")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _HEAD = ("system", "exact match", "95 % interval", "F1", "recall@5")
 
 
 def show_report(report: Mapping[str, Any], folder: Path) -> None:
-    """The comparison table, the retrieval utility, where the report is, and what to do next."""
+    """Print the comparison table, the retrieval utility, where the report is, and a question to ask."""
     rows = [_figures(name, values) for name, values in report["systems"].items()]
     if rows:
         say("")
@@ -40,7 +40,7 @@ def _figures(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
     interval = f"{100 * values['em_low']:.1f} to {100 * values['em_high']:.1f}"
     f1, recall = (values.get(name) for name in ("f1", "recall@5"))
     return (
-        _NAMES.get(name, name),
+        SYSTEMS[name].title if name in SYSTEMS else name,
         f"{100 * values['em']:.1f}",
         interval,
         "–" if f1 is None else f"{100 * f1:.1f}",
@@ -69,20 +69,20 @@ def _table(rows: Sequence[tuple[str, ...]], title: str) -> None:
 
 
 def _utility(report: Mapping[str, Any]) -> str:
-    """How pre-training changed what a retrieved passage is worth."""
+    """How pre-training changed the retrieval utility."""
     utility = report["retrieval_utility"]
     if utility["first"] is None or utility["last"] is None:
-        return "Not pre-trained yet, so retrieval utility is not known."
+        return "The model is not pre-trained, so its retrieval utility is unknown."
     frozen = utility["frozen_towers_last"]
-    beside = "" if frozen is None else f" (with frozen towers {frozen:.2f})"
+    baseline = "" if frozen is None else f" (with frozen towers: {frozen:.2f})"
     return (
         f"Retrieval utility on held-out queries went from {utility['first']:.2f} to {utility['last']:.2f} nats"
-        f"{beside}; the index was refreshed {report['refreshes']} times."
+        f"{baseline}; the index was refreshed {report['refreshes']} times."
     )
 
 
 def _example_question(folder: Path) -> str:
-    """A question that the run can be asked: of its test questions, else of those it was trained on."""
+    """A question to try: a test question or, if there is none, a training question."""
     from openrealm import files
 
     path = folder / "questions.json"
@@ -90,18 +90,18 @@ def _example_question(folder: Path) -> str:
     if found.get("test"):
         return str(found["test"][0]["text"])
     texts = [str(question["text"]) for question in found.get("train", ())]
-    # Of cloze questions those read best whose question word stands where the answer stood.
+    # Cloze questions read best with the question word where the answer was.
     best = [text for text in texts if not text.lower().startswith(_FIRST_WORDS) and ": " not in text]
     return min((text for text in best or texts if len(text.split()) > 4), key=len, default="...")
 
 
 def show_answer(answer: Answer, *, as_json: bool) -> None:
-    """The answer, the passage it was read from with the answer marked, and the runners-up."""
+    """Print the answer, its source passage with the answer marked, and the runners-up."""
     if as_json:
         print(safe_json(dataclasses.asdict(answer), indent=1))
         return
     if answer.source is None:
-        print("No passage holds anything like an answer.")
+        print("No passage contains an answer.")
         return
     if sys.stdout.isatty():
         _show_on_terminal(answer, answer.source)
@@ -110,11 +110,11 @@ def show_answer(answer: Answer, *, as_json: bool) -> None:
     print(f"\n{_title(answer.source)}")
     before, marked, after = _parts(answer.source)
     print(f"{before}[[{marked}]]{after}")
-    print(f"{_worth(answer.source)}, index {answer.index_version}")
+    print(f"{_scores(answer.source)}, index {answer.index_version}")
     if answer.runners_up:
         print("\nRunners-up")
     for other in answer.runners_up:
-        print(f"  {one_line(other.answer)}  ({_title(other)}; {_worth(other)})")
+        print(f"  {one_line(other.answer)}  ({_title(other)}; {_scores(other)})")
 
 
 def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
@@ -127,13 +127,13 @@ def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
     console.print(Text(f"\n{_title(source)}", style="underline"))
     before, marked, after = _parts(source)
     console.print(Text.assemble(before, (marked, "bold green"), after))
-    console.print(Text(f"{_worth(source)}, index {answer.index_version}", style="dim"))
+    console.print(Text(f"{_scores(source)}, index {answer.index_version}", style="dim"))
     if answer.runners_up:
         console.print(Text("\nRunners-up", style="underline"))
         table = Table(box=None, show_header=False, pad_edge=False)
         for other in answer.runners_up:
             table.add_row(
-                Text(one_line(other.answer), style="bold"), Text(_title(other)), Text(_worth(other), style="dim")
+                Text(one_line(other.answer), style="bold"), Text(_title(other)), Text(_scores(other), style="dim")
             )
         console.print(table)
 
@@ -148,20 +148,20 @@ def _title(passage: ReadPassage) -> str:
 
 
 def plain(text: str) -> str:
-    """Text without what a terminal would obey: control characters but the end of a line."""
+    """Text without the control characters that a terminal would act on; newlines are kept."""
     return _CONTROL.sub("", text)
 
 
 def one_line(text: str) -> str:
-    """`plain` on one line: an answer may run over the end of a line of its passage."""
+    """`plain` on one line: an answer may span a line break of its passage."""
     return " ".join(plain(text).split())
 
 
 def safe_json(value: object, indent: int | None = None) -> str:
-    """A value as JSON that reads as it is written, but for what a terminal would obey: that is escaped."""
+    """A value as JSON in plain UTF-8, with the characters that a terminal would act on escaped."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _worth(passage: ReadPassage) -> str:
+def _scores(passage: ReadPassage) -> str:
     return f"p(z|x) {passage.probability:.2f}, retrieval utility {passage.retrieval_utility:+.2f} nats"

@@ -1,4 +1,4 @@
-"""How `openrealm corpus inspect` prints: with colours on a terminal, 80 columns wide elsewhere."""
+"""The output of `openrealm corpus inspect`: in colour on a terminal, 80 columns wide elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STYLES = {"entity": "bold cyan", "date": "bold yellow", "number": "bold magenta
 
 
 def show_inspection(found: Mapping[str, Any]) -> None:
-    """Print what `run.inspection.inspection` found."""
+    """Print what `run.inspection.inspection` returned."""
     from rich.console import Console
 
     width = min(_MAX_WIDTH, Console().width) if sys.stdout.isatty() else _WIDTH
@@ -27,7 +27,7 @@ def show_inspection(found: Mapping[str, Any]) -> None:
     _show_counts(console, found)
     _show_lengths(console, found["lengths"])
     _show_frequent(console, found)
-    _show_left_out(console, found)
+    _show_skipped(console, found)
     _show_passages(console, found["passages"])
     _show_examples(console, found)
     if found["leaks"] is not None:
@@ -41,7 +41,7 @@ def _heading(console: Console, text: str) -> None:
 
 
 def _columns(console: Console, rows: list[tuple[RenderableType, ...]], numbers: tuple[int, ...]) -> None:
-    """Rows under each other, the columns of `numbers` set to the right."""
+    """Print rows as a table with the columns in `numbers` right-aligned."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
@@ -66,7 +66,7 @@ def _show_counts(console: Console, found: Mapping[str, Any]) -> None:
 def _show_lengths(console: Console, lengths: Mapping[str, Any]) -> None:
     from rich.table import Table
 
-    _heading(console, "Lengths: mean, median, and the range that 90 % lie in")
+    _heading(console, "Lengths: mean, median, and the range of 90 % of the values")
     grid = Table.grid(padding=(0, 2))
     pictures = [_bars(name, histogram) for name, histogram in lengths.items()]
     for i in range(0, len(pictures), 2):
@@ -96,7 +96,7 @@ def _show_frequent(console: Console, found: Mapping[str, Any]) -> None:
 
     entities, dates = found["frequent"]["entity"], found["frequent"]["date"]
     num_passages, num_seen = found["counts"]["passages"], found["spans_counted_in"]
-    where = "all passages" if num_seen == num_passages else f"{num_seen:,} passages at random of {num_passages:,}"
+    where = "all passages" if num_seen == num_passages else f"{num_seen:,} of {num_passages:,} passages, at random"
     _heading(console, f"Most frequent entities and dates (in {where})")
     rows: list[tuple[RenderableType, ...]] = [
         (*_cells(entity), *_cells(date)) for entity, date in zip_longest(entities, dates)
@@ -104,7 +104,7 @@ def _show_frequent(console: Console, found: Mapping[str, Any]) -> None:
     if rows:
         _columns(console, rows, (0, 2))
     else:
-        console.print("none: the tagger found neither a name nor a date")
+        console.print("none: the tagger found no names or dates")
 
 
 def _cells(span: Mapping[str, Any] | None) -> tuple[str, str]:
@@ -115,12 +115,12 @@ def _cut(text: str, num_characters: int) -> str:
     return text if len(text) <= num_characters else text[: num_characters - 1] + "…"
 
 
-def _show_left_out(console: Console, found: Mapping[str, Any]) -> None:
-    _heading(console, "Left out")
-    if not found["left_out"]:
+def _show_skipped(console: Console, found: Mapping[str, Any]) -> None:
+    _heading(console, "Skipped")
+    if not found["skipped"]:
         console.print("nothing")
         return
-    _columns(console, [(one_line(why), f"{count:,}") for why, count in found["left_out"].items()], (1,))
+    _columns(console, [(one_line(why), f"{count:,}") for why, count in found["skipped"].items()], (1,))
     for page in found["quarantined"][:10]:
         console.print(one_line(f"quarantined: {page.get('title') or page.get('id')}: {page.get('why')}"))
 
@@ -128,7 +128,7 @@ def _show_left_out(console: Console, found: Mapping[str, Any]) -> None:
 def _show_passages(console: Console, passages: list[dict[str, Any]]) -> None:
     from rich.text import Text
 
-    _heading(console, f"{len(passages)} passages at random")
+    _heading(console, f"{len(passages)} random passages")
     for passage in passages:
         title = one_line(passage["title"]) or "(no title)"
         console.print(
@@ -140,7 +140,7 @@ def _show_passages(console: Console, passages: list[dict[str, Any]]) -> None:
 
 
 def _marked(passage: Mapping[str, Any]) -> Text:
-    """The passage's text with its spans in their colours."""
+    """The passage's text with its spans in colour."""
     from rich.text import Text
 
     text, end = Text(), 0
@@ -165,10 +165,10 @@ def _show_examples(console: Console, found: Mapping[str, Any]) -> None:
 
 def _show_leaks(console: Console, found: Mapping[str, Any]) -> None:
     leaks, is_own = found["leaks"], found["queries"] == found["folder"]
-    _heading(console, f"Leaks: of {leaks['num_queries']:,} masked queries, those whose own sentence can be retrieved")
+    _heading(console, f"Leaks: share of {leaks['num_queries']:,} masked queries whose own sentence can be retrieved")
     rows = [
-        ("without its own passage" if is_own else "with no passage blocked", "ids"),
-        ("without passages of equal text", "equal"),
-        ("without those of nearly equal text, as in training", "grouped"),
+        ("excluding the query's own passage" if is_own else "excluding no passage", "ids"),
+        ("excluding passages with identical text", "equal"),
+        ("excluding near-duplicates too, as in training", "grouped"),
     ]
     _columns(console, [(name, f"{100 * leaks[key]:.1f} %") for name, key in rows], (1,))

@@ -1,4 +1,4 @@
-"""`openrealm tagger train`: the paper's tagger from a CoNLL file."""
+"""`openrealm tagger train`: train the paper's tagger on a CoNLL file."""
 
 from __future__ import annotations
 
@@ -9,29 +9,37 @@ import typer
 
 from openrealm.progress import say
 
-tagger = typer.Typer(help="Train a tagger of names.", no_args_is_help=True, rich_markup_mode=None)
+tagger = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @tagger.callback()
 def _group() -> None:
-    """Train a tagger of names, for corpus.tagger."""
+    """Train a named-entity tagger."""
 
 
 @tagger.command()
 def train(
     data: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CoNLL file (.xz, .gz or plain), labels in IOB1 or IOB2.")
+        Path,
+        typer.Argument(metavar="FILE", help="CoNLL file to train on (.xz, .gz or plain), with IOB1 or IOB2 labels."),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="The folder to make or replace.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to create or replace.")],
     heldout: Annotated[
-        Path | None, typer.Option("--test", metavar="FILE", help="CoNLL file to measure the trained tagger on.")
+        Path | None, typer.Option("--test", metavar="FILE", help="CoNLL file to evaluate the trained tagger on.")
     ] = None,
-    backbone: Annotated[str, typer.Option(help="A BERT-like encoder: 'minilm', a folder or a hub name.")] = "minilm",
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the file.")] = 5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Windows a step.")] = 8,
-    learning_rate: Annotated[float, typer.Option(min=0, help="Peak rate of the encoder.")] = 1e-4,
-    max_tokens: Annotated[int, typer.Option(min=16, help="Word pieces of a window.")] = 128,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, order and windows.")] = 0,
+    backbone: Annotated[
+        str,
+        typer.Option(
+            metavar="ENCODER", help="BERT-like encoder to fine-tune: 'minilm', 'openrealm-mini', a folder or a hub id."
+        ),
+    ] = "minilm",
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Number of passes over the file.")] = 5,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Windows per batch.")] = 8,
+    learning_rate: Annotated[
+        float, typer.Option(min=0, metavar="RATE", help="Peak learning rate of the encoder.")
+    ] = 1e-4,
+    max_tokens: Annotated[int, typer.Option(min=16, metavar="N", help="Word pieces per window.")] = 128,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Random seed.")] = 0,
 ) -> None:
     """Train a token classifier that finds names, as the paper does on CoNLL-2003."""
     import torch
@@ -59,4 +67,4 @@ def train(
         found = evaluate_tagger(heldout_documents, out)
         parts = ("precision", found.precision), ("recall", found.recall), ("F1", found.f1)
         say(f"{heldout}: " + ", ".join(f"{name} {100 * value:.2f}" for name, value in parts))
-    say(f"Use it with: --set corpus.tagger=hf:{out}")
+    say(f"To use the tagger: --set corpus.tagger=hf:{out}")

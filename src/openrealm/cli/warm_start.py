@@ -1,15 +1,28 @@
-"""`openrealm warm-start`: a first retriever and reader."""
+"""`openrealm warm-start`: train the first retriever and reader."""
 
 from __future__ import annotations
 
-from openrealm.cli.common import DEFAULT_RUN, RecipeOption, RunOption, SetOption, again, run_for, say_next, stoppable
+from openrealm.cli.common import (
+    DEFAULT_RUN,
+    RecipeOption,
+    ResumeOption,
+    RunOption,
+    SetOption,
+    perform,
+    run_for,
+)
 
 
-def warm_start(run: RunOption = DEFAULT_RUN, recipe: RecipeOption = None, settings: SetOption = None) -> None:
-    """Train a first retriever (ICT) and reader (masks)."""
-    from openrealm.run.stages import warm_start_stage
+def warm_start(
+    run: RunOption = DEFAULT_RUN,
+    resume: ResumeOption = False,
+    recipe: RecipeOption = None,
+    settings: SetOption = None,
+) -> None:
+    """Train the first retriever and reader.
 
-    found = run_for(run, settings, recipe)
-    with stoppable(again("warm-start", "--run", run)), found.writing():
-        warm_start_stage(found)
-    say_next(again("pretrain", "--run", run))
+    The retriever is trained with the inverse cloze task, the reader with masked-language modelling.
+    """
+    from openrealm.run.stages import Options
+
+    perform("warm_start", run_for(run, settings, recipe), run, Options(resume=resume))

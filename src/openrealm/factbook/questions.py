@@ -10,13 +10,12 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from openrealm.evaluate.answers import normalise
 from openrealm.evaluate.retrieval import has_answer
 from openrealm.factbook.relations import RELATIONS, Relation
 from openrealm.factbook.source import Country, article_text, countries
-from openrealm.types import Question
+from openrealm.types import Question, QuestionSets
 
 NUM_DEV_QUESTIONS = 200
 NUM_TEST_QUESTIONS = 600
@@ -36,15 +35,6 @@ _TAKES_THE = re.compile(
     r"(?:Islands|Republic|Emirates|Territory|Kingdom|States|Netherlands|Philippines|Maldives|Comoros|Gambia|Bahamas|Seychelles"
     r"|Gaza Strip|Lands|^Isle of .*|^West Bank|^Federated States.*|^Democratic Republic.*)$"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionSets:
-    """Questions to fine-tune on, to choose by, and to report on; the three share no subject."""
-
-    train: tuple[Question, ...]
-    dev: tuple[Question, ...]
-    test: tuple[Question, ...]
 
 
 def factbook_questions(seed: int = 0) -> QuestionSets:

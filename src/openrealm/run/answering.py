@@ -1,4 +1,4 @@
-"""Every system's answers to the test questions, each with what it was read from, and the figures over all of them."""
+"""Every system's answers to the test questions, with the passages they come from, and the figures over all of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from openrealm import files
 from openrealm.evaluate.answers import exact_match, f1, regex_match
 from openrealm.evaluate.compare import mean_interval
 from openrealm.evaluate.retrieval import has_answer, has_answer_regex, mean_reciprocal_rank, recall_at_k
-from openrealm.run import stages
+from openrealm.run import artefacts
 from openrealm.run.folder import Run
+from openrealm.run.systems import System
 from openrealm.types import Question
 
 if TYPE_CHECKING:
@@ -22,53 +23,54 @@ RECALL_AT = (1, 5, 20)
 Row = dict[str, Any]
 
 
-def answer_system(run: Run, system: str, questions: Sequence[Question], seen: Collection[tuple[str, int]]) -> Row:
-    """Ask one fine-tuned system every question; writes evaluate/SYSTEM.json and returns the same content.
+def answer_system(run: Run, system: System, questions: Sequence[Question], seen: Collection[tuple[str, int]]) -> Row:
+    """Ask one fine-tuned system every question. Writes evaluate/SYSTEM.json and returns its content.
 
-    seen  the (relation, wording) pairs that were trained on; another wording of a known relation was held back
-    Raises MissingStage when the system is not fine-tuned yet.
+    seen  the (relation, wording) pairs of the training questions; other wordings of a known relation are paraphrases
+          unseen in training
+    Raises MissingStage if the system is not fine-tuned.
     """
     from openrealm.train.spans import answer_all
     from openrealm.train.tasks.closed_book import answer_closed_book
 
-    corpus, engine, settings = stages.open_corpus(run), stages.engine_of(run), run.config.finetune
-    model = stages.open_model(run, f"finetune_{system}")
-    if system == "closed_book":
-        texts = answer_closed_book(model, corpus, questions, settings, engine)
-        rows = [_row(question, text, seen) for question, text in zip(questions, texts, strict=True)]
-    else:
-        finder = stages.finder_for(run, system, model)
+    corpus, engine, settings = artefacts.open_corpus(run), artefacts.engine_of(run), run.config.finetune
+    model = artefacts.open_model(run, system.stage)
+    if system.reads_passages:
+        finder = artefacts.open_finder(run, system, model)
         found, retrieved = answer_all(model, corpus, finder, questions, settings, engine, num_retrieved=NUM_RETRIEVED)
         rows = [
-            _row(question, best[0].text if best else "", seen) | _looked_up(corpus, question, best, passages)
+            _row(question, best[0].text if best else "", seen) | _retrieval(corpus, question, best, passages)
             for question, best, passages in zip(questions, found, retrieved, strict=True)
         ]
-    whole = {"system": system, "figures": figures(rows), "questions": rows}
-    files.write_json(run.evaluate / f"{system}.json", whole)
-    return whole
+    else:
+        texts = answer_closed_book(model, corpus, questions, settings, engine)
+        rows = [_row(question, text, seen) for question, text in zip(questions, texts, strict=True)]
+    answers = {"system": system.name, "figures": figures(rows), "questions": rows}
+    files.write_json(run.evaluate / f"{system.name}.json", answers)
+    return answers
 
 
 def _row(question: Question, prediction: str, seen: Collection[tuple[str, int]]) -> Row:
     relations = {relation for relation, _ in seen}
-    place = (question.relation, question.wording)
+    asked_as = (question.relation, question.wording)
     return {
         "question": question.text,
         "answers": list(question.answers),
         "relation": question.relation,
         "subject": question.subject,
         "wording": question.wording,
-        "held_back_wording": question.relation in relations and place not in seen,
+        "held_back_wording": question.relation in relations and asked_as not in seen,
         "prediction": prediction,
         "em": int((regex_match if question.regex else exact_match)(prediction, question.answers)),
-        # A pattern has no words to share.
+        # F1 counts shared words, and a pattern has none.
         "f1": None if question.regex else round(f1(prediction, question.answers), 4),
     }
 
 
-def _looked_up(corpus: Corpus, question: Question, found: Sequence[Found], passages: Sequence[int]) -> Row:
-    """What the answer was read from, and the place (from 1) of the first retrieved passage that holds a right one."""
-    holds = has_answer_regex if question.regex else has_answer
-    hits = (n for n, i in enumerate(passages, 1) if holds(corpus.passage(i).text, question.answers))
+def _retrieval(corpus: Corpus, question: Question, found: Sequence[Found], passages: Sequence[int]) -> Row:
+    """The passage of the answer, and the rank (from 1) of the first retrieved passage that contains a right one."""
+    contains = has_answer_regex if question.regex else has_answer
+    hits = (n for n, i in enumerate(passages, 1) if contains(corpus.passage(i).text, question.answers))
     row: Row = {"rank": next(hits, None)}
     if found:
         passage = corpus.passage(found[0].passage)
@@ -77,9 +79,9 @@ def _looked_up(corpus: Corpus, question: Question, found: Sequence[Found], passa
 
 
 def figures(rows: Sequence[Row]) -> Row:
-    """Exact match with its interval, F1, recall, reciprocal rank, and exact match on wordings seen and held back.
+    """Exact match with its interval, F1, recall, reciprocal rank, and exact match on seen and unseen wordings.
 
-    F1 is that of the questions whose answers are texts, None where there is none.
+    F1 is over the questions whose answers are texts, and None without any.
     """
     em = mean_interval([row["em"] for row in rows])
     out: Row = {"em": em.mean, "em_low": em.low, "em_high": em.high}
@@ -98,11 +100,11 @@ def _mean(values: Sequence[float]) -> float | None:
 
 
 def by_relation(answers: dict[str, Row]) -> dict[str, Row]:
-    """For each relation how many questions asked for it, and every system's exact match on them."""
+    """For each relation the number of its questions and every system's exact match on them."""
     relations: dict[str, Row] = {}
-    for system, whole in answers.items():
+    for system, answered in answers.items():
         values: dict[str, list[int]] = {}
-        for row in whole["questions"]:
+        for row in answered["questions"]:
             if row["relation"]:
                 values.setdefault(row["relation"], []).append(row["em"])
         for relation, em in values.items():

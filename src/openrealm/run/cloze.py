@@ -1,8 +1,8 @@
-"""Questions out of plain text: a sentence with a salient span taken out and a question word put in its place.
+"""Questions from plain text: sentences with a salient span replaced by a question word.
 
 Lewis, Denoyer and Riedel 2019 (arXiv 1906.04980), "Unsupervised Question Answering by Cloze Translation": the cloze
-with a question word for the kind of answer, as it stands or made noisy (words dropped, neighbours swapped), so that
-the reader learns to match more than the very wording.
+with a question word for the kind of answer, either as it is or with noise (words dropped, neighbours swapped), so that
+the reader learns to match more than the exact wording.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _BEFORE_DATE = re.compile(r"\b(?:in|on|since|until|by|from|at|around|during)\s*$
 def cloze_questions(
     corpus: Corpus, *, seed: int, max_answer_tokens: int, max_questions: int = MAX_QUESTIONS
 ) -> list[Question]:
-    """At most `max_questions` questions of one corpus, a function of its content and the seed alone.
+    """At most `max_questions` questions from a corpus, determined by its content and the seed.
 
-    `relation` is the answer's kind, `subject` the article's title. Raises BadInput when no sentence gives one.
+    `relation` is the kind of the answer, `subject` the title of the article. Raises BadInput if no sentence gives one.
     """
     rng = np.random.default_rng([seed, 11])
     places = [
@@ -54,8 +54,8 @@ def cloze_questions(
             break
     if not made:
         raise BadInput(
-            f"{corpus.folder} holds no sentence with a name, date or number to ask about; give more text, or questions "
-            "with --questions FILE."
+            f"{corpus.folder} has no sentence with a name, date or number to ask about; add more text, or provide "
+            "questions with --questions FILE."
         )
     return list(made.values())
 
@@ -63,7 +63,7 @@ def cloze_questions(
 def _question(
     corpus: Corpus, number: int, start: int, end: int, kind: str, rng: np.random.Generator
 ) -> Question | None:
-    """The question that asks for tokens [start, end) of a passage; None when too little is left around them."""
+    """A question whose answer is tokens [start, end) of a passage; None if too few words are left around them."""
     passage, offsets = corpus.passage(number), corpus.token_offsets(number)
     first, last = sentence_around(corpus, number, start, end)
     low, high = int(offsets[start][0]), int(offsets[end - 1][1])
@@ -78,20 +78,20 @@ def _question(
 
 
 def _worded(before: str, after: str, kind: str, *, noisy: bool, rng: np.random.Generator) -> str:
-    """The cloze as it stands, or the question word in front and noise in the rest."""
+    """The cloze as it is, or with the question word in front and noise in the rest."""
     word = question_word(before, after, kind)
     if word in ("when", "where"):
         before = (_BEFORE_DATE if word == "when" else _PLACE).sub("", before)
     before, after = " ".join(before.split()), " ".join(after.split()).rstrip(" .!?;:,")
     if not noisy:
         return f"{before} {word} {after}".strip() + "?"
-    # "how many" stays with what is counted.
+    # "how many" stays next to what is counted.
     near, far = (after.split()[:1], after.split()[1:]) if word == "how many" else ([], after.split())
     return " ".join([word, *near, *with_noise([*before.split(), *far], rng)]) + "?"
 
 
 def question_word(before: str, after: str, kind: str) -> str:
-    """Which word asks for a span of this kind, by what stands beside it."""
+    """The question word for a span of this kind, given the words around it."""
     if kind == "date":
         return "when"
     if kind == "number":
@@ -102,7 +102,7 @@ def question_word(before: str, after: str, kind: str) -> str:
 
 
 def with_noise(words: list[str], rng: np.random.Generator) -> list[str]:
-    """Some words dropped, some neighbours swapped; never all of them dropped."""
+    """Drop some words, never all, and swap some neighbours."""
     kept = [word for word in words if rng.random() >= _DROP_RATE] or words
     for i in range(len(kept) - 1):
         if rng.random() < _SWAP_RATE:
@@ -111,7 +111,7 @@ def with_noise(words: list[str], rng: np.random.Generator) -> list[str]:
 
 
 def _about(title: str, answer: str, text: str) -> str:
-    """The title before a question that names none of its words, unless it holds the answer."""
+    """The question, preceded by the title if it shares no words with it and does not contain the answer."""
     known = set(_words(text))
     if not title or known & set(_words(title)) or f" {normalise(answer)} " in f" {normalise(title)} ":
         return text[:1].upper() + text[1:]

@@ -1,4 +1,4 @@
-"""Where and with what a run was made: hardware, versions, date, commit."""
+"""The circumstances of a run, for its report: hardware, versions, date, commit."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import openrealm
 from openrealm.engine import engine_for, num_cores
 from openrealm.hardware import commit_of_checkout, memory_bytes, processor
 from openrealm.run import questions
+from openrealm.run.artefacts import open_corpus
 from openrealm.run.folder import Run
-from openrealm.run.stages import open_corpus
 
 
 def facts(run: Run) -> dict[str, Any]:
-    """What a reader of the report needs to judge its figures, in words and numbers."""
+    """What a reader needs to know to judge the figures of the report."""
     engine = engine_for(run.config)
     found = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

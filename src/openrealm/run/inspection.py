@@ -1,4 +1,4 @@
-"""All that `openrealm corpus inspect` tells of a run's corpus, as one JSON value."""
+"""Everything that `openrealm corpus inspect` shows of a run's corpus, as one JSON value."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from openrealm.corpus import inspect
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.picture import check_format, draw
 from openrealm.progress import say, track
+from openrealm.run.artefacts import open_corpus
 from openrealm.run.folder import Run
 from openrealm.run.queries import queries_folder, queries_of
-from openrealm.run.stages import open_corpus
 
 NUM_SHOWN = 10
 NUM_FREQUENT = 15
-# Passages tried for ten masked examples; where fewer come of them, the corpus has next to nothing to mask.
+# Passages tried for ten masked examples; if they give fewer, the corpus has next to nothing to mask.
 _MAX_TRIED = 2000
 _NUM_LEAK_QUERIES = 1000
 
 
 def inspection(run: Run, *, seed: int = 0, plot: Path | None = None, leaks: bool = False) -> dict[str, Any]:
-    """Counts, lengths, frequent spans, what was left out, passages and masked examples at random.
+    """Counts, lengths, frequent spans, what was skipped, and random passages and masked examples.
 
-    The examples are of the corpus that `pretrain.queries` names, where it names one.
+    The examples come from the corpus named by `pretrain.queries`, if it is set.
 
-    seed   of what is chosen at random; the same seed shows the same
-    plot   where to draw the lengths as a picture
-    leaks  whether to measure how often a candidate gives the answer away, which takes a minute or more
-    Raises MissingStage where a corpus is not there, DamagedArtefact, Mismatch where `pretrain.queries` was cut with
+    seed   random seed of the passages and examples
+    plot   where to save a plot of the lengths
+    leaks  whether to measure how often a candidate contains the answer, which takes a minute or more
+    Raises MissingStage if a corpus is missing, DamagedArtefact, Mismatch if the corpus of queries was built with
     another tokenizer; BadInput and NotInstalled for `plot`.
     """
     if plot is not None:
@@ -57,7 +57,7 @@ def inspection(run: Run, *, seed: int = 0, plot: Path | None = None, leaks: bool
         "lengths": {name: dataclasses.asdict(histogram) for name, histogram in lengths.items()},
         "spans_counted_in": len(looked_at),
         "frequent": {kind: [dataclasses.asdict(span) for span in spans] for kind, spans in frequent.items()},
-        "left_out": inspect.left_out(corpus),
+        "skipped": inspect.left_out(corpus),
         "quarantined": manifest["source"].get("quarantined", []),
         "passages": [
             inspect.shown(corpus, i)
@@ -72,9 +72,9 @@ def inspection(run: Run, *, seed: int = 0, plot: Path | None = None, leaks: bool
 
 
 def masked_examples(run: Run, corpus: Corpus, rng: np.random.Generator) -> tuple[list[dict[str, Any]], int]:
-    """Up to ten masked examples, each of another passage, and how many passages were tried for them.
+    """Up to ten masked examples, each from a different passage, and the number of passages tried.
 
-    They are made as in pre-training, but that `masking.min_passages` is left aside, since it needs the whole corpus.
+    They are made as in pre-training, except that `masking.min_passages` is ignored, since it needs the whole corpus.
     """
     from openrealm.train.examples import masked_example
 
@@ -94,14 +94,14 @@ def masked_examples(run: Run, corpus: Corpus, rng: np.random.Generator) -> tuple
 
 
 def _leaks(run: Run, corpus: Corpus, seed: int) -> dict[str, Any]:
-    """`evaluate.leaks.leak_rate`, with the run's settings, as JSON values."""
+    """`evaluate.leaks.leak_rate` with the run's settings, as JSON values."""
     from openrealm.evaluate.leaks import leak_rate
 
     queries = None
     if run.config.pretrain.queries is not None:
-        with files.sole_writer(run.folder):  # what two corpora share is kept in the run
+        with files.sole_writer(run.folder):  # the passages that two corpora share are stored in the run
             queries = queries_of(run, corpus)
-    say(f"leaks: {corpus.num_passages:,} passages are indexed by their words first")
+    say(f"leaks: building a BM25 index of {corpus.num_passages:,} passages")
     with track("leaks: masked queries", _NUM_LEAK_QUERIES) as advance:
         found = leak_rate(
             corpus,

@@ -1,4 +1,4 @@
-"""A corpus of queries apart from the corpus of candidates: X and Z of Guu et al. 2020, Sec. 4.3."""
+"""A corpus of queries separate from the corpus of passages: X and Z of Guu et al. 2020, Sec. 4.3."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 
 
 def queries_folder(name: str) -> Path:
-    """The corpus that `pretrain.queries` means: the folder itself, or a run's."""
+    """The corpus that `pretrain.queries` names: a corpus folder, or the corpus of a run."""
     folder = Path(name).expanduser()
     return folder / "corpus" if (folder / "corpus" / files.MANIFEST).exists() else folder
 
 
 def queries_of(run: Run, corpus: Corpus) -> Queries | None:
-    """The run's other corpus of queries, with what it shares with `corpus` found or looked up; None where it has none.
+    """The separate corpus of queries with the passages it shares with `corpus`; None if `pretrain.queries` is unset.
 
-    Raises MissingStage where there is no corpus of that name, Mismatch where it was cut with another tokenizer.
+    The shared passages are computed once and stored in the run.
+    Raises MissingStage if there is no such corpus, Mismatch if it was built with another tokenizer.
     """
     from openrealm.train.examples import Queries
 
@@ -35,18 +36,18 @@ def queries_of(run: Run, corpus: Corpus) -> Queries | None:
     folder = queries_folder(given)
     if not (folder / files.MANIFEST).exists():
         raise MissingStage(
-            f"pretrain.queries: {given} is neither a corpus nor a run with one; build it with "
+            f"pretrain.queries: {given} is neither a corpus nor a run with a corpus; build it with "
             f"`openrealm corpus --run {given} --source PATH`."
         )
     queries = Corpus.open(folder, verify=True)
-    with track("passages compared with the queries'", 2 * (queries.num_passages + corpus.num_passages)) as advance:
-        matches = Matches.between(queries, corpus, run.matches, progress=advance)
+    with track("comparing passages with the queries' corpus", 2 * (queries.num_passages + corpus.num_passages)) as step:
+        matches = Matches.between(queries, corpus, run.matches, progress=step)
     say(f"queries: {queries.num_passages:,} passages of {folder}")
     return Queries(queries, matches.groups)
 
 
 def digest_at(folder: Path) -> str:
-    """The digest of the corpus in a folder, or nothing: then no key that it enters equals a recorded one."""
+    """The digest of the corpus in a folder. Empty without a corpus, so that no recorded key matches."""
     if not (folder / files.MANIFEST).exists():
         return ""
     return str(files.read_manifest(folder, verify=False).get("corpus_digest", ""))

@@ -1,6 +1,6 @@
-"""Questions of a run: from a file, from the Factbook's templates, or cloze questions made of the text itself.
+"""The questions of a run: from a file, from the Factbook's templates, or cloze questions generated from the text.
 
-They are kept in the run folder as questions.json, so that a system is asked nothing that it was trained on.
+They are stored in the run as questions.json, so that no system is tested on a question it was trained on.
 """
 
 from __future__ import annotations
@@ -14,31 +14,32 @@ from typing import Any
 from farmhash import Fingerprint64
 
 from openrealm import files
+from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.sources import FACTBOOK
 from openrealm.errors import BadInput, MissingStage
 from openrealm.evaluate.answers import compile_pattern
-from openrealm.factbook.questions import QuestionSets
-from openrealm.run import keys
+from openrealm.run import stages
 from openrealm.run.folder import Run
-from openrealm.types import Question
+from openrealm.types import Question, QuestionSets
 
 _EXPECTED = 'expected a line such as {"question": "Where is the library?", "answer": ["in the old mill"]}'
-_TEST_FOLDS = 2  # of ten
+_NUM_FOLDS, _NUM_TEST_FOLDS = 10, 2
+_NAMES = tuple(field.name for field in dataclasses.fields(QuestionSets))
 
 
 def read_questions(path: Path, *, regex: bool = False) -> list[Question]:
-    """Questions of a JSONL file: "question" a text, "answer" a text or a list of texts; other keys are passed over.
+    """Questions of a JSONL file: "question" is a text, "answer" a text or a list of texts; other keys are ignored.
 
-    regex   the answers are regular expressions, as CuratedTREC's are
-    Raises BadInput naming the file and the line that is not as expected, or when the file holds no question.
+    regex  the answers are regular expressions, as in CuratedTREC
+    Raises BadInput naming the file and the first invalid line, or if the file contains no questions.
     """
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}); give a JSONL file of questions.") from error
+        raise BadInput(f"{path} could not be read ({error.strerror}); give a JSONL file of questions.") from error
     found = [_question(line, f"{path}:{number}", regex) for number, line in enumerate(lines, 1) if line.strip()]
     if not found:
-        raise BadInput(f"{path} holds no question; {_EXPECTED}.")
+        raise BadInput(f"{path} contains no questions; {_EXPECTED}.")
     return found
 
 
@@ -62,96 +63,80 @@ def _question(line: bytes, where: str, regex: bool) -> Question:
         raise BadInput(f"{where}: {error}") from error
 
 
-def is_dev(question: str) -> bool:
-    """Whether a question of a published training set belongs to its dev set in ORQA's split.
+def fold(question: str) -> int:
+    """The fold, 0 to 9, of a question by the fingerprint of its text, as in ORQA.
 
-    Lee et al. 2019 hold back the first of ten folds by the fingerprint of the question's text: 361 of the 3,778
-    training questions of WebQuestions and 133 of the 1,486 of CuratedTREC.
+    Lee et al. 2019 hold out fold 0 of a published training set as its dev set: 361 of the 3,778 training questions
+    of WebQuestions and 133 of the 1,486 of CuratedTREC.
     """
-    return _fold(question) == 0
-
-
-def _fold(question: str) -> int:
-    return int(Fingerprint64(question.encode("utf-8", "surrogatepass"))) % 100_000 % 10
+    return int(Fingerprint64(question.encode("utf-8", "surrogatepass"))) % 100_000 % _NUM_FOLDS
 
 
 def split(questions: Iterable[Question]) -> QuestionSets:
-    """A fifth of the questions to test with, by their fingerprint; the rest to train on.
+    """Folds 0 and 1 for testing, the others for training.
 
-    It is the first two of ORQA's ten folds, so that no question of a published dev set is trained on.
+    With fold 0 on the test side, no question of ORQA's dev sets is trained on.
     """
     train: list[Question] = []
     test: list[Question] = []
     for question in questions:
-        (test if _fold(question.text) < _TEST_FOLDS else train).append(question)
-    return QuestionSets(train=tuple(train), dev=(), test=tuple(test))
+        (test if fold(question.text) < _NUM_TEST_FOLDS else train).append(question)
+    return QuestionSets(train=tuple(train), test=tuple(test))
 
 
-def questions_stage(run: Run, file: Path | None = None, *, regex: bool = False) -> QuestionSets:
-    """Write the run's questions down and return them.
+def generate(run: Run, file: Path | None = None, *, regex: bool = False) -> tuple[QuestionSets, str]:
+    """The questions of a run and their origin in words.
 
-    From `file` a fifth is kept to test with; for a text of one's own cloze questions are trained on too, since a
-    person's list is short. Without a file they are the Factbook's where that is the source, else cloze questions.
-    `regex` is that of `read_questions`.
+    Without a file they are the Factbook's if that is the source, else cloze questions. A fifth of the questions in
+    `file` is for testing; on the user's own text, cloze questions are added for training, since such files are
+    short. `regex` as in `read_questions`.
     """
     from openrealm.factbook.questions import factbook_questions
 
     given = None if file is None else split(read_questions(file, regex=regex))
     if run.config.corpus.source == FACTBOOK:
-        sets, origin = (given, str(file)) if given else (factbook_questions(run.config.seed), "the Factbook")
-    else:
-        sets, origin = QuestionSets(train=_cloze(run), dev=(), test=()), "cloze questions from the text"
-        if given:
-            sets = QuestionSets(train=given.train + sets.train, dev=(), test=given.test)
-            origin = f"{file} and {origin}"
-    return save(run, sets, origin, keys.questions_key(run, file, regex=regex))
+        return (given, str(file)) if given else (factbook_questions(run.config.seed), "the Factbook")
+    cloze = _cloze(run)
+    if given is None:
+        return QuestionSets(train=cloze), "cloze questions from the text"
+    return QuestionSets(train=given.train + cloze, test=given.test), f"{file} and cloze questions from the text"
 
 
 def _cloze(run: Run) -> tuple[Question, ...]:
-    from openrealm.corpus.corpus import Corpus
     from openrealm.run.cloze import cloze_questions
 
-    return tuple(
-        cloze_questions(
-            Corpus.open(run.corpus), seed=run.config.seed, max_answer_tokens=run.config.finetune.max_span_tokens
-        )
-    )
+    max_answer_tokens = run.config.finetune.max_span_tokens
+    return tuple(cloze_questions(Corpus.open(run.corpus), seed=run.config.seed, max_answer_tokens=max_answer_tokens))
 
 
 def replace(run: Run, *, train: Path | None = None, test: Path | None = None, regex: bool = False) -> QuestionSets:
-    """Take the training or the test questions from a file; the others stay, or are made where there are none.
+    """Take the training or test questions from a file. The other set is kept, or generated if the run has none.
 
-    `regex` is that of `read_questions`.
+    `regex` as in `read_questions`.
     """
     named = {name: file for name, file in (("train", train), ("test", test)) if file is not None}
     given: dict[str, Any] = {name: tuple(read_questions(file, regex=regex)) for name, file in named.items()}
-    if run.questions.exists():
-        sets = load(run)
-    elif "train" in given:
-        sets = QuestionSets(train=(), dev=(), test=())
+    if run.questions.exists() or "train" in given:
+        sets = load(run) if run.questions.exists() else QuestionSets()
     else:
-        sets = questions_stage(run)
-    if not given:
-        return sets
+        sets, _ = generate(run)
     origin = ", ".join(f"{name} from {file}" for name, file in named.items())
-    return save(run, dataclasses.replace(sets, **given), origin, files.digest_of(origin))
+    with run.recorded("questions", files.digest_of(origin)):
+        return save(run, dataclasses.replace(sets, **given), origin)
 
 
-def save(run: Run, sets: QuestionSets, origin: str, key: str) -> QuestionSets:
-    """Write questions.json, and down that it was made under `key`; returns `sets`."""
+def save(run: Run, sets: QuestionSets, origin: str) -> QuestionSets:
+    """Write questions.json; returns `sets`."""
     values = {name: [dataclasses.asdict(question) for question in getattr(sets, name)] for name in _NAMES}
-    with run.stage("questions", key):
-        files.write_json(run.questions, {"origin": origin, **values})
+    files.write_json(run.questions, {"origin": origin, **values})
     return sets
 
 
-_NAMES = tuple(field.name for field in dataclasses.fields(QuestionSets))
-
-
 def load(run: Run) -> QuestionSets:
-    """The questions of a run; MissingStage when there are none yet."""
+    """The questions of a run. Raises MissingStage if it has none."""
     if not run.questions.exists():
-        raise MissingStage(f"{run.folder} has no questions yet; run `openrealm finetune --run {run.folder}` first.")
+        command = stages.get("questions").command_line(run)
+        raise MissingStage(f"{run.folder} has no questions; run `{command}` first.")
     values = files.read_json(run.questions)
     return QuestionSets(**{name: tuple(_loaded(entry) for entry in values[name]) for name in _NAMES})
 

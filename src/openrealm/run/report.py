@@ -10,38 +10,49 @@ from openrealm import files
 from openrealm.errors import MissingStage
 from openrealm.evaluate.compare import paired_difference
 from openrealm.evaluate.report import Report, write_report
-from openrealm.factbook.questions import QuestionSets
 from openrealm.progress import say
-from openrealm.run import keys, questions
+from openrealm.run import questions, stages
 from openrealm.run.answering import answer_system, by_relation
 from openrealm.run.facts import facts
-from openrealm.run.folder import SYSTEMS, Run
+from openrealm.run.folder import Run
 from openrealm.run.retrieved import examples
-from openrealm.run.stages import command_of
+from openrealm.run.stages import Options, Stage
+from openrealm.run.systems import SYSTEMS, System
+from openrealm.types import QuestionSets
 
 
-def evaluate_stage(run: Run) -> dict[str, Any]:
-    """Ask every fine-tuned system the test questions and write report.json and report.html; returns the report.
+def evaluate(run: Run, stage: Stage, options: Options) -> dict[str, Any]:
+    """Ask every fine-tuned system the test questions and write report.json and report.html. Returns the report.
 
-    Raises MissingStage when neither a system nor a pre-training is there to report on.
+    Raises MissingStage if there is neither a fine-tuned system nor a pre-trained model to report on.
     """
-    systems = [system for system in SYSTEMS if run.is_finished(f"finetune_{system}")]
-    if not systems and not run.is_finished("pretrain"):
-        raise MissingStage(f"{run.folder} has nothing to report on; run `{command_of('pretrain', run)}` first.")
-    asked = questions.load(run) if run.questions.exists() else QuestionSets((), (), ())
+    pretrain = stages.get("pretrain")
+    systems = [system for system in SYSTEMS.values() if stages.get(system.stage).is_finished(run)]
+    if not systems and not pretrain.is_finished(run):
+        raise MissingStage(f"{run.folder} has nothing to report on; run `{pretrain.next_command(run)}` first.")
+    asked = questions.load(run) if run.questions.exists() else QuestionSets()
     seen = {(question.relation, question.wording) for question in asked.train}
-    with files.sole_writer(run.evaluate), run.stage("evaluate", keys.evaluate_key(run)):
-        answers = {}
-        for system in systems if asked.test else ():
-            answers[system] = answer_system(run, system, asked.test, seen)
-            say(f"evaluate: {system} answers {answers[system]['figures']['em']:.1%} of {len(asked.test)} questions")
-        report = _training(run) | _answers(answers) | {"name": run.config.name, "facts": facts(run)}
-        write_report(cast(Report, report | run.timings()), run.folder)
-    return write_report(cast(Report, report | run.timings()), run.folder)  # now with the seconds of this stage
+    _make_indexes(run, systems)
+    answers = {}
+    for system in systems if asked.test else ():
+        answers[system.name] = answer_system(run, system, asked.test, seen)
+        em = answers[system.name]["figures"]["em"]
+        say(f"evaluation: {system.title} answers {em:.1%} of {len(asked.test)} questions correctly")
+    report = _training(run) | _answers(answers) | {"name": run.config.name, "facts": facts(run)}
+    return write_report(cast(Report, report | run.timings()), run.folder)
+
+
+def _make_indexes(run: Run, systems: list[System]) -> None:
+    """Build the indexes that systems and examples search, if any is missing."""
+    starts = {system.start for system in systems if system.retriever == "tower"}
+    if stages.get("pretrain").is_finished(run):
+        starts |= {"warm_start", "pretrain"}
+    for start in sorted(starts):
+        stages.index_of(start).make(run)
 
 
 def _answers(answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    em = {system: [row["em"] for row in whole["questions"]] for system, whole in answers.items()}
+    em = {system: [row["em"] for row in answered["questions"]] for system, answered in answers.items()}
     comparisons = []
     for other in em if "realm" in em else ():
         if other != "realm":
@@ -50,7 +61,7 @@ def _answers(answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
                 {"first": "realm", "second": other, "mean": gain.mean, "low": gain.low, "high": gain.high}
             )
     return {
-        "systems": {system: whole["figures"] for system, whole in answers.items()},
+        "systems": {system: answered["figures"] for system, answered in answers.items()},
         "comparisons": comparisons,
         "relations": by_relation(answers),
         "questions": max((len(values) for values in em.values()), default=0),
@@ -58,20 +69,22 @@ def _answers(answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _training(run: Run) -> dict[str, Any]:
-    """What pre-training left, with and without moving towers, as far as they have been run."""
-    if not run.is_finished("pretrain"):
+    """What pre-training recorded, with and without frozen towers, as far as each has been run."""
+    pretrain, frozen = stages.get("pretrain"), stages.get("frozen_towers")
+    if not pretrain.is_finished(run):
         return {}
-    outcome = files.read_json(run.pretrain / "outcome.json")
+    outcome = files.read_json(pretrain.folder(run) / "outcome.json")
     utility = {which: outcome[which].get("retrieval_utility") for which in ("first", "last")}
     found = {
-        "metrics": _metrics(run.pretrain),
+        "metrics": _metrics(pretrain.folder(run)),
         "refresh_steps": outcome["task"]["refresh_steps"],
         "refreshes": len(outcome["task"]["refresh_steps"]),
         "examples": examples(run),
     }
-    if run.is_finished("frozen_towers", keys.pretrain_key(run, frozen=True)):
-        utility["frozen_towers_last"] = files.read_json(run.frozen / "outcome.json")["last"].get("retrieval_utility")
-        found["metrics_frozen"] = _metrics(run.frozen)
+    if frozen.is_current(run):
+        last = files.read_json(frozen.folder(run) / "outcome.json")["last"]
+        utility["frozen_towers_last"] = last.get("retrieval_utility")
+        found["metrics_frozen"] = _metrics(frozen.folder(run))
     return found | {"retrieval_utility": utility}
 
 

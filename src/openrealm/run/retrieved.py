@@ -1,10 +1,10 @@
-"""Held-out queries with what was retrieved for them, by the warm start and by the pre-trained model."""
+"""Held-out queries and the passages retrieved for them, before and after pre-training."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from openrealm.run import stages
+from openrealm.run import artefacts
 from openrealm.run.folder import Run
 from openrealm.run.queries import queries_of
 from openrealm.types import NULL
@@ -18,13 +18,13 @@ NUM_SHOWN = 10
 
 
 def examples(run: Run) -> list[dict[str, Any]]:
-    """The first ten held-out queries with their candidates, likeliest first, before and after pre-training.
+    """The first ten held-out queries with their candidates, most probable first, before and after pre-training.
 
-    Before: the warm start with the index of step 0; after: the pre-trained model with its own index.
+    Before is the warm start with its index, after the pre-trained model with its own. Both indexes must exist.
     """
     from openrealm.train.examples import pretraining_examples
 
-    corpus = stages.open_corpus(run)
+    corpus = artefacts.open_corpus(run)
     heldout = pretraining_examples(run.config, corpus, queries_of(run, corpus)).heldout[:NUM_SHOWN]
     before, after = _candidates(run, heldout, "warm_start"), _candidates(run, heldout, "pretrain")
     tokenizer = corpus.tokenizer()
@@ -42,16 +42,15 @@ def examples(run: Run) -> list[dict[str, Any]]:
 def _candidates(run: Run, heldout: list[Example], stage: str) -> list[list[dict[str, Any]]]:
     from openrealm.train.heldout import evaluate_heldout
 
-    corpus, engine = stages.open_corpus(run), stages.engine_of(run)
-    model = stages.open_model(run, stage)
-    index = stages.index_stage(run, model, stage)
+    corpus, engine = artefacts.open_corpus(run), artefacts.engine_of(run)
+    model = artefacts.open_model(run, stage)
+    index = artefacts.open_index(run, model, stage)
     _, readings = evaluate_heldout(model, corpus, index, heldout, run.config.pretrain, engine)
     return [row for reading in readings for row in _rows(corpus, reading)]
 
 
 def _rows(corpus: Corpus, reading: Reading) -> list[list[dict[str, Any]]]:
-    probability_BK = reading.retrieval_log_prob().exp()
-    utility_BK = reading.utility_BK()
+    probability_BK, utility_BK = reading.retrieval_log_prob().exp(), reading.utility_BK()
     rows = []
     for b, numbers in enumerate(reading.candidates):
         row: list[dict[str, Any]] = []

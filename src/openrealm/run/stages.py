@@ -1,270 +1,355 @@
-"""The stages of a run as functions: each reads what the ones before it wrote, can be repeated, and does just its name.
+"""The stages of a run: one table, in the order in which they run.
 
-corpus -> warm start -> index -> pretrain -> index -> fine-tune (each system) -> evaluate. The command line calls
-these and prints.
+Everything the package knows about a stage is its entry in `STAGES`; pipelines, keys, time estimates, commands and hints
+are views of it. To add a stage, add an entry here and its function in `run.work`.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
+import importlib
+import shlex
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Literal
 
 from openrealm import files
-from openrealm.corpus.builder import build_corpus
-from openrealm.corpus.corpus import Corpus
-from openrealm.corpus.sources import open_source
-from openrealm.corpus.workers import WorkerSpec
-from openrealm.engine import Engine, engine_for, num_cores
-from openrealm.errors import BadInput, Mismatch, MissingStage
-from openrealm.masking.tagger import load_tagger
-from openrealm.model.weights import tokenizer_of
-from openrealm.progress import clock, say
-from openrealm.run import keys, questions
-from openrealm.run.folder import SYSTEMS, Run
-from openrealm.run.queries import queries_of
+from openrealm.config import Config
+from openrealm.corpus.builder import unfinished
+from openrealm.errors import Mismatch, MissingStage
+from openrealm.run import inputs
+from openrealm.run.folder import Run
+from openrealm.run.systems import SYSTEMS, System
 
-if TYPE_CHECKING:
-    from openrealm.index.index import Index
-    from openrealm.model.realm import Realm
-    from openrealm.train.spans import PassageFinder
-    from openrealm.train.trainer import Outcome
-
-_COMMANDS = {"warm_start": "warm-start", "frozen_towers": "pretrain --frozen-towers"}
-
-# The record of the index that is built of a stage's model.
-INDEX_OF = {"warm_start": "index", "pretrain": "index_pretrained"}
+_MODEL = f"model/{files.MANIFEST}"
 
 
-def command_of(stage: str, run: Run) -> str:
-    """The command that runs a stage, as a user types it."""
-    system = stage.removeprefix("finetune_")
-    command = f"finetune --system {system}" if system != stage else _COMMANDS.get(stage, stage)
-    frozen = stage == "frozen_towers"
-    resume = " --resume" if stage in ("pretrain", "frozen_towers") and can_resume(run, frozen=frozen) else ""
-    return f"openrealm {command}{resume} --run {run.folder}"
+@dataclass(frozen=True)
+class Options:
+    """What a command asks of a stage besides the run's settings.
 
-
-def engine_of(run: Run) -> Engine:
-    """Device and precision of the run; the processor's threads are set to what the run may use."""
-    import torch
-
-    torch.set_num_threads(run.config.num_threads or num_cores())
-    return engine_for(run.config)
-
-
-def corpus_stage(run: Run) -> Corpus:
-    """Read the source, cut it into passages, tag salient spans, store."""
-    settings = run.config.corpus
-    articles, description = open_source(
-        settings.source, prose_only=settings.prose_only, salvage=settings.salvage, num_workers=run.config.num_threads
-    )
-    tokenizer = tokenizer_of(run.config.model.backbone)
-    with run.stage("corpus", keys.corpus_key(run)):
-        corpus = build_corpus(
-            articles(),
-            run.corpus,
-            tokenizer,
-            max_passage_tokens=settings.max_passage_tokens,
-            passages=settings.passages,
-            max_passage_words=settings.max_passage_words,
-            tagger=load_tagger(settings.tagger),
-            source=description,
-            near_duplicates=settings.near_duplicates,
-            workers=_corpus_workers(run),
-        )
-    left_out = corpus.manifest["source"].get("skipped") or {}
-    beside = "; left out: " + ", ".join(f"{count} {why}" for why, count in left_out.items()) if left_out else ""
-    say(f"corpus: {corpus.num_passages:,} passages in {run.corpus}{beside}")
-    return corpus
-
-
-def _corpus_workers(run: Run) -> WorkerSpec | None:
-    """A process for each core that the run may use; none beside a tagger that uses all cores by itself."""
-    if run.config.corpus.tagger.startswith("hf:"):
-        return None
-    return WorkerSpec(run.config.num_threads or num_cores(), "openrealm.masking.worker")
-
-
-def open_corpus(run: Run) -> Corpus:
-    """The run's corpus, held against its digests once a process; MissingStage tells to run `openrealm corpus`."""
-    if not run.is_finished("corpus"):
-        raise MissingStage(f"{run.folder} has no corpus yet; run `{command_of('corpus', run)}` first.")
-    corpus = Corpus.open(run.corpus)
-    _check_digests(run.corpus, corpus.manifest["manifest_sha256"])
-    return corpus
-
-
-@functools.cache
-def _check_digests(folder: Path, _manifest_sha256: str) -> None:
-    files.read_manifest(folder)
-
-
-def open_model(run: Run, stage: str) -> Realm:
-    """The model that a finished stage left.
-
-    Raises MissingStage naming the command that makes it, Mismatch when it was made with other settings.
+    resume     continue from the last checkpoint
+    questions  JSONL file of questions; `regex` if its answers are regular expressions
     """
-    from openrealm.model.realm import Realm
 
-    if not run.is_finished(stage):
-        begun = "was begun and not finished" if run.record(stage) else "is still to be done"
-        raise MissingStage(
-            f"{run.folder}: the stage {stage.replace('_', ' ')} {begun}; run `{command_of(stage, run)}` first."
-        )
-    key = keys.stage_key(run, stage)
-    if not run.is_finished(stage, key):
-        raise Mismatch(
-            f"{run.folder}: the stage {stage.replace('_', ' ')} was made with other settings or another corpus (digest "
-            f"{run.record(stage)['key'][:16]}, now {key[:16]}); run `{command_of(stage, run)}` again."
-        )
-    model = Realm.from_pretrained(run.output(stage).parent)
-    model.to(engine_for(run.config).device)
-    return model
+    resume: bool = False
+    questions: Path | None = None
+    regex: bool = False
 
 
-def warm_start_stage(run: Run, *, resume: bool = False) -> None:
-    """Towers by ICT, the reader's head by masked words."""
-    import torch
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One entry of the table.
 
-    from openrealm.model.realm import Realm
-    from openrealm.train.tasks.warm_start import WarmStart
-    from openrealm.train.trainer import Trainer
-
-    corpus, engine, config = open_corpus(run), engine_of(run), run.config
-    torch.manual_seed(config.seed)
-    with files.sole_writer(run.warm_start), run.stage("warm_start", keys.warm_start_key(run), resumed=resume):
-        model = Realm.from_backbone(config.model, corpus.tokenizer())
-        task = WarmStart(corpus, config=config)
-        trainer = Trainer(model, task, run.warm_start, engine=engine, seed=config.seed, callbacks=config.callbacks)
-        outcome = trainer.train(resume=resume)
-        model.save_pretrained(run.warm_start / "model")
-    shown = {key: value for key, value in outcome.recent.items() if key.endswith(("loss", "accuracy"))}
-    say("warm start: " + ", ".join(f"{key.replace('_', ' ')} {value:.2f}" for key, value in shown.items()))
-
-
-def index_stage(run: Run, model: Realm, of: str) -> Index:
-    """The index version of the passage tower that the stage `of` left in `model`: opened if it is there, else built."""
-    from openrealm.index.index import Index
-
-    try:
-        return find_index(run, model, of)
-    except (MissingStage, Mismatch):  # none yet, or one of another corpus under the same name
-        corpus, name, engine = open_corpus(run), INDEX_OF[of], engine_of(run)
-    with files.sole_writer(run.index), run.stage(name, keys.stage_key(run, of)):
-        return Index.build(
-            model,
-            corpus,
-            run.index,
-            step=_index_step(run, of),
-            engine=engine,
-            searcher=run.config.index.searcher,
-        )
-
-
-def _index_step(run: Run, of: str) -> int:
-    return run.config.pretrain.num_steps if of == "pretrain" else 0
-
-
-def find_index(run: Run, model: Realm, of: str) -> Index:
-    """The index version that is there; MissingStage tells to run `openrealm index`."""
-    from openrealm.index.index import Index, version_folder
-
-    path = version_folder(run.index, _index_step(run, of), model.passage_digest())
-    if not (path / files.MANIFEST).exists():
-        raise MissingStage(f"{run.folder} has no index of these weights; run `openrealm index --run {run.folder}`.")
-    return Index.open(path, open_corpus(run), model, searcher=run.config.index.searcher)
-
-
-def pretrain_stage(run: Run, *, resume: bool = False, frozen: bool = False) -> Outcome:
-    """Joint pre-training; with `frozen` the same with the towers standing still, for comparison.
-
-    Raises MissingStage for a `resume` without a checkpoint.
+    name         of its record, stages/NAME.json
+    title        in messages
+    command      the command that runs it, without `openrealm` and `--run`
+    needs        stages that must be finished before it
+    start        the stage whose model it starts from: its key contains that stage's key and the model's digest
+    reads        everything else that decides its output, as a JSON value
+    output       file or folder below the run's that exists once the stage has finished
+    writes       files and folders below the run's that belong to it; the first is where its work goes
+    checkpoints  where it saves checkpoints, if it can be resumed
+    seconds      time on the reference machine at the quickstart's settings (see `run.plan`)
+    pieces       how much work it is, roughly in word pieces, for a configuration and a number of passages
+    on_encoder   whether its time depends on how fast this machine trains
+    work         the function that does it, "module:function", called with run, stage and options
+    made         when the stages that need it run it themselves: "never"; if it is "missing"; or if it is "outdated" too
+    comparison   a baseline: `openrealm quickstart` runs it, `openrealm run` does not
+    indexes      whether it builds the index of the model of `start`
+    system       what it fine-tunes
     """
-    from openrealm.index.index import prune
-    from openrealm.train import checkpoint
-    from openrealm.train.tasks.joint import Joint
-    from openrealm.train.trainer import Trainer
 
-    folder, name = (run.frozen, "frozen_towers") if frozen else (run.pretrain, "pretrain")
-    if resume and not checkpoint.checkpoints(folder / "checkpoints"):
-        raise MissingStage(
-            f"{folder} holds no checkpoint to resume from; run `{command_of(name, run)}`, without --resume."
-        )
-    corpus, engine, config = open_corpus(run), engine_of(run), run.config
-    queries = queries_of(run, corpus)
-    model = open_model(run, "warm_start")
-    first = index_stage(run, model, "warm_start")
-    if not frozen and not resume:
-        prune(run.index, {first.name})  # what an earlier run published
-    with files.sole_writer(folder), run.stage(name, keys.pretrain_key(run, frozen=frozen), resumed=resume):
-        if frozen:
-            config = config.replace(pretrain=config.pretrain.replace(freeze_towers=True))
-        task = Joint(corpus, first, config=config, queries=queries, index_folder=run.index, refresh_at_end=False)
-        trainer = Trainer(model, task, folder, engine=engine, seed=config.seed, callbacks=config.callbacks)
-        outcome = trainer.train(resume=resume)
-        files.write_json(folder / "outcome.json", dataclasses.asdict(outcome))
-        model.save_pretrained(folder / "model")
-    first_utility, last_utility = (float(row.get("retrieval_utility", 0.0)) for row in (outcome.first, outcome.last))
-    say(
-        f"{name.replace('_', ' ')}: retrieval utility {first_utility:.2f} -> {last_utility:.2f} nats, "
-        f"{len(outcome.task['refresh_steps'])} refreshes, {clock(run.record(name)['seconds'])}"
+    name: str
+    title: str
+    command: str
+    needs: tuple[str, ...] = ()
+    start: str = ""
+    reads: Callable[[Run, Options], Any] = lambda run, options: None
+    output: str
+    writes: tuple[str, ...]
+    checkpoints: str = ""
+    seconds: float
+    pieces: Callable[[Config, int], float] = lambda config, num_passages: 1.0
+    on_encoder: bool = True
+    work: str
+    made: Literal["never", "missing", "outdated"] = "never"
+    comparison: bool = False
+    indexes: bool = False
+    system: System | None = None
+
+    @property
+    def leaves_model(self) -> bool:
+        """Whether the output is a model."""
+        return self.output.endswith(_MODEL)
+
+    def folder(self, run: Run) -> Path:
+        """Where the stage works."""
+        return run.folder / self.writes[0]
+
+    def model_folder(self, run: Run) -> Path:
+        """Where the stage saves its model."""
+        return (run.folder / self.output).parent
+
+    def key(self, run: Run, options: Options | None = None) -> str:
+        """Digest of everything that decides the output: an output recorded with the same key is up to date."""
+        start = get(self.start) if self.start else None
+        origin = [start.key(run), start._model_digest(run)] if start else []
+        return files.digest_of([self.name, origin, self.reads(run, options or Options())])
+
+    def _model_digest(self, run: Run) -> str:
+        folder = self.model_folder(run)
+        is_there = (folder / files.MANIFEST).exists()
+        return str(files.read_manifest(folder, verify=False)["manifest_sha256"]) if is_there else ""
+
+    def is_finished(self, run: Run, key: str | None = None) -> bool:
+        """Whether the stage is recorded as finished (with this key, if given) and its output exists."""
+        record = run.record(self.name)
+        return bool(record.get("finished")) and key in (None, record["key"]) and (run.folder / self.output).exists()
+
+    def is_current(self, run: Run, options: Options | None = None) -> bool:
+        """Whether the stage is finished and up to date."""
+        return self.is_finished(run, self.key(run, options))
+
+    def can_resume(self, run: Run) -> bool:
+        """Whether the stage was interrupted with the present settings and has a checkpoint."""
+        record = run.record(self.name)
+        return self.has_checkpoint(run) and not record.get("finished") and record.get("key") == self.key(run)
+
+    def has_checkpoint(self, run: Run) -> bool:
+        """Whether there is a checkpoint to resume from."""
+        return bool(self.checkpoints) and any((run.folder / self.checkpoints).glob(f"step-*/{files.MANIFEST}"))
+
+    def command_line(self, run: Run | str, *, resume: bool = False) -> str:
+        """The command that runs the stage, quoted for a shell. `run` is a run, or what the user called it."""
+        folder = run if isinstance(run, str) else str(run.folder)
+        return shlex.join(["openrealm", *self.command.split(), *(["--resume"] if resume else []), "--run", folder])
+
+    def next_command(self, run: Run, called: str = "") -> str:
+        """The command that starts or continues the stage: with --resume if it was interrupted after a checkpoint."""
+        return self.command_line(called or run, resume=self.can_resume(run))
+
+    def check(self, run: Run, *, up_to_date: bool) -> None:
+        """Raise MissingStage if the stage is not finished, and Mismatch if it has to be `up_to_date` and is not."""
+        if not self.is_finished(run):
+            state = "was interrupted" if run.record(self.name) else "has not been run"
+            raise MissingStage(f"{run.folder}: the {self.title} stage {state}; run `{self.next_command(run)}` first.")
+        if up_to_date and not self.is_current(run):
+            recorded, present = run.record(self.name)["key"], self.key(run)
+            raise Mismatch(
+                f"{run.folder}: the {self.title} stage was run with other settings or another corpus (digest "
+                f"{recorded[:16]}, now {present[:16]}); run `{self.next_command(run)}` again."
+            )
+
+    def make(self, run: Run) -> None:
+        """Run the stage if it is missing, or if it is outdated and may be redone without being asked for."""
+        if not (self.is_finished(run) if self.made == "missing" else self.is_current(run)):
+            self.perform(run)
+
+    def perform(self, run: Run, options: Options | None = None) -> Any:
+        """Run the stage and record it; the run must be locked (`Run.writing`). Returns what the stage's work returns.
+
+        Raises MissingStage or Mismatch naming the command to run first, if a stage before it is missing or outdated,
+        or if there is no checkpoint to resume from.
+        """
+        options = options or Options()
+        if options.resume and not self.has_checkpoint(run):
+            raise MissingStage(
+                f"{self.folder(run)} has no checkpoint to resume from; run `{self.command_line(run)}` without --resume."
+            )
+        for earlier in map(get, self.needs):
+            if earlier.made == "never":
+                earlier.check(run, up_to_date=earlier.name == self.start)
+            else:
+                earlier.make(run)
+        module, _, function = self.work.partition(":")
+        with run.recorded(self.name, self.key(run, options), resumed=options.resume):
+            return getattr(importlib.import_module(module), function)(run, self, options)
+
+
+def _corpus_pieces(config: Config, num_passages: int) -> float:
+    return max(1, num_passages) * config.corpus.max_passage_tokens
+
+
+def _warm_start_pieces(config: Config, num_passages: int) -> float:
+    warm = config.warm_start
+    pairs = warm.ict_batch * (warm.max_query_tokens + config.corpus.max_passage_tokens)
+    return max(1, warm.num_steps * (pairs + warm.mlm_batch * config.pretrain.max_joint_tokens))
+
+
+def _pretrain_pieces(config: Config, num_passages: int) -> float:
+    joint = config.pretrain
+    per_query = joint.num_candidates * (joint.max_joint_tokens + config.corpus.max_passage_tokens)
+    # Held-out queries are forward passes only.
+    heldout = joint.num_heldout_queries * (joint.num_steps / joint.eval_steps) / 3
+    return (joint.num_steps * joint.batch_size + heldout) * per_query
+
+
+def _finetune_pieces(config: Config, num_passages: int) -> float:
+    tune = config.finetune
+    return tune.num_steps * tune.batch_size * tune.num_candidates * tune.max_reader_tokens
+
+
+def _evaluate_pieces(config: Config, num_passages: int) -> float:
+    return config.finetune.num_candidates * config.finetune.max_reader_tokens
+
+
+def _evaluate_reads(run: Run, options: Options) -> Any:
+    """The recorded keys of all models of the run, and the test questions."""
+    models = {
+        stage.name: run.record(stage.name)["key"] for stage in STAGES if stage.leaves_model and stage.is_finished(run)
+    }
+    return [models, inputs.stored_questions(run).get("test")]
+
+
+def _index(name: str, title: str, start: str) -> Stage:
+    return Stage(
+        name=name,
+        title=title,
+        command="index",
+        needs=("corpus", start),
+        start=start,
+        output="index/versions",
+        writes=("index",),
+        seconds=18.0,
+        pieces=_corpus_pieces,
+        work="openrealm.run.work:index",
+        made="outdated",
+        indexes=True,
     )
-    return outcome
 
 
-def can_resume(run: Run, *, frozen: bool = False) -> bool:
-    """Whether pre-training was begun with these very settings, has a checkpoint, and did not come to its end."""
-    folder, name = (run.frozen, "frozen_towers") if frozen else (run.pretrain, "pretrain")
-    begun = run.was_begun(name, keys.pretrain_key(run, frozen=frozen))
-    return begun and any((folder / "checkpoints").glob(f"step-*/{files.MANIFEST}"))
+def _pretraining(
+    name: str, title: str, command: str, folder: str, *, seconds: float, comparison: bool = False
+) -> Stage:
+    return Stage(
+        name=name,
+        title=title,
+        command=command,
+        needs=("corpus", "warm_start", "index"),
+        start="warm_start",
+        reads=lambda run, options: inputs.pretrain(run),
+        output=f"{folder}/{_MODEL}",
+        writes=(folder, "matches"),
+        checkpoints=f"{folder}/checkpoints",
+        seconds=seconds,
+        pieces=_pretrain_pieces,
+        work="openrealm.run.work:pretrain",
+        comparison=comparison,
+    )
 
 
-def finder_for(run: Run, system: str, model: Realm, *, trained: bool = True) -> PassageFinder:
-    """How a system finds its passages: BM25 (with its `trained` weight), or the query tower with the index."""
-    from openrealm.train.spans import DenseFinder
+def _finetuning(system: System) -> Stage:
+    index = {"warm_start": "index", "pretrain": "index_pretrained"}[system.start]
+    return Stage(
+        name=system.stage,
+        title=f"{system.title} fine-tuning",
+        command=f"finetune --system {system.name}",
+        needs=("corpus", system.start, *([index] if system.retriever == "tower" else []), "questions"),
+        start=system.start,
+        reads=lambda run, options: inputs.finetune(run),
+        output=f"finetune/{system.name}/{_MODEL}",
+        writes=(f"finetune/{system.name}",),
+        checkpoints=f"finetune/{system.name}/checkpoints",
+        seconds=system.seconds,
+        pieces=_finetune_pieces,
+        work="openrealm.run.work:finetune",
+        comparison=system.name != "realm",
+        system=system,
+    )
 
-    if system == "bm25":
-        return bm25_finder(run, trained=trained)
-    return DenseFinder(index_stage(run, model, keys.START[system]), run.config.finetune.max_query_tokens)
+
+STAGES: tuple[Stage, ...] = (
+    Stage(
+        name="corpus",
+        title="corpus",
+        command="corpus",
+        reads=lambda run, options: inputs.corpus(run),
+        output=f"corpus/{files.MANIFEST}",
+        writes=("corpus", unfinished(Path("corpus")).name),
+        seconds=5.0,
+        pieces=_corpus_pieces,
+        on_encoder=False,
+        work="openrealm.run.work:corpus",
+    ),
+    Stage(
+        name="questions",
+        title="questions",
+        command="finetune",
+        needs=("corpus",),
+        reads=lambda run, options: inputs.questions(run, options.questions, regex=options.regex),
+        output="questions.json",
+        writes=("questions.json",),
+        seconds=1.0,
+        on_encoder=False,
+        work="openrealm.run.work:questions",
+        made="missing",
+    ),
+    Stage(
+        name="warm_start",
+        title="warm start",
+        command="warm-start",
+        needs=("corpus",),
+        reads=lambda run, options: inputs.warm_start(run),
+        output=f"warm-start/{_MODEL}",
+        writes=("warm-start",),
+        checkpoints="warm-start/checkpoints",
+        seconds=52.0,
+        pieces=_warm_start_pieces,
+        work="openrealm.run.work:warm_start",
+    ),
+    _index("index", "index", "warm_start"),
+    _pretraining("pretrain", "pre-training", "pretrain", "pretrain", seconds=180.0),
+    _pretraining(
+        "frozen_towers",
+        "pre-training with frozen towers",
+        "pretrain --frozen-towers",
+        "frozen-towers",
+        seconds=84.0,
+        comparison=True,
+    ),
+    _index("index_pretrained", "index after pre-training", "pretrain"),
+    *map(_finetuning, SYSTEMS.values()),
+    Stage(
+        name="evaluate",
+        title="evaluation",
+        command="evaluate",
+        needs=("corpus",),
+        reads=_evaluate_reads,
+        output="report.json",
+        writes=("evaluate", "report.json", "report.html"),
+        seconds=27.0,
+        pieces=_evaluate_pieces,
+        work="openrealm.run.report:evaluate",
+    ),
+)
+_BY_NAME = {stage.name: stage for stage in STAGES}
 
 
-def bm25_finder(run: Run, *, trained: bool = True) -> PassageFinder:
-    """BM25 over the run's corpus, with the weight that fine-tuning gave it."""
-    from openrealm.index.bm25 import Bm25
-    from openrealm.train.spans import Bm25Finder
-
-    finder = Bm25Finder(Bm25.build(open_corpus(run)))
-    if trained:
-        finder.load_state(files.read_json(run.finetune / "bm25" / "finder.json"))
-    return finder
+def get(name: str) -> Stage:
+    """The stage of this name."""
+    return _BY_NAME[name]
 
 
-def finetune_stage(run: Run, system: str, *, resume: bool = False) -> None:
-    """Fine-tune one system on the run's questions; every system gets the same steps, batch, rates and seed."""
-    from openrealm.train.tasks.closed_book import ClosedBook
-    from openrealm.train.tasks.openqa import OpenQA
-    from openrealm.train.trainer import Trainer
+def index_of(start: str) -> Stage:
+    """The stage that builds the index of the model left by the stage `start`."""
+    return next(stage for stage in STAGES if stage.indexes and stage.start == start)
 
-    if system not in SYSTEMS:
-        raise BadInput(f"There is no system {system!r}; choose from {', '.join(SYSTEMS)}.")
-    asked = questions.load(run).train
-    if not asked:
-        raise BadInput(f"{run.questions} has no training questions; give some with --questions FILE.")
-    config, engine, corpus = run.config, engine_of(run), open_corpus(run)
-    model = open_model(run, keys.START[system])
-    folder = run.finetune / system
-    task: OpenQA | ClosedBook
-    if system == "closed_book":
-        task = ClosedBook(corpus, asked, config=config)
-    else:
-        task = OpenQA(corpus, None, asked, finder=finder_for(run, system, model, trained=False), config=config)
-    with (
-        files.sole_writer(folder),
-        run.stage(f"finetune_{system}", keys.finetune_key(run, system), resumed=resume),
-    ):
-        trainer = Trainer(model, task, folder, engine=engine, seed=config.seed, callbacks=config.callbacks)
-        trainer.train(resume=resume)
-        files.write_json(folder / "finder.json", task.state())
-        model.save_pretrained(folder / "model")
+
+def pipeline(*, comparisons: bool) -> Iterator[Stage]:
+    """The stages of a whole run in order, with or without the baselines."""
+    return (stage for stage in STAGES if comparisons or not stage.comparison)
+
+
+def next_stage(stage: Stage) -> Stage | None:
+    """The stage to suggest once this one has finished; None after the last."""
+    later = (other for other in STAGES[STAGES.index(stage) + 1 :] if not (stage.system and other.system))
+    return next((other for other in later if other.made == "never" and not other.comparison), None)
+
+
+def forget(run: Run) -> None:
+    """Remove the output and the record of every stage; config.json stays."""
+    files.remove_folder(run.records)
+    for name in sorted({Path(path).parts[0] for stage in STAGES for path in stage.writes}):
+        path = run.folder / name
+        path.unlink(missing_ok=True) if path.is_file() else files.remove_folder(path)

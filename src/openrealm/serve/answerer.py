@@ -16,12 +16,11 @@ from openrealm.index.index import Index
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
 from openrealm.recipes.small import small
-from openrealm.run import keys, stages
+from openrealm.run import artefacts
 from openrealm.run.folder import Run
+from openrealm.run.systems import SYSTEMS
 from openrealm.train.spans import DenseFinder, Found, PassageFinder, answer_all
 from openrealm.types import NULL, Answer, Question, ReadPassage
-
-_SYSTEMS = ("realm", "warm_start", "bm25")
 
 
 class Answerer:
@@ -80,14 +79,16 @@ class Answerer:
 
         Raises MissingStage naming the command to run first, Mismatch or DamagedArtefact for what does not fit.
         """
-        if system not in _SYSTEMS:
-            raise BadInput(f"There is no system {system!r} that reads passages; choose from {', '.join(_SYSTEMS)}.")
-        run = Run.open(Path(run_folder))
-        corpus, engine = stages.open_corpus(run), stages.engine_of(run)
-        model = stages.open_model(run, f"finetune_{system}")
-        if system == "bm25":
-            return cls(model, corpus, finder=stages.bm25_finder(run), config=run.config, engine=engine)
-        index = stages.find_index(run, model, keys.START[system])
+        readers = [name for name, entry in SYSTEMS.items() if entry.reads_passages]
+        if system not in readers:
+            raise BadInput(f"There is no system {system!r} that reads passages; choose from {', '.join(readers)}.")
+        run, entry = Run.open(Path(run_folder)), SYSTEMS[system]
+        corpus, engine = artefacts.open_corpus(run), artefacts.engine_of(run)
+        model = artefacts.open_model(run, entry.stage)
+        if entry.retriever == "bm25":
+            finder = artefacts.open_finder(run, entry, model)
+            return cls(model, corpus, finder=finder, config=run.config, engine=engine)
+        index = artefacts.open_index(run, model, entry.start)
         return cls(model, corpus, index, config=run.config, engine=engine)
 
     @overload

@@ -1,0 +1,93 @@
+"""What finished stages left, opened for use: corpus, model, index, and how a system retrieves passages."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openrealm import files
+from openrealm.corpus.corpus import Corpus
+from openrealm.engine import Engine, engine_for, num_cores
+from openrealm.errors import MissingStage
+from openrealm.run import stages
+from openrealm.run.folder import Run
+from openrealm.run.systems import SYSTEMS, System
+
+if TYPE_CHECKING:
+    from openrealm.index.index import Index
+    from openrealm.model.realm import Realm
+    from openrealm.train.spans import Bm25Finder, PassageFinder
+
+BM25_WEIGHT = "bm25.json"
+
+
+def engine_of(run: Run) -> Engine:
+    """Device and precision of the run. Also limits torch to the run's number of threads."""
+    import torch
+
+    torch.set_num_threads(run.config.num_threads or num_cores())
+    return engine_for(run.config)
+
+
+def open_corpus(run: Run) -> Corpus:
+    """The run's corpus; its digests are verified once per process. Raises MissingStage if it is not finished."""
+    stages.get("corpus").check(run, up_to_date=False)
+    corpus = Corpus.open(run.corpus)
+    _verify_digests(run.corpus, corpus.manifest["manifest_sha256"])
+    return corpus
+
+
+@functools.cache
+def _verify_digests(folder: Path, _manifest_sha256: str) -> None:
+    files.read_manifest(folder)
+
+
+def open_model(run: Run, stage: str) -> Realm:
+    """The model of a finished stage.
+
+    Raises MissingStage naming the command that trains it, Mismatch if it was trained with other settings.
+    """
+    from openrealm.model.realm import Realm
+
+    entry = stages.get(stage)
+    entry.check(run, up_to_date=True)
+    model = Realm.from_pretrained(entry.model_folder(run))
+    model.to(engine_for(run.config).device)
+    return model
+
+
+def index_step(run: Run, start: str) -> int:
+    """The training step under which the index of a stage's model is published."""
+    return run.config.pretrain.num_steps if start == "pretrain" else 0
+
+
+def open_index(run: Run, model: Realm, start: str) -> Index:
+    """The published index of `model`, which the stage `start` left. Raises MissingStage naming `openrealm index`."""
+    from openrealm.index.index import Index, version_folder
+
+    path = version_folder(run.index, index_step(run, start), model.passage_digest())
+    if not (path / files.MANIFEST).exists():
+        command = stages.index_of(start).command_line(run)
+        raise MissingStage(f"{run.folder} has no index of the present weights; run `{command}` first.")
+    return Index.open(path, open_corpus(run), model, searcher=run.config.index.searcher)
+
+
+def open_finder(run: Run, system: System, model: Realm) -> PassageFinder:
+    """How a fine-tuned system finds passages: by BM25, or by its query tower and an index."""
+    from openrealm.train.spans import DenseFinder
+
+    if system.retriever == "bm25":
+        return bm25_finder(run, trained=True)
+    return DenseFinder(open_index(run, model, system.start), run.config.finetune.max_query_tokens)
+
+
+def bm25_finder(run: Run, *, trained: bool) -> Bm25Finder:
+    """BM25 over the run's passages and the weight of its score, learned or initial."""
+    from openrealm.index.bm25 import Bm25
+    from openrealm.train.spans import Bm25Finder
+
+    finder = Bm25Finder(Bm25.build(open_corpus(run)))
+    if trained:
+        finder.load_state(files.read_json(stages.get(SYSTEMS["bm25"].stage).folder(run) / BM25_WEIGHT))
+    return finder

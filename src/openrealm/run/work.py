@@ -1,0 +1,157 @@
+"""The work of each stage: what `run.stages` names in its table and calls with the run, the entry and the options.
+
+Each function reads what earlier stages left, writes below `stage.folder(run)`, and can be repeated.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from openrealm import files
+from openrealm.corpus.builder import build_corpus
+from openrealm.corpus.corpus import Corpus
+from openrealm.corpus.sources import open_source
+from openrealm.corpus.workers import WorkerSpec
+from openrealm.engine import num_cores
+from openrealm.errors import BadInput, Mismatch, MissingStage
+from openrealm.masking.tagger import load_tagger
+from openrealm.model.weights import tokenizer_of
+from openrealm.progress import say
+from openrealm.run import artefacts
+from openrealm.run import questions as questions_of
+from openrealm.run.folder import Run
+from openrealm.run.queries import queries_of
+from openrealm.run.stages import Options, Stage
+from openrealm.types import QuestionSets
+
+if TYPE_CHECKING:
+    from openrealm.model.realm import Realm
+    from openrealm.train.task import Task
+    from openrealm.train.trainer import Outcome
+
+
+def corpus(run: Run, stage: Stage, options: Options) -> Corpus:
+    """Read the source, cut it into passages, tag salient spans, store."""
+    settings = run.config.corpus
+    articles, description = open_source(
+        settings.source, prose_only=settings.prose_only, salvage=settings.salvage, num_workers=run.config.num_threads
+    )
+    built = build_corpus(
+        articles(),
+        run.corpus,
+        tokenizer_of(run.config.model.backbone),
+        max_passage_tokens=settings.max_passage_tokens,
+        passages=settings.passages,
+        max_passage_words=settings.max_passage_words,
+        tagger=load_tagger(settings.tagger),
+        source=description,
+        near_duplicates=settings.near_duplicates,
+        workers=_corpus_workers(run),
+    )
+    skipped = built.manifest["source"].get("skipped") or {}
+    note = "; skipped: " + ", ".join(f"{count} {why}" for why, count in skipped.items()) if skipped else ""
+    say(f"corpus: {built.num_passages:,} passages in {run.corpus}{note}")
+    return built
+
+
+def _corpus_workers(run: Run) -> WorkerSpec | None:
+    """One process per core that the run may use; none with a tagger that uses all cores itself."""
+    if run.config.corpus.tagger.startswith("hf:"):
+        return None
+    return WorkerSpec(run.config.num_threads or num_cores(), "openrealm.masking.worker")
+
+
+def questions(run: Run, stage: Stage, options: Options) -> QuestionSets:
+    """Write the questions that systems are fine-tuned and tested on."""
+    sets, origin = questions_of.generate(run, options.questions, regex=options.regex)
+    return questions_of.save(run, sets, origin)
+
+
+def warm_start(run: Run, stage: Stage, options: Options) -> None:
+    """Train the towers by ICT and the reader's head by masked-language modelling."""
+    import torch
+
+    from openrealm.model.realm import Realm
+    from openrealm.train.tasks.warm_start import WarmStart
+
+    opened = artefacts.open_corpus(run)
+    torch.manual_seed(run.config.seed)
+    model = Realm.from_backbone(run.config.model, opened.tokenizer())
+    recent = _train(run, stage, options, model, WarmStart(opened, config=run.config)).recent
+    shown = (name for name in recent if name.endswith(("loss", "accuracy")))
+    say("warm start: " + ", ".join(f"{name.replace('_', ' ')} {recent[name]:.2f}" for name in shown))
+
+
+def index(run: Run, stage: Stage, options: Options) -> None:
+    """Embed all passages with the passage tower of the stage's start and publish the index."""
+    from openrealm.index.index import Index
+
+    opened, engine = artefacts.open_corpus(run), artefacts.engine_of(run)
+    model = artefacts.open_model(run, stage.start)
+    try:
+        artefacts.open_index(run, model, stage.start)
+    except (MissingStage, Mismatch):  # none yet, or one of another corpus under the same name
+        Index.build(model, opened, run.index, step=artefacts.index_step(run, stage.start), engine=engine)
+
+
+def pretrain(run: Run, stage: Stage, options: Options) -> None:
+    """Train retriever and reader jointly, or the reader alone for the stage with frozen towers."""
+    from openrealm.index.index import prune
+    from openrealm.train.tasks.joint import Joint
+
+    opened, config = artefacts.open_corpus(run), run.config
+    queries = queries_of(run, opened)
+    model = artefacts.open_model(run, stage.start)
+    first = artefacts.open_index(run, model, stage.start)
+    if stage.comparison:
+        config = config.replace(pretrain=config.pretrain.replace(freeze_towers=True))
+    elif not options.resume:
+        prune(run.index, {first.name})  # versions that an earlier pre-training published
+    task = Joint(opened, first, config=config, queries=queries, index_folder=run.index, refresh_at_end=False)
+    outcome = _train(run, stage, options, model, task)
+    files.write_json(stage.folder(run) / "outcome.json", dataclasses.asdict(outcome))
+    first_utility, last_utility = (float(row.get("retrieval_utility", 0.0)) for row in (outcome.first, outcome.last))
+    say(
+        f"{stage.title}: retrieval utility {first_utility:.2f} -> {last_utility:.2f} nats, "
+        f"{len(outcome.task['refresh_steps'])} index refreshes"
+    )
+
+
+def finetune(run: Run, stage: Stage, options: Options) -> None:
+    """Fine-tune one system on the run's questions; all systems get the same steps, batches, rates and seed."""
+    from openrealm.train.tasks.closed_book import ClosedBook
+    from openrealm.train.tasks.openqa import OpenQA
+
+    system = stage.system
+    assert system is not None
+    asked = questions_of.load(run).train
+    if not asked:
+        raise BadInput(f"{run.questions} has no training questions; provide some with --questions FILE.")
+    opened, config = artefacts.open_corpus(run), run.config
+    model = artefacts.open_model(run, stage.start)
+    folder = stage.folder(run)
+    task: OpenQA | ClosedBook
+    if system.retriever == "none":
+        task = ClosedBook(opened, asked, config=config)
+    elif system.retriever == "tower":
+        task = OpenQA(opened, artefacts.open_index(run, model, system.start), asked, config=config)
+    else:
+        task = OpenQA(opened, None, asked, finder=artefacts.bm25_finder(run, trained=False), config=config)
+    _train(run, stage, options, model, task)
+    if system.retriever == "bm25":
+        files.write_json(folder / artefacts.BM25_WEIGHT, task.state())
+    say(f"{stage.title}: saved in {folder}")
+
+
+def _train(run: Run, stage: Stage, options: Options, model: Realm, task: Task[Any]) -> Outcome:
+    """Train in the stage's folder and save the model; the checkpoints go once it is saved."""
+    from openrealm.train import checkpoint
+    from openrealm.train.trainer import Trainer
+
+    config, engine = run.config, artefacts.engine_of(run)
+    trainer = Trainer(model, task, stage.folder(run), engine=engine, seed=config.seed, callbacks=config.callbacks)
+    outcome = trainer.train(resume=options.resume)
+    model.save_pretrained(stage.model_folder(run))
+    checkpoint.remove_all(trainer.checkpoints)
+    return outcome
