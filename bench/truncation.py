@@ -229,8 +229,8 @@ def picture(biases: Sequence[Bias]) -> str:
     ks = [b.k for b in biases]
     with matplotlib.rc_context({"svg.hashsalt": "truncation", "svg.fonttype": "none", "font.size": 9}):
         drawing, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3), layout="constrained")
-        left.plot(ks, [b.absolute for b in biases], "o-", label="mean absolute bias")
-        left.plot(ks, [b.value for b in biases], "s--", label="mean bias")
+        left.plot(ks, [b.absolute for b in biases], "o-", label="absolute")
+        left.plot(ks, [b.value for b in biases], "s--", label="signed")
         left.set_ylabel("bias of log p(y|x), nats")
         right.plot(ks, [100 * b.signal_error for b in biases], "o-", label="r(z)")
         right.plot(ks, [100 * b.query_error for b in biases], "s--", label="gradient of E_in(x)")
