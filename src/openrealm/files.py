@@ -234,13 +234,13 @@ def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
         raise MissingStage(f"{folder} holds no finished artefact (no {MANIFEST}); run the stage that writes it first.")
     manifest: dict[str, Any] = read_json(path)
     if not isinstance(manifest, dict) or manifest != _sealed(manifest) or "files" not in manifest:
-        raise DamagedArtefact(f"{path} is damaged: it does not match its own digest; rebuild {folder}.")
+        raise DamagedArtefact(f"{path} differs from its own digest, so it is damaged; rebuild {folder}.")
     for name, entry in manifest["files"].items() if verify else ():
         member = folder / name
         if not member.is_file():
             raise DamagedArtefact(f"{member} is missing; rebuild {folder}.")
         if sha256_file(member) != entry["sha256"]:
-            raise DamagedArtefact(f"{member} is damaged: it does not match its digest in {path}; rebuild {folder}.")
+            raise DamagedArtefact(f"{member} differs from its digest in {path}, so it is damaged; rebuild {folder}.")
     return manifest
 
 
