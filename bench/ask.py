@@ -1,6 +1,6 @@
-"""Seconds from a question to its answer, everything loaded: a run's REALM against BM25 with the same reader.
+"""Seconds per question with everything loaded: the REALM of a run against BM25 with the same reader.
 
-Each round asks both sides the same test question of the run. Without a run there is nothing to ask, and it says so.
+Each round asks both sides the same test question of the run. Needs a finished run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from openrealm.run.folder import Run
     from openrealm.serve.answerer import Service
 
-_FIGURE, _PEER = "from a question to its answer", "BM25 and the same reader"
+_FIGURE, _PEER = "time to answer a question", "BM25 with the same reader"
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     except OpenRealmError as error:
         end(
             f"Nothing to measure: {error}",
-            not_measured(_FIGURE, "seconds", _PEER, f"no run that can answer at {given.run}"),
+            not_measured(_FIGURE, "seconds", _PEER, f"no finished run in {given.run}"),
         )
     import torch
 
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def bm25_service(run: Run) -> Service:
-    """REALM's own span reader over the passages that BM25 finds."""
+    """REALM's span reader on passages retrieved by BM25."""
     from openrealm.run import artefacts
     from openrealm.run.systems import SYSTEMS
     from openrealm.serve.answerer import Service
@@ -57,7 +57,7 @@ def bm25_service(run: Run) -> Service:
 
 
 def asked(run: Run) -> list[str]:
-    """The run's test questions, or its training questions where it keeps none for the test."""
+    """The run's test questions, or its training questions if it has no test questions."""
     from openrealm.run import questions
 
     sets = questions.load(run)

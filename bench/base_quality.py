@@ -1,12 +1,12 @@
-"""What a base encoder can do before any REALM: fill in hidden names with and without a passage, and find passages.
+"""What a base encoder can do before REALM training: fill in hidden names with and without a passage, and retrieve.
 
-Reading: one hidden name or date a query, of held-out articles of Simple Wikipedia, read alone, beside its own passage
-and beside another passage that holds the name. The corpora are cut as in the base's training, so the same articles are
-held out; --folder takes the folder of that training (runs/openrealm-mini) and spares the cutting.
+Reading: one hidden name or date per query, from held-out articles of Simple Wikipedia, read alone, with its own
+passage, and with another passage that contains the name. The corpora are built as in the base's training, so that the
+same articles are held out; --folder reuses the folder of that training (runs/openrealm-mini) and skips building them.
 
-Finding: of the training questions of WebQuestions, the share with an answer among the 20 best lead passages of Simple
-Wikipedia, nothing trained for it, beside BM25 and MiniLM (which was trained to embed questions) on the same passages.
-Most of the time goes to MiniLM, whose figure does not change: --minilm 0 leaves it out.
+Retrieval: the share of WebQuestions training questions with an answer in the top 20 lead passages of Simple Wikipedia,
+zero-shot, against BM25 and MiniLM (which was trained to embed questions) on the same passages. Most of the time goes
+into MiniLM, whose figure does not change: --minilm 0 skips it.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ NEWS = DATA / "corpora" / "wikinews-2022.jsonl.xz"
 QUESTIONS = DATA / "qa" / "webquestions.train.jsonl"
 _SEED = 0
 _LEAD_TOKENS = 96
-_MAX_TOKENS = 160  # a lead in another vocabulary
+_MAX_TOKENS = 160  # room for a lead passage in another vocabulary
 _RESULTS = (1, 5, 20, 100)
-# Names in the order in which the base was trained on them: it decides which articles are held out.
+# In the order in which the base was trained on them, which determines the held-out articles.
 SOURCES = ("factbook", str(WIKI), str(NEWS))
 
 
@@ -55,7 +55,10 @@ def main() -> None:
         minilm=(1, 1),
     )
     if not WIKI.is_file():
-        end(f"{WIKI} is not there.", not_measured("names filled in", "of 1", "the same alone", "no corpora here"))
+        end(
+            f"{WIKI} does not exist.",
+            not_measured("hidden names filled in", "of 1", "without a passage", "the corpora are missing"),
+        )
     import torch
 
     from openrealm.engine import engine_for
@@ -72,7 +75,7 @@ def main() -> None:
 
 
 def loaded(backbone: str, projection_dim: int, engine: Engine) -> Realm:
-    """The model that a user gets who names this backbone: mean pooling, unit vectors, one tower for both."""
+    """The untrained model with this backbone: mean pooling, unit vectors, shared towers."""
     from openrealm.config import ModelConfig
     from openrealm.model.realm import Realm
     from openrealm.model.weights import backbone_location
@@ -86,7 +89,7 @@ def loaded(backbone: str, projection_dim: int, engine: Engine) -> Realm:
 
 
 def heldout_rows(backbone: str, folder: Path, num_queries: int) -> list[dict[str, MaskedRow]]:
-    """Masked queries out of articles of Simple Wikipedia that the base was not trained on, read in each way."""
+    """Masked queries from articles of Simple Wikipedia that the base was not trained on, with each kind of passage."""
     import numpy as np
 
     from openrealm import files
@@ -99,7 +102,7 @@ def heldout_rows(backbone: str, folder: Path, num_queries: int) -> list[dict[str
     place = Path(backbone_location(backbone))
     settings = BaseSettings(**files.read_manifest(place)["settings"])
     corpora = prepare(SOURCES, folder, settings)
-    require_same("vocabularies of the weights and of the text", words(place) == words(corpora[0].folder))
+    require_same("vocabularies of the weights and the corpus", words(place) == words(corpora[0].folder))
     texts = Texts(corpora, settings.heldout_rate, settings.seed)
     examples = BaseExamples(texts, SpanIndex(texts), settings)
     first, last = texts.first_passage[1:3]
@@ -117,7 +120,7 @@ def words(folder: Path) -> dict[str, int]:
 
 
 def reading(model: Realm, queries: Sequence[dict[str, MaskedRow]], engine: Engine) -> list[Figure]:
-    """Share of word pieces of hidden names filled in rightly, and what a passage adds."""
+    """The share of word pieces of hidden names filled in correctly, and what a passage adds."""
     import numpy as np
 
     right = {
@@ -126,19 +129,23 @@ def reading(model: Realm, queries: Sequence[dict[str, MaskedRow]], engine: Engin
     }
     num_J = np.array([len(rows["alone"].gold) for rows in queries])
     share = {beside: float(right_n.sum() / num_J.sum()) for beside, right_n in right.items()}
-    words = {"own": "its own passage", "related": "another passage that holds the name", "unrelated": "any passage"}
+    words = {
+        "own": "its own passage",
+        "related": "another passage that contains the name",
+        "unrelated": "an unrelated passage",
+    }
     figures = []
     for beside, what in words.items():
         low, high = interval(right[beside] - right["alone"], num_J)
         figures.append(
             once(
-                f"word pieces of hidden names filled in rightly beside {what}",
+                f"word pieces of hidden names filled in correctly with {what}",
                 "of 1",
                 share[beside],
-                "the same queries alone",
+                "without a passage",
                 share["alone"],
                 f"{len(queries)} held-out queries, difference {share[beside] - share['alone']:+.3f} "
-                f"(95 % {low:+.3f} to {high:+.3f})",
+                f"(95% CI {low:+.3f} to {high:+.3f})",
                 more_is_better=True,
             )
         )
@@ -146,7 +153,7 @@ def reading(model: Realm, queries: Sequence[dict[str, MaskedRow]], engine: Engin
 
 
 def filled(model: Realm, rows: Sequence[MaskedRow], engine: Engine) -> npt.NDArray[np.float64]:
-    """How many word pieces of each row's hidden name are filled in rightly."""
+    """The number of word pieces of each row's hidden name that are filled in correctly."""
     import numpy as np
     import torch
 
@@ -162,7 +169,7 @@ def filled(model: Realm, rows: Sequence[MaskedRow], engine: Engine) -> npt.NDArr
 
 
 def interval(difference_n: npt.NDArray[np.float64], num_J: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """95 % of 2,000 bootstrap samples of the queries: the difference a word piece."""
+    """The 95% interval of the difference per word piece, from 2,000 bootstrap samples of the queries."""
     import numpy as np
 
     picks = np.random.default_rng(_SEED).integers(len(num_J), size=(2_000, len(num_J)))
@@ -177,17 +184,17 @@ class NoNames:
     name = "none"
 
     def tag(self, texts: Sequence[str]) -> list[list[Span]]:
-        """No span in any text."""
+        """No spans for any text."""
         return [[] for _ in texts]
 
 
 def finding(model: Realm, folder: Path, given: Any, engine: Engine) -> list[Figure]:
-    """Recall at 20 of the towers beside that of BM25 and of MiniLM."""
+    """Recall@20 of the towers against BM25 and MiniLM."""
     from openrealm.index.bm25 import Bm25
     from openrealm.run.questions import read_questions
 
     questions = read_questions(QUESTIONS)[: given.questions or None]
-    minilm = loaded("minilm", 384, engine)  # all its dimensions: an orthogonal projection changes no inner product
+    minilm = loaded("minilm", 384, engine)  # full width: an orthogonal projection preserves inner products
     peers = ["BM25", "MiniLM"][: 1 + bool(given.minilm)]
     leads = list(lead_passages(given.articles, minilm.tokenizer))
     texts = [lead.text for lead in leads]
@@ -203,13 +210,13 @@ def finding(model: Realm, folder: Path, given: Any, engine: Engine) -> list[Figu
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """Passages found for each question, best first, and all passages' texts."""
+    """The passages retrieved for each question, best first, and the texts of all passages."""
 
     found: list[list[int]]
     texts: list[str]
 
     def hits(self, questions: Sequence[Question]) -> list[list[bool]]:
-        """Which of them hold an answer."""
+        """Which of them contain an answer."""
         from openrealm.evaluate.retrieval import has_answer
 
         return [
@@ -219,7 +226,7 @@ class Sides:
 
 
 def lead_passages(num_articles: int, tokenizer: Tokenizer) -> Iterator[Article]:
-    """The first passage of every article as an article of its own; the same for every encoder."""
+    """The first passage of every article as a separate article; the same for every encoder."""
     from openrealm.corpus.blocks import PassageRule, cut_all
     from openrealm.corpus.sources.jsonl import read
     from openrealm.types import Article
@@ -235,7 +242,7 @@ def lead_passages(num_articles: int, tokenizer: Tokenizer) -> Iterator[Article]:
 def embedded(
     model: Realm, name: str, leads: Sequence[Article], questions: Sequence[Question], folder: Path, engine: Engine
 ) -> Sides:
-    """What the model's towers find."""
+    """The passages retrieved by the model's towers."""
     import numpy as np
     import torch
 
@@ -254,7 +261,7 @@ def embedded(
         source={"name": WIKI.name},
     )
     layout = Layout(corpus, title_in_joint=True)
-    with track(f"{name}: passages embedded", len(corpus)) as advance:
+    with track(f"{name}: embedding passages", len(corpus)) as advance:
         vector_ND = embed_corpus(model.retriever.passage_tower, layout, engine, advance)
     rows = [layout.query(np.array(model.tokenizer.encode(question.text)[0]), 64) for question in questions]
     with torch.inference_mode(), engine.autocast():
@@ -264,7 +271,7 @@ def embedded(
 
 
 def recall_figure(backbone: str, hits: dict[str, list[list[bool]]], peer: str, num_passages: int) -> Figure:
-    """Recall at 20 beside a peer's, and at the other ranks in the note."""
+    """Recall@20 against a peer's, with the other ranks in the note."""
     from openrealm.evaluate.retrieval import recall_at_k
 
     ours, theirs = (recall_at_k(hits[name], 20) for name in (backbone, peer))

@@ -1,10 +1,10 @@
-"""Small base encoders beside MiniLM: passages embedded a second, the joint step, and what a short training teaches.
+"""Small base encoders against MiniLM: passages embedded per second, joint steps, and what a short training achieves.
 
-Every shape gets the same seconds of training on the same text (with a vocabulary of its size); accuracy is that of
-word pieces of one hidden name or date in articles not trained on, alone, beside another passage that holds the name,
-and beside its own. `--only "3 x 256"` takes the shapes whose name holds that. Speeds are measured on one Factbook
-text, all shapes and MiniLM in turn. With `--out FOLDER` the table and its picture (where matplotlib is installed) are
-written there.
+Every shape is trained for the same time on the same text (with a vocabulary of its size). Accuracy is the share of
+correct word pieces of a hidden name or date in held-out articles: without a passage, with another passage that contains
+the name, and with its own. `--only "3 x 256"` selects shapes whose name contains that. Speeds are measured on the same
+Factbook text, alternating between all shapes and MiniLM. With `--out FOLDER`, the table and (if matplotlib is
+installed) a figure are written there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PEER = "MiniLM, 6 x 384 (1,536), 30,522"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Layers, width, heads, width inside the feed-forward layers, size of the vocabulary."""
+    """Layers, width, heads, feed-forward width, vocabulary size."""
 
     num_layers: int
     hidden_size: int
@@ -38,7 +38,7 @@ class Shape:
 
     @property
     def name(self) -> str:
-        """As the table gives it."""
+        """As in the table."""
         return f"{self.num_layers} x {self.hidden_size} ({self.inner_size}), {self.vocab_size:,}"
 
 
@@ -73,7 +73,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     shapes = QUICK_SHAPES if given.quick else tuple(shape for shape in SHAPES if given.only in shape.name)
     if not shapes:
-        raise SystemExit(f"--only {given.only!r} names none of: {'; '.join(shape.name for shape in SHAPES)}.")
+        raise SystemExit(f"--only {given.only!r} matches none of: {'; '.join(shape.name for shape in SHAPES)}.")
     engine = engine_for(quickstart())
     with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as name:
         found = {shape: trained(shape, given, Path(name), engine) for shape in shapes}
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def trained(shape: Shape, given: Any, folder: Path, engine: Engine) -> tuple[dict[str, Any], Tokenizer, int]:
-    """What `given.seconds` of training teach this shape; its tokenizer, and how many weights it has."""
+    """Train a shape for `given.seconds`; returns its held-out metrics, its tokenizer and its number of weights."""
     from openrealm.base.prepare import prepare
     from openrealm.base.settings import BaseSettings
     from openrealm.base.texts import Texts
@@ -123,9 +123,9 @@ def trained(shape: Shape, given: Any, folder: Path, engine: Engine) -> tuple[dic
 def speeds(
     tokenizers: dict[Shape, Tokenizer], given: Any, engine: Engine, max_seconds: float
 ) -> tuple[dict[Shape | None, list[float]], dict[Shape | None, list[float]], int]:
-    """Seconds to embed the same articles, and of a joint step, of each shape and (None) of MiniLM; MiniLM's passages.
+    """Seconds to embed the same articles and per joint step, for each shape and MiniLM (None); MiniLM's passage count.
 
-    What an encoder has learnt plays no part in its speed: the weights are random.
+    The weights are random, since they do not affect speed.
     """
     from factbook import tokenizer
     from openrealm.base.model import fresh_backbone
@@ -149,7 +149,7 @@ def speeds(
         minilm = load_backbone(theirs.model.backbone, dropout=0.0)
         sides[None] = Side(theirs, minilm, tokenizer(theirs), given, Path(name) / "minilm", engine)
         rounds = {"num_rounds": given.rounds, "max_seconds": max_seconds}
-        # One name for each side, as the measuring asks for.
+        # `in_turn` needs a name for each side.
         names = {str(number): side for number, side in enumerate(sides.values())}
         embedding = in_turn({number: side.embed for number, side in names.items()}, **rounds)
         joint = in_turn({number: side.step for number, side in names.items()}, **rounds)
@@ -207,26 +207,27 @@ def table(shapes: Sequence[Shape], figures: Sequence[Figure], measures: dict[Sha
     source = Path(given.source).name
     page = f"""# Shapes for a small base encoder
 
-What layers, width and vocabulary cost and bring, beside {_PEER}. Speeds: all on the same text, in turn, in the
-quickstart's model; "times" are MiniLM's. Accuracy: word pieces of a hidden name or date filled in rightly after
-{given.seconds:g} seconds of training on {given.articles:,} articles of {source}, in articles not trained on.
+Cost and benefit of layers, width and vocabulary, compared with {_PEER}.
+Speeds are measured alternately on the same text, in the quickstart's model; "speed-up" is relative to MiniLM.
+Accuracy is the share of word pieces of a hidden name or date filled in correctly, in held-out articles, after
+{given.seconds:g} seconds of training on {given.articles:,} articles of {source}.
 
-| shape | weights | passages/s | times | joint step, s | times | steps | alone | related | own |
+| shape | weights | passages/s | speed-up | joint step, s | speed-up | steps | alone | related | own |
 |---|---|---|---|---|---|---|---|---|---|
 """
     for number, shape in enumerate(shapes):
         embed, joint = figures[2 * number : 2 * number + 2]
         row = measures[shape]
         speed = f"{embed.value:,.0f} | {embed.ratio:.1f} | {joint.value:.2f} | {joint.ratio:.1f}"
-        shares = " | ".join(f"{100 * row[f'accuracy_{beside}']:.1f} %" for beside in ("alone", "related", "own"))
+        shares = " | ".join(f"{100 * row[f'accuracy_{beside}']:.1f}%" for beside in ("alone", "related", "own"))
         page += f"| {shape.name} | {embed.note.split(' ')[0]} M | {speed} | {row['steps']:,} | {shares} |\n"
     page += f"| {_PEER} | 22.6 M | {figures[0].peer_value:,.0f} | 1 | {figures[1].peer_value:.2f} | 1 | | | | |\n"
     page += (
-        "\nShape: layers x width (inside the feed-forward layers), word pieces. Steps: done in that time. Related: "
-        "beside\nanother passage that holds the name; own: beside its own.\n"
+        "\nShape: layers x width (feed-forward width), word pieces. Steps: completed in that time. Alone: without a "
+        "passage; related: with\nanother passage that contains the name; own: with its own passage.\n"
     )
     command = f"python bench/base_shapes.py --source {source} --articles {given.articles} --out docs/results"
-    return f"{page}\nMade by `{command}` at commit {commit()}; {hardware()}.\n"
+    return f"{page}\nWritten by `{command}` at commit {commit()}; {hardware()}.\n"
 
 
 def write(
@@ -236,20 +237,20 @@ def write(
     figures: Sequence[Figure],
     measures: dict[Shape, dict[str, Any]],
 ) -> None:
-    """Write base_shapes.md into `folder`, and base_shapes.svg where matplotlib is installed."""
+    """Write base_shapes.md, and base_shapes.svg if matplotlib is installed."""
     from openrealm import files
 
     folder.mkdir(parents=True, exist_ok=True)
     try:
         files.write_text(folder / "base_shapes.svg", picture(shapes, figures, measures))
-        text += "\n![Accuracy beside a passage against passages embedded a second](base_shapes.svg)\n"
+        text += "\n![Accuracy with a passage against passages embedded per second](base_shapes.svg)\n"
     except ModuleNotFoundError:
-        print("No picture: matplotlib is not installed (pip install matplotlib).")
+        print("No figure: matplotlib is not installed (pip install matplotlib).")
     files.write_text(folder / "base_shapes.md", text)
 
 
 def picture(shapes: Sequence[Shape], figures: Sequence[Figure], measures: dict[Shape, dict[str, Any]]) -> str:
-    """Accuracy with and without a passage against speed, as an SVG that is the same for the same figures."""
+    """Accuracy with and without a passage against speed, as a reproducible SVG."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -258,17 +259,18 @@ def picture(shapes: Sequence[Shape], figures: Sequence[Figure], measures: dict[S
     times = [figures[2 * number].ratio for number in range(len(shapes))]
     with matplotlib.rc_context({"svg.hashsalt": "base_shapes", "svg.fonttype": "none", "font.size": 9}):
         drawing, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
-        for beside, marker in (("own", "o"), ("related", "s"), ("alone", "x")):
+        labels = {"own": "with its own passage", "related": "with a related passage", "alone": "without a passage"}
+        for (beside, label), marker in zip(labels.items(), "osx", strict=True):
             shares = [100 * measures[shape][f"accuracy_{beside}"] for shape in shapes]
-            axes.plot(times, shares, marker, label={"related": "a passage with the name"}.get(beside, beside))
+            axes.plot(times, shares, marker, label=label)
             for number, place in enumerate(zip(times, shares, strict=True), 1):
                 if beside == "own":
                     axes.annotate(str(number), place, textcoords="offset points", xytext=(4, 3), fontsize=7)
         for number, shape in enumerate(shapes, 1):
             axes.plot([], [], marker=f"${number}$", color="black", linestyle="", markersize=4, label=shape.name)
         axes.axvline(3, color="0.6", linewidth=0.8)
-        axes.set_xlabel("passages embedded a second, times MiniLM's")
-        axes.set_ylabel("word pieces of names right, %")
+        axes.set_xlabel("passages embedded per second, relative to MiniLM")
+        axes.set_ylabel("word pieces of names correct, %")
         drawing.legend(loc="outside right upper", frameon=False, fontsize=8)
         return svg_of(drawing)
 

@@ -1,7 +1,7 @@
-"""What every benchmark shares: sides measured in turn, medians, the machine, the commit, one JSON line at the end.
+"""Shared by all benchmarks: alternating measurements, medians, hardware, commit, and a final line of JSON.
 
-A figure is worth reading only beside a peer that was measured in the same run. Sides therefore run in turn
-(A B A B ...), so that a machine that slows down slows both, and ratios are taken round by round.
+A figure means little without a peer measured in the same run. The sides therefore alternate (A B A B ...), so that a
+slow phase of the machine affects both, and ratios are taken round by round.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured figure beside one peer, as it is printed.
+    """One measured figure and its peer, as printed.
 
-    value, peer_value  medians over the rounds, in `unit`; None where that side could not run
-    ratio              how many times better than the peer: the median over rounds, above 1 where ours is better
-    spread             (largest - smallest) / median of the rounds' ratios; of our own values where no peer ran; None
-                       where one run says it all
+    value, peer_value  medians over the rounds, in `unit`; None if that side could not run
+    ratio              how many times better than the peer: the median over the rounds, above 1 if ours is better
+    spread             (largest - smallest) / median of the rounds' ratios, or of our own values without a peer; None
+                       for a single run
     """
 
     figure: str
@@ -45,17 +45,17 @@ class Figure:
 
 
 def arguments(description: str, **options: tuple[Any, Any]) -> argparse.Namespace:
-    """Read the command line: --quick, --threads, --rounds, and --NAME for each of `options` (its default, and quick's).
+    """Parse the command line: --quick, --threads, --rounds, and --NAME for each of `options` (default, with --quick).
 
-    Thread counts go into the environment, so call this before numpy, torch or tokenizers are loaded.
+    Sets thread counts in the environment, so call this before numpy, torch or tokenizers are imported.
     """
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--quick", action="store_true", help="answer within 50 seconds on 2 cores")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="CPU threads of both sides")
-    parser.add_argument("--rounds", type=int, default=7, help="measurements of each side, after one that is dropped")
+    parser.add_argument("--quick", action="store_true", help="finish within 50 seconds on 2 cores")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="CPU threads for each side")
+    parser.add_argument("--rounds", type=int, default=7, help="measurements of each side, after a warm-up")
     for name, (whole, quick) in options.items():
-        beside = "" if quick == whole else f", with --quick {quick}"
-        parser.add_argument(f"--{name}", type=type(whole), default=None, help=f"default {whole}{beside}")
+        with_quick = "" if quick == whole else f"; with --quick: {quick}"
+        parser.add_argument(f"--{name}", type=type(whole), default=None, help=f"default: {whole}{with_quick}")
     given = parser.parse_args()
     for name, (whole, quick) in options.items():
         if getattr(given, name) is None:
@@ -71,9 +71,9 @@ def in_turn(
     max_seconds: float = float("inf"),
     warm_up: bool = True,
 ) -> dict[str, list[float]]:
-    """Seconds of each side in each round, the sides taking turns; ends early, after a whole round, at `max_seconds`.
+    """Seconds per side and round, with alternating sides; stops early, after a complete round, at `max_seconds`.
 
-    A first round is run and dropped where `warm_up`. At least MIN_ROUNDS rounds are measured whatever they take.
+    With `warm_up`, a first round is run and discarded. At least MIN_ROUNDS rounds are always measured.
     """
     started = time.perf_counter()
     if warm_up:
@@ -98,21 +98,21 @@ def spread(values: list[float]) -> float:
 def rate(
     name: str, unit: str, amount: float, ours: list[float], peer: str, theirs: list[float], note: str = ""
 ) -> Figure:
-    """A figure in `unit` (something a second): `amount` of it was done in each of the measured times."""
+    """A figure in `unit` (something per second): `amount` was processed in each of the measured times."""
     return _figure(
         name, unit, [amount / s for s in ours], peer, [amount / s for s in theirs], note, more_is_better=True
     )
 
 
 def duration(name: str, ours: list[float], peer: str, theirs: list[float], note: str = "") -> Figure:
-    """A figure in seconds, of which fewer are better."""
+    """A figure in seconds; lower is better."""
     return _figure(name, "seconds", ours, peer, theirs, note, more_is_better=False)
 
 
 def once(
     name: str, unit: str, value: float, peer: str, peer_value: float, note: str = "", *, more_is_better: bool
 ) -> Figure:
-    """A figure that one run settles, such as a share over many questions."""
+    """A figure from a single run, such as a share over many questions."""
     above, below = (value, peer_value) if more_is_better else (peer_value, value)
     return Figure(
         figure=name,
@@ -130,23 +130,23 @@ def once(
 
 
 def not_measured(name: str, unit: str, peer: str, reason: str) -> Figure:
-    """A figure without a value, for what is not there to be measured."""
+    """A figure without a value, for something that cannot be measured here."""
     return _figure(name, unit, [], peer, [], reason, more_is_better=True)
 
 
 def report(*figures: Figure) -> None:
-    """Print each figure in words, then all of them as one JSON list on the last line."""
+    """Print each figure as text, then all of them as a JSON list on the last line."""
     for figure in figures:
         value, theirs = (_number(side) for side in (figure.value, figure.peer_value))
-        spread_words = "one run" if figure.spread is None else f"spread {figure.spread:.2f}"
-        beside = "" if figure.ratio is None else f", {figure.ratio:.2f} times as good ({spread_words})"
+        spread_words = "single run" if figure.spread is None else f"spread {figure.spread:.2f}"
+        ratio = "" if figure.ratio is None else f"; {figure.ratio:.2f} times better ({spread_words})"
         note = f"; {figure.note}" if figure.note else ""
-        print(f"{figure.figure}: {value} {figure.unit}; {figure.peer}: {theirs}{beside}{note}")
+        print(f"{figure.figure}: {value} {figure.unit}; {figure.peer}: {theirs}{ratio}{note}")
     print(json.dumps([asdict(figure) for figure in figures], allow_nan=False))
 
 
 def svg_of(drawing: Any) -> str:
-    """A matplotlib drawing as SVG without the time of its making, closed."""
+    """A matplotlib figure as SVG without a timestamp; closes the figure."""
     from matplotlib import pyplot
 
     out = io.StringIO()
@@ -156,7 +156,7 @@ def svg_of(drawing: Any) -> str:
 
 
 def hardware() -> str:
-    """Processor, cores, threads in use and memory of this machine, and the accelerator where torch sees one."""
+    """Processor, cores, threads in use and memory of this machine, and the accelerator if torch sees one."""
     from openrealm.engine import num_cores
     from openrealm.hardware import memory_bytes, processor
 
@@ -169,23 +169,23 @@ def hardware() -> str:
 
 
 def commit() -> str:
-    """The checked-out commit, with "+" where files differ from it; "unknown" outside a checkout."""
+    """The checked-out commit, followed by "+" if there are local changes; "unknown" outside a checkout."""
     from openrealm.hardware import commit_of_checkout
 
     return commit_of_checkout() or "unknown"
 
 
 def end(reason: str, figure: Figure) -> None:
-    """Say why nothing was measured, still print the JSON line, and end in peace."""
+    """Print why nothing was measured, then the JSON line, and exit successfully."""
     print(reason, file=sys.stderr)
     report(figure)
     raise SystemExit(0)
 
 
 def require_same(what: str, is_same: bool) -> None:
-    """Stop before timing two sides that do not compute the same thing."""
+    """Exit before timing if the two sides do not compute the same thing."""
     if not is_same:
-        raise SystemExit(f"{what} differ between the two sides, so that timing them would compare nothing.")
+        raise SystemExit(f"The {what} differ between the two sides, so timing them would be meaningless.")
 
 
 def _figure(

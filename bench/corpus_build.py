@@ -1,7 +1,7 @@
-"""Seconds to build a corpus by several worker processes against one, and tokens a second against bare `tokenizers`.
+"""Seconds to build a corpus with several workers against one, and tokens per second against the bare `tokenizers`.
 
 `--source ../shared/data/corpora/simplewiki-2021.jsonl.xz --articles 0` builds all of Simple Wikipedia. Every build runs
-in a process of its own, so that the memory of it and its workers can be seen; all have to write the same bytes.
+in a separate process, to measure its memory with that of its workers; all builds must write identical bytes.
 """
 
 from __future__ import annotations
@@ -51,28 +51,28 @@ def main() -> None:
         require_same("files", many == one)
         manifest = json.loads((folder / "1" / "manifest.json").read_text())
     size = f"{manifest['num_articles']:,} articles of {Path(given.source).name}, {manifest['num_passages']:,} passages"
-    held = ", ".join(f"{gib:.2f} GiB by {num}" for num, gib in memory.items())
+    held = ", ".join(f"{gib:.2f} GiB with {num}" for num, gib in memory.items())
     report(
         duration(
-            f"corpus of {size}, read, cut, tagged and stored by {given.workers} workers",
+            f"building a corpus of {size}, {given.workers} workers",
             seconds["many"],
             "one process",
             seconds["one"],
-            f"same bytes; most memory (PSS of all processes): {held}",
+            f"identical bytes; peak memory (PSS of all processes): {held}",
         ),
         rate(
-            f"corpus of {size}, by {given.workers} workers",
+            f"building a corpus of {size}, {given.workers} workers",
             "tokens/s",
             manifest["num_tokens"],
             seconds["many"],
-            f"tokenizers: source read, encode_batch, ids and offsets taken out, {given.threads} threads",
+            f"tokenizers: reading, encode_batch, extracting ids and offsets, {given.threads} threads",
             seconds["bare"],
         ),
     )
 
 
 def chosen(source: str, num_articles: int) -> Iterator[Article]:
-    """The first articles of a source, all for 0."""
+    """The first articles of a source; 0 means all."""
     from openrealm.corpus.sources import open_source
 
     return islice(open_source(source)[0](), num_articles or None)
@@ -87,7 +87,7 @@ def build_here(order: dict[str, Any]) -> None:
     from openrealm.recipes.small import small
 
     config = small()
-    if order["shard"]:  # so that a source for seconds has shards enough to be shared out
+    if order["shard"]:  # so that even a small source has enough shards to distribute
         builder._SHARD_CHARACTERS = order["shard"]
     builder.build_corpus(
         chosen(order["source"], order["articles"]),
@@ -101,7 +101,7 @@ def build_here(order: dict[str, Any]) -> None:
 
 
 def encode_only(source: str, num_articles: int, folder: Path) -> None:
-    """What the peer does: read the same articles, encode their texts, and take ids and offsets out as a store needs."""
+    """The peer: read the same articles, encode their texts, and extract ids and offsets as a store needs them."""
     from tokenizers import Tokenizer
 
     bare = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -112,7 +112,7 @@ def encode_only(source: str, num_articles: int, folder: Path) -> None:
 
 
 def peak_gib(process: subprocess.Popen[bytes]) -> float:
-    """Wait for a process; returns the most that it and its children held together, shared pages counted once."""
+    """Wait for a process; returns its peak memory including its children, counting shared pages once."""
     peak, ended = 0, threading.Event()
 
     def watch() -> None:
@@ -126,7 +126,7 @@ def peak_gib(process: subprocess.Popen[bytes]) -> float:
     ended.set()
     watcher.join()
     if code:
-        raise SystemExit(f"the build ended with code {code}")
+        raise SystemExit(f"The build failed with exit code {code}.")
     return peak / 2**30
 
 
@@ -140,7 +140,7 @@ def family(process: int) -> list[int]:
 
 
 def pss_bytes(process: int) -> int:
-    """Proportional set size; 0 for a process that has ended."""
+    """Proportional set size; 0 if the process has ended."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except OSError:
@@ -149,7 +149,7 @@ def pss_bytes(process: int) -> int:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Digest of every file of a corpus; its manifest holds those of all others."""
+    """The digest of every file of a corpus, including its manifest."""
     from openrealm.files import sha256_file
 
     return {path.name: sha256_file(path) for path in folder.iterdir()}

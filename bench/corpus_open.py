@@ -1,7 +1,7 @@
-"""Opening a corpus of a million passages in a fresh process, and reading passages at random, against its Parquet files.
+"""Opening a corpus of a million passages in a new process, and reading random passages, against its Parquet files.
 
-The corpus is made up, of passages as long as real ones, since that is quickly written. The peer reads the same rows out
-of the same corpus' Parquet tables, memory-mapped, one row group for each row.
+The corpus is synthetic, with passages of realistic length, so that it is quick to write. The peer reads the same rows
+from the corpus's memory-mapped Parquet files, one row group per row.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 from common import arguments, duration, report, require_same
 
 _TOKENS = 128
-_PASSAGES_A_TABLE = 20_480
+_PASSAGES_PER_TABLE = 20_480
 _WORDS = "the river runs from the hills to the sea past a city that was founded on it long ago".split() * 4  # noqa: SIM905
 
 
@@ -37,19 +37,21 @@ def main() -> None:
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             found.append(json.loads(done.stdout.splitlines()[-1]))
     of = {key: [row[key] for row in found] for key in found[0]}
-    held = f"{statistics.median(of['resident_mib']):.0f} MiB resident after opening, of them "
+    held = f"{statistics.median(of['resident_mib']):.0f} MiB resident after opening, of which "
     held += f"{statistics.median(of['private_mib']):.0f} private; {statistics.median(of['imported_mib']):.0f} before"
     size = f"{given.passages:,} passages"
-    parquet = "pyarrow, one row of a memory-mapped Parquet file"
+    parquet = "pyarrow, a row of a memory-mapped Parquet file"
     report(
-        duration(f"open a corpus of {size}", of["open"], "pyarrow, open its Parquet files", of["peer_open"], held),
-        duration(f"one of {size} at random, with text, title and id checked", of["passage"], parquet, of["peer_row"]),
-        duration(f"token ids of one of {size} at random", of["tokens"], parquet, of["peer_row"]),
+        duration(
+            f"opening a corpus of {size}", of["open"], "pyarrow, opening its Parquet files", of["peer_open"], held
+        ),
+        duration(f"a random passage of {size}: text, title, id verified", of["passage"], parquet, of["peer_row"]),
+        duration(f"token ids of a random passage of {size}", of["tokens"], parquet, of["peer_row"]),
     )
 
 
 def write(folder: Path, num_passages: int) -> None:
-    """Publish a corpus of made-up passages in the format of docs/formats.md."""
+    """Publish a corpus of synthetic passages in the format of docs/formats.md."""
     from factbook import tokenizer
     from openrealm import files
     from openrealm.corpus.corpus import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS
@@ -69,18 +71,18 @@ def write(folder: Path, num_passages: int) -> None:
             for name, (dtype, _) in columns.items()
         }
         numbers = {name: stack.enter_context((temporary / f"{name}.bin").open("wb")) for name in PASSAGE_NUMBERS}
-        for first in range(0, num_passages, _PASSAGES_A_TABLE):
-            made = made_up(first, min(_PASSAGES_A_TABLE, num_passages - first))
+        for first in range(0, num_passages, _PASSAGES_PER_TABLE):
+            made = made_up(first, min(_PASSAGES_PER_TABLE, num_passages - first))
             for name, writer in rows.items():
                 writer.extend(made[name], made[f"{name}.ends"])
             for name, file in numbers.items():
                 file.write(made[name].tobytes())
             own = made | {"articles": made["articles"] - first}
-            write_table(temporary / f"passages-{first // _PASSAGES_A_TABLE:05}.parquet", own)
+            write_table(temporary / f"passages-{first // _PASSAGES_PER_TABLE:05}.parquet", own)
 
 
 def made_up(first: int, size: int) -> dict[str, Any]:
-    """Columns of `size` passages, each an article of its own, numbered from `first`."""
+    """Columns of `size` passages, each a separate article, numbered from `first`."""
     import numpy as np
 
     from openrealm.corpus.blocks import passage_id
@@ -114,7 +116,7 @@ def made_up(first: int, size: int) -> dict[str, Any]:
 
 
 def measure(order: dict[str, Any]) -> dict[str, float]:
-    """In a fresh process: seconds to open, resident memory, and seconds of one read."""
+    """In a new process: seconds to open the corpus, resident memory, and seconds per read."""
     import pyarrow.parquet as pq
 
     from openrealm.corpus.corpus import Corpus
@@ -132,7 +134,7 @@ def measure(order: dict[str, Any]) -> dict[str, float]:
     chosen = random.Random(0).choices(range(len(corpus)), k=order["reads"])
 
     def row(i: int) -> dict[str, Any]:
-        table, place = divmod(i, _PASSAGES_A_TABLE)
+        table, place = divmod(i, _PASSAGES_PER_TABLE)
         group, place = divmod(place, ROWS_PER_GROUP)
         read: dict[str, Any] = tables[table].read_row_group(group).slice(place, 1).to_pylist()[0]
         return read
@@ -145,7 +147,7 @@ def measure(order: dict[str, Any]) -> dict[str, float]:
 
 
 def seconds_each(read: Callable[[int], object], chosen: list[int]) -> float:
-    """Mean over some reads."""
+    """Mean seconds per read."""
     started = time.perf_counter()
     for i in chosen:
         read(i)
@@ -153,7 +155,7 @@ def seconds_each(read: Callable[[int], object], chosen: list[int]) -> float:
 
 
 def memory_mib(name: str) -> float:
-    """One of the kernel's counts for this process."""
+    """One of the kernel's memory counters for this process."""
     line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
     return int(line.split()[1]) / 1024
 

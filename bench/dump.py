@@ -1,8 +1,8 @@
-"""Pages a second of our reader of MediaWiki dumps beside gensim's, and what each of them finds in the same dump.
+"""Pages per second of our MediaWiki dump reader against gensim's, and what each finds in the same dump.
 
-The dump is the excerpt of English Wikipedia that gensim's wheel carries for its own tests; --dump takes another. Both
-get as many processes. gensim finds text by regular expressions and gives words; ours gives text with the places of
-its links, and drops lists and disambiguation pages. So that words compare, ours are counted by gensim's own rule.
+The dump is the excerpt of English Wikipedia in gensim's wheel; --dump takes another. Both use the same number of
+processes. gensim extracts words with regular expressions; ours extracts text with the positions of links, and drops
+lists and disambiguation pages. For comparison, our words are counted with gensim's tokenizer.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from typing import Any
 
 from common import Figure, arguments, commit, end, hardware, in_turn, not_measured, rate, report
 
-HOUSE = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 EXCERPT = "gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 NAME = "pages of a dump read"
 
 
 def main() -> None:
-    given = arguments(__doc__.splitlines()[0], gensim=(str(HOUSE / ".venv-peers" / "dumps"),) * 2, dump=("", ""))
+    given = arguments(__doc__.splitlines()[0], gensim=(str(ROOT / ".venv-peers" / "dumps"),) * 2, dump=("", ""))
     sys.path.append(given.gensim)
     try:
         from gensim.corpora import wikicorpus
     except ImportError as error:
-        end(f"gensim is not there ({error}); `make test-peers` brings it.", not_measured(NAME, "pages/s", "gensim", ""))
+        end(
+            f"gensim is not installed ({error}); `make test-peers` installs it.",
+            not_measured(NAME, "pages/s", "gensim", "gensim is not installed"),
+        )
     path = Path(given.dump or Path(given.gensim) / EXCERPT)
     sides = Sides(path, wikicorpus, given.threads)
     seconds = in_turn(
@@ -34,14 +37,14 @@ def main() -> None:
         max_seconds=12 if given.quick else 600,
         warm_up=not given.quick,
     )
-    note = f"{given.threads} processes a side"
+    note = f"{given.threads} processes each"
     report(
         rate(NAME, "pages/s", sides.num_pages(), seconds["ours"], "gensim", seconds["gensim"], note), *sides.figures()
     )
 
 
 class Sides:
-    """Both readers of a dump, and what each of them found last."""
+    """Both dump readers, and what each found last."""
 
     def __init__(self, path: Path, wikicorpus: Any, num_processes: int) -> None:
         self._path, self._num_processes = path, num_processes
@@ -62,30 +65,32 @@ class Sides:
         self._theirs = {title: len(words) for words, (_, title) in self._gensim.get_texts()}
 
     def num_pages(self) -> int:
-        """All pages of the dump, redirects and the like among them: both sides have to look at each."""
+        """The number of all pages in the dump, including redirects and the like: both sides have to look at each."""
         return len(self._ours) + sum(self._description["skipped"].values())
 
     def figures(self) -> list[Figure]:
-        """Articles and words found, and words of the articles that both found."""
+        """Articles and words found, and words in the articles that both found."""
         ours = {title: len(self._words(text)) for title, text in self._ours.items()}
         both = ours.keys() & self._theirs.keys()
         dropped = ", ".join(f"{count} {why}" for why, count in sorted(self._description["skipped"].items()))
-        shared = f"words found in the {len(both)} articles that both have"
+        shared = f"words found in the {len(both)} articles that both found"
         return [
-            _found("articles found", "articles", len(ours), len(self._theirs), f"ours left out: {dropped}"),
-            _found("words found", "words", sum(ours.values()), sum(self._theirs.values()), "each in its own articles"),
+            _found("articles found", "articles", len(ours), len(self._theirs), f"ours skipped: {dropped}"),
+            _found(
+                "words found", "words", sum(ours.values()), sum(self._theirs.values()), "each in the articles it found"
+            ),
             _found(
                 shared,
                 "words",
                 sum(ours[title] for title in both),
                 sum(self._theirs[title] for title in both),
-                "gensim keeps captions, headings, cells of tables and lists of literature",
+                "gensim keeps captions, headings, table cells and bibliographies",
             ),
         ]
 
 
 def _found(name: str, unit: str, ours: int, theirs: int, note: str) -> Figure:
-    """A count beside the peer's: more is not better, so there is no ratio."""
+    """A count and the peer's; more is not better, so there is no ratio."""
     return Figure(
         figure=name,
         value=ours,

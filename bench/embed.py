@@ -1,7 +1,7 @@
-"""Passages a second: `embed_corpus` (rows of like length together) against transformers with batches in corpus order.
+"""Passages per second: `embed_corpus` (batches by length) against transformers with batches in corpus order.
 
-The peer is what one writes first: 64 passages at a time as they come, padded to the longest of them, through
-`transformers` with the same weights, pooling and projection; once in the same precision and once in float32.
+The peer is the obvious implementation: batches of 64 passages in corpus order, padded to the longest, through
+`transformers` with the same weights, pooling and projection; in the same precision and in float32.
 """
 
 from __future__ import annotations
@@ -60,20 +60,20 @@ def main() -> None:
 
 def _figures(seconds: dict[str, list[float]], num_passages: int, engine: Engine) -> list[Figure]:
     precision = "bf16" if engine.bf16 else "fp32"
-    name = f"embedding of {num_passages} Factbook passages, {precision}"
+    name = f"embedding {num_passages} Factbook passages, {precision}"
     peer = f"transformers, padded batches of {_BATCH} in corpus order"
     peers = {"same": f"{peer}, {precision}"} | ({"fp32": f"{peer}, fp32"} if "fp32" in seconds else {})
     return [rate(name, "passages/s", num_passages, seconds["ours"], peers[key], seconds[key]) for key in peers]
 
 
 class Peer:
-    """The same sums, written plainly with `transformers.BertModel`."""
+    """The same computation, written plainly with `transformers.BertModel`."""
 
     def __init__(self, tower: Tower, layout: Layout) -> None:
         from transformers import BertConfig, BertModel
 
         own: Any = tower.encoder.backbone
-        # A configuration of its own, with the library's attention: the encoder changes its own as it goes.
+        # A separate configuration with the library's attention: our encoder modifies its own.
         config = BertConfig.from_dict(own.config.to_dict(), attn_implementation="sdpa")
         model: Any = BertModel(config, add_pooling_layer=False)
         self._model = model.to(tower.encoder.device).eval()

@@ -1,4 +1,4 @@
-"""A share of the World Factbook as a corpus in a temporary folder: what the benchmarks of text and model run on."""
+"""Part of the World Factbook as a corpus in a temporary folder, which several benchmarks use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from openrealm.types import Article
 
 
 def articles(num_articles: int) -> list[Article]:
-    """About this many of the Factbook's articles, taken at even distances; 0 takes them all."""
+    """About this many of the Factbook's articles, evenly spaced; 0 means all."""
     every = list(factbook.read(prose_only=True))
     stride = max(1, len(every) // num_articles) if num_articles else 1
     return list(islice(every, 0, None, stride))[: num_articles or None]
@@ -32,7 +32,7 @@ def tokenizer(config: Config) -> Tokenizer:
 
 @contextlib.contextmanager
 def corpus_of(config: Config, num_articles: int) -> Iterator[Corpus]:
-    """A corpus of about `num_articles` Factbook articles, cut and tagged as `config` says; gone when the block ends."""
+    """A temporary corpus of about `num_articles` Factbook articles, cut and tagged as `config` says."""
     with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as folder:
         yield build_corpus(
             articles(num_articles),

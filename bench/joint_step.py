@@ -1,8 +1,8 @@
-"""Seconds of one joint pre-training step at the quickstart's shapes, against the same sums written plainly.
+"""Seconds per joint pre-training step at the quickstart's shapes, against the same computation written plainly.
 
 The peer has the same weights, queries, search, marginal and optimiser, but pads every (query, passage) pair to
-`max_joint_tokens`, every query to its longest allowed, and encodes every candidate apart, also one that several
-queries share. Both losses are held against each other before anything is timed.
+`max_joint_tokens` and every query to its maximum length, and encodes every candidate separately, even if several
+queries share it. The two losses are compared before anything is timed.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def main() -> None:
         )
     shape = f"{config.pretrain.batch_size} queries x {config.pretrain.num_candidates} candidates"
     precision = "bf16" if engine.bf16 else "fp32"
-    padded = f"transformers, pairs padded to {config.pretrain.max_joint_tokens}, every candidate encoded apart"
+    padded = f"transformers, pairs padded to {config.pretrain.max_joint_tokens}, every candidate encoded separately"
     report(duration(f"one joint step, {shape}, {precision}", seconds["ours"], padded, seconds["peer"]))
 
 
 class World:
-    """What both sides share: masked queries, the index, the layout of rows and how candidates are found."""
+    """What both sides share: masked queries, index, row layout and candidate search."""
 
     def __init__(self, config: Config, model: Realm, corpus: Corpus, engine: Engine) -> None:
         import torch
@@ -74,7 +74,7 @@ class World:
         model.train()
 
     def candidates(self, query_BD: Tensor) -> list[list[int]]:
-        """The null passage and the best others for each query."""
+        """The null passage and the top passages for each query."""
         from openrealm.train.joint import find_candidates
 
         return find_candidates(
@@ -88,13 +88,13 @@ class World:
         )
 
     def optimizer(self, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """The same for both sides, at a rate so small that no measurement changes the next."""
+        """The same for both sides, with a learning rate so small that no measurement affects the next."""
         from openrealm.train.optimizer import adam
 
         return adam([(parameters, 1e-9)], self.settings.weight_decay)
 
     def apply(self, loss: Tensor, parameters: Sequence[torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> None:
-        """Backward pass, clipping, one step; ends when the device has finished."""
+        """Backward pass, clipping and optimiser step; returns when the device has finished."""
         import torch
 
         loss.backward()  # type: ignore[no-untyped-call]
@@ -105,7 +105,7 @@ class World:
 
 
 class Ours:
-    """The trainer's own pieces."""
+    """The trainer's own functions."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -122,7 +122,7 @@ class Ours:
             return encode_queries(world.model, world.layout, world.examples, world.settings.max_query_tokens)
 
     def loss(self, candidates: list[list[int]] | None = None) -> Tensor:
-        """-log p(y|x), mean over the queries; candidates are searched for where none are given."""
+        """-log p(y|x), mean over the queries; searches for candidates if none are given."""
         from openrealm.model.marginal import marginal_log_likelihood
         from openrealm.train.joint import joint_reading
 
@@ -146,7 +146,7 @@ class Ours:
 
 
 class Peer:
-    """The same sums with `transformers.BertModel`, everything padded and nothing shared."""
+    """The same computation with `transformers.BertModel`, with everything padded and nothing shared."""
 
     def __init__(self, world: World) -> None:
         import copy
@@ -156,7 +156,7 @@ class Peer:
         self._world = world
         model = world.model
         make: Any = BertModel
-        # A configuration of its own, with the library's attention: the encoder changes its own as it goes.
+        # A separate configuration with the library's attention: our encoder modifies its own.
         config = BertConfig.from_dict(model.backbone_settings, attn_implementation="sdpa")
         encoders = (model.retriever.passage_tower.encoder, model.reader.encoder)
         self._tower, self._reader = (make(config, add_pooling_layer=False) for _ in encoders)
@@ -170,7 +170,7 @@ class Peer:
         self._optimizer = world.optimizer(self._parameters)
 
     def loss(self, candidates: list[list[int]] | None = None) -> Tensor:
-        """-log p(y|x), mean over the queries; candidates are searched for where none are given."""
+        """-log p(y|x), mean over the queries; searches for candidates if none are given."""
         import torch
 
         world, settings, layout = self._world, self._world.settings, self._world.layout

@@ -1,7 +1,7 @@
-"""Share of masked queries that find their own sentence elsewhere, with and without blocking of near-duplicates.
+"""The share of masked queries that find their own sentence in a candidate, with and without near-duplicate blocking.
 
-Z is Simple Wikipedia; X is Simple Wikipedia too, and then Wikinews. The peer of each figure is the blocking by the
-passage's own number alone. The corpora are built first; with --folder they are kept there, and found there again.
+Z is Simple Wikipedia; X is first Simple Wikipedia and then Wikinews. The peer of each figure blocks only the query's
+own passage. The corpora are built first; --folder stores them for reuse.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NAME = "queries that find their own sentence in a candidate"
 
 
 def build(name: str, folder: Path, num_articles: int) -> Corpus:
-    """A corpus of the first articles (0: all) of one source, by the paper's settings; one that is there is taken."""
+    """A corpus of the first articles (0: all) of a source with the paper's settings; reuses an existing one."""
     from itertools import islice
 
     from factbook import tokenizer
@@ -50,25 +50,28 @@ def build(name: str, folder: Path, num_articles: int) -> Corpus:
 
 
 def figures(what: str, leaks: Leaks) -> list[Figure]:
-    """What is left by each way of blocking, beside what the passage's own number leaves."""
+    """The leaks that remain with each kind of blocking, against blocking only the query's own passage."""
     return [
         once(
             f"{what}: {NAME}, {way}",
             "of queries",
             share,
-            "own passage blocked by its number",
+            "only the own passage blocked",
             leaks.ids,
-            f"{leaks.num_queries} queries, the first 20 of BM25, seed 0",
+            f"{leaks.num_queries} queries, BM25's top 20, seed 0",
             more_is_better=False,
         )
-        for way, share in (("equal text blocked", leaks.equal), ("groups blocked", leaks.grouped))
+        for way, share in (("identical text blocked", leaks.equal), ("groups blocked", leaks.grouped))
     ]
 
 
 def main() -> None:
     given = arguments(__doc__.splitlines()[0], articles=(0, 1_500), queries=(3_000, 300), folder=("", ""))
     if not SHARED.is_dir():
-        end(f"{SHARED} is not there.", not_measured(NAME, "of queries", "own passage blocked", "no corpora here"))
+        end(
+            f"{SHARED} does not exist.",
+            not_measured(NAME, "of queries", "only the own passage blocked", "the corpora are missing"),
+        )
     from openrealm.corpus.matches import Matches
     from openrealm.evaluate.leaks import leak_rate
     from openrealm.recipes.paper import paper

@@ -1,8 +1,8 @@
-"""Passages a second grouped by near-duplicates, and how many planted copies are found, against MinHash libraries.
+"""Near-duplicate grouping against MinHash libraries: passages per second, and the share of planted copies found.
 
-Passages are Simple Wikipedia's articles cut at sentence ends, up to 200 words; every 20th has three copies planted:
-verbatim, with a tenth of its words replaced, and a window that begins in its middle. The peers hash the same
-shingles of five words 128 times, look up bands of two, and join what they estimate to share a fifth or more.
+The passages are articles of Simple Wikipedia cut at sentence ends, up to 200 words each. For every 20th, three copies
+are planted: verbatim, with a tenth of its words replaced, and a window that starts in its middle. The peers hash the
+same five-word shingles 128 times, look up bands of two, and join passages with an estimated similarity of 0.2 or more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from common import Figure, arguments, end, in_turn, not_measured, rate, report
 SOURCE = Path(__file__).parent.parent.parent / "shared" / "data" / "corpora" / "simplewiki-2021.jsonl.xz"
 NAME = "passages grouped by near-duplicates"
 MAX_WORDS, EVERY = 200, 20
-# A window shifted by half has a Jaccard similarity of a third.
+# A window shifted by half its length has a Jaccard similarity of one third.
 NUM_HASHES, NUM_BANDS, MIN_JACCARD = 128, 64, 0.2
 KINDS = ("verbatim", "a tenth of the words replaced", "shifted by half")
 
@@ -48,7 +48,7 @@ def _passages() -> Iterator[str]:
 
 
 def planted(texts: list[str]) -> tuple[list[str], list[list[tuple[int, int]]]]:
-    """The texts with the copies behind them, and for each kind of copy where the original and the copy stand."""
+    """The texts followed by the copies, and for each kind of copy the numbers of originals and copies."""
     rng = random.Random(0)
     vocabulary = sorted({word for text in texts[::EVERY] for word in text.split()})
     chosen = [n for n in range(0, len(texts), EVERY) if len(texts[n].split()) >= 40]
@@ -95,7 +95,7 @@ def by_datasketch(texts: list[str]) -> list[int]:
 
 
 def _joined(sketches: list[Any], lookup: Any) -> list[int]:
-    """Each passage joined to those before it that the lookup proposes and the sketches confirm."""
+    """Join each passage to the earlier ones that the lookup proposes and the sketches confirm."""
     groups = list(range(len(sketches)))
 
     def root(n: int) -> int:
@@ -117,7 +117,7 @@ def recall(groups: Any, where: list[list[tuple[int, int]]]) -> str:
 
 
 def histogram(groups: Any) -> str:
-    """How many groups there are of each size, sizes doubling."""
+    """The number of groups by size, in doubling bins."""
     import numpy as np
 
     size = np.bincount(np.asarray(groups))
@@ -127,35 +127,36 @@ def histogram(groups: Any) -> str:
 
 
 def measured(name: str, peer: Group, texts: list[str], where: list[list[tuple[int, int]]], rounds: int) -> Figure:
-    """Passages a second of both sides, and what of the planted each finds."""
+    """Passages per second of both sides, and the planted copies that each finds."""
     groups: dict[str, Any] = {}
     sides: dict[str, Callable[[], object]] = {
         "ours": lambda: groups.update(ours=ours(texts)),
         name: lambda: groups.update({name: peer(texts)}),
     }
     seconds = in_turn(sides, num_rounds=rounds, max_seconds=20, warm_up=False)
-    note = f"found of the planted: {recall(groups['ours'], where)}; {name}: {recall(groups[name], where)}"
+    note = f"planted copies found: {recall(groups['ours'], where)}; {name}: {recall(groups[name], where)}"
     return rate(f"{NAME}, {len(texts):,}", "passages/s", len(texts), seconds["ours"], name, seconds[name], note)
 
 
 def main() -> None:
     given = arguments(__doc__.splitlines()[0], passages=(0, 6_000))
     if not SOURCE.exists():
-        end(f"{SOURCE} is not there.", not_measured(NAME, "passages/s", "rensa", "no corpora here"))
+        end(f"{SOURCE} does not exist.", not_measured(NAME, "passages/s", "rensa", "the corpora are missing"))
     from openrealm.memory import peak_memory_bytes
 
     texts, where = planted(passages(given.passages))
     started = time.perf_counter()
     groups = ours(texts)
     seconds = time.perf_counter() - started
-    memory = f"{peak_memory_bytes() / 2**30:.2f} GiB with the texts"
-    print(f"{len(texts):,} passages: {seconds:.0f} s, {memory}; found {recall(groups, where)}; {histogram(groups)}")
+    memory = f"{peak_memory_bytes() / 2**30:.2f} GiB including the texts"
+    copies = f"planted copies found: {recall(groups, where)}"
+    print(f"{len(texts):,} passages: {seconds:.0f} s, {memory}; {copies}; {histogram(groups)}")
     figures = []
     for name, peer in (("rensa", by_rensa), ("datasketch", by_datasketch)):
         try:
             figures.append(measured(name, peer, texts, where, given.rounds))
         except ImportError:
-            figures.append(not_measured(NAME, "passages/s", name, "it comes with the extra `bench`"))
+            figures.append(not_measured(NAME, "passages/s", name, "not installed; it is in the extra `bench`"))
     report(*figures)
 
 

@@ -1,9 +1,9 @@
-"""How well each tagger finds names: precision, recall and F1 of exact spans, and words a second.
+"""How well each tagger finds names: precision, recall and F1 of exact spans, and words per second.
 
-Data: CoNLL-2003 testb, WikiGold and WikiNEuRal's validation part, below --data (conll2003/eng.testb.xz,
-wikigold-test.conllu.xz, wikineural-val.conllu.xz). The words are put back into running text, tagged as any passage
-is, and the spans found are held against the gold ones word by word. None of the three marks dates, so that dates are
-taken out of the score; how many there are, and how far they agree with spaCy's, stands in a table of its own.
+Data: CoNLL-2003 testb, WikiGold and the validation set of WikiNEuRal, in the folder --data (conll2003/eng.testb.xz,
+wikigold-test.conllu.xz, wikineural-val.conllu.xz). The words are joined into running text, tagged like passages, and
+the predicted spans are compared with the gold spans word by word. None of the three annotates dates, so dates are
+excluded from the scores; a separate table shows how far they agree with spaCy's.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PEER = "rules"
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One tagger on one file: `typed` also asks for the right kind (PER, ORG, LOC, MISC), as conlleval does."""
+    """One tagger on one file; `typed` also requires the right type (PER, ORG, LOC, MISC), as conlleval does."""
 
     spans: Score
     typed: Score | None
@@ -38,7 +38,7 @@ class Measured:
 
 
 def main() -> None:
-    """Tag every file with every tagger that is there; write the page and one JSON line."""
+    """Tag every file with every available tagger; write the page and the JSON line."""
     given = arguments(
         __doc__ or "",
         data=("../shared/data/ner", "../shared/data/ner"),
@@ -50,7 +50,10 @@ def main() -> None:
     )
     folder = Path(given.data)
     if not folder.is_dir():
-        end(f"{folder} is not there; give --data FOLDER.", not_measured("F1 of spans", "points", _PEER, "no data"))
+        end(
+            f"{folder} does not exist; give another folder with --data.",
+            not_measured("F1 of spans", "points", _PEER, "the data are missing"),
+        )
     texts = {name: list(texts_of(read_conll(folder / file)))[: given.texts or None] for name, file in FILES.items()}
     taggers = load(given.titles, given.model, given.spacy)
     found = {(name, file): measure(tagger, texts[file]) for file in FILES for name, tagger in taggers.items()}
@@ -62,7 +65,7 @@ def main() -> None:
 
 
 def load(titles: str, model: str, spacy: str) -> dict[str, Any]:
-    """The taggers by the name that the page gives them."""
+    """The taggers, by their name on the page."""
     import torch
 
     from openrealm.masking.tagger import RulesTagger, load_tagger
@@ -87,7 +90,7 @@ def _titles(path: Path) -> Iterator[str]:
 
 
 def measure(tagger: Any, texts: Sequence[Text]) -> Measured:
-    """Score of `tagger`, which sees all the texts at once, as it sees a corpus' passages."""
+    """Evaluate a tagger on all texts at once, as it is applied to the passages of a corpus."""
     contents = [text.text for text in texts]
     started = time.perf_counter()
     tagged = tagger.tag(contents)
@@ -123,12 +126,12 @@ def _figure(name: str, file: str, found: dict[tuple[str, str], Measured]) -> Fig
 
 def as_page(found: dict[tuple[str, str], Measured], texts: dict[str, list[Text]], model: str, spacy: str) -> str:
     """The page docs/results/ner.md."""
-    page = """# Taggers beside each other
+    page = """# Comparison of taggers
 
-Which names each tagger finds, as `bench/ner.py` measures it: spans of words that agree with the gold ones in both
-bounds, counted over the whole file as conlleval counts them. "Spans" asks for the bounds alone, since salient spans
-have no finer kind than "entity"; "typed" asks for PER, ORG, LOC or MISC too, where a tagger says so. The words of the
-files are put back into running text, of at most about 80 words of one document, before any tagger sees them.
+Which names each tagger finds, as measured by `bench/ner.py`: spans of words whose two ends both match the gold span,
+counted over the whole file as conlleval does. "F1, spans" ignores types, since salient spans have no type finer than
+"entity"; "F1, typed" also requires the right one of PER, ORG, LOC and MISC, for taggers that predict it. Before
+tagging, the words of the files are joined into running text of at most about 80 words of one document.
 
 """
     page += "| data | tagger | precision | recall | F1, spans | F1, typed | words/s |\n|---|---|---|---|---|---|---|\n"
@@ -138,7 +141,7 @@ files are put back into running text, of at most about 80 words of one document,
         page += f"| {file} | {name} | {shares} | {typed} | {m.words_per_second:,.0f} |\n"
     page += _NOTES
     for file, measured in texts.items():
-        page += f"* {file}: {len(measured):,} texts, {sum(len(text.ranges) for text in measured):,} words measured.\n"
+        page += f"* {file}: {len(measured):,} texts, {sum(len(text.ranges) for text in measured):,} words.\n"
     if ("spaCy", next(iter(FILES))) in found:
         page += _DATES
         for file in texts:
@@ -151,20 +154,20 @@ files are put back into running text, of at most about 80 words of one document,
 
 
 _NOTES = """
-* "rules" is the default, which needs nothing; it sees all texts of a file in one call. "rules + titles" knows the
-  197,146 titles of Simple English Wikipedia besides, as a corpus' own titles are known when it is built.
+* "rules" is the default, which needs no model; it sees all texts of a file in one call. "rules + titles" also knows the
+  197,146 titles of Simple English Wikipedia, just as a corpus's own titles are known when it is built.
 * "ours" is MiniLM (6 layers of 384, lower-case letters only) trained by `openrealm tagger train` on CoNLL-2003.
-* spaCy's names are those of OntoNotes: works of art, events, and nationalities, with "the" inside many of them. Its
-  score here is one of another rule book as much as of its skill.
-* One training run, one pass of each tagger: no spread is known, and words a second are a rough guide.
+* spaCy annotates names as in OntoNotes: with works of art, events and nationalities, and often including "the". Its
+  scores here reflect different guidelines as much as its accuracy.
+* One training run and one pass per tagger: the spread is unknown, and words per second are approximate.
 """
 _DATES = """
 ## Dates
 
-None of the three files marks dates. How far the dates by rule agree with what spaCy's model calls a date (its own
-labels and our rules together, the longer where they overlap):
+None of the three files annotates dates. This table shows how far the rules agree with the spaCy tagger on dates (the
+model's own labels combined with our rules, the longer span where they overlap):
 
-| data | by rule | with spaCy's | the same | % of the rules' | % of spaCy's |
+| data | rules | spaCy | agree | % of rules | % of spaCy |
 |---|---|---|---|---|---|
 """
 

@@ -1,8 +1,8 @@
-"""Tokens a second of cutting, tokenising and tagging articles, against the bare `tokenizers` library on the same text.
+"""Tokens per second of cutting, tokenising and tagging articles, against the bare `tokenizers` library.
 
-The peer encodes the articles and takes ids and character offsets out, as its users must; it neither cuts nor tags. Our
-tokenizer and tagger start every round with nothing remembered. One process stands against one thread of the library,
-two processes against two of its threads.
+The peer encodes the articles and extracts ids and character offsets, as its users must; it neither cuts nor tags. Our
+tokenizer and tagger start every round with empty caches. One process is compared with one thread of the library, and
+two processes with two threads.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ def main() -> None:
     )
     what = f"{given.articles:,} articles of {Path(given.source).name}"
     if not Path(given.source).is_file():
-        end(f"{given.source} is not there; give --source.", not_measured(what, "tokens/s", "tokenizers", "no text"))
+        end(
+            f"{given.source} does not exist; give another file with --source.",
+            not_measured(what, "tokens/s", "tokenizers", "the source is missing"),
+        )
     whole = (given.source, 0, given.articles)
     halves = [(given.source, 0, given.articles // 2), (given.source, given.articles // 2, given.articles)]
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
@@ -44,10 +47,10 @@ def main() -> None:
             "bare_two": lambda: bare(*whole, threads=2),
         }
         num_tokens = bare(*whole, threads=1)
-        for _ in range(2):  # so that both processes have read both halves before the clock starts
-            require_same("numbers of tokens", {side() for side in sides.values()} == {num_tokens})
+        for _ in range(2):  # so that both processes have read both halves before timing starts
+            require_same("token counts", {side() for side in sides.values()} == {num_tokens})
         seconds = in_turn(sides, num_rounds=given.rounds, max_seconds=10 if given.quick else 900, warm_up=False)
-    peer = "tokenizers, ids and offsets taken out"
+    peer = "tokenizers, extracting ids and offsets"
     figures = (
         ("cut and tokenised, 1 process", "cut", f"{peer}, 1 thread", "bare"),
         ("cut, tokenised and tagged, 1 process", "tagged", f"{peer}, 1 thread", "bare"),
@@ -63,14 +66,14 @@ def main() -> None:
 
 @cache
 def articles(source: str, first: int, last: int) -> list[Article]:
-    """Articles first .. last - 1 of a source."""
+    """Articles first to last - 1 of a source."""
     from openrealm.corpus.sources import open_source
 
     return list(islice(open_source(source)[0](), first, last))
 
 
 def ours(source: str, first: int, last: int, tagged: bool = True) -> int:
-    """Cut some articles, and tag the passages if asked; returns the number of tokens."""
+    """Cut some articles and, if `tagged`, tag the passages; returns the number of tokens."""
     from openrealm.corpus.blocks import PassageRule, cut_all
     from openrealm.masking.tagger import RulesTagger
 
@@ -84,7 +87,7 @@ def ours(source: str, first: int, last: int, tagged: bool = True) -> int:
 
 
 def fresh_tokenizer() -> Tokenizer:
-    """MiniLM's tokenizer, which is BERT's, with nothing remembered."""
+    """MiniLM's tokenizer, which is BERT's, with an empty cache."""
     from openrealm.text.tokenizer import Tokenizer
 
     return Tokenizer.from_folder(_folder())
@@ -92,7 +95,7 @@ def fresh_tokenizer() -> Tokenizer:
 
 @cache
 def library() -> Any:
-    """The same tokenizer as the library reads it, without the cutting off and filling up that its file asks for."""
+    """The same tokenizer in the library, without the truncation and padding that its file specifies."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(_folder() / "tokenizer.json"))
@@ -102,8 +105,8 @@ def library() -> Any:
 
 
 def bare(source: str, first: int, last: int, threads: int) -> int:
-    """Encode some articles with the library on one thread, or on as many as --threads says; the number of tokens."""
-    os.environ["TOKENIZERS_PARALLELISM"] = str(threads > 1).lower()  # the library looks at every call
+    """Encode some articles with the library on one thread, or on --threads threads; returns the number of tokens."""
+    os.environ["TOKENIZERS_PARALLELISM"] = str(threads > 1).lower()  # the library reads it at every call
     texts = [article.text for article in articles(source, first, last)]
     num_tokens = 0
     for i in range(0, len(texts), _ENCODED_AT_ONCE):

@@ -1,7 +1,7 @@
-"""The whole quickstart on the shipped base encoder and on MiniLM, one after the other: minutes, and answers.
+"""The complete quickstart with the shipped base encoder and with MiniLM: time and accuracy.
 
-Everything is trained twice, about half an hour on two cores in all; finished runs in --folder are only read. Both ask
-the same 600 test questions, so that differences are taken question by question.
+Trains everything twice, one after the other; stages already finished in --folder are reused. Both answer the same 600
+test questions, so differences are paired by question. Takes about half an hour on two cores.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ def main() -> None:
     given = arguments(__doc__.splitlines()[0], folder=("runs/quickstarts", "runs/quickstarts"))
     folders = {side: Path(given.folder) / recipe for side, recipe in RECIPES.items()}
     if given.quick:
-        print("A quickstart cannot be quick: finished runs are read, nothing is trained.", file=sys.stderr)
+        print("With --quick, nothing is trained; finished runs are read.", file=sys.stderr)
     else:
         for side, folder in folders.items():
             command = [sys.executable, "-m", "openrealm.cli", "quickstart", "--run", str(folder)]
             subprocess.run([*command, "--recipe", RECIPES[side]], check=True)
     if not all((folder / "report.json").is_file() for folder in folders.values()):
-        raise SystemExit(f"{given.folder} holds no finished runs; call it without --quick first.")
+        raise SystemExit(f"{given.folder} contains no finished runs; run this without --quick first.")
     seconds = {side: [sum(read(folder / "report.json")["seconds"].values())] for side, folder in folders.items()}
     report(
-        duration("quickstart on openrealm-mini", seconds["ours"], "on MiniLM", seconds["theirs"]),
+        duration("quickstart with openrealm-mini", seconds["ours"], "with MiniLM", seconds["theirs"]),
         *(compared(system, folders) for system in SYSTEMS),
     )
 
 
 def compared(system: str, folders: dict[str, Path]) -> Figure:
-    """Exact match of one system on both encoders, and the interval of their difference."""
+    """Exact match of one system with both encoders, and the interval of their difference."""
     from openrealm.evaluate.compare import mean_interval, paired_difference
 
     rows = {side: read(folder / "evaluate" / f"{system}.json")["questions"] for side, folder in folders.items()}
     if len({tuple(row["question"] for row in side) for side in rows.values()}) > 1:
-        raise SystemExit("The two runs were asked different questions; make them again.")
+        raise SystemExit("The two runs were asked different questions; delete and rerun them.")
     em = {side: [row["em"] for row in found] for side, found in rows.items()}
     gain = paired_difference(em["ours"], em["theirs"])
     ours, theirs = mean_interval(em["ours"]), mean_interval(em["theirs"])
@@ -52,7 +52,7 @@ def compared(system: str, folders: dict[str, Path]) -> Figure:
         ours.mean,
         "MiniLM",
         theirs.mean,
-        f"95 % {ours.low:.3f} to {ours.high:.3f}, MiniLM {theirs.low:.3f} to {theirs.high:.3f}; "
+        f"95% CI {ours.low:.3f} to {ours.high:.3f}, MiniLM {theirs.low:.3f} to {theirs.high:.3f}; "
         f"difference {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})",
         more_is_better=True,
     )

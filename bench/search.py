@@ -1,4 +1,4 @@
-"""Queries a second of exact search: `index.exact.search` against numpy, and faiss Flat where it is installed."""
+"""Queries per second of exact search: `index.exact.search` against numpy, and against faiss Flat if it is installed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def by_numpy(vector_ND: Any, query_BD: Any) -> Any:
-    """Numbers of the best passages, B x K, best first."""
+    """Numbers of the top passages, B x K, best first."""
     import numpy as np
 
     score_BN = query_BD @ vector_ND.T
@@ -52,7 +52,7 @@ def by_numpy(vector_ND: Any, query_BD: Any) -> Any:
 
 
 def faiss_flat(vector_ND: Any, query_BD: Any, num_threads: int) -> Callable[[], Any]:
-    """The same search by `IndexFlatIP`."""
+    """The same search with `IndexFlatIP`."""
     import faiss  # type: ignore[import-not-found]
 
     faiss.omp_set_num_threads(num_threads)

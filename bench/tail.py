@@ -1,9 +1,10 @@
-"""How far the gradient of a truncated sum is from that of the whole sum, plain top-k beside a sampled tail.
+"""How far the gradient of a truncated sum is from that of the full sum: plain top-k against a sampled tail.
 
-A corpus small enough to read every passage with every query gives the exact gradient of log p(y|x) in the query's
-vector, sum_z [p(z|x,y) - p(z|x)] E_doc(z). Beside it, with as many passages read: the top k alone, and half of them
-with the other half drawn from the rest, many times over. Scores and readings are the quickstart's model's before any
-training, the sums are float64. Writes tail.md and tail.svg below --out.
+A corpus small enough to read every passage with every query gives the exact gradient of log p(y|x) with respect to the
+query vector, sum_z [p(z|x,y) - p(z|x)] E_doc(z). It is compared with two estimates that read the same number of
+passages: the top k only, and half as many top passages with the other half sampled from the rest, many times over.
+Scores and readings come from the quickstart's untrained model; sums are in float64. Writes tail.md and tail.svg to
+--out.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 BUDGETS = (4, 8, 16, 32, 64)
 STALE_NATS = 0.5
-TOP = "top k alone"
-METHODS = (TOP, "tail by score", "tail by stale score", "tail by even chance")
+TOP = "top k only"
+METHODS = (TOP, "tail by score", "tail by stale score", "uniform tail")
 STYLE = (
     "svg{--s1:#1f6fd0;--s2:#d9591c;--s3:#12886b;--s4:#8a5bc7;font:11px sans-serif}"
     "text{fill:#444}.name{font-weight:600}.curve{fill:none;stroke-width:2}.grid{stroke:#ddd}.zero{stroke:#888}"
@@ -33,7 +34,7 @@ STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query with every passage it may read: number 0 is the null passage. Axes: A these passages, D projection."""
+    """A query with all passages it may read; number 0 is the null passage. Axes: A these passages, D projection."""
 
     score_A: Tensor
     stale_A: Tensor
@@ -41,7 +42,7 @@ class Query:
     vector_AD: Tensor
 
     def gradient(self, kept: list[int] | slice, log_weights: list[float] | None = None) -> tuple[Tensor, float]:
-        """The gradient in E_in(x), D, and log p(y|x), by the passages `kept`."""
+        """The gradient with respect to E_in(x), D, and log p(y|x), from the passages `kept`."""
         import torch
 
         score = self.score_A[kept] if log_weights is None else self.score_A[kept] + torch.tensor(log_weights).double()
@@ -53,7 +54,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """What an estimator is off by at a budget: gradients as shares of the exact one's length, the loss in nats."""
+    """The error of an estimator: gradients relative to the norm of the exact one, the loss in nats."""
 
     bias: float
     deviation: float
@@ -94,9 +95,9 @@ def main() -> None:
     ours, theirs = errors[METHODS[1], 8], errors[TOP, 8]
     report(
         Figure(
-            figure=f"bias of the retriever's gradient, 8 of {num_passages} passages read, half of them drawn",
+            figure=f"bias of the retriever's gradient, 8 of {num_passages} passages read, half of them sampled",
             value=ours.bias,
-            unit="of the exact gradient's length",
+            unit="of the exact gradient's norm",
             peer=TOP,
             peer_value=theirs.bias,
             ratio=theirs.bias / ours.bias if ours.bias else None,
@@ -104,13 +105,13 @@ def main() -> None:
             num_rounds=given.draws,
             hardware=hardware(),
             commit=commit(),
-            note=f"a single draw deviates by {ours.deviation:.3f}; one seed, so no spread",
+            note=f"standard deviation of a single sample: {ours.deviation:.3f}; one seed, so no spread",
         )
     )
 
 
 def read_everything(num_articles: int, num_queries: int) -> list[Query]:
-    """Queries of a Factbook corpus, each with the score and the reading of every passage that is not trivial."""
+    """Queries of a Factbook corpus, each with scores and readings of all non-trivial passages."""
     import torch
 
     from factbook import corpus_of
@@ -140,7 +141,7 @@ def read_everything(num_articles: int, num_queries: int) -> list[Query]:
             row = [NULL, *allowed]
             query_1D = encode_queries(model, layout, [example], settings.max_query_tokens)
             gold_logp_1AJ, mask_1J, _ = read(model, layout, [example], [row], settings.max_joint_tokens)
-            vector_AD = vector_ND[row].double()  # number -1, the null passage, lies last
+            vector_AD = vector_ND[row].double()  # the null passage (-1) is the last row
             score_A = vector_AD @ query_1D[0].double()
             noise_A = STALE_NATS * torch.randn(len(row), generator=generator, dtype=torch.float64)
             read_A = reading_log_likelihood(gold_logp_1AJ, mask_1J)[0].double()
@@ -149,7 +150,7 @@ def read_everything(num_articles: int, num_queries: int) -> list[Query]:
 
 
 def measure(queries: list[Query], method: str, budget: int, num_draws: int, rng: np.random.Generator) -> Error:
-    """Bias and deviation over `num_draws` repetitions, squared lengths summed over the queries."""
+    """Bias and deviation over `num_draws` repetitions, with squared norms summed over the queries."""
     import torch
 
     length = bias = variance = loss = num_read = 0.0
@@ -161,7 +162,7 @@ def measure(queries: list[Query], method: str, budget: int, num_draws: int, rng:
         spread = float((found_RD - mean_D).pow(2).sum()) / max(1, len(rounds) - 1)
         length += float(exact_D.pow(2).sum())
         variance += spread
-        # The mean of R rounds is itself off by spread / R: that part is noise of this measurement, no bias.
+        # The mean of R rounds has itself a variance of spread / R: sampling noise, not bias.
         bias += float((mean_D - exact_D).pow(2).sum()) - spread / len(rounds)
         loss += sum(likelihood - found for _, found, _ in rounds) / len(rounds) / len(queries)
         num_read += sum(read for _, _, read in rounds) / len(rounds) / len(queries)
@@ -169,7 +170,7 @@ def measure(queries: list[Query], method: str, budget: int, num_draws: int, rng:
 
 
 def estimate(query: Query, method: str, budget: int, rng: np.random.Generator) -> tuple[Tensor, float, int]:
-    """The gradient and log p(y|x) by at most `budget` passages, and how many were read."""
+    """The gradient and log p(y|x) from at most `budget` passages, and how many were read."""
     import torch
 
     from openrealm.train.joint import draw_tail
@@ -179,7 +180,7 @@ def estimate(query: Query, method: str, budget: int, rng: np.random.Generator) -
     best = [0, *(stale_A[1:].topk(budget - num_drawn - 1).indices + 1).tolist()]
     if not num_drawn:
         return *query.gradient(best), len(best)
-    logit_A = torch.zeros_like(stale_A) if method == "tail by even chance" else stale_A.clone()
+    logit_A = torch.zeros_like(stale_A) if method == "uniform tail" else stale_A.clone()
     logit_A[best] = -torch.inf
     drawn, log_weights = draw_tail(logit_A, num_drawn, rng)
     return *query.gradient([*best, *drawn], [0.0] * len(best) + log_weights), len(best) + len(drawn)
@@ -188,26 +189,27 @@ def estimate(query: Query, method: str, budget: int, rng: np.random.Generator) -
 def as_text(
     errors: dict[tuple[str, int], Error], num_passages: int, num_queries: int, num_draws: int, null_mass: float
 ) -> str:
-    """The page docs/results/tail.md; its sentences speak of 8 passages, the paper's k."""
+    """The page docs/results/tail.md; its text discusses 8 passages, the paper's k."""
     top, tail = errors[TOP, 8], errors[METHODS[1], 8]
-    text = f"""# The sampled tail beside plain top-k
+    text = f"""# The sampled tail compared with plain top-k
 
-What the retriever's gradient is off by when a few passages stand for all, as `bench/tail.py` measures it: the gradient
-of log p(y|x) in the query's vector, {num_queries} masked queries, {num_passages} passages of the World Factbook, the
-quickstart's model before any training, sums in float64. The exact gradient reads every passage with every query (p of
-the null passage: {null_mass:.4f}). In a tail, half of the passages are drawn, {num_draws} times over; one that is drawn
-twice is read once. Bias, standard deviation and error (the root of the sum of both squares) are shares of the exact
-gradient's length. A stale score is off by {STALE_NATS} nats (normal), in the search as in the draw. The last column
-says how many draws for the same query have to be averaged until their error is below that of the top k alone.
+The error of the retriever's gradient when a few passages represent the whole corpus, measured by `bench/tail.py`: the
+gradient of log p(y|x) with respect to the query vector, for {num_queries} masked queries and {num_passages} passages of
+the World Factbook, with the quickstart's untrained model and sums in float64. The exact gradient reads every passage
+with every query (p of the null passage: {null_mass:.4f}). With a tail, half of the passages are sampled, repeated
+{num_draws} times; a passage sampled twice is read once. Bias, standard deviation and error (root mean square) are
+relative to the norm of the exact gradient. A stale score has normal noise of {STALE_NATS} nats, in search and sampling
+alike. The last column is the number of samples for the same query that must be averaged for an error below that of the
+top k only.
 
-With 8 passages read, half of them drawn by score, the bias is {tail.bias / top.bias:.2f} times that of the top k alone,
-and the loss is off by {tail.loss:+.3f} instead of {top.loss:+.3f} nats. A single draw deviates by {tail.deviation:.2f}
-of the gradient's length, though, so that for one query the plain top k is nearer: a tail can pay where a step
-averages over many queries. Whether training gains from it is not measured here.
+With 8 passages read, half of them sampled by score, the bias is {tail.bias / top.bias:.2f} times that of the top k
+only, and the loss is off by {tail.loss:+.3f} instead of {top.loss:+.3f} nats. A single sample, however, has a standard
+deviation of {tail.deviation:.2f} times the gradient's norm, so for a single query the plain top k is closer: a tail can
+pay off when a step averages over many queries. Whether it improves training is not measured here.
 
-![Error of the gradient by passages read](tail.svg)
+![Gradient error against passages read](tail.svg)
 
-| passages | estimator | distinct | bias | deviation | error | loss off by, nats | draws |
+| passages | estimator | distinct | bias | std. dev. | error | loss error, nats | samples |
 |---|---|---|---|---|---|---|---|
 """
     for budget in sorted({budget for _, budget in errors}):
@@ -217,11 +219,11 @@ averages over many queries. Whether training gains from it is not measured here.
             draws = "" if method == TOP else f"{max(1, math.ceil(e.deviation**2 / gained))}" if gained > 0 else "never"
             shares = f"{e.bias:.3f} | {e.deviation:.3f} | {e.total:.3f}"
             text += f"| {budget} | {method} | {e.num_read:.1f} | {shares} | {e.loss:+.3f} | {draws} |\n"
-    return f"{text}\nMeasured on {hardware()}; `bench/tail.py` writes this page and its picture.\n"
+    return f"{text}\nMeasured on {hardware()}. This page and its figure are written by `bench/tail.py`.\n"
 
 
 def as_picture(errors: dict[tuple[str, int], Error]) -> str:
-    """Bias above, root mean square error below, over the passages read."""
+    """Bias (top) and root mean square error (bottom) against the number of passages read."""
     from openrealm.evaluate.plots import Line, line_chart
 
     budgets = sorted({budget for _, budget in errors})
@@ -234,7 +236,7 @@ def as_picture(errors: dict[tuple[str, int], Error]) -> str:
         y = 250 * len(charts)
         place = f'y="{y + 24}" width="520" height="220" overflow="visible"'
         chart = line_chart(lines, x_label="").replace('viewBox="0 0 520 220"', place).replace(", step ", ", passages ")
-        charts.append(f'<text x="46" y="{y + 16}">{title} of the gradient, by passages read</text>{chart}')
+        charts.append(f'<text x="46" y="{y + 16}">{title} of the gradient, against passages read</text>{chart}')
     body = "".join(charts)
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 520 500" width="520">'

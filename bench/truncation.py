@@ -1,8 +1,8 @@
-"""How far the sum over the top k lies from the sum over many more passages: bias of value and gradient against k.
+"""The cost of summing over the top k passages instead of many more: bias of value and gradient against k.
 
-Held-out masked queries of a pre-trained run, its own index and towers, the sequence marginal. Reading a whole corpus
-would take hours, so the best `--exact` passages stand for it, and the retriever's mass outside them is told.
-With `--out FOLDER` the table and its picture (where matplotlib is installed) are written there.
+Uses held-out masked queries of a pre-trained run, with its index and towers and the sequence marginal. Reading a whole
+corpus would take hours, so the top `--exact` passages represent it, and the probability mass outside them is reported.
+With `--out FOLDER`, the table and (if matplotlib is installed) a figure are written there.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from openrealm.run.folder import Run
 
-_FIGURE, _UNIT, _PEER = "bias of log p(y|x) by truncation", "nats", "the sum over many passages"
+_FIGURE, _UNIT, _PEER = "bias of log p(y|x) due to truncation", "nats", "the sum over many passages"
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One query over its K best passages by score, the null passage first; `outside` is the mass p of all others."""
+    """A query with its top K passages, the null passage first; `outside` is the total probability of all others."""
 
     score_K: Tensor
     read_K: Tensor
@@ -34,7 +34,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Bias:
-    """Means over queries for one k. Gradient errors are relative to the exact gradient's norm, over all queries."""
+    """Means over queries for one k; gradient errors are relative to the norm of the exact gradient over all queries."""
 
     k: int
     value: float
@@ -117,7 +117,7 @@ def read(run: Run, num_queries: int, num_exact: int, num_threads: int) -> list[Q
 
 
 def bias(queries: Sequence[Query], k: int) -> Bias:
-    """Truncate every query to its best k passages, the null passage among them, and hold that against all of them."""
+    """Truncate every query to its top k passages, including the null passage, and compare with all of them."""
     import torch
 
     from openrealm.model.marginal import marginal_log_likelihood, retrieval_log_prob, retriever_signal
@@ -128,7 +128,7 @@ def bias(queries: Sequence[Query], k: int) -> Bias:
     for query in queries:
         num_all = len(query.score_K)
         top = torch.cat([torch.tensor([0]), 1 + query.score_K[1:].argsort(descending=True, stable=True)])[:k]
-        # A sequence is one event: its log-probability stands in for a single mask.
+        # A sequence is a single event, so its log-probability takes the place of a single mask.
         exact = query.score_K[None], query.read_K[None, :, None], one_11
         cut = query.score_K[None, top], query.read_K[None, top, None], one_11
         values.append(float(marginal_log_likelihood(*cut) - marginal_log_likelihood(*exact)))
@@ -151,7 +151,7 @@ def bias(queries: Sequence[Query], k: int) -> Bias:
 
 
 def figure(found: Bias, run: Run, num_exact: int, num_queries: int) -> Figure:
-    """The bias at the k that the run trained with."""
+    """The bias at the k that the run was trained with."""
     return Figure(
         figure=f"{_FIGURE} to k = {found.k}, {run.config.name}, mean over {num_queries} queries",
         value=found.absolute,
@@ -163,7 +163,7 @@ def figure(found: Bias, run: Run, num_exact: int, num_queries: int) -> Figure:
         num_rounds=1,
         hardware=hardware(),
         commit=commit(),
-        note=f"signed {found.value:+.3f}; gradient off by {found.signal_error:.0%} of its norm",
+        note=f"signed: {found.value:+.3f}; gradient error: {found.signal_error:.0%} of its norm",
     )
 
 
@@ -174,18 +174,18 @@ def table(biases: Sequence[Bias], run: Run, num_queries: int, outside: float) ->
         "k",
         "p(z\\|x) of the k",
         "bias, nats",
-        "its size, nats",
+        "absolute bias, nats",
         "error of r(z)",
-        "error of the gradient of E_in(x)",
+        "error of the gradient w.r.t. E_in(x)",
     )
     lines = [
-        "# What truncation to k candidates does",
+        "# The cost of truncating to k candidates",
         "",
-        "Guu et al. 2020 (Sec. 3.3) sum over the k best passages instead of all of them. How far is log p(y|x) by that",
-        f"sum, and its gradient, from those by the sum over {exact} passages, the null passage and the best others?",
-        f"{num_queries} held-out masked queries of the pre-trained run `{name}` (trained with k = {trained}), its",
-        f"index made of the same weights. On average {outside:.1%} of the retriever's mass p(z|x) lies outside those",
-        f"{exact}.",
+        "Guu et al. 2020 (Sec. 3.3) sum over the top k passages instead of all of them. How far do log p(y|x) and its",
+        f"gradient deviate from those of the sum over {exact} passages, i.e. the null passage and the top others?",
+        f"Measured on {num_queries} held-out masked queries of the pre-trained run `{name}` (trained with",
+        f"k = {trained}), with an index built from the same weights. On average, {outside:.1%} of the probability mass",
+        f"p(z|x) lies outside those {exact} passages.",
         "",
         f"| {' | '.join(heads)} |",
         f"|{'---|' * len(heads)}",
@@ -196,18 +196,18 @@ def table(biases: Sequence[Bias], run: Run, num_queries: int, outside: float) ->
     ]
     lines += [
         "",
-        "The null passage is always one of the k. The bias is the mean over queries, its size the mean without sign.",
-        "Errors of gradients are root mean squares over the queries, relative to the exact gradient: 100% is that of",
-        "having no gradient, as with k = 1, where a single candidate cannot be told from another.",
+        "The null passage is always one of the k. The bias and the absolute bias are means over queries. Gradient",
+        "errors are root mean squares over queries, relative to the exact gradient: 100% corresponds to no gradient at",
+        "all, as with k = 1, where there is only a single candidate.",
         "",
-        f"Made by `python bench/truncation.py --out docs/results` at commit {commit()}.",
+        f"Written by `python bench/truncation.py --out docs/results` at commit {commit()}.",
         "",
     ]
     return "\n".join(lines)
 
 
 def write(folder: Path, text: str, biases: Sequence[Bias]) -> None:
-    """Write truncation.md into `folder`, and truncation.svg where matplotlib is installed."""
+    """Write truncation.md, and truncation.svg if matplotlib is installed."""
     from openrealm import files
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -215,12 +215,12 @@ def write(folder: Path, text: str, biases: Sequence[Bias]) -> None:
         files.write_text(folder / "truncation.svg", picture(biases))
         text += "\n![Bias of value and gradient against k](truncation.svg)\n"
     except ModuleNotFoundError:
-        print("No picture: matplotlib is not installed (pip install matplotlib).")
+        print("No figure: matplotlib is not installed (pip install matplotlib).")
     files.write_text(folder / "truncation.md", text)
 
 
 def picture(biases: Sequence[Bias]) -> str:
-    """Value on the left, gradient on the right, both against k, as an SVG that is the same for the same figures."""
+    """Value (left) and gradient (right) against k, as a reproducible SVG."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -229,8 +229,8 @@ def picture(biases: Sequence[Bias]) -> str:
     ks = [b.k for b in biases]
     with matplotlib.rc_context({"svg.hashsalt": "truncation", "svg.fonttype": "none", "font.size": 9}):
         drawing, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3), layout="constrained")
-        left.plot(ks, [b.absolute for b in biases], "o-", label="mean of its size")
-        left.plot(ks, [b.value for b in biases], "s--", label="mean")
+        left.plot(ks, [b.absolute for b in biases], "o-", label="absolute")
+        left.plot(ks, [b.value for b in biases], "s--", label="signed")
         left.set_ylabel("bias of log p(y|x), nats")
         right.plot(ks, [100 * b.signal_error for b in biases], "o-", label="r(z)")
         right.plot(ks, [100 * b.query_error for b in biases], "s--", label="gradient of E_in(x)")
@@ -239,7 +239,7 @@ def picture(biases: Sequence[Bias]) -> str:
             axes.axhline(0, color="0.6", linewidth=0.8)
             axes.set_xscale("log", base=2)
             axes.set_xticks(ks, [str(k) for k in ks])
-            axes.set_xlabel("k, null passage included")
+            axes.set_xlabel("k, including the null passage")
             axes.legend(frameon=False)
         return svg_of(drawing)
 

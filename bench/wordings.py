@@ -1,8 +1,8 @@
-"""Does an encoder know that two questions ask the same? The quickstart's wordings, each held against the others.
+"""Does an encoder recognise paraphrases? Compares the quickstart's questions in all wordings, zero-shot.
 
-A country is asked for every fact in each of its open wordings. A question is right where the closest other question
-about the same country asks for the same fact. Nothing is trained for it, and the wordings that the
-quickstart's test holds back, and its test's countries, are not looked at: this is what to choose an encoder by.
+For each country, every fact is asked in each training wording. A question counts as correct if its nearest neighbour
+among the questions about that country asks for the same fact. The quickstart's held-out wordings and test countries
+are not used, so that this benchmark may be used to choose an encoder.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
     gain = paired_difference(*right.values())
     report(
         once(
-            f"share of {len(right['minilm']):,} questions whose closest asks the same in other words",
+            f"share of {len(right['minilm']):,} questions whose nearest neighbour is a paraphrase",
             "of 1",
             ours.mean,
             "MiniLM",
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def questions_of_countries() -> Iterator[list[Question]]:
-    """Country by country, every fact in every open wording; countries of the test are passed over."""
+    """For each country that is not in the test set, every fact in every training wording."""
     from openrealm.factbook.questions import split_of, spoken_name, worded
     from openrealm.factbook.relations import RELATIONS
     from openrealm.factbook.source import countries
@@ -87,7 +87,7 @@ def vectors(model: Realm, questions: Sequence[Question]) -> npt.NDArray[np.float
 
 
 def hits(vector_BD: npt.NDArray[np.float32], questions: Sequence[Question]) -> list[bool]:
-    """For each question whether the closest of the others asks for the same fact."""
+    """For each question, whether its nearest neighbour asks for the same fact."""
     import numpy as np
 
     score_BB = vector_BD @ vector_BD.T

@@ -1,4 +1,4 @@
-"""The only writer: what it publishes, refuses, notices and clears away."""
+"""Writing files: publishing, rejecting, detecting damage and cleaning up."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ def leftovers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*") if path.name.startswith((".tmp-", ".old-")))
 
 
-def test_without_an_exchange_of_folders_the_old_one_can_be_put_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "_exchange", lambda new, final: False)  # as NFS answers
+def test_without_an_atomic_exchange_the_old_folder_is_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_exchange", lambda new, final: False)  # as on NFS
     folder = tmp_path / "version"
     for number in (1, 2):
         with files.new_folder(folder, {"n": number}) as out:
@@ -35,7 +33,7 @@ def test_without_an_exchange_of_folders_the_old_one_can_be_put_back(
     assert leftovers(tmp_path) == []
 
 
-def test_an_error_while_building_leaves_the_old_folder_and_no_litter(tmp_path: Path) -> None:
+def test_an_error_while_building_keeps_the_old_folder_and_leaves_no_temporary_files(tmp_path: Path) -> None:
     folder = tmp_path / "version"
     with files.new_folder(folder) as out:
         (out / "a").write_text("old")
@@ -45,42 +43,42 @@ def test_an_error_while_building_leaves_the_old_folder_and_no_litter(tmp_path: P
     assert [entry.name for entry in tmp_path.iterdir()] == ["version"]
 
 
-def test_a_manifest_may_be_filled_while_the_folder_is_built(tmp_path: Path) -> None:
+def test_the_manifest_may_be_filled_while_the_folder_is_built(tmp_path: Path) -> None:
     manifest: dict[str, object] = {"kind": "corpus"}
     with files.new_folder(tmp_path / "x", manifest) as out:
         (out / "data").write_bytes(b"1234")
-        manifest["rows"] = {2: "b", 10: "a"}  # keys that JSON turns into text and sorts another way
+        manifest["rows"] = {2: "b", 10: "a"}  # JSON turns these keys into strings, which sort differently
     stored = files.read_manifest(tmp_path / "x")
     assert stored["kind"] == "corpus"
     assert stored["rows"] == {"2": "b", "10": "a"}
     assert stored["files"]["data"] == {"sha256": hashlib.sha256(b"1234").hexdigest(), "num_bytes": 4}
 
 
-def what_is_read(folder: Path) -> dict[str, Any] | str:
-    """The manifest, or the sentence that says what is damaged."""
+def manifest_or_error(folder: Path) -> dict[str, Any] | str:
+    """The manifest, or the error message about the damage."""
     try:
         return files.read_manifest(folder)
     except DamagedArtefact as error:
         return str(error)
 
 
-def test_every_damage_is_noticed(tmp_path: Path) -> None:
+def test_all_damage_is_detected(tmp_path: Path) -> None:
     folder = tmp_path / "version"
     with files.new_folder(folder, {"step": 100, "encoder": "0a1b"}) as out:
         (out / "vectors").write_bytes(bytes(range(256)) * 4)
         (out / "sub").mkdir()
         (out / "sub" / "empty").write_bytes(b"")
-    whole = files.read_manifest(folder)
-    dice = random.Random(3)
+    intact = files.read_manifest(folder)
+    rng = random.Random(3)
     for _ in range(300):
-        path = folder / dice.choice(["vectors", files.MANIFEST])
+        path = folder / rng.choice(["vectors", files.MANIFEST])
         data = path.read_bytes()
-        at = dice.randrange(len(data))
-        flipped = data[:at] + bytes([data[at] ^ (1 << dice.randrange(8))]) + data[at + 1 :]
-        path.write_bytes(dice.choice([data[:at], flipped]))
-        found = what_is_read(folder)
-        # A space turned into a tab leaves the same manifest: nothing else may pass.
-        assert str(path) in found if isinstance(found, str) else found == whole and path.name == files.MANIFEST
+        at = rng.randrange(len(data))
+        flipped = data[:at] + bytes([data[at] ^ (1 << rng.randrange(8))]) + data[at + 1 :]
+        path.write_bytes(rng.choice([data[:at], flipped]))
+        found = manifest_or_error(folder)
+        # A space that became a tab leaves the manifest's content intact; nothing else may pass.
+        assert str(path) in found if isinstance(found, str) else found == intact and path.name == files.MANIFEST
         path.write_bytes(data)
     (folder / "sub" / "empty").unlink()
     with pytest.raises(DamagedArtefact, match="empty is missing"):
@@ -88,20 +86,20 @@ def test_every_damage_is_noticed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"files": 3}', '{"files": {"a": 3}}', "[" * 100_000, "\xff"])
-def test_a_manifest_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+def test_an_invalid_manifest_is_rejected(tmp_path: Path, text: str) -> None:
     (tmp_path / files.MANIFEST).write_text(text, encoding="latin-1")
     with pytest.raises(DamagedArtefact, match="manifest"):
         files.read_manifest(tmp_path)
 
 
-def test_what_was_never_made_is_a_missing_stage(tmp_path: Path) -> None:
+def test_a_missing_artefact_is_a_missing_stage(tmp_path: Path) -> None:
     with pytest.raises(MissingStage):
         files.read_manifest(tmp_path / "nothing")
     with pytest.raises(MissingStage):
         files.read_json(tmp_path / "nothing.json")
 
 
-def test_removing_a_folder_takes_it_away_whole(tmp_path: Path) -> None:
+def test_a_folder_is_removed_completely(tmp_path: Path) -> None:
     with files.new_folder(tmp_path / "x") as out:
         (out / "a").write_text("1")
     files.remove_folder(tmp_path / "x")
@@ -109,7 +107,7 @@ def test_removing_a_folder_takes_it_away_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sweep_spares_what_a_living_process_is_writing(tmp_path: Path) -> None:
+def test_sweep_spares_files_of_running_processes(tmp_path: Path) -> None:
     with files.new_folder(tmp_path / "x") as out:
         (out / "a").write_text("1")
         assert files.sweep(tmp_path) == 0
@@ -117,7 +115,7 @@ def test_sweep_spares_what_a_living_process_is_writing(tmp_path: Path) -> None:
     assert files.read_manifest(tmp_path / "x")
 
 
-def test_an_error_that_is_no_full_disk_stays_what_it_is(tmp_path: Path) -> None:
+def test_only_a_full_disk_is_reported_as_one(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     with pytest.raises(OSError, match="directory"):
         files.write_bytes(tmp_path / "state", b"x")
@@ -133,7 +131,9 @@ def test_an_error_that_is_no_full_disk_stays_what_it_is(tmp_path: Path) -> None:
         max_leaves=12,
     )
 )
-def test_json_reads_back_and_its_digest_ignores_order(tmp_path_factory: pytest.TempPathFactory, value: object) -> None:
+def test_json_round_trips_and_its_digest_ignores_key_order(
+    tmp_path_factory: pytest.TempPathFactory, value: object
+) -> None:
     path = tmp_path_factory.mktemp("json") / "value.json"
     try:
         files.write_json(path, value)
@@ -147,27 +147,27 @@ def test_json_reads_back_and_its_digest_ignores_order(tmp_path_factory: pytest.T
         assert files.digest_of(dict(reversed(value.items()))) == files.digest_of(value)
 
 
-def test_json_refuses_what_json_cannot_say(tmp_path: Path) -> None:
+def test_values_that_json_cannot_represent_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         files.write_json(tmp_path / "x.json", float("nan"))
     assert list(tmp_path.iterdir()) == []
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=20), max_size=6))
-def test_lines_are_kept_up_to_a_number(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
+def test_truncation_keeps_the_first_complete_lines(tmp_path_factory: pytest.TempPathFactory, lines: list[str]) -> None:
     path = tmp_path_factory.mktemp("lines") / "log.jsonl"
     for line in lines:
         files.append_line(path, line)
     if lines:
         with path.open("ab") as handle:
-            handle.write(b'{"half a li')  # what a kill can leave
+            handle.write(b'{"half a li')  # as a kill can leave it
     for num_lines in range(len(lines) + 2, -1, -1):
         files.truncate_lines(path, num_lines)
         if lines:
             assert path.read_bytes().decode().split("\n")[:-1] == lines[:num_lines]
 
 
-def test_safetensors_keep_strided_and_shared_tensors(tmp_path: Path) -> None:
+def test_safetensors_preserve_strided_and_shared_tensors(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from safetensors.torch import load_file
 

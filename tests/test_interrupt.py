@@ -1,7 +1,8 @@
-"""Ctrl-C in real processes, also where Python drops the exception that it raises."""
+"""Ctrl-C in real processes, including where Python discards its KeyboardInterrupt."""
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from openrealm import interrupt
 
-# A command of the real command line, whose work is the text put in place of WORK.
+# A command of the real command line; WORK is replaced by what it does.
 PROGRAM = """
 import os, signal, sys, time
 from openrealm.cli.common import stoppable
@@ -22,9 +23,9 @@ from openrealm.progress import track
 class Pressed:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
-        for _ in range(100):  # Python looks for a signal between two of its own instructions
+        for _ in range(100):  # Python checks for signals between bytecode instructions
             pass
-        print("the finaliser went on", flush=True)
+        print("the finaliser continued", flush=True)
 
 @app.command("work")
 def work():
@@ -59,28 +60,28 @@ def started(work: str) -> subprocess.Popen[str]:
 
 
 @interrupt.remembered()
-def pressed(before: Callable[[], object] = object) -> None:
+def press_ctrl_c(before: Callable[[], object] = object) -> None:
     before()
     signal.raise_signal(signal.SIGINT)
 
 
-def test_one_that_a_finaliser_swallows_ends_the_work_at_its_next_step() -> None:
+def test_a_ctrl_c_swallowed_by_a_finaliser_stops_the_work_at_the_next_step() -> None:
     child = started(IN_STEPS)
-    out, said = child.communicate()
+    out, err = child.communicate()
     assert out.split() == ["0", "1", "2", "3", "swallowed"]
-    assert said == "Stopped. Continue with: openrealm work\n"
+    assert err == "Stopped. Continue with: openrealm work\n"
     assert child.returncode == 130
 
 
-def test_one_that_is_swallowed_behind_the_last_step_is_told_too() -> None:
+def test_a_ctrl_c_swallowed_after_the_last_step_is_reported_too() -> None:
     child = started(AT_THE_END)
-    out, said = child.communicate()
+    out, err = child.communicate()
     assert out == "swallowed\n"
-    assert said == "Stopped. Continue with: openrealm work\n"
+    assert err == "Stopped. Continue with: openrealm work\n"
     assert child.returncode == 130
 
 
-def test_the_second_ends_the_process_at_once() -> None:
+def test_a_second_ctrl_c_kills_the_process() -> None:
     child = started(WITHOUT_STEPS)
     assert child.stdout is not None
     assert child.stdout.readline() == "swallowed\n"
@@ -89,16 +90,16 @@ def test_the_second_ends_the_process_at_once() -> None:
     assert child.returncode == -signal.SIGINT
 
 
-def test_after_a_command_python_hears_ctrl_c_as_before() -> None:
+def test_pythons_own_handling_is_restored_after_a_command() -> None:
     before, hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
     with pytest.raises(KeyboardInterrupt):
-        pressed()
+        press_ctrl_c()
     assert signal.getsignal(signal.SIGINT) is before
     assert sys.unraisablehook is hook
-    interrupt.check()  # what was pressed is forgotten
+    interrupt.check()  # the earlier Ctrl-C is forgotten
 
 
-def test_a_process_that_was_told_to_ignore_ctrl_c_goes_on_ignoring_it() -> None:
+def test_a_process_that_ignores_ctrl_c_keeps_ignoring_it() -> None:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with interrupt.remembered():
@@ -108,7 +109,7 @@ def test_a_process_that_was_told_to_ignore_ctrl_c_goes_on_ignoring_it() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_another_thread_runs_without_it() -> None:
+def test_other_threads_are_unaffected() -> None:
     seen = []
 
     def work() -> None:
@@ -121,14 +122,14 @@ def test_another_thread_runs_without_it() -> None:
     assert seen == [signal.getsignal(signal.SIGINT)]
 
 
-def test_other_errors_of_finalisers_are_told_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[type[BaseException]] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: told.append(dropped.exc_type))
+def test_other_errors_in_finalisers_are_still_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    reported: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: reported.append(dropped.exc_type))
 
     class Broken:
         def __del__(self) -> None:
             raise ValueError("broken")
 
     with pytest.raises(KeyboardInterrupt):
-        pressed(Broken)
-    assert told == [ValueError]
+        press_ctrl_c(Broken)
+    assert reported == [ValueError]

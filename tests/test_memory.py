@@ -8,20 +8,20 @@ import pytest
 
 from openrealm import memory
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what a process holds is read from /proc")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory counters are read from /proc")
 
 
-def test_what_was_held_counts_after_it_is_given_back() -> None:
+def test_the_peak_includes_memory_freed_since() -> None:
     before = memory.held_bytes()
     block = np.ones(before // 8 + 20_000_000)
     held = memory.held_bytes()
     del block
     assert held >= before + 160_000_000
-    # The kernel counts pages by the batch.
+    # The kernel updates its counters in batches of pages.
     assert memory.peak_memory_bytes() >= held - 1_000_000
 
 
-def test_a_worker_counts_with_what_it_holds_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_counts_with_its_own_memory_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_workers_bytes", 0)
     block = np.ones(40_000_000)
     script = "held = bytearray(50_000_000); print(flush=True); input()"
@@ -37,9 +37,9 @@ def test_a_worker_counts_with_what_it_holds_itself(monkeypatch: pytest.MonkeyPat
     assert memory.held_bytes(worker.pid) == 0
 
 
-def test_counting_starts_anew_with_what_is_held_now() -> None:
+def test_the_peak_restarts_from_the_current_memory() -> None:
     block = np.ones(40_000_000)
     held = memory.held_bytes()
     del block
-    memory.count_anew()
+    memory.reset_peak()
     assert memory.peak_memory_bytes() <= held - 300_000_000

@@ -1,4 +1,4 @@
-"""Where tensors live and in which precision products are taken: the same code on CPU and CUDA, fp32 and bf16."""
+"""Device and precision: the same code runs on CPU and CUDA, in fp32 and bf16."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 from openrealm.config import Config
 from openrealm.errors import BadConfig
 
-# oneDNN keeps compiled products for every shape it has met, 1,024 by default: gigabytes with rows of all lengths.
+# oneDNN caches compiled kernels for every shape it meets, 1,024 by default: gigabytes for rows of varying length.
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
 
 def num_cores() -> int:
-    """Cores this process may use."""
+    """The number of cores this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A device name, and whether matrix products run in bfloat16 (weights and sums stay float32)."""
+    """A device, and whether matrix products run in bfloat16 (weights and sums stay in float32)."""
 
     device: str
     bf16: bool
@@ -34,23 +34,23 @@ class Engine:
 
 
 def engine_for(config: Config) -> Engine:
-    """The engine that `config` asks for; "auto": CUDA where there is one, bf16 where the hardware multiplies it."""
+    """The engine for a configuration; "auto" picks CUDA if available, and bf16 if the hardware supports it."""
     import torch
 
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     if device.startswith("cuda") and not torch.cuda.is_available():
-        raise BadConfig(f"device: {device} asked for, but no CUDA device is visible; use device=cpu or device=auto.")
-    bf16 = config.precision == "bf16" or (config.precision == "auto" and _multiplies_bf16(device))
+        raise BadConfig(f"device is {device}, but no CUDA device is visible; use device=cpu or device=auto.")
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and _supports_bf16(device))
     return Engine(device, bf16)
 
 
-def _multiplies_bf16(device: str) -> bool:
+def _supports_bf16(device: str) -> bool:
     import torch
 
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported())
-    # Without such instructions bf16 on a CPU is emulated and slower than fp32.
+    # Without these instructions, bf16 on a CPU is emulated and slower than fp32.
     known = torch.cpu.get_capabilities()
     return bool(known.get("avx512_bf16") or known.get("amx_bf16"))

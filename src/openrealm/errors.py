@@ -1,14 +1,14 @@
-"""Every error a user can meet: one sentence that names the thing, what was expected and what to do."""
+"""Every error meant for users: one sentence that names the cause, what was expected and what to do."""
 
 from __future__ import annotations
 
 
 class OpenRealmError(Exception):
-    """Base of all errors with a message meant for the user; the command prints it and exits with code 2."""
+    """Base of all errors meant for the user; the command line prints the message and exits with code 2."""
 
 
 class BadInput(OpenRealmError):
-    """A file, line or value given by the user is not what was expected."""
+    """A file, line or value from the user is invalid."""
 
 
 class BadConfig(OpenRealmError):
@@ -16,36 +16,36 @@ class BadConfig(OpenRealmError):
 
 
 class MissingStage(OpenRealmError):
-    """A stage was asked for before the stage whose output it reads."""
+    """A stage's input is missing because an earlier stage has not been run."""
 
 
 class DamagedArtefact(OpenRealmError):
-    """A stored file is missing or its digest differs from its manifest."""
+    """A stored file is missing or does not match its digest in the manifest."""
 
 
 class Mismatch(OpenRealmError):
-    """An artefact was made with another encoder, tokenizer or corpus; both digests are shown."""
+    """An artefact was made with a different encoder, tokenizer or corpus; the message shows both digests."""
 
 
 class Busy(OpenRealmError):
-    """Another process holds the folder for writing; its process id is named."""
+    """Another process is writing to the folder; the message gives its process id."""
 
 
 class NoSpace(OpenRealmError):
-    """The disk is full; the bytes needed are named and nothing half-written is left."""
+    """The disk is full; no partial files are left, and the message gives the space needed where it is known."""
 
 
 class WorkerDied(OpenRealmError):
-    """Worker processes ended on the same piece of work again and again; what others had finished is kept."""
+    """Worker processes died repeatedly on the same piece of work; work finished by others is kept."""
 
 
 class NotInstalled(OpenRealmError):
-    """An optional package is needed; the message names the extra that brings it."""
+    """An optional package is required; the message names the extra that installs it."""
 
 
 class ShapeMismatch(OpenRealmError, ValueError):
-    """Tensors handed to a function disagree in a named axis."""
+    """Tensors passed to a function disagree in a named axis."""
 
 
 class NonFinite(OpenRealmError, ArithmeticError):
-    """A NaN or an infinity where a finite number is needed; the first bad item is named."""
+    """A NaN or infinity where a finite number is required; the message names the first bad item."""

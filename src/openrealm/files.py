@@ -1,6 +1,6 @@
-"""The only writer: temporary name, fsync, atomic replace, fsync of the folder, SHA-256 manifest published last.
+"""The only module that writes files: temporary name, fsync, atomic rename, fsync of the folder, manifest last.
 
-A reader sees either the old artefact or the new one, whole, at any moment and after any kill.
+At any moment, and after a kill at any moment, a reader finds either the complete old artefact or the complete new one.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ def sha256_bytes(data: bytes) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file, read in blocks."""
+    """Hex SHA-256 of a file, read in chunks."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def digest_of(value: object) -> str:
-    """Hex SHA-256 of a value's canonical JSON: the same value gives the same digest on any machine."""
+    """Hex SHA-256 of a value's canonical JSON, which is the same on every machine."""
     return sha256_bytes(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode())
 
 
@@ -50,13 +50,13 @@ def _fsync_folder(folder: Path) -> None:
 
 
 def _is_full_disk(error: OSError) -> bool:
-    # numpy reports a short write of its own, without an errno.
+    # numpy reports short writes in its own words, without an errno.
     return error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and " requested and " in str(error))
 
 
 @contextlib.contextmanager
-def _no_space_named(path: Path, num_bytes: int | None = None) -> Iterator[None]:
-    """Turn a full disk into one clear sentence."""
+def _reporting_full_disk(path: Path, num_bytes: int | None = None) -> Iterator[None]:
+    """Turn the error of a full disk into NoSpace."""
     try:
         yield
     except OSError as error:
@@ -66,18 +66,18 @@ def _no_space_named(path: Path, num_bytes: int | None = None) -> Iterator[None]:
             free = shutil.disk_usage(path.parent).free
             needed = f"{num_bytes:,} bytes are needed" if num_bytes else "more space is needed"
             raise NoSpace(
-                f"{path}: the disk is full ({needed}, {free:,} are free); nothing half-written was kept. "
-                "Free some space and run the same command again."
+                f"{path}: the disk is full ({needed}, {free:,} are free) and no partial file was kept; "
+                "free some space and rerun the command."
             ) from error
         raise
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` atomically and durably; on failure the old file stays."""
+    """Write `data` to `path` atomically and durably; on failure the old file is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
     try:
-        with _no_space_named(path, len(data)), temporary.open("wb") as handle:
+        with _reporting_full_disk(path, len(data)), temporary.open("wb") as handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
@@ -93,25 +93,25 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """`write_bytes` for JSON: indented, keys in the order given, NaN refused."""
+    """`write_bytes` for JSON: indented, keys in the given order; NaN is rejected."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Parsed JSON of `path`; raises DamagedArtefact naming the file and offset when it does not parse."""
+    """Read a JSON file; raises DamagedArtefact with the file and offset if it does not parse."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingStage(f"{path} does not exist; run the stage that writes it first.") from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DamagedArtefact(f"{path} is not valid JSON ({error}); repeat the stage that wrote it.") from error
+        raise DamagedArtefact(f"{path} is not valid JSON ({error}); rerun the stage that wrote it.") from error
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line in a single write, so that concurrent readers never see half of it; on failure nothing stays."""
+    """Append one line in a single write, so that concurrent readers never see part of it; a failed write is undone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = line.rstrip("\n").encode("utf-8") + b"\n"
-    with _no_space_named(path, len(data)), path.open("ab", buffering=0) as handle:
+    with _reporting_full_disk(path, len(data)), path.open("ab", buffering=0) as handle:
         num_bytes_before = handle.seek(0, os.SEEK_END)
         if handle.write(data) != len(data):
             handle.truncate(num_bytes_before)
@@ -119,14 +119,14 @@ def append_line(path: Path, line: str) -> None:
 
 
 def append_bytes(path: Path, data: bytes) -> None:
-    """Add to a file that is not published yet, such as a download under way; a crash may cut its end short."""
+    """Append to a file that is not published yet, such as a partial download; a crash may truncate it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _no_space_named(path, len(data)), path.open("ab") as handle:
+    with _reporting_full_disk(path, len(data)), path.open("ab") as handle:
         handle.write(data)
 
 
 def publish(unpublished: Path, final: Path) -> None:
-    """Give a finished file its name, atomically and durably, in place of an older one."""
+    """Move a finished file to its final name atomically and durably, replacing an older one."""
     with unpublished.open("rb") as handle:
         os.fsync(handle.fileno())
     os.replace(unpublished, final)
@@ -134,14 +134,14 @@ def publish(unpublished: Path, final: Path) -> None:
 
 
 def truncate_lines(path: Path, num_lines: int) -> None:
-    """Keep the first `num_lines` whole lines of a text file (used on resume to drop what came after a checkpoint)."""
+    """Keep the first `num_lines` complete lines of a text file (on resume: drop what came after the checkpoint)."""
     if path.exists():
         lines = path.read_bytes().split(b"\n")[:-1]
         write_bytes(path, b"".join(line + b"\n" for line in lines[:num_lines]))
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
-    """Write torch tensors as safetensors, atomically. Shared or strided tensors become whole ones."""
+    """Write torch tensors as safetensors, atomically. Shared or strided tensors become separate and contiguous."""
     from safetensors.torch import save
 
     separate: dict[str, Any] = {}
@@ -155,13 +155,13 @@ def write_safetensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[
 
 
 def _sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest with a digest of itself, taken over what its JSON reads back as."""
+    """The manifest with its own digest, computed over its JSON as read back."""
     rest = json.loads(json.dumps({name: value for name, value in manifest.items() if name != "manifest_sha256"}))
     return {**rest, "manifest_sha256": digest_of(rest)}
 
 
 def _exchange(new: Path, final: Path) -> bool:
-    """Swap two folders atomically (Linux renameat2 with RENAME_EXCHANGE); False where the kernel cannot."""
+    """Swap two folders atomically (Linux renameat2 with RENAME_EXCHANGE); False if not supported."""
     try:
         renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):
@@ -172,21 +172,21 @@ def _exchange(new: Path, final: Path) -> bool:
 
 @contextlib.contextmanager
 def new_folder(final: Path, manifest: Mapping[str, Any] | None = None) -> Iterator[Path]:
-    """Build a folder under a temporary name and publish it whole, replacing an older one of that name.
+    """Build a folder under a temporary name and publish it atomically, replacing an older one of that name.
 
-    Yields the temporary folder to write into. On leaving, every file's SHA-256 and size go into
-    `manifest.json` with the entries of `manifest` (read on leaving, so a dict may be filled meanwhile) and
-    a digest of the manifest itself, then the folder is renamed to `final`. On any error the temporary
-    folder is removed and `final` is left as it was. Raises NoSpace when the disk is full.
+    Yields the temporary folder to write into. On exit, `manifest.json` is written with every file's SHA-256 and size,
+    the entries of `manifest` (read on exit, so a dict may be filled in the meantime) and a digest of the manifest
+    itself; then the folder is renamed to `final`. On any error the temporary folder is removed and `final` is left
+    untouched. Raises NoSpace if the disk is full.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f"{_TEMPORARY}{os.getpid()}-{final.name}")
-    for left in final.parent.glob(f"{_TEMPORARY}*-{glob.escape(final.name)}"):
-        _remove_if_left(left)
+    for leftover in final.parent.glob(f"{_TEMPORARY}*-{glob.escape(final.name)}"):
+        _remove_if_stale(leftover)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     try:
-        with _no_space_named(final):
+        with _reporting_full_disk(final):
             yield temporary
             files = {}
             for path in sorted(temporary.rglob("*")):
@@ -208,7 +208,7 @@ def _publish(temporary: Path, final: Path) -> None:
     if not final.exists():
         os.rename(temporary, final)
     elif not _exchange(temporary, final):
-        # Two renames where the file system has no exchange: `sweep` puts the old one back after a kill between them.
+        # Without an atomic exchange, two renames: after a kill between them, `sweep` restores the old folder.
         replaced = final.with_name(_REPLACED + final.name)
         shutil.rmtree(replaced, ignore_errors=True)
         os.rename(final, replaced)
@@ -217,7 +217,7 @@ def _publish(temporary: Path, final: Path) -> None:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a published folder so that no reader and no kill ever finds half of it under its name."""
+    """Remove a published folder; it is renamed first, so that no part of it is ever found under its name."""
     doomed = folder.with_name(f"{_TEMPORARY}{os.getpid()}-{folder.name}")
     with contextlib.suppress(FileNotFoundError):
         os.rename(folder, doomed)
@@ -225,22 +225,22 @@ def remove_folder(folder: Path) -> None:
 
 
 def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
-    """The manifest of a published folder; with `verify`, every file is held against its SHA-256 first.
+    """The manifest of a published folder; with `verify`, every file is checked against its SHA-256 first.
 
-    Raises MissingStage when there is no such folder, DamagedArtefact naming the first bad file.
+    Raises MissingStage if there is no such folder, DamagedArtefact naming the first bad file.
     """
     path = folder / MANIFEST
     if not path.exists():
         raise MissingStage(f"{folder} holds no finished artefact (no {MANIFEST}); run the stage that writes it first.")
     manifest: dict[str, Any] = read_json(path)
     if not isinstance(manifest, dict) or manifest != _sealed(manifest) or "files" not in manifest:
-        raise DamagedArtefact(f"{path} differs from its own digest; it is damaged, make {folder} again.")
+        raise DamagedArtefact(f"{path} differs from its own digest, so it is damaged; rebuild {folder}.")
     for name, entry in manifest["files"].items() if verify else ():
         member = folder / name
         if not member.is_file():
-            raise DamagedArtefact(f"{member} is missing; make {folder} again.")
+            raise DamagedArtefact(f"{member} is missing; rebuild {folder}.")
         if sha256_file(member) != entry["sha256"]:
-            raise DamagedArtefact(f"{member} differs from its digest in {path}; it is damaged, make {folder} again.")
+            raise DamagedArtefact(f"{member} differs from its digest in {path}, so it is damaged; rebuild {folder}.")
     return manifest
 
 
@@ -254,8 +254,8 @@ def _is_running(process_id: int) -> bool:
     return True
 
 
-def _remove_if_left(path: Path) -> bool:
-    """Remove a temporary file or folder whose process is gone; whether it was one."""
+def _remove_if_stale(path: Path) -> bool:
+    """Remove a temporary file or folder if its process is gone; returns whether it was removed."""
     owner = path.name.removeprefix(_TEMPORARY).split("-", 1)[0]
     if not path.exists() or (owner.isdigit() and _is_running(int(owner))):
         return False
@@ -264,24 +264,24 @@ def _remove_if_left(path: Path) -> bool:
 
 
 def sweep(folder: Path) -> int:
-    """Remove what killed processes left half-written below `folder`; returns how many things were put right."""
-    num_removed = 0
+    """Clean up after killed processes below `folder`; returns the number of files and folders removed or restored."""
+    num_fixed = 0
     for path in sorted(folder.rglob(f"{_TEMPORARY}*")) if folder.is_dir() else []:
-        num_removed += _remove_if_left(path)
+        num_fixed += _remove_if_stale(path)
     for path in sorted(folder.rglob(f"{_REPLACED}*")) if folder.is_dir() else []:
         final = path.with_name(path.name.removeprefix(_REPLACED))
         if final.exists():
             shutil.rmtree(path)
         else:
             os.rename(path, final)
-        num_removed += 1
-    return num_removed
+        num_fixed += 1
+    return num_fixed
 
 
 @contextlib.contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold `folder` for writing; a second process is refused with the first one's id. Released by any death."""
-    with _no_space_named(folder):
+    """Lock `folder` for writing; a second process gets Busy with the first one's id. The lock dies with its process."""
+    with _reporting_full_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("a+b", buffering=0)
     with lock:
@@ -290,8 +290,8 @@ def sole_writer(folder: Path) -> Iterator[None]:
         except OSError as error:
             lock.seek(0)
             owner = lock.read().decode().strip() or "unknown"
-            raise Busy(f"{folder} is being written by process {owner}; wait for it or stop it, then retry.") from error
-        with _no_space_named(folder):
+            raise Busy(f"{folder} is being written by process {owner}; wait for it or stop it.") from error
+        with _reporting_full_disk(folder):
             lock.truncate(0)
             lock.write(str(os.getpid()).encode())
         sweep(folder)

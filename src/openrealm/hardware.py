@@ -1,4 +1,4 @@
-"""Which machine and which commit this is, for reports and model cards."""
+"""The machine and the commit, for reports and model cards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def processor() -> str:
-    """The processor's name as the kernel gives it."""
+    """The processor's name as reported by the kernel."""
     for line in _lines(Path("/proc/cpuinfo")):
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
@@ -17,14 +17,14 @@ def processor() -> str:
 
 
 def memory_bytes() -> int:
-    """What this machine (or the container that we run in) has."""
+    """Memory of this machine, or of the container this process runs in."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     limits = (line for line in _lines(Path("/sys/fs/cgroup/memory.max")) if line.strip().isdigit())
     return min(total, int(next(limits, total)))
 
 
 def commit_of_checkout() -> str:
-    """The short commit, with "+" where files differ from it; empty when this package is no part of a checkout."""
+    """The short commit hash, followed by "+" if there are local changes; empty if this is not a git checkout."""
     folder = Path(__file__).parent
     if _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
         return ""
@@ -33,7 +33,7 @@ def commit_of_checkout() -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git prints, None where it fails or is not there."""
+    """The output of git, or None if it fails or is not installed."""
     try:
         done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,7 +1,7 @@
-"""A Ctrl-C that does not get lost.
+"""Makes sure that no Ctrl-C gets lost.
 
-Python drops whatever is raised while an object is finalised or a callback out of C runs, and with it the
-KeyboardInterrupt of a Ctrl-C that comes just then. Here it is remembered, and `check` raises it again.
+Python discards exceptions raised in finalisers and in callbacks from C, including the KeyboardInterrupt of a Ctrl-C
+that arrives at that moment. This module remembers it, and `check` raises it again.
 """
 
 from __future__ import annotations
@@ -18,39 +18,39 @@ _was_pressed = False
 
 @contextlib.contextmanager
 def remembered() -> Iterator[None]:
-    """Inside, the first Ctrl-C raises KeyboardInterrupt and is remembered; the second ends the process at once.
+    """Within this context, the first Ctrl-C raises KeyboardInterrupt and is remembered; a second kills the process.
 
-    Nothing changes outside the main thread, where Ctrl-C never arrives, or where it was to do something else already.
+    Does nothing outside the main thread, which Ctrl-C never reaches, or if SIGINT already has another handler.
     """
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
-    report = sys.unraisablehook
+    previous_hook = sys.unraisablehook
 
-    def report_others(dropped: sys.UnraisableHookArgs) -> None:
+    def hook(dropped: sys.UnraisableHookArgs) -> None:
         if not (_was_pressed and issubclass(dropped.exc_type, KeyboardInterrupt)):
-            report(dropped)
+            previous_hook(dropped)
 
-    sys.unraisablehook = report_others
-    signal.signal(signal.SIGINT, _press)
+    sys.unraisablehook = hook
+    signal.signal(signal.SIGINT, _handle)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.unraisablehook = report
+        sys.unraisablehook = previous_hook
         _remember(False)
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if Ctrl-C was pressed; every step of long work calls this (see progress.py)."""
+    """Raise KeyboardInterrupt if Ctrl-C was pressed; called at every step of a long task (see progress.py)."""
     if _was_pressed:
         raise KeyboardInterrupt
 
 
-def _press(_number: int, _frame: FrameType | None) -> None:
+def _handle(_number: int, _frame: FrameType | None) -> None:
     _remember(True)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # so that a second one is heard even inside a long call of C
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # so that a second one works even during a long call into C
     raise KeyboardInterrupt
 
 

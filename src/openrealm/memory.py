@@ -1,4 +1,4 @@
-"""How much memory the run has held, and giving back to the system what the allocator keeps."""
+"""Peak memory of a run, and returning freed memory to the operating system."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _workers_bytes = 0
 
 
 def held_bytes(process: int | str = "self") -> int:
-    """The most that a process has held since its program began; 0 for one that is gone or cannot be looked at.
+    """Peak resident memory of a process; 0 if it is gone or cannot be inspected.
 
-    Not `getrusage`: that counts for a child what its parent held when it was started.
+    `getrusage` is no substitute: for a child it includes what its parent held when the child was started.
     """
     if (found := _status(process)) is not None:
         return found.get("VmHWM", 0)
@@ -24,7 +24,7 @@ def held_bytes(process: int | str = "self") -> int:
 
 
 def _status(process: int | str) -> dict[str, int] | None:
-    """The kernel's counts of a process in bytes, none where it keeps no such file."""
+    """The kernel's memory counters of a process in bytes, or None on systems without /proc."""
     try:
         lines = Path(f"/proc/{process}/status").read_text(errors="replace").splitlines()
     except OSError:
@@ -33,31 +33,31 @@ def _status(process: int | str) -> dict[str, int] | None:
 
 
 def note_workers(*processes: int) -> None:
-    """Look at workers while they live, so that `peak_memory_bytes` counts them, but for libraries that are shared."""
+    """Sample running workers for `peak_memory_bytes`, without the file-backed pages they share (libraries)."""
     global _workers_bytes
     held = sum(held_bytes(process) - (_status(process) or {}).get("RssFile", 0) for process in processes)
     _workers_bytes = max(_workers_bytes, held)
 
 
 def peak_memory_bytes() -> int:
-    """The most this process has held, plus the most that workers of one time have held together, since `count_anew`."""
+    """Peak of this process plus the highest joint peak of its workers, since `reset_peak`."""
     return held_bytes() + _workers_bytes
 
 
-def count_anew() -> None:
-    """Let what was held before no longer count, where the kernel allows it; drop what nobody uses first."""
+def reset_peak() -> None:
+    """Collect garbage, then restart peak measurement from the current memory, where the kernel allows it."""
     global _workers_bytes
     gc.collect()
-    give_back()
+    release_freed()
     _workers_bytes = 0
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def give_back() -> None:
-    """Hand freed blocks back to the system; takes about 0.03 s per GiB.
+def release_freed() -> None:
+    """Return freed memory to the operating system; takes about 0.03 s per GiB.
 
-    Rows of all lengths leave holes of all sizes in glibc's heap, and it grows for hundreds of steps (docs/lab-log.md).
+    Rows of varying length fragment glibc's heap, which would otherwise grow for hundreds of steps (docs/lab-log.md).
     """
-    with contextlib.suppress(OSError, AttributeError):  # other C libraries have no such call
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has this function
         ctypes.CDLL(None).malloc_trim(0)

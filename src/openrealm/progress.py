@@ -1,4 +1,4 @@
-"""Progress of long work: a rich bar with an estimate on a terminal, a plain timed line every few seconds elsewhere."""
+"""Progress of long tasks: a progress bar with an estimate on a terminal, otherwise a plain line every few seconds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLAIN_SECONDS = 15.0
 
 
 def say(message: str) -> None:
-    """One line to the user; errors and logs go the same way, to standard error."""
+    """Print one line to standard error, where errors and logs go too."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -27,9 +27,9 @@ def clock(seconds: float) -> str:
 
 @contextlib.contextmanager
 def track(what: str, total: int | None) -> Iterator[Advance]:
-    """Yield `advance(amount=1, note="")`; `total` is in whatever unit is advanced by, none where it is not known.
+    """Yield `advance(amount=1, note="")`; `total` is in the same unit as `amount`, or None if unknown.
 
-    `advance` raises KeyboardInterrupt where Python dropped that of a Ctrl-C.
+    `advance` raises KeyboardInterrupt if Python dropped that of an earlier Ctrl-C.
     """
     with _bar(what, total) if sys.stderr.isatty() else contextlib.nullcontext(_plain(what, total)) as show:
 
@@ -73,15 +73,15 @@ def _bar(what: str, total: int | None) -> Iterator[Advance]:
 
 def _plain(what: str, total: int | None) -> Advance:
     started = time.monotonic()
-    done, last_said = 0, started
+    done, last_printed = 0, started
 
     def advance(amount: int = 1, note: str = "") -> None:
-        nonlocal done, last_said
+        nonlocal done, last_printed
         done += amount
         now = time.monotonic()
-        if now - last_said < _PLAIN_SECONDS and (total is None or done < total):
+        if now - last_printed < _PLAIN_SECONDS and (total is None or done < total):
             return
-        last_said = now
+        last_printed = now
         elapsed, tail = clock(now - started), f"; {note}" if note else ""
         if total is None:
             say(f"{what}: {done:,}, {elapsed} elapsed{tail}")

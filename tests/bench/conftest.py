@@ -16,7 +16,7 @@ Load = Callable[[str], ModuleType]
 
 @pytest.fixture(scope="module")
 def load() -> Iterator[Load]:
-    """Gives bench/NAME.py as a module that finds its neighbours, as when it is run; they are forgotten afterwards."""
+    """Loads bench/NAME.py as a module that can import its neighbours, as when run; unloads them afterwards."""
     before = set(sys.modules)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCH))

@@ -1,4 +1,4 @@
-"""What the base encoder is measured by: filled word pieces, intervals, wordings, and two quickstarts compared."""
+"""The benchmarks of the base encoder: word pieces filled in, intervals, paraphrases, and two quickstarts compared."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def quickstarts(load: Callable[[str], ModuleType]) -> ModuleType:
     return load("quickstarts")
 
 
-def test_word_pieces_are_counted_row_by_row(quality: ModuleType, toy_realm: Callable[..., Realm]) -> None:
+def test_correct_word_pieces_are_counted_per_row(quality: ModuleType, toy_realm: Callable[..., Realm]) -> None:
     model = toy_realm().eval()
     rows = []
     for query, places in (([7, 8, 9], [1]), ([9, 8, 7, 6], [2, 3]), ([6, 6], [1])):
@@ -44,14 +44,14 @@ def test_word_pieces_are_counted_row_by_row(quality: ModuleType, toy_realm: Call
     assert quality.filled(model, [wrong, rows[0]], engine).tolist() == [1, 1]
 
 
-def test_the_interval_is_that_of_a_mean_over_word_pieces(quality: ModuleType) -> None:
+def test_the_interval_is_for_a_mean_over_word_pieces(quality: ModuleType) -> None:
     assert quality.interval(np.array([1.0, 2.0, 3.0]), np.array([2, 4, 6])) == (0.5, 0.5)
     low, high = quality.interval(np.array([1.0, 0.0] * 200), np.ones(400, dtype=np.int64))
     assert 0.44 < low < 0.47
     assert 0.53 < high < 0.56
 
 
-def test_two_quickstarts_are_compared_question_by_question(quickstarts: ModuleType, tmp_path: Path) -> None:
+def test_two_quickstarts_are_compared_per_question(quickstarts: ModuleType, tmp_path: Path) -> None:
     folders = {}
     for side, right in (("ours", [1, 1, 0, 1]), ("theirs", [1, 0, 0, 0])):
         folders[side] = tmp_path / side
@@ -68,7 +68,9 @@ def test_two_quickstarts_are_compared_question_by_question(quickstarts: ModuleTy
         quickstarts.compared("realm", folders)
 
 
-def test_a_wording_is_right_where_the_closest_other_question_asks_the_same(load: Callable[[str], ModuleType]) -> None:
+def test_a_question_counts_as_correct_if_its_nearest_neighbour_is_a_paraphrase(
+    load: Callable[[str], ModuleType],
+) -> None:
     wordings = load("wordings")
     questions = [Question(str(n), (), relation=fact) for n, fact in enumerate(("capital", "capital", "area", "river"))]
     vector_BD = np.array([[1, 0], [0.9, 0.1], [0, 1], [0.2, 0.8]], dtype=np.float32)

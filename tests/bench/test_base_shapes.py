@@ -1,4 +1,4 @@
-"""The benchmark of shapes: its page on figures given by hand, and one small shape measured in truth."""
+"""The benchmark of shapes: its page for given figures, and a small shape that is really measured."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def shapes(load: Callable[[str], ModuleType]) -> ModuleType:
     return load("base_shapes")
 
 
-def test_the_page_has_a_row_for_each_shape_and_one_for_the_peer(shapes: ModuleType) -> None:
+def test_the_page_has_a_row_for_every_shape_and_the_peer(shapes: ModuleType) -> None:
     shape = shapes.Shape(4, 256, 4, 768, 16_000)
     figures = [
         shapes.rate("embedding", "passages/s", 100, [0.5, 0.5], shapes._PEER, [2.0, 2.0], "6.9 million weights"),
@@ -31,12 +31,12 @@ def test_the_page_has_a_row_for_each_shape_and_one_for_the_peer(shapes: ModuleTy
     row = {"accuracy_alone": 0.05, "accuracy_related": 0.3, "accuracy_own": 0.8, "steps": 120}
     given = Namespace(source="/texts/wiki.jsonl", articles=50, seconds=3.0)
     lines = shapes.table((shape,), figures, {shape: row}, given).splitlines()
-    assert "| 4 x 256 (768), 16,000 | 6.9 M | 200 | 4.0 | 0.40 | 5.0 | 120 | 5.0 % | 30.0 % | 80.0 % |" in lines
+    assert "| 4 x 256 (768), 16,000 | 6.9 M | 200 | 4.0 | 0.40 | 5.0 | 120 | 5.0% | 30.0% | 80.0% |" in lines
     assert f"| {shapes._PEER} | 22.6 M | 50 | 1 | 2.00 | 1 | | | | |" in lines
-    assert not any("/texts" in line for line in lines), "no path of this machine"
+    assert not any("/texts" in line for line in lines), "paths of this machine must not appear"
 
 
-def test_a_shape_is_trained_for_its_seconds_and_measured(
+def test_a_shape_is_trained_for_the_given_time_and_evaluated(
     shapes: ModuleType, tmp_path: Path, toy_articles: list[Article], one_thread: None
 ) -> None:
 

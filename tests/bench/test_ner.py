@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-HOUSE = Path(__file__).parents[2]
-DATA = HOUSE.parent / "shared" / "data" / "ner"
+ROOT = Path(__file__).parents[2]
+DATA = ROOT.parent / "shared" / "data" / "ner"
 
 
-def test_in_a_hurry_it_writes_a_page_with_every_file(tmp_path: Path) -> None:
+def test_with_quick_it_writes_a_page_with_every_file(tmp_path: Path) -> None:
     if not DATA.is_dir():
-        pytest.skip("the files of names are not there")
+        pytest.skip(f"needs annotated names in {DATA}")
     command = [
         sys.executable,
-        HOUSE / "bench" / "ner.py",
+        ROOT / "bench" / "ner.py",
         "--quick",
         "--threads",
         "1",

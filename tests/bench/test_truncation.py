@@ -1,4 +1,4 @@
-"""The benchmark of truncation, whole, on the toy world's run; and its figures on a case worked out by hand."""
+"""The benchmark of truncation: end to end on the toy run, and its figures on a case worked out by hand."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def truncation(load: Callable[[str], ModuleType]) -> ModuleType:
     return load("truncation")
 
 
-def test_the_figures_are_those_worked_out_by_hand(truncation: ModuleType) -> None:
-    """Null, good and bad passage with p = 1/2, 1/4, 1/4 and p(y|z,x) = 1/2, 1, 1/4; the worst scored is cut off."""
+def test_the_figures_match_a_calculation_by_hand(truncation: ModuleType) -> None:
+    """Null, good and bad passage with p = 1/2, 1/4, 1/4 and p(y|z,x) = 1/2, 1, 1/4; the lowest-scored is cut off."""
     query = truncation.Query(
         torch.tensor([2.0, 1.0, 1.0], dtype=torch.float64).log(),
         torch.tensor([0.5, 1.0, 0.25], dtype=torch.float64).log(),
@@ -44,7 +44,7 @@ def test_the_figures_are_those_worked_out_by_hand(truncation: ModuleType) -> Non
     assert (whole.value, whole.signal_error, whole.mass) == pytest.approx((0, 0, 1), abs=1e-12)
 
 
-def test_a_run_gives_a_table_a_picture_and_the_line(answering_run: Path, tmp_path: Path) -> None:
+def test_a_run_gives_a_table_a_figure_and_the_json_line(answering_run: Path, tmp_path: Path) -> None:
     command = [sys.executable, BENCH / "truncation.py", "--quick", "--threads", "1", "--run", answering_run]
     done = subprocess.run([*command, "--out", tmp_path], capture_output=True, text=True, check=True)
     (figure,) = json.loads(done.stdout.splitlines()[-1])
@@ -61,7 +61,7 @@ def test_a_run_gives_a_table_a_picture_and_the_line(answering_run: Path, tmp_pat
     assert has_picture or "matplotlib is not installed" in done.stdout
 
 
-def test_without_a_run_it_says_so_and_still_prints_the_line(tmp_path: Path) -> None:
+def test_without_a_run_it_says_so_and_still_prints_the_json_line(tmp_path: Path) -> None:
     command = [sys.executable, BENCH / "truncation.py", "--quick", "--run", tmp_path / "none"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "none is not a run" in done.stderr

@@ -1,4 +1,4 @@
-"""Exact match and F1: by hand, against a slow reading of the definition, and against published figures on SQuAD."""
+"""Exact match and F1: by hand, against a slow reference implementation, and against published scores on SQuAD."""
 
 from __future__ import annotations
 
@@ -64,26 +64,26 @@ def test_normalise(text: str, expected: str) -> None:
 
 
 @given(words)
-def test_normalise_follows_its_definition_and_is_settled_once(text: str) -> None:
+def test_normalise_follows_its_definition_and_is_idempotent(text: str) -> None:
     assert normalise(text) == slow_normalise(text)
     assert normalise(normalise(text)) == normalise(text)
 
 
 @given(st.text(max_size=40))
-def test_normalise_takes_any_text(text: str) -> None:
+def test_normalise_accepts_any_text(text: str) -> None:
     assert "  " not in normalise(text)
     assert normalise(text) == normalise(unicodedata.normalize("NFC", text))
 
 
-def test_exact_match_takes_any_reference() -> None:
+def test_exact_match_accepts_any_reference() -> None:
     assert exact_match("the Nile", ["Amazon", "Nile."])
     assert not exact_match("Nile river", ["Amazon", "Nile"])
     assert not exact_match("art", ["party"])
-    assert exact_match("a", ["the"])  # both are empty once normalised: SQuAD's rule
+    assert exact_match("a", ["the"])  # both normalise to nothing: SQuAD's rule
 
 
 @given(words, st.lists(words, min_size=1, max_size=4))
-def test_f1_is_the_best_over_references(prediction: str, references: list[str]) -> None:
+def test_f1_is_the_maximum_over_references(prediction: str, references: list[str]) -> None:
     expected = max(slow_f1(prediction, reference) for reference in references)
     assert f1(prediction, references) == pytest.approx(expected)
     assert exact_match(prediction, references) == any(
@@ -93,18 +93,20 @@ def test_f1_is_the_best_over_references(prediction: str, references: list[str]) 
         assert f1(prediction, references) == 1.0
 
 
-def test_f1_counts_a_word_as_often_as_both_hold_it() -> None:
+def test_f1_counts_repeated_words() -> None:
     assert f1("new new york", ["new york"]) == pytest.approx(2 * 2 / 5)
     assert f1("", ["york"]) == 0.0
     assert f1("", ["the"]) == 1.0
 
 
-def test_regular_expressions_start_at_the_start() -> None:
+def test_regular_expressions_match_from_the_start() -> None:
     assert regex_match("Lima, Peru", ["lima"])
     assert not regex_match("in Lima", ["lima"])
     assert regex_match("in Lima", [r".*\blima\b"])
     assert regex_match("ÉCOLE", ["école"])
-    assert not regex_match("first\nLima", ["^lima"])  # match() stays at the start even where ^ has other places
+    assert not regex_match(
+        "first\nLima", ["^lima"]
+    )  # match() anchors at the start, even though ^ matches at every line
 
 
 def test_a_pattern_that_does_not_compile_is_named() -> None:
@@ -112,9 +114,9 @@ def test_a_pattern_that_does_not_compile_is_named() -> None:
         regex_match("x", ["(unclosed"])
 
 
-def test_no_reference_is_refused() -> None:
+def test_a_question_without_references_is_rejected() -> None:
     for measure in (exact_match, f1, regex_match):
-        with pytest.raises(BadInput, match=r"^a question has no reference answer; give"):
+        with pytest.raises(BadInput, match=r"^A question has no reference answer; add"):
             measure("x", [])
 
 
@@ -122,9 +124,9 @@ def test_no_reference_is_refused() -> None:
     ("system", "expected_em", "expected_f1"),
     [("bert-ensemble", 86.206, 92.196), ("logistic-regression", 40.142, 50.982)],
 )
-def test_published_figures_on_squad(system: str, expected_em: float, expected_f1: float) -> None:
+def test_published_scores_on_squad(system: str, expected_em: float, expected_f1: float) -> None:
     if not SQUAD.is_dir():
-        pytest.skip(f"needs SQuAD's dev set and published predictions in {SQUAD}")
+        pytest.skip(f"needs SQuAD's dev set and the published predictions in {SQUAD}")
     articles = json.loads(lzma.decompress((SQUAD / "squad-v1.1-dev.json.xz").read_bytes()))["data"]
     references = {q["id"]: q["answers"] for a in articles for p in a["paragraphs"] for q in p["qas"]}
     predictions = json.loads(lzma.decompress((SQUAD / "predictions" / f"{system}.json.xz").read_bytes()))

@@ -1,4 +1,4 @@
-"""Intervals: against theory, a slow loop, and the promise of a seed."""
+"""Confidence intervals: against theory, against a slow loop, and reproducible by seed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from openrealm.evaluate import compare
 from openrealm.evaluate.compare import mean_interval, paired_difference
 
 
-def test_the_interval_of_a_share_is_near_the_normal_one() -> None:
+def test_the_interval_of_a_share_is_close_to_the_normal_approximation() -> None:
     values = np.repeat([0.0, 1.0], [420, 180])
     interval = mean_interval(values)
     half = 1.96 * np.sqrt(0.3 * 0.7 / 600)
@@ -21,7 +21,7 @@ def test_the_interval_of_a_share_is_near_the_normal_one() -> None:
     assert interval.high == pytest.approx(0.3 + half, abs=0.004)
 
 
-def test_it_is_the_quantile_of_resampled_means() -> None:
+def test_bounds_are_quantiles_of_resampled_means() -> None:
     values = np.array([0.0, 0.5, 2.0, 7.0])
     rng = np.random.default_rng(3)
     means = [np.mean([values[i] for i in rng.integers(4, size=4)]) for _ in range(500)]
@@ -29,15 +29,15 @@ def test_it_is_the_quantile_of_resampled_means() -> None:
     assert mean_interval(values, level=0.9, num_resamples=500, seed=3) == compare.Interval(2.375, low, high)
 
 
-def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_block_size_does_not_change_the_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.arange(10.0)
-    whole = mean_interval(values, num_resamples=100)
+    interval = mean_interval(values, num_resamples=100)
     monkeypatch.setattr(compare, "_MAX_DRAWS_AT_ONCE", 30)
-    assert mean_interval(values, num_resamples=100) == whole
+    assert mean_interval(values, num_resamples=100) == interval
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=20), st.integers(0, 9))
-def test_the_mean_and_the_bounds_are_in_order(values: list[float], seed: int) -> None:
+def test_the_bounds_lie_within_the_values(values: list[float], seed: int) -> None:
     interval = mean_interval(values, num_resamples=200, seed=seed)
     slack = 1e-9
     assert min(values) - slack <= interval.low <= interval.high <= max(values) + slack
@@ -45,21 +45,21 @@ def test_the_mean_and_the_bounds_are_in_order(values: list[float], seed: int) ->
     assert interval == mean_interval(values, num_resamples=200, seed=seed)
 
 
-def test_pairing_sees_what_two_intervals_hide() -> None:
+def test_a_paired_difference_is_sharper_than_two_intervals() -> None:
     rng = np.random.default_rng(0)
     hardness = rng.random(400)
     first, second = (hardness < 0.53).astype(float), (hardness < 0.50).astype(float)
     difference = paired_difference(first, second)
     assert difference.mean == pytest.approx(np.mean(first) - np.mean(second))
     assert difference.low > 0
-    assert mean_interval(second).high > mean_interval(first).low  # taken apart, the two overlap
+    assert mean_interval(second).high > mean_interval(first).low  # separately, the two overlap
     same = paired_difference(first, first)
     assert same.low <= 0 <= same.high
     flipped = paired_difference(second, first)
     assert (flipped.low, flipped.high) == pytest.approx((-difference.high, -difference.low), abs=0.004)
 
 
-def test_what_is_refused() -> None:
+def test_invalid_values_are_rejected() -> None:
     with pytest.raises(BadInput, match="empty"):
         mean_interval([])
     with pytest.raises(BadInput, match="level"):

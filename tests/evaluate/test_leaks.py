@@ -1,4 +1,4 @@
-"""Leaks: one example against a slow search, and a corpus in which what leaks was planted."""
+"""Leaks: single examples against a slow search, and a corpus with planted copies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def slow(query: Sequence[int], places: Sequence[int], body: Sequence[int]) -> bo
 
 
 @given(TOKENS, TOKENS, st.data())
-def test_a_leak_is_most_of_the_query_with_the_answer_in_its_place(
+def test_a_leak_is_most_of_the_query_with_the_answer_in_place(
     query: list[int], body: list[int], data: st.DataObject
 ) -> None:
     if data.draw(st.booleans()):
@@ -62,17 +62,17 @@ def corpus_of(folder: Path, texts: Sequence[str], toy_corpus: Corpus) -> Corpus:
 
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
-    """A hundred texts; behind them ten again as they are but for a mark, and ten again with the last word another."""
+    """A hundred texts, then ten of them with other punctuation, then ten of them with another last word."""
     rng = random.Random(0)
     alone = [sentence(rng) for _ in range(100)]
     return [*alone, *(f"{text[:-1]}!" for text in alone[:10]), *(f"{text[:-7]} again." for text in alone[10:20])]
 
 
-def test_what_was_planted_leaks_until_it_is_blocked(texts: list[str], toy_corpus: Corpus, tmp_path: Path) -> None:
+def test_planted_copies_leak_until_they_are_blocked(texts: list[str], toy_corpus: Corpus, tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path / "corpus", texts, toy_corpus)
-    told: list[int] = []
-    found = leak_rate(corpus, MaskingConfig(), num_queries=1000, max_query_tokens=400, progress=told.append)
-    assert sum(told) == found.num_queries == 120
+    reported: list[int] = []
+    found = leak_rate(corpus, MaskingConfig(), num_queries=1000, max_query_tokens=400, progress=reported.append)
+    assert sum(reported) == found.num_queries == 120
     assert (found.ids, found.equal, found.grouped) == (40 / 120, 20 / 120, 0)
 
 

@@ -1,4 +1,4 @@
-"""The report: its fixed keys, what it fills in, and a page that is whole, escaped and loads nothing."""
+"""The report: its fixed keys, and a page that is well-formed, escaped and self-contained."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VOID = {"meta", "br", "img", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Checks that tags are balanced and collects what a browser would act on."""
+    """Checks that tags are balanced, and collects the tags, attributes and text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -81,6 +81,9 @@ def full_report() -> Report:
             "realm": figures,  # type: ignore[typeddict-item]
         },
         "comparisons": [{"first": "realm", "second": "bm25", "mean": 0.05, "low": -0.01, "high": 0.11}],
+        "retrieval_utility": {"first": 0.2, "last": 1.2, "frozen_towers_last": 0.1},
+        "refreshes": 1,
+        "refresh_steps": [15],
         "seconds": {"pretrain": 290.0},
         "peak_memory_bytes": 3 * 2**30,
         "questions": 600,
@@ -100,55 +103,58 @@ def full_report() -> Report:
 
 
 def test_both_files_are_written_and_agree(tmp_path: Path) -> None:
-    whole = write_report(full_report(), tmp_path)
-    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == whole
-    assert (tmp_path / "report.html").read_text(encoding="utf-8") == render(whole)
-    assert set(whole) >= FIXED_KEYS
-    assert whole["systems"]["closed_book"]["recall@5"] is None
-    assert set(whole["systems"]["realm"]) >= {"em", "em_low", "em_high", "f1", "recall@5"}
+    completed = write_report(full_report(), tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text(encoding="utf-8")) == completed
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == render(completed)
+    assert set(completed) >= FIXED_KEYS
+    assert completed["systems"]["closed_book"]["recall@5"] is None
+    assert set(completed["systems"]["realm"]) >= {"em", "em_low", "em_high", "f1", "recall@5"}
 
 
-def test_what_follows_from_the_metrics_is_filled_in() -> None:
-    whole = complete(full_report())
-    assert whole["retrieval_utility"] == pytest.approx({"first": 0.2, "last": 1.2, "frozen_towers_last": 0.1})
-    assert whole["refreshes"] == 1
-    assert whole["refresh_steps"] == [15]
-    given = complete({"retrieval_utility": {"first": 0.5}, "refreshes": 7, "refresh_steps": [3]})
-    assert given["retrieval_utility"] == {"first": 0.5, "last": None, "frozen_towers_last": None}
-    assert given["refreshes"] == 7
+def test_missing_figures_are_null() -> None:
+    completed = complete({"retrieval_utility": {"first": 0.5}, "systems": {"realm": {"em": 0.1}}})
+    assert completed["retrieval_utility"] == {"first": 0.5, "last": None, "frozen_towers_last": None}
+    assert completed["systems"]["realm"] == {
+        "em": 0.1,
+        "em_low": None,
+        "em_high": None,
+        "f1": None,
+        "recall@5": None,
+    }
 
 
 @pytest.mark.parametrize(
     "report", [{}, {"metrics": []}, {"metrics": [], "systems": {}, "examples": [], "relations": {}}]
 )
-def test_a_report_of_nothing_is_still_a_report(tmp_path: Path, report: Report) -> None:
-    whole = write_report(report, tmp_path)
-    assert set(whole) >= FIXED_KEYS
-    assert whole["questions"] == 0
+def test_an_empty_report_is_valid(tmp_path: Path, report: Report) -> None:
+    completed = write_report(report, tmp_path)
+    assert set(completed) >= FIXED_KEYS
+    assert completed["questions"] == 0
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert "logged no figures yet" in page.text
+    assert "has not produced any figures yet" in page.text
     assert not page.tags & {"table", "figure", "svg"}
 
 
 def test_a_run_without_questions_shows_its_training(tmp_path: Path) -> None:
-    page = Page(render(complete({"metrics": metrics(20, 0.05)})))
+    report: Report = {"metrics": metrics(20, 0.05), "retrieval_utility": {"first": 0.2, "last": 1.2}}
+    page = Page(render(complete(report)))
     assert "Pre-training" in page.text
-    assert "Answers" not in page.text
-    assert "Retrieval utility went from 0.20 to 1.20 nats." in page.text
+    assert "The index was not refreshed during training." in page.text
+    assert "Question answering" not in page.text
+    assert "Retrieval utility on held-out queries went from 0.20 to 1.20 nats." in page.text
 
 
-def test_nothing_of_the_data_becomes_markup() -> None:
+def test_no_data_becomes_markup() -> None:
     page = Page(render(complete(full_report())))
     assert not page.tags & {"script", "img", "iframe", "object", "link", "a", "form"}
     assert not [name for name, _ in page.attributes if name.startswith("on")]
     assert HOSTILE in page.text
 
 
-@pytest.mark.parametrize("place", ["name", "headline", "system", "relation", "fact", "stage", "comparison"])
+@pytest.mark.parametrize("place", ["name", "system", "relation", "fact", "stage", "comparison"])
 def test_every_name_is_escaped(place: str) -> None:
     report: dict[str, Any] = {
         "name": {"name": HOSTILE},
-        "headline": {"headline": HOSTILE},
         "system": {"systems": {HOSTILE: {"em": 0.1}}},
         "relation": {"relations": {HOSTILE: {"questions": 1, "em": {HOSTILE: 0.5}}}},
         "fact": {"facts": {HOSTILE: HOSTILE}},
@@ -163,7 +169,7 @@ def test_every_name_is_escaped(place: str) -> None:
     assert HOSTILE in page.text
 
 
-def test_the_page_loads_nothing_from_elsewhere() -> None:
+def test_the_page_loads_no_external_resources() -> None:
     text = render(complete(full_report()))
     page = Page(text)
     loading = {"src", "href", "xlink:href", "srcset", "action", "data", "poster"}
@@ -174,27 +180,33 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
     assert "@import" not in style[1]
 
 
-def test_the_masked_words_are_marked_as_whole_words() -> None:
+def test_masked_words_are_highlighted_as_whole_words_only() -> None:
     text = render(complete(full_report()))
     assert "<mark>LIMA</mark>" in text
     assert "<mark>Lima</mark>ssol" not in text
     assert '<span class="mask">[MASK]</span>' in text
 
 
-def test_the_headline_holds_the_numbers() -> None:
-    sentence = headline(complete(full_report()))
-    assert sentence == (
-        "REALM answers 30.0 % of 600 questions exactly (95 % interval 25.0 to 35.0), closed book 10.0 %, BM25 25.0 %; "
-        "retrieval utility went from 0.20 to 1.20 nats (0.10 with frozen towers)."
+def test_the_headline_gives_the_key_figures() -> None:
+    assert headline(complete(full_report())) == (
+        "REALM answers 30.0% of 600 test questions correctly (95% CI 25.0 to 35.0); closed book 10.0%, BM25 25.0%. "
+        "Retrieval utility on held-out queries went from 0.20 to 1.20 nats (with frozen towers: 0.10)."
     )
 
 
-def test_a_difference_that_may_be_chance_is_called_so() -> None:
+def test_a_difference_within_its_interval_is_called_not_significant() -> None:
     page = Page(render(complete(full_report())))
-    assert (
-        "REALM against BM25: +5.0 points of exact match (95 % interval -1.0 to +11.0), which chance alone can make."
-        in page.text
-    )
+    sentence = "REALM vs. BM25: +5.0 points of exact match (95% CI −1.0 to +11.0), not a significant difference."
+    assert sentence in page.text
+
+
+def test_the_best_figure_of_each_column_is_bold() -> None:
+    figures = {"em": 0.2, "recall@5": 0.7, "em_held_back_wordings": 0.1}
+    text = render(complete({"systems": {"bm25": figures, "realm": {"em": 0.3, "recall@5": 0.6}}}))  # type: ignore[typeddict-item]
+    best = re.findall(r'<td class="best">.*?</svg>([\d.]+%)', text)
+    assert best == ["70.0%", "10.0%", "30.0%"]
+    assert "EM, unseen wordings" in text
+    assert "EM, seen wordings" not in text
 
 
 def test_charts_mark_the_refreshes() -> None:
@@ -204,7 +216,7 @@ def test_charts_mark_the_refreshes() -> None:
     assert text.count('class="mark"') == num_charts
 
 
-def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
+def test_non_finite_numbers_become_null(tmp_path: Path) -> None:
     report: Any = {
         "metrics": [
             {"step": 0, "split": "heldout", "loss": float("nan"), "retrieval_utility": float("inf")},
@@ -212,19 +224,19 @@ def test_numbers_that_are_not_finite_become_null(tmp_path: Path) -> None:
         ],
         "facts": {"path": Path("/tmp/x"), "count": np.int64(3), "list": (1, 2)},
     }
-    whole = write_report(report, tmp_path)
-    assert whole["metrics"][0]["loss"] is None
-    assert whole["metrics"][1]["loss"] == 6.5
-    assert whole["retrieval_utility"]["first"] == 0.5
-    assert whole["facts"] == {"path": "/tmp/x", "count": 3, "list": [1, 2]}
+    completed = write_report(report, tmp_path)
+    assert completed["metrics"][0]["loss"] is None
+    assert completed["metrics"][0]["retrieval_utility"] is None
+    assert completed["metrics"][1]["loss"] == 6.5
+    assert completed["facts"] == {"path": "/tmp/x", "count": 3, "list": [1, 2]}
 
 
 def test_a_long_run_gives_a_page_of_bounded_size(tmp_path: Path) -> None:
     rows = metrics(50_000, 0.0)
-    whole = write_report({"metrics": rows}, tmp_path)
+    completed = write_report({"metrics": rows}, tmp_path)
     num_kept = sum(row["split"] != "train" for row in rows)
-    assert len(whole["metrics"]) <= MAX_METRICS_ROWS + num_kept + 1
-    assert [row for row in whole["metrics"] if row["split"] == "heldout"] == [
+    assert len(completed["metrics"]) <= MAX_METRICS_ROWS + num_kept + 1
+    assert [row for row in completed["metrics"] if row["split"] == "heldout"] == [
         row for row in rows if row["split"] == "heldout"
     ]
     assert (tmp_path / "report.html").stat().st_size < 1_000_000

@@ -1,4 +1,4 @@
-"""Answers in passages, on token boundaries only."""
+"""Finding answers in passages on token boundaries; recall and reciprocal rank."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_has_answer(text: str, answer: str, expected: bool) -> None:
     assert slow_has_answer(text, answer) is expected
 
 
-def test_any_answer_will_do_and_none_is_in_nothing() -> None:
+def test_one_answer_is_enough_and_no_answers_are_never_found() -> None:
     assert has_answer("by the Nile", ["Amazon", "Nile"])
     assert not has_answer("by the Nile", [])
 
@@ -74,7 +74,7 @@ def test_has_answer_follows_its_definition(text: str, answer: str) -> None:
 
 
 @given(st.lists(st.text("ab1.", min_size=1, max_size=3), min_size=1, max_size=8), st.data())
-def test_a_run_of_whole_words_is_always_found(words: list[str], data: st.DataObject) -> None:
+def test_consecutive_whole_words_are_always_found(words: list[str], data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(words) - 1))
     end = data.draw(st.integers(start + 1, len(words)))
     assert has_answer(" ".join(words), ["  ".join(words[start:end])])
@@ -96,13 +96,13 @@ def test_recall_at_k() -> None:
 
 
 @given(st.lists(st.lists(st.booleans(), max_size=6), min_size=1, max_size=8))
-def test_recall_never_falls_as_k_grows(hits: list[list[bool]]) -> None:
+def test_recall_never_decreases_with_k(hits: list[list[bool]]) -> None:
     curve = [recall_at_k(hits, k) for k in range(1, 8)]
     assert curve == sorted(curve)
     assert curve[-1] == sum(map(any, hits)) / len(hits)
 
 
-def test_the_reciprocal_rank_is_that_of_the_first_hit() -> None:
+def test_only_the_first_hit_counts_towards_the_reciprocal_rank() -> None:
     hits = [[False, True, True], [True], [False, False, False, True], []]
     assert mean_reciprocal_rank(hits, 1) == 0.25
     assert mean_reciprocal_rank(hits, 3) == (0.5 + 1) / 4
@@ -110,9 +110,9 @@ def test_the_reciprocal_rank_is_that_of_the_first_hit() -> None:
 
 
 @given(st.lists(st.lists(st.booleans(), max_size=12), min_size=1, max_size=8), st.integers(1, 14))
-def test_recall_and_reciprocal_rank_are_those_of_trec_eval(hits: list[list[bool]], k: int) -> None:
-    """Recall over answers is TREC's success: one passage with an answer is enough."""
-    # One relevant passage beyond the run for each question, since TREC leaves out questions that have none.
+def test_recall_and_reciprocal_rank_agree_with_trec_eval(hits: list[list[bool]], k: int) -> None:
+    """Recall over answers is TREC's "success": one passage with an answer is enough."""
+    # Every question gets one relevant passage outside the run, since TREC ignores questions without any.
     qrels = {f"q{q}": {f"d{d}": int(hit) for d, hit in enumerate(row)} | {"unseen": 1} for q, row in enumerate(hits)}
     run = {f"q{q}": {f"d{d}": -float(d) for d in range(len(row))} for q, row in enumerate(hits)}
     success, reciprocal_rank = ir_measures.Success @ k, ir_measures.RR @ k
@@ -122,7 +122,7 @@ def test_recall_and_reciprocal_rank_are_those_of_trec_eval(hits: list[list[bool]
 
 
 @given(st.lists(st.none() | st.integers(0, 9), min_size=1, max_size=8), st.integers(1, 12))
-def test_with_one_passage_to_find_it_is_recall_by_any_name(place: list[int | None], k: int) -> None:
+def test_with_one_relevant_passage_it_equals_trec_recall(place: list[int | None], k: int) -> None:
     qrels = {f"q{q}": {"gold": 1} for q in range(len(place))}
     run = {f"q{q}": {"gold" if d == at else f"d{d}": -float(d) for d in range(10)} for q, at in enumerate(place)}
     hits = [[d == at for d in range(10)] for at in place]
@@ -130,9 +130,11 @@ def test_with_one_passage_to_find_it_is_recall_by_any_name(place: list[int | Non
     assert recall_at_k(hits, k) == pytest.approx(ir_measures.calc_aggregate([recall], qrels, run)[recall])
 
 
-@pytest.mark.parametrize(("measure", "name"), [(recall_at_k, "recall"), (mean_reciprocal_rank, "reciprocal rank")])
-def test_a_figure_of_nothing_is_refused(measure: Callable[[Sequence[Sequence[bool]], int], float], name: str) -> None:
-    with pytest.raises(BadInput, match=f"^{name} at 0"):
+@pytest.mark.parametrize(("measure", "name"), [(recall_at_k, "Recall"), (mean_reciprocal_rank, "Reciprocal rank")])
+def test_a_metric_without_questions_is_rejected(
+    measure: Callable[[Sequence[Sequence[bool]], int], float], name: str
+) -> None:
+    with pytest.raises(BadInput, match=f"^{name} at k = 0 is undefined"):
         measure([[True]], 0)
-    with pytest.raises(BadInput, match=f"^{name} of no question"):
+    with pytest.raises(BadInput, match=f"^{name} is undefined without questions"):
         measure([], 1)

@@ -1,4 +1,4 @@
-"""The only writer, killed, filled up and raced by real processes."""
+"""Writing under kills, on a full disk and with concurrent writers, in real processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NUM_KILLS = 40
 
 
 def start(program: str, *arguments: Path) -> subprocess.Popen[str]:
-    """A fresh Python that runs `program`; returns when it has printed its first line."""
+    """Run `program` in a new Python process; returns once it has printed its first line."""
     command = [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
@@ -58,31 +58,31 @@ SEALED = """
 """
 
 
-def is_whole(data: bytes) -> bool:
+def is_intact(data: bytes) -> bool:
     return len(data) > 64 and hashlib.sha256(data[64:]).hexdigest().encode() == data[:64]
 
 
-def kills_that_tore(write: str, path: Path, num_kills: int) -> int:
+def num_kills_that_tore_the_file(write: str, path: Path, num_kills: int) -> int:
     delays = random.Random(1)
     num_torn = 0
     for _ in range(num_kills):
         child = start(SEALED.format(write=write), path)
         time.sleep(delays.uniform(0, 0.03))
         kill(child)
-        num_torn += not is_whole(path.read_bytes())
+        num_torn += not is_intact(path.read_bytes())
     return num_torn
 
 
-def test_a_file_is_whole_after_any_kill(tmp_path: Path) -> None:
+def test_a_file_is_intact_after_any_kill(tmp_path: Path) -> None:
     path = tmp_path / "state"
-    assert kills_that_tore("files.write_bytes(path, sealed(n))", path, NUM_KILLS) == 0
+    assert num_kills_that_tore_the_file("files.write_bytes(path, sealed(n))", path, NUM_KILLS) == 0
     num_left = len(leftovers(tmp_path))
     assert files.sweep(tmp_path) == num_left
     assert [entry.name for entry in tmp_path.iterdir()] == ["state"]
 
 
-def test_the_same_kills_do_tear_a_plain_write(tmp_path: Path) -> None:
-    assert kills_that_tore("path.write_bytes(sealed(n))", tmp_path / "state", NUM_KILLS) > 0
+def test_the_same_kills_tear_a_plain_write(tmp_path: Path) -> None:
+    assert num_kills_that_tore_the_file("path.write_bytes(sealed(n))", tmp_path / "state", NUM_KILLS) > 0
 
 
 FOLDERS = """
@@ -102,13 +102,13 @@ FOLDERS = """
 
 
 def number_of(folder: Path) -> int:
-    """The number that manifest and both files agree on; raises when they do not."""
+    """The number that the manifest and both files agree on; fails if they do not."""
     number = files.read_manifest(folder)["n"]
     assert {(folder / name).read_text() for name in ("a", "b/c")} == {str(number) * 50_000}
     return int(number)
 
 
-def test_a_folder_is_whole_after_any_kill(tmp_path: Path) -> None:
+def test_a_folder_is_intact_after_any_kill(tmp_path: Path) -> None:
     delays = random.Random(2)
     for _ in range(NUM_KILLS):
         child = start(FOLDERS, tmp_path / "version")
@@ -119,7 +119,7 @@ def test_a_folder_is_whole_after_any_kill(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["version"]
 
 
-def test_a_reader_finds_the_folder_at_every_moment(tmp_path: Path) -> None:
+def test_a_reader_finds_the_folder_at_any_moment(tmp_path: Path) -> None:
     folder = tmp_path / "version"
     child = start(FOLDERS, folder)
     seen, end = set(), time.monotonic() + 20
@@ -134,13 +134,13 @@ WRITER = """
     from pathlib import Path
     from openrealm import files
     with files.sole_writer(Path(sys.argv[1])):
-        (Path(sys.argv[1]) / f".tmp-{2**22 + 1}-x").write_text("left by the dead")
+        (Path(sys.argv[1]) / f".tmp-{2**22 + 1}-x").write_text("left by a killed process")
         print("ready", flush=True)
         time.sleep(60)
 """
 
 
-def test_a_second_writer_is_refused_until_the_first_dies(tmp_path: Path) -> None:
+def test_a_second_writer_is_rejected_until_the_first_dies(tmp_path: Path) -> None:
     child = start(WRITER, tmp_path)
     with pytest.raises(Busy, match=rf"process {child.pid};"), files.sole_writer(tmp_path):
         pass
@@ -166,7 +166,7 @@ FULL = """
         except NoSpace as error:
             print(name, error)
         else:
-            print(name, "went through")
+            print(name, "succeeded")
     files.write_bytes(folder / "state", b"old")
     files.append_line(folder / "log", "first")
     with files.new_folder(folder / "version", {"n": 1}) as out:
@@ -187,14 +187,14 @@ FULL = """
 
 
 def on_a_full_disk(program: str, tmp_path: Path) -> str:
-    """What `program` prints when its folder is a real file system of 1 MB, mounted in a namespace of its own."""
+    """The output of `program` run on a real 1 MB file system, mounted in a separate namespace."""
     disk = tmp_path / "disk"
     disk.mkdir()
     in_namespace = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
     mount = f"mount -t tmpfs -o size=1m tmpfs '{disk}'"
     if not shutil.which("unshare") or subprocess.run([*in_namespace, mount], capture_output=True).returncode:
         pytest.skip(
-            "this system lets no user mount a small file system (unshare --mount --map-root-user), so none fills up"
+            "cannot mount a small file system to fill up: unshare --mount --map-root-user is not permitted here"
         )
     script = tmp_path / "program.py"
     script.write_text(textwrap.dedent(program))
@@ -204,12 +204,12 @@ def on_a_full_disk(program: str, tmp_path: Path) -> str:
     return done.stdout
 
 
-def test_a_full_disk_gives_one_sentence_and_keeps_the_old(tmp_path: Path) -> None:
-    said = dict(line.split(" ", 1) for line in on_a_full_disk(FULL, tmp_path).splitlines())
+def test_a_full_disk_gives_a_clear_error_and_keeps_the_old_files(tmp_path: Path) -> None:
+    printed = dict(line.split(" ", 1) for line in on_a_full_disk(FULL, tmp_path).splitlines())
     for name in ("bytes", "line", "folder", "numpy"):
-        assert "the disk is full" in said[name], said
-    assert "3,000,000 bytes are needed" in said["bytes"]
-    assert said["state"] == "b'old'"
-    assert said["log"] == r"b'first\n'"
-    assert said["n"] == "1"
-    assert said["names"] == "['log', 'state', 'version']"
+        assert "the disk is full" in printed[name], printed
+    assert "3,000,000 bytes are needed" in printed["bytes"]
+    assert printed["state"] == "b'old'"
+    assert printed["log"] == r"b'first\n'"
+    assert printed["n"] == "1"
+    assert printed["names"] == "['log', 'state', 'version']"

@@ -1,4 +1,4 @@
-"""How good it is: answers against references, retrieval, intervals, and the report.
+"""Evaluation: answer and retrieval metrics, confidence intervals, and the report of a run.
 
-Every metric is a plain function of strings or numpy arrays; nothing here loads torch.
+Every metric is a plain function of strings or numpy arrays; none of them loads torch.
 """

@@ -1,6 +1,6 @@
-"""Is the answer right? Exact match and F1 as SQuAD defines them, and CuratedTREC's regular expressions.
+"""Answer metrics: SQuAD's exact match and F1, and matching against CuratedTREC's regular expressions.
 
-Rajpurkar et al. 2016 for the normalisation; Lee et al. 2019 (ORQA), appendix, for NFD and the regular expressions.
+Normalisation follows Rajpurkar et al. 2016; NFD and regular expressions follow Lee et al. 2019 (ORQA), appendix.
 """
 
 from __future__ import annotations
@@ -19,54 +19,57 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalise(answer: str) -> str:
-    """`answer` as it is compared: NFD, lower case, without ASCII punctuation, without a/an/the, spaces squeezed.
+    """The answer in the form that is compared: NFD, lower case, no ASCII punctuation, no articles, single spaces.
 
-    The order is SQuAD's, so that published figures are met: "the U.S." and "US" are one answer; accents stay.
+    The order of the steps is SQuAD's, so that published scores are reproduced: "the U.S." and "US" are the same
+    answer. Accents are kept.
     """
-    bare = unicodedata.normalize("NFD", answer).lower().translate(_NO_PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", bare).split())
+    words = unicodedata.normalize("NFD", answer).lower().translate(_NO_PUNCTUATION)
+    return " ".join(_ARTICLES.sub(" ", words).split())
 
 
 def exact_match(prediction: str, references: Sequence[str]) -> bool:
-    """Whether the prediction equals any of the references once both are normalised.
+    """Whether the normalised prediction equals any of the normalised references.
 
-    Raises BadInput when there is no reference.
+    Raises BadInput if there are no references.
     """
     answer = normalise(prediction)
     return bool(_best(lambda reference: float(answer == normalise(reference)), references))
 
 
 def f1(prediction: str, references: Sequence[str]) -> float:
-    """The best F1 of shared words, in [0, 1], over the references; words count as often as they occur.
+    """The highest word-level F1 against any reference, in [0, 1]; repeated words count separately.
 
-    Where one side has no word left, it is 1 if both have none and 0 otherwise. Raises BadInput without a reference.
+    If either side normalises to nothing, F1 is 1 if both do and 0 otherwise. Raises BadInput if there are no
+    references.
     """
     words = normalise(prediction).split()
     return _best(lambda reference: _f1_of_words(words, normalise(reference).split()), references)
 
 
 def regex_match(prediction: str, patterns: Sequence[str]) -> bool:
-    """Whether any pattern matches from the start of the prediction (CuratedTREC; ignore case, unicode, multiline).
+    """Whether any pattern matches at the start of the prediction (CuratedTREC; ignoring case, Unicode, multi-line).
 
-    Raises BadInput naming a pattern that is no regular expression, or when there is none.
+    Raises BadInput if there are no patterns, or naming one that does not compile.
     """
     return bool(_best(lambda pattern: float(compile_pattern(pattern).match(prediction) is not None), patterns))
 
 
 @functools.lru_cache(maxsize=16_384)
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """A reference that is a regular expression, compiled; raises BadInput showing it and what is wrong with it."""
+    """Compile a reference that is a regular expression; raises BadInput with the pattern and the reason it fails."""
     try:
         return re.compile(pattern, re.IGNORECASE | re.UNICODE | re.MULTILINE)
     except re.error as error:
         raise BadInput(
-            f"the answer {pattern!r} is not a regular expression ({error}); correct it, or compare as plain text."
+            f"the answer {pattern!r} is not a regular expression ({error}); correct it, or omit --regex to compare "
+            "answers as plain text."
         ) from error
 
 
 def _best(score: Callable[[str], float], references: Sequence[str]) -> float:
     if not references:
-        raise BadInput("a question has no reference answer; give at least one, or leave the question out.")
+        raise BadInput("A question has no reference answer; add at least one answer or remove the question.")
     return max(map(score, references))
 
 

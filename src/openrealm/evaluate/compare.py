@@ -1,4 +1,4 @@
-"""How sure is a figure? Bootstrap intervals of a mean over questions, and of the difference between two systems."""
+"""Bootstrap confidence intervals: of a mean over questions, and of the difference between two systems."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_DRAWS_AT_ONCE = 4_000_000  # about 64 MB of indices and values
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean with the bounds that resampled means stay within as often as the level says."""
+    """A mean and its confidence bounds."""
 
     mean: float
     low: float
@@ -25,16 +25,17 @@ class Interval:
 def mean_interval(
     value_N: npt.ArrayLike, *, level: float = 0.95, num_resamples: int = 10_000, seed: int = 0
 ) -> Interval:
-    """The mean of a measure over questions and its percentile bootstrap interval (Efron and Tibshirani 1993, ch. 13).
+    """The mean of a metric over questions, with its percentile bootstrap interval (Efron and Tibshirani 1993, ch. 13).
 
-    value_N         one number a question, e.g. exact match as 0 or 1
-    The same seed gives the same interval. Raises BadInput when there is no value or the level is not in (0, 1),
-    ShapeMismatch for another number of axes, NonFinite naming the first bad value.
+    value_N         one number per question, e.g. exact match as 0 or 1
+    The same seed gives the same interval. Raises BadInput if there are no values or the level is not in (0, 1),
+    ShapeMismatch if value_N is not one-dimensional, NonFinite naming the first bad value.
     """
     values = _checked(value_N, "value_N")
     if not 0 < level < 1 or num_resamples < 1:
         raise BadInput(
-            f"level is {level} and num_resamples {num_resamples}; give 0 < level < 1 and at least one resample."
+            f"level is {level} and num_resamples is {num_resamples}; level must lie between 0 and 1, and num_resamples "
+            "must be at least 1."
         )
     resampled = _resampled_means(values, num_resamples, np.random.default_rng(seed))
     low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
@@ -44,15 +45,15 @@ def mean_interval(
 def paired_difference(
     first_N: npt.ArrayLike, second_N: npt.ArrayLike, *, level: float = 0.95, num_resamples: int = 10_000, seed: int = 0
 ) -> Interval:
-    """Mean of first minus second and its interval, both systems asked the same questions in the same order.
+    """The mean of first - second with its interval, for two systems asked the same questions in the same order.
 
-    Questions are resampled together (paired bootstrap; Koehn 2004), which is far sharper than comparing two
-    intervals. Raises ShapeMismatch when the two differ in length, and what `mean_interval` raises.
+    Questions are resampled in pairs (paired bootstrap; Koehn 2004), which is far more sensitive than comparing two
+    separate intervals. Raises ShapeMismatch if the lengths differ, and whatever `mean_interval` raises.
     """
     first, second = _checked(first_N, "first_N"), _checked(second_N, "second_N")
     if len(first) != len(second):
         raise ShapeMismatch(
-            f"first_N has {len(first)} values and second_N {len(second)}; both systems must answer the same questions."
+            f"first_N has {len(first)} values but second_N has {len(second)}; both must cover the same questions."
         )
     return mean_interval(first - second, level=level, num_resamples=num_resamples, seed=seed)
 
@@ -60,17 +61,17 @@ def paired_difference(
 def _checked(value_N: npt.ArrayLike, name: str) -> Floats:
     values = np.asarray(value_N, dtype=np.float64)
     if values.ndim != 1:
-        raise ShapeMismatch(f"{name} has {values.ndim} axes; give one number a question.")
+        raise ShapeMismatch(f"{name} has {values.ndim} axes; expected one number per question.")
     if not len(values):
-        raise BadInput(f"{name} is empty; a mean needs at least one question.")
+        raise BadInput(f"{name} is empty; expected at least one question.")
     if not np.isfinite(values).all():
         bad = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise NonFinite(f"{name}[{bad}] is {values[bad]}; a measure must be a finite number.")
+        raise NonFinite(f"{name}[{bad}] is {values[bad]}; expected a finite number.")
     return values
 
 
 def _resampled_means(values: Floats, num_resamples: int, rng: np.random.Generator) -> Floats:
-    """Means of `num_resamples` samples drawn with replacement, in blocks that fit into memory."""
+    """Means of `num_resamples` samples drawn with replacement, computed in blocks that fit into memory."""
     num_at_once = max(1, _MAX_DRAWS_AT_ONCE // len(values))
     blocks = [
         values[rng.integers(len(values), size=(min(num_at_once, num_resamples - start), len(values)))].mean(axis=1)

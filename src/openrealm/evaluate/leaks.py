@@ -1,4 +1,4 @@
-"""How often a candidate holds the query's own sentence, answer and all: what blocking trivial candidates is for."""
+"""Leakage: how often a candidate contains the query's own sentence, answer included, despite blocking."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ Blocked = Callable[[int], Collection[int]]
 NUM_CANDIDATES = 20
 SHINGLE_TOKENS = 3
 MIN_SHARE = 0.8
-# A shorter sentence is a formula that is true of many ("she was born in ..."), not a copy.
+# Shorter sentences are stock phrases that fit many articles ("she was born in ..."), not copies.
 MIN_TOKENS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Leaks:
-    """Shares of `num_queries` masked queries for which some candidate leaks, by what is kept from the candidates.
+    """The shares of `num_queries` masked queries with a leaking candidate, by what is blocked.
 
-    ids      the query's own passage alone
-    equal    passages of equal text too
-    grouped  all that is blocked in training
+    ids      only the query's own passage
+    equal    also passages with the same text
+    grouped  everything that training blocks
     """
 
     num_queries: int
@@ -52,22 +52,22 @@ def leak_rate(
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Leaks:
-    """How often one of BM25's best 20 passages holds a query's sentence nearly word for word, its answer in place.
+    """How often one of BM25's top 20 passages contains a query's sentence nearly verbatim, with the answer in place.
 
-    queries   where the masked sentences come from (X); the corpus itself where None
+    queries   the corpus that the masked sentences come from (X); by default `corpus` itself
     blocked   the groups of `corpus` that are blocked for a passage of X, such as `Matches.groups`; by default the
-              passage's own group, which wants X to be the corpus
-    progress  gets numbers that add up to `num_queries` at most
-    The whole of `corpus` is indexed by its words first, about 20 seconds for 250,000 passages.
+              passage's own group, which requires X to be `corpus`
+    progress  is called with increments that add up to at most `num_queries`
+    Builds a BM25 index of `corpus` first: about 20 seconds for 250,000 passages.
     """
     source = queries or corpus
     own = blocked or (lambda passage: (corpus.group(passage),))
     index = Bm25([f"{p.title} {p.text}" for p in map(corpus.passage, range(corpus.num_passages))])
     num_made, counts = 0, np.zeros(3, dtype=np.int64)
     for example in islice(_examples(source, masking, max_query_tokens - 2, seed), num_queries):
-        _, found = index.search([_asked(source, example)], NUM_CANDIDATES + MAX_GROUP)
-        stays = _allowed(corpus, source, example.passage, own(example.passage), queries is None)
-        counts += [_any_leaks(corpus, example, found[0].tolist(), may_stay) for may_stay in stays]
+        _, found = index.search([_unmasked_words(source, example)], NUM_CANDIDATES + MAX_GROUP)
+        rules = _allowed(corpus, source, example.passage, own(example.passage), queries is None)
+        counts += [_any_leaks(corpus, example, found[0].tolist(), is_allowed) for is_allowed in rules]
         num_made += 1
         if progress is not None:
             progress(1)
@@ -75,7 +75,7 @@ def leak_rate(
 
 
 def _examples(source: Corpus, masking: MaskingConfig, max_tokens: int, seed: int) -> Iterator[Example]:
-    """Masked sentences of `source` that are long enough, without titles, each of another passage."""
+    """Masked sentences of `source` that are long enough, without titles, one per passage."""
     untitled = replace(masking, title_in_query=False)
     for passage in np.random.default_rng([seed, 0]).permutation(source.num_passages).tolist():
         example = masked_example(source, passage, untitled, max_tokens, np.random.default_rng([seed, 1, passage]))
@@ -83,15 +83,15 @@ def _examples(source: Corpus, masking: MaskingConfig, max_tokens: int, seed: int
             yield example
 
 
-def _asked(source: Corpus, example: Example) -> str:
-    """The words of the query that are not masked."""
+def _unmasked_words(source: Corpus, example: Example) -> str:
+    """The text of the query without the masked words."""
     return source.tokenizer().decode(np.delete(example.query, example.positions))
 
 
 def _allowed(
     corpus: Corpus, source: Corpus, passage: int, blocked: Collection[int], is_same: bool
 ) -> Sequence[Callable[[int], bool]]:
-    """For each field of Leaks, whether a passage may be a candidate."""
+    """For each field of Leaks, a function that says whether a passage may be a candidate."""
     key = text_key(source.passage(passage).text)
 
     def differs(candidate: int) -> bool:
@@ -103,14 +103,14 @@ def _allowed(
     return differs, differs_in_text, lambda candidate: differs(candidate) and corpus.group(candidate) not in blocked
 
 
-def _any_leaks(corpus: Corpus, example: Example, ranked: Sequence[int], may_stay: Callable[[int], bool]) -> bool:
-    """Whether one of the first NUM_CANDIDATES of `ranked` that may stay leaks."""
-    staying = islice((passage for passage in ranked if may_stay(passage)), NUM_CANDIDATES)
-    return any(leaks(example, np.asarray(corpus.body_tokens(passage), dtype=np.int64)) for passage in staying)
+def _any_leaks(corpus: Corpus, example: Example, ranked: Sequence[int], is_allowed: Callable[[int], bool]) -> bool:
+    """Whether one of the first NUM_CANDIDATES allowed passages of `ranked` leaks."""
+    candidates = islice(filter(is_allowed, ranked), NUM_CANDIDATES)
+    return any(leaks(example, np.asarray(corpus.body_tokens(passage), dtype=np.int64)) for passage in candidates)
 
 
 def leaks(example: Example, body: Ids) -> bool:
-    """Whether a passage holds 80 % or more of the query's shingles of three tokens, one that touches the answer too."""
+    """Whether a passage contains at least 80% of the query's three-token shingles, including one with answer tokens."""
     query = _shingles(example.original)
     has = np.isin(query, _shingles(body))
     answer = np.asarray(example.positions)[:, None] - np.arange(SHINGLE_TOKENS)
@@ -119,7 +119,7 @@ def leaks(example: Example, body: Ids) -> bool:
 
 
 def _shingles(tokens: Ids) -> Ids:
-    """Three neighbouring tokens as one number each; token numbers are below 2 to the power of 21."""
+    """Every three consecutive tokens packed into one integer; token ids are below 2**21."""
     if len(tokens) < SHINGLE_TOKENS:
         return np.zeros(0, dtype=np.int64)
     return tokens[:-2] << 42 | tokens[1:-1] << 21 | tokens[2:]

@@ -1,6 +1,6 @@
-"""The report as one self-contained HTML page: inline style and pictures, no script, nothing loaded from elsewhere.
+"""The report as one self-contained HTML page: inline styles and charts, no scripts, no external resources.
 
-Whatever comes from the corpus, the questions or the run is escaped; a passage may hold markup.
+Everything that comes from the corpus, the questions or the run is escaped; a passage may contain markup.
 """
 
 from __future__ import annotations
@@ -14,65 +14,73 @@ from typing import Any
 from openrealm.evaluate.plots import Line, Point, averaged, bar, line_chart, number
 
 Row = Mapping[str, Any]
-_NAMES = {"closed_book": "Closed book", "bm25": "BM25", "warm_start": "Warm start", "realm": "REALM"}
+_NAMES = {"bm25": "BM25", "realm": "REALM"}
 _MAX_TRAIN_POINTS = 120
 _MAX_EXAMPLES = 10
 _MAX_CANDIDATES = 3
 
-# Title, what it tells, and the curves: name, metric, which rows ("heldout", "train" or "frozen"), colour.
+# Title, caption, and the curves: name, metric, source of the rows, colour. "train" curves are drawn faintly behind the
+# held-out ones; "train+" curves stand on their own; "frozen" is the held-out split of the run with frozen towers.
 _CHARTS: tuple[tuple[str, str, tuple[tuple[str, str, str, int], ...]], ...] = (
     (
-        "Loss with passages and without",
-        "Nats a query; the gap is what the passages are worth.",
+        "Loss with and without passages",
+        "Nats per query. The gap is what the retrieved passages are worth.",
         (
             ("training", "loss", "train", 1),
             ("with passages", "loss", "heldout", 1),
-            ("null only", "null_loss", "heldout", 2),
+            ("null passage", "null_loss", "heldout", 2),
         ),
     ),
     (
         "Retrieval utility",
-        "Nats by which a retrieved passage helps the reader, beside a run whose towers stay frozen.",
+        "Log-likelihood gained by reading a retrieved passage, in nats.",
         (
             ("training", "retrieval_utility", "train", 1),
-            ("trained", "retrieval_utility", "heldout", 1),
+            ("trained towers", "retrieval_utility", "heldout", 1),
             ("frozen towers", "retrieval_utility", "frozen", 2),
         ),
     ),
     (
-        "Recall on the probe set",
-        "Share of held-out queries whose answer is among the first five passages.",
-        (("trained", "recall", "heldout", 1), ("frozen towers", "recall", "frozen", 2)),
+        "Recall@5 on held-out queries",
+        "Share of queries with the masked words in one of the top five passages.",
+        (("trained towers", "recall", "heldout", 1), ("frozen towers", "recall", "frozen", 2)),
     ),
     (
-        "Mass on the null passage",
-        "p(null|x): near 1, nothing that is retrieved gets read.",
-        (("training", "null_mass", "train", 1), ("held out", "null_mass", "heldout", 1)),
+        "Probability of the null passage",
+        "p(null|x). Close to 1, the reader relies on no retrieved passage.",
+        (("training", "null_mass", "train", 1), ("held-out", "null_mass", "heldout", 1)),
     ),
     (
         "Distinct passages retrieved",
-        "For all held-out queries together; a fall means collapse to a few hubs.",
-        (("trained", "num_distinct_passages", "heldout", 1), ("frozen towers", "num_distinct_passages", "frozen", 2)),
+        "Across held-out queries. A drop means collapse onto a few hubs.",
+        (
+            ("trained towers", "num_distinct_passages", "heldout", 1),
+            ("frozen towers", "num_distinct_passages", "frozen", 2),
+        ),
     ),
     (
-        "Age of the index",
-        "Trainer steps since the weights that the index was built from.",
-        (("staleness", "staleness_steps", "train+", 3),),
+        "Index staleness",
+        "Training steps since the weights that the index was built with.",
+        (("steps", "staleness_steps", "train+", 3),),
     ),
     (
-        "Gradient of the towers",
-        "Norm before clipping; both must be above zero.",
+        "Gradient norms of the towers",
+        "Before clipping. Both must stay above zero.",
         (
             ("query", "query_tower_grad_norm", "train+", 1),
             ("passage", "passage_tower_grad_norm", "train+", 2),
         ),
     ),
-    ("Speed", "Tokens read by the joint encoder a second.", (("tokens/s", "tokens_per_second", "train+", 3),)),
+    (
+        "Throughput",
+        "Tokens per second through towers and reader.",
+        (("tokens/s", "tokens_per_second", "train+", 3),),
+    ),
 )
 
 
 def render(report: Row) -> str:
-    """The whole page for a completed report; sections without data are left out."""
+    """The HTML page for a completed report; sections without data are omitted."""
     style = importlib.resources.files("openrealm.evaluate").joinpath("page.css").read_text(encoding="utf-8")
     name = html.escape(str(report.get("name") or "openrealm"))
     sections = (_systems(report), _training(report), _examples(report), _relations(report), _facts(report))
@@ -86,87 +94,87 @@ def render(report: Row) -> str:
 
 
 def headline(report: Row) -> str:
-    """One sentence with the numbers that matter, of those that the report holds."""
-    if report.get("headline"):
-        return str(report["headline"])
-    parts = []
+    """The key figures in a sentence or two, as far as the report has them."""
+    sentences = []
     systems: Mapping[str, Row] = report.get("systems") or {}
-    realm = systems.get("realm")
-    if realm and realm.get("em") is not None:
-        rest = [
-            f"{'BM25' if key == 'bm25' else key.replace('_', ' ')} {_percent(figures['em'])}"
-            for key, figures in systems.items()
-            if key != "realm" and figures.get("em") is not None
-        ]
-        interval = _interval(realm)
-        lead = f"REALM answers {_percent(realm['em'])} of {report.get('questions') or 'the'} questions exactly"
-        parts.append(
-            lead + (f" (95 % interval {interval})" if interval else "") + "".join(f", {part}" for part in rest)
+    scored = {name: figures for name, figures in systems.items() if figures.get("em") is not None}
+    if "realm" in scored:
+        asked = f"{report['questions']} test questions" if report.get("questions") else "the test questions"
+        interval = _interval(scored["realm"])
+        others = ", ".join(f"{_name(name)} {_percent(f['em'])}" for name, f in scored.items() if name != "realm")
+        sentences.append(
+            f"REALM answers {_percent(scored['realm']['em'])} of {asked} correctly"
+            + (f" (95% CI {interval})" if interval else "")
+            + (f"; {others}." if others else ".")
         )
     utility: Row = report.get("retrieval_utility") or {}
     if utility.get("first") is not None and utility.get("last") is not None:
         frozen = utility.get("frozen_towers_last")
-        beside = "" if frozen is None else f" ({frozen:.2f} with frozen towers)"
-        parts.append(f"retrieval utility went from {utility['first']:.2f} to {utility['last']:.2f} nats{beside}")
-    text = "; ".join(parts) or "This run logged no figures yet"
-    return f"{text[0].upper()}{text[1:]}."
+        baseline = "" if frozen is None else f" (with frozen towers: {frozen:.2f})"
+        sentences.append(
+            f"Retrieval utility on held-out queries went from {utility['first']:.2f} to {utility['last']:.2f} "
+            f"nats{baseline}."
+        )
+    return " ".join(sentences) or "This run has not produced any figures yet."
 
 
 def _systems(report: Row) -> str:
+    """The table of systems, with the best figure of each column in bold."""
     systems: Mapping[str, Row] = report.get("systems") or {}
     if not systems:
         return ""
-    best = max((f["em"] for f in systems.values() if f.get("em") is not None), default=None)
+    columns = [("em", "Exact match, 95% CI"), ("f1", "F1"), ("recall@5", "Recall@5")]
+    columns += [
+        column
+        for column in (("em_seen_wordings", "EM, seen wordings"), ("em_held_back_wordings", "EM, unseen wordings"))
+        if any(figures.get(column[0]) is not None for figures in systems.values())
+    ]
+    best = {key: max((f[key] for f in systems.values() if f.get(key) is not None), default=None) for key, _ in columns}
     rows = []
-    for key, figures in systems.items():
-        em, f1, recall = figures.get("em"), figures.get("f1"), figures.get("recall@5")
-        is_best = em is not None and em == best
-        interval = _interval(figures)
-        extra = f' <span class="range">{interval}</span>' if interval else ""
-        cells = (
-            _cell(em, is_best, figures.get("em_low"), figures.get("em_high"), extra),
-            _cell(f1, is_best),
-            _cell(recall, is_best),
-        )
-        mark = ' class="best"' if is_best else ""
-        rows.append(f"<tr{mark}><td>{html.escape(_name(key))}</td>{''.join(cells)}</tr>")
-    head = "<tr><th>System</th><th>Exact match, 95 % interval</th><th>F1</th><th>Recall@5</th></tr>"
-    lead = f"Shares of {report.get('questions') or 0} test questions; the stroke on a bar spans its interval."
-    table = f'<div class="scroll"><table>{head}{"".join(rows)}</table></div>'
-    return _section("Answers", lead if report.get("questions") else "", table + _comparisons(report))
+    for name, figures in systems.items():
+        cells = (_cell(figures, key, is_best=figures.get(key) == best[key]) for key, _ in columns)
+        rows.append(f"<tr><td>{html.escape(_capitalised(_name(name)))}</td>{''.join(cells)}</tr>")
+    head = "".join(f"<th>{title}</th>" for title in ("System", *(title for _, title in columns)))
+    table = f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
+    lead = f"{report['questions']} test questions." if report.get("questions") else ""
+    if any(_interval(figures) for figures in systems.values()):
+        lead += " Error bars are 95% bootstrap confidence intervals (CI)."
+    return _section("Question answering", lead.strip(), table + _comparisons(report))
 
 
 def _comparisons(report: Row) -> str:
     sentences = []
     for entry in report.get("comparisons") or ():
-        ends = f"{100 * entry['low']:+.1f} to {100 * entry['high']:+.1f}"
-        verdict = "" if entry["low"] > 0 or entry["high"] < 0 else ", which chance alone can make"
-        gain = f"{100 * entry['mean']:+.1f} points of exact match (95 % interval {ends}){verdict}."
-        sentences.append(f"{_name(entry['first'])} against {_name(entry['second'])}: {gain}")
-    return (
-        f'<p class="lead" style="margin-top:14px">{"<br>".join(map(html.escape, sentences))}</p>' if sentences else ""
-    )
+        interval = f"{_signed(100 * entry['low'])} to {_signed(100 * entry['high'])}"
+        is_significant = entry["low"] > 0 or entry["high"] < 0
+        sentences.append(
+            f"{_capitalised(_name(entry['first']))} vs. {_name(entry['second'])}: {_signed(100 * entry['mean'])} "
+            f"points of exact match (95% CI {interval}){'.' if is_significant else ', not a significant difference.'}"
+        )
+    return f'<p class="lead comparisons">{"<br>".join(map(html.escape, sentences))}</p>' if sentences else ""
 
 
 def _training(report: Row) -> str:
     metrics, frozen = report.get("metrics") or (), report.get("metrics_frozen") or ()
     marks = [float(step) for step in report.get("refresh_steps") or ()]
     figures = []
-    for title, what, curves in _CHARTS:
+    for title, caption, curves in _CHARTS:
         lines = [_line(*curve, metrics, frozen) for curve in curves]
-        picture = line_chart(lines, marks=marks)
-        if picture:
+        if chart := line_chart(lines, marks=marks):
             legend = _legend([line for line in lines if line.points], has_marks=bool(marks))
-            caption = f'<figcaption><b>{title}</b><span class="what">{what}</span>{legend}</figcaption>'
-            figures.append(f"<figure>{caption}{picture}</figure>")
+            text = f'<figcaption><b>{title}</b><span class="what">{caption}</span>{legend}</figcaption>'
+            figures.append(f"<figure>{text}{chart}</figure>")
     if not figures:
         return ""
-    lead = f"The index was replaced {report.get('refreshes') or 0} times while training went on."
-    return _section("Pre-training", lead, f'<div class="grid2">{"".join(figures)}</div>')
+    num_refreshes = report.get("refreshes") or 0
+    times = {0: "not refreshed", 1: "refreshed once"}.get(num_refreshes, f"refreshed {num_refreshes} times")
+    return _section(
+        "Pre-training", f"The index was {times} during training.", f'<div class="grid2">{"".join(figures)}</div>'
+    )
 
 
 def _line(name: str, metric: str, rows: str, colour: int, metrics: Sequence[Row], frozen: Sequence[Row]) -> Line:
-    """The points of one curve; "train" curves are background, "train+" ones stand alone."""
+    """The points of one curve of `_CHARTS`."""
     split = "heldout" if rows in ("heldout", "frozen") else "train"
     source = frozen if rows == "frozen" else metrics
     points: list[Point] = [
@@ -179,10 +187,8 @@ def _line(name: str, metric: str, rows: str, colour: int, metrics: Sequence[Row]
 
 
 def _legend(lines: Iterable[Line], *, has_marks: bool) -> str:
-    keys = [
-        f'<span class="k{line.colour}{" b" if line.is_background else ""}">{html.escape(line.name)}</span>'
-        for line in lines
-    ]
+    """A legend for what has no label at its end: curves in the background, and the marks."""
+    keys = [f'<span class="k{line.colour}">{html.escape(line.name)}</span>' for line in lines if line.is_background]
     if has_marks:
         keys.append('<span class="m">index refresh</span>')
     return f'<div class="legend">{"".join(keys)}</div>'
@@ -195,12 +201,15 @@ def _examples(report: Row) -> str:
         query = html.escape(str(example.get("query") or "")).replace("[MASK]", '<span class="mask">[MASK]</span>')
         sides = _side("Before pre-training", example.get("before") or (), gold)
         sides += _side("After pre-training", example.get("after") or (), gold)
-        answer = f'<span class="gold">masked: <b>{html.escape(gold)}</b></span>'
+        answer = f'<span class="gold">Masked words: <b>{html.escape(gold)}</b></span>'
         cards.append(f'<div class="example"><p>{query}<br>{answer}</p><div class="grid2">{sides}</div></div>')
     if not cards:
         return ""
-    lead = "Held-out queries with the passages read most; the masked words are marked wherever a passage holds them."
-    return _section("What was retrieved", lead, "".join(cards))
+    lead = (
+        "Held-out queries with their most probable candidates: probability p(z|x) and retrieval utility in nats. "
+        "The masked words are highlighted wherever a passage contains them."
+    )
+    return _section("Retrieved passages", lead, "".join(cards))
 
 
 def _side(label: str, candidates: Sequence[Row], gold: str) -> str:
@@ -209,20 +218,20 @@ def _side(label: str, candidates: Sequence[Row], gold: str) -> str:
 
 
 def _passage(candidate: Row, gold: str) -> str:
-    title = html.escape(str(candidate.get("title") or "")) or "null passage"
+    title = html.escape(str(candidate.get("title") or "")) or "Null passage"
     figures = [f'<span class="title">{title}</span>']
     if candidate.get("probability") is not None:
         figures.append(f"<span>p(z|x) {candidate['probability']:.2f}</span>")
     if candidate.get("retrieval_utility") is not None:
         utility = float(candidate["retrieval_utility"])
         kind = "good" if utility > 0.05 else "bad" if utility < -0.05 else ""
-        figures.append(f'<span class="{kind}">utility {utility:+.2f}</span>')
-    text = _marked(str(candidate.get("text") or ""), gold)
+        figures.append(f'<span class="{kind}">utility {_signed(utility, 2)}</span>')
+    text = _highlighted(str(candidate.get("text") or ""), gold)
     return f'<div class="passage"><div class="figures">{"".join(figures)}</div>{text}</div>'
 
 
-def _marked(text: str, gold: str) -> str:
-    """Escaped text with every whole-word occurrence of the gold answer marked."""
+def _highlighted(text: str, gold: str) -> str:
+    """The escaped text with every whole-word occurrence of the gold answer highlighted."""
     if not gold.strip():
         return html.escape(text)
     pattern = r"\s+".join(map(re.escape, gold.split()))
@@ -235,16 +244,16 @@ def _relations(report: Row) -> str:
     systems = list(dict.fromkeys(name for figures in relations.values() for name in figures.get("em") or {}))
     if not systems:
         return ""
-    head = "".join(f'<th class="n">{html.escape(_name(name))}</th>' for name in systems)
+    head = "".join(f'<th class="n">{html.escape(_capitalised(_name(name)))}</th>' for name in systems)
     rows = []
     for relation, figures in sorted(relations.items(), key=lambda item: -(item[1].get("em", {}).get("realm") or 0)):
         shares = [figures.get("em", {}).get(name) for name in systems]
         cells = "".join(f'<td class="n">{"–" if share is None else _percent(share)}</td>' for share in shares)
-        label = html.escape(relation.replace("_", " "))
+        label = html.escape(_capitalised(relation.replace("_", " ")))
         rows.append(f'<tr><td>{label}</td><td class="n">{figures.get("questions", "–")}</td>{cells}</tr>')
     head = f'<tr><th>Relation</th><th class="n">Questions</th>{head}</tr>'
-    lead = "Exact match by what is asked. A relation has few questions: read these as hints."
-    return _section("By relation", lead, f'<div class="scroll"><table>{head}{"".join(rows)}</table></div>')
+    lead = "Exact match. With few questions per relation, these figures are only indicative."
+    return _section("Results by relation", lead, f'<div class="scroll"><table>{head}{"".join(rows)}</table></div>')
 
 
 def _facts(report: Row) -> str:
@@ -253,12 +262,14 @@ def _facts(report: Row) -> str:
     if report.get("peak_memory_bytes"):
         facts.append(("peak memory", f"{report['peak_memory_bytes'] / 2**30:.2f} GiB"))
     facts += [
-        (f"{stage.replace('_', ' ')}, seconds", number(value)) for stage, value in seconds.items() if value is not None
+        (f"time: {stage.replace('_', ' ')}", f"{number(value)} s")
+        for stage, value in seconds.items()
+        if value is not None
     ]
     if not facts:
         return ""
-    rows = "".join(f"<dt>{html.escape(key)}</dt><dd>{html.escape(value)}</dd>" for key, value in facts)
-    return _section("The run", "", f"<dl>{rows}</dl>")
+    rows = "".join(f"<dt>{html.escape(_capitalised(key))}</dt><dd>{html.escape(value)}</dd>" for key, value in facts)
+    return _section("Run details", "", f"<dl>{rows}</dl>")
 
 
 def _section(title: str, lead: str, body: str) -> str:
@@ -266,12 +277,15 @@ def _section(title: str, lead: str, body: str) -> str:
     return f"<section><h2>{title}</h2>{opening}{body}</section>\n"
 
 
-def _cell(
-    share: float | None, is_best: bool, low: float | None = None, high: float | None = None, extra: str = ""
-) -> str:
+def _cell(figures: Row, key: str, *, is_best: bool) -> str:
+    share = figures.get(key)
     if share is None:
         return '<td><span class="range">–</span></td>'
-    return f'<td><div class="cell">{bar(share, low, high, is_best=is_best)}{_percent(share)}{extra}</div></td>'
+    interval = _interval(figures) if key == "em" else ""
+    low, high = (figures["em_low"], figures["em_high"]) if interval else (None, None)
+    extra = f' <span class="range">{interval}</span>' if interval else ""
+    mark = ' class="best"' if is_best else ""
+    return f'<td{mark}><div class="cell">{bar(share, low, high, is_best=is_best)}{_percent(share)}{extra}</div></td>'
 
 
 def _interval(figures: Row) -> str:
@@ -280,8 +294,18 @@ def _interval(figures: Row) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return f"{100 * share:.1f}%"
+
+
+def _signed(value: float, num_decimals: int = 1) -> str:
+    """The value with its sign, with a minus sign instead of a hyphen and without a negative zero."""
+    return f"{value:+z.{num_decimals}f}".replace("-", "−")
 
 
 def _name(system: str) -> str:
+    """A system's name within a sentence."""
     return _NAMES.get(system, system.replace("_", " "))
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]

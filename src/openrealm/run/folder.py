@@ -12,7 +12,7 @@ from openrealm import files, interrupt
 from openrealm.config import Config
 from openrealm.corpus.builder import is_begun
 from openrealm.errors import BadConfig, BadInput, Busy, Mismatch, MissingStage, NotInstalled, OpenRealmError
-from openrealm.memory import count_anew, peak_memory_bytes
+from openrealm.memory import peak_memory_bytes, reset_peak
 
 # Errors raised before a stage has written anything: the run is restored to its previous state.
 _USER_ERRORS = (BadConfig, BadInput, Mismatch, MissingStage, NotInstalled)
@@ -89,7 +89,7 @@ class Run:
         spent = before.get("seconds", 0.0) if resumed else 0.0
         record = {"key": key, "finished": False, "seconds": spent, "peak_memory_bytes": 0}
         files.write_json(self._record_file(name), record)
-        count_anew()
+        reset_peak()
         self._started[name] = time.monotonic()
         try:
             yield

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from openrealm.errors import NonFinite
-from openrealm.memory import give_back
+from openrealm.memory import release_freed
 
 _MAX_IN_A_ROW = 3
 
@@ -35,7 +35,7 @@ class Guard:
         self.num_in_a_row = 0
         optimizer.zero_grad(set_to_none=True)
         if step % self._give_back_steps == 0:
-            give_back()
+            release_freed()
         return True
 
     def skip(self, optimizer: torch.optim.Optimizer, step: int) -> None:
