@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from openrealm.model.embedder import load_tower, save_tower
 from openrealm.model.reader import MaskedTokenHead
 from openrealm.model.realm import Realm
 from openrealm.model.retriever import Tower
 from openrealm.text.pack import Row
-from openrealm.model.embedder import load_tower, save_tower
 
 
 @torch.no_grad()
