@@ -15,41 +15,57 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from openrealm import registry
+    from openrealm import callbacks, registry, tasks
     from openrealm.config import Config, with_settings
     from openrealm.corpus.corpus import Corpus
     from openrealm.errors import OpenRealmError
+    from openrealm.index.index import Index
+    from openrealm.model.reading import Reading
     from openrealm.model.realm import Realm
+    from openrealm.serve.answerer import Answerer
     from openrealm.text.tokenizer import Tokenizer
+    from openrealm.train.trainer import Trainer
     from openrealm.types import Answer, Article, Passage, Question
 
 # Each public name with the module that it is loaded from; None for a public submodule.
 _HOME = {
     "Answer": "openrealm.types",
+    "Answerer": "openrealm.serve.answerer",
     "Article": "openrealm.types",
     "Config": "openrealm.config",
     "Corpus": "openrealm.corpus.corpus",
+    "Index": "openrealm.index.index",
     "OpenRealmError": "openrealm.errors",
     "Passage": "openrealm.types",
     "Question": "openrealm.types",
+    "Reading": "openrealm.model.reading",
     "Realm": "openrealm.model.realm",
     "Tokenizer": "openrealm.text.tokenizer",
+    "Trainer": "openrealm.train.trainer",
+    "callbacks": None,
     "registry": None,
+    "tasks": None,
     "with_settings": "openrealm.config",
 }
 # Written out, since type checkers and editors read it; tests/test_imports.py compares it with the table.
 __all__ = [
     "Answer",
+    "Answerer",
     "Article",
     "Config",
     "Corpus",
+    "Index",
     "OpenRealmError",
     "Passage",
     "Question",
+    "Reading",
     "Realm",
     "Tokenizer",
+    "Trainer",
     "__version__",
+    "callbacks",
     "registry",
+    "tasks",
     "with_settings",
 ]
 
