@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,8 @@ step("data", lambda: digest(load("me/data")))
     assert said["refused"].endswith("log in with `hf auth login` to an account that may write there.")
     assert said["pushed"] == said["pushed again"] == f"http://127.0.0.1:{hub.port}/me/mine"
     assert said["private"].endswith("/me/secret")
+    with urllib.request.urlopen(f"{said['pushed']}/resolve/main/README.md") as answer:
+        assert 'openrealm.Realm.from_pretrained("me/mine")' in answer.read().decode()
     assert said["back"] == said["branch"] == said["secret with token"] == digest
     assert said["secret"] == said["absent"].replace("me/absent", "me/secret")
     assert said["encoder"] == "cls"

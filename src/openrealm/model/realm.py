@@ -239,10 +239,10 @@ class Realm(nn.Module):
         >>> again.passage_digest() == model.passage_digest()
         True
         """
-        self._save(Path(folder).expanduser(), str(folder))
+        self._save(Path(folder).expanduser())
 
-    def _save(self, folder: Path, name: str) -> None:
-        """Save under `folder`; the card says to load it by `name`."""
+    def _save(self, folder: Path, hub_id: str | None = None) -> None:
+        """Save in `folder`; the card says to load the model by `hub_id`, if it has one."""
         _check_replaceable(folder)
         settings = {
             "model": dataclasses.asdict(self.config),
@@ -254,7 +254,7 @@ class Realm(nn.Module):
         with files.new_folder(folder, {"kind": "model", "tokenizer_digest": self.tokenizer.digest}) as out:
             files.write_safetensors(out / _WEIGHTS, unique_state(self))
             files.write_json(out / _SETTINGS, settings)
-            files.write_text(out / hub.CARD, self._card(name))
+            files.write_text(out / hub.CARD, self._card(hub_id))
             self.tokenizer.save(out)
 
     def push_to_hub(
@@ -287,7 +287,7 @@ class Realm(nn.Module):
                 folder, repo_id, private=private, token=token, commit_message=commit_message, revision=revision
             )
 
-    def _card(self, name: str) -> str:
+    def _card(self, hub_id: str | None) -> str:
         """The model card, in Markdown with the metadata that the Hugging Face Hub reads."""
         own = unique_state(self)
         towers = "shared" if self.retriever.query_tower is self.retriever.passage_tower else "separate"
@@ -306,15 +306,15 @@ class Realm(nn.Module):
                 "tags: [realm, retrieval, question-answering]",
                 "---",
                 "",
-                f"# {name.rstrip('/').rpartition('/')[2] or name}",
+                f"# {hub_id.rpartition('/')[2] if hub_id else 'A REALM model'}",
                 "",
-                "A [REALM](https://arxiv.org/abs/2002.08909) model (Guu et al. 2020): a language model that looks "
-                "passages up while it reads.",
+                "A language model that looks things up, made with openrealm "
+                "([REALM](https://arxiv.org/abs/2002.08909), Guu et al. 2020).",
                 "",
                 "```python",
                 "import openrealm",
                 "",
-                f"model = openrealm.Realm.from_pretrained({name!r})",
+                f'model = openrealm.Realm.from_pretrained("{hub_id or "path/to/this/folder"}")',
                 'query = model.encode_query("Where is the library?")',
                 'passages = model.encode_passage([("Library", "The library is on Mill Street."), "Bread is baked."])',
                 "scores = passages @ query",
