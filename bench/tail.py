@@ -132,7 +132,7 @@ def read_everything(num_articles: int, num_queries: int) -> list[Query]:
         layout = Layout(corpus, title_in_joint=config.model.title_in_joint)
         masked = MaskedExamples(corpus, config.masking, settings.max_query_tokens - 2, 8, config.seed)
         examples: list[Example] = masked.batch(0, num_queries)
-        null_1D = model.retriever.encode_passage([model.null_row()])
+        null_1D = model.retriever.encode_passage([layout.passage(NULL)])
         vector_ND = torch.cat([embed_corpus(model.retriever.passage_tower, layout, Engine("cpu", False)), null_1D])
         generator = torch.Generator().manual_seed(1)
         found = []

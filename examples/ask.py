@@ -1,6 +1,6 @@
 """Ask the model that train_joint.py left in this folder.
 
-    python examples/ask.py "Where is the library?" "Who bakes the bread?"
+python examples/ask.py "Where is the library?" "Who bakes the bread?"
 """
 
 import sys

@@ -33,8 +33,15 @@ def test_the_corpus_loads_no_torch() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in openrealm.__all__ if name != "__version__"])
-def test_every_name_of_the_package_is_there(name: str) -> None:
-    assert getattr(openrealm, name).__name__ == name
+def test_every_public_name_can_be_loaded(name: str) -> None:
+    assert getattr(openrealm, name).__name__ in (name, f"openrealm.{name}")
+
+
+def test_dir_shows_the_public_names_and_nothing_else() -> None:
+    assert [name for name in dir(openrealm) if not name.startswith("__")] == sorted(
+        {*openrealm._HOME} | {*openrealm.__all__} - {"__version__"}
+    )
+    assert {*openrealm.__all__} == {*openrealm._HOME, "__version__"}
 
 
 def test_a_name_that_is_not_there_is_refused_as_python_does() -> None:

@@ -1,6 +1,12 @@
-"""openrealm: train a language model that looks things up, and ask it with its sources (REALM, Guu et al. 2020).
+"""openrealm trains language models that look things up, and answers questions citing the passage it used.
 
-Importing this package loads no torch; each name below is loaded when it is first used.
+A PyTorch implementation of REALM (Guu et al. 2020). Importing the package loads no torch: each public name is loaded
+when it is first used.
+
+>>> import openrealm as orm
+>>> model = orm.Realm.from_pretrained("openrealm-mini")
+>>> model.encode_query("Where is the library?").shape
+(128,)
 """
 
 from __future__ import annotations
@@ -9,33 +15,76 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from openrealm import callbacks, registry, tasks
     from openrealm.config import Config, with_settings
     from openrealm.corpus.corpus import Corpus
     from openrealm.errors import OpenRealmError
+    from openrealm.index.index import Index
+    from openrealm.model.reading import Reading
     from openrealm.model.realm import Realm
+    from openrealm.serve.answerer import Answerer
     from openrealm.text.tokenizer import Tokenizer
+    from openrealm.train.trainer import Trainer
+    from openrealm.types import Answer, Article, Passage, Question
 
+# Each public name with the module that it is loaded from; None for a public submodule.
 _HOME = {
+    "Answer": "openrealm.types",
+    "Answerer": "openrealm.serve.answerer",
+    "Article": "openrealm.types",
     "Config": "openrealm.config",
-    "Corpus": "openrealm.corpus.builder",
+    "Corpus": "openrealm.corpus.corpus",
+    "Index": "openrealm.index.index",
     "OpenRealmError": "openrealm.errors",
+    "Passage": "openrealm.types",
+    "Question": "openrealm.types",
+    "Reading": "openrealm.model.reading",
     "Realm": "openrealm.model.realm",
     "Tokenizer": "openrealm.text.tokenizer",
+    "Trainer": "openrealm.train.trainer",
+    "callbacks": None,
+    "registry": None,
+    "tasks": None,
     "with_settings": "openrealm.config",
 }
-__all__ = ["Config", "Corpus", "OpenRealmError", "Realm", "Tokenizer", "__version__", "with_settings"]
+# Written out, since type checkers and editors read it; tests/test_imports.py compares it with the table.
+__all__ = [
+    "Answer",
+    "Answerer",
+    "Article",
+    "Config",
+    "Corpus",
+    "Index",
+    "OpenRealmError",
+    "Passage",
+    "Question",
+    "Reading",
+    "Realm",
+    "Tokenizer",
+    "Trainer",
+    "__version__",
+    "callbacks",
+    "registry",
+    "tasks",
+    "with_settings",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return _version()
-    if name in _HOME:
-        return getattr(importlib.import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'openrealm' has no attribute {name!r}; it has {', '.join(__all__)}")
+        value: Any = _version()
+    elif name in _HOME:
+        home = _HOME[name]
+        value = getattr(importlib.import_module(home), name) if home else importlib.import_module(f"openrealm.{name}")
+    else:
+        raise AttributeError(f"module 'openrealm' has no attribute {name!r}; it has {', '.join(__all__)}")
+    globals()[name] = value  # so that the next access does not come here
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    dunders = {name for name in globals() if name.startswith("__") and name.endswith("__")}
+    return sorted({*__all__, *dunders})
 
 
 def _version() -> str:

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -224,8 +224,10 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(doomed)
 
 
-def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
+def read_manifest(folder: Path, *, verify: bool = True, ignore: Collection[str] = ()) -> dict[str, Any]:
     """The manifest of a published folder; with `verify`, every file is checked against its SHA-256 first.
+
+    ignore  names of files that may be edited or missing
 
     Raises MissingStage if there is no such folder, DamagedArtefact naming the first bad file.
     """
@@ -237,6 +239,8 @@ def read_manifest(folder: Path, *, verify: bool = True) -> dict[str, Any]:
         raise DamagedArtefact(f"{path} differs from its own digest, so it is damaged; rebuild {folder}.")
     for name, entry in manifest["files"].items() if verify else ():
         member = folder / name
+        if name in ignore:
+            continue
         if not member.is_file():
             raise DamagedArtefact(f"{member} is missing; rebuild {folder}.")
         if sha256_file(member) != entry["sha256"]:

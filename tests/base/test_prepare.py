@@ -182,7 +182,9 @@ def test_a_name_of_shipped_weights_is_found_in_the_package(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "_SHIPPED_FOLDER", tmp_path)
-    with pytest.raises(NotInstalled, match="carries no such weights; make them with `openrealm base train`"):
+    with pytest.raises(
+        NotInstalled, match="missing from this installation of openrealm; train it with `openrealm base train`"
+    ):
         backbone_location("openrealm-mini")
     shutil.copytree(run / "model", tmp_path / "openrealm-mini")
     assert backbone_location("openrealm-mini") == str(tmp_path / "openrealm-mini")
@@ -198,8 +200,8 @@ def test_a_name_of_shipped_weights_is_found_in_the_package(
     [
         (["nowhere.jsonl", "--tiny"], "nowhere.jsonl does not exist"),
         (["factbook", "--set", "depth=3"], "known key"),
-        (["factbook", "--tiny", "--set", "teacher=./no"], "base.teacher: ./no is no folder; give a folder"),
-        (["factbook", "--tiny", "--set", "start=./no"], "base.start: ./no is no folder; give a folder"),
+        (["factbook", "--tiny", "--set", "teacher=./no"], "base.teacher: ./no is not a folder; give a folder"),
+        (["factbook", "--tiny", "--set", "start=./no"], "base.start: ./no is not a folder; give a folder"),
         (["factbook", "--set", "num_heads=3"], "hidden_size must be a multiple of base.num_heads"),
         (["factbook", "--set", "own_rate=0.9"], "must not exceed 1 together"),
         (["factbook", "--set", "num_steps=many"], "base.num_steps is 'many'"),

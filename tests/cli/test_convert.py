@@ -68,7 +68,7 @@ def test_block_emb_without_its_texts_is_left_out_and_said(
     tensors = load_file(openqa / "model.safetensors")
     save_file(tensors | {"block_emb": torch.ones(2, 16)}, openqa / "model.safetensors")
     assert main(["convert", str(openqa), "--out", str(tmp_path / "model")]) == 0
-    assert "left out, since no --records say" in printed(capsys)
+    assert "skipped; give its passages with --records" in printed(capsys)
     (tmp_path / "blocks.txt").write_text("Salt and amber.\nThe river runs.\n")
     words = ["--records", str(tmp_path / "blocks.txt"), "--out", str(tmp_path / "whole")]
     assert main(["convert", str(openqa), *words]) == 0
@@ -86,10 +86,10 @@ def test_what_cannot_be_converted(model_folder: Path, tmp_path: Path, capsys: py
     for words, sentence in (
         ([str(tmp_path), *out], "is neither a Hugging Face REALM folder"),
         ([str(tmp_path / "absent"), *out], "is neither a Hugging Face REALM folder"),
-        ([str(hf / "reader"), "--to", "huggingface", *out], "is no model of ours"),
+        ([str(hf / "reader"), "--to", "huggingface", *out], "is not an openrealm model"),
         ([str(model_folder), str(model_folder), "--to", "huggingface", *out], "takes one"),
-        ([str(hf / "reader"), "--out", str(hf)], "is there already"),
-        ([str(tmp_path / "block.npz"), "--tokenizer", str(model_folder), *out], "holds no network, only vectors"),
+        ([str(hf / "reader"), "--out", str(hf)], "already exists"),
+        ([str(tmp_path / "block.npz"), "--tokenizer", str(model_folder), *out], "contains vectors but no network"),
         ([str(tmp_path / "block.npz"), *out], "give its folder with --tokenizer"),
         ([str(hf / "reader"), "--records", str(tmp_path / "x.txt"), *out], "no source holds block_emb"),
     ):

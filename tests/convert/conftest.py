@@ -26,7 +26,7 @@ def _one_thread(one_thread: None) -> None:
 
 @pytest.fixture(scope="session")
 def released_realm(toy_realm: Callable[..., Realm]) -> Realm:
-    """Towers apart, a span reader, Google's epsilons, and no weight at a neutral value."""
+    """Separate towers, a span reader, Google's epsilons, and no weight at its initial value."""
     model = toy_realm(
         "model.projection=released", "model.norm_eps=1e-12", "model.span_norm_eps=1e-3", "model.dropout=0", seed=3
     )
@@ -40,11 +40,11 @@ def released_realm(toy_realm: Callable[..., Realm]) -> Realm:
 
 @pytest.fixture(scope="session")
 def google_arrays(released_realm: Realm) -> Callable[[str], Arrays]:
-    """`google_arrays("pretrained")` or `("finetuned")`: the model in the naming of Google's checkpoints."""
+    """`google_arrays("pretrained")` or `("finetuned")`: the model under the names of Google's checkpoints."""
 
     def part(kind: str, module: torch.nn.Module, scope: Callable[[str], str]) -> Arrays:
         arrays = {}
-        for name, tensor in names.theirs(kind, module.state_dict()).items():
+        for name, tensor in names.to_huggingface(kind, module.state_dict()).items():
             google = scope(names.tensorflow_name(kind, name))
             arrays[google] = tensor.numpy().T if google.endswith("/kernel") else tensor.numpy()
         return arrays
@@ -84,7 +84,7 @@ def _field(number: int, value: int | bytes) -> bytes:
 
 
 def _crc32c(data: bytes) -> int:
-    """Bit by bit, as the polynomial says; then masked as TensorFlow does."""
+    """Computed bit by bit from the polynomial, then masked as in TensorFlow."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte
@@ -98,7 +98,7 @@ _TYPES = {"float32": 1, "float64": 2, "int32": 3, "int64": 9}
 
 
 def write_bundle(prefix: Path, arrays: Mapping[str, npt.NDArray[Any]], *, snappy: bool, per_block: int = 7) -> Path:
-    """A tensor bundle as TensorFlow lays it out, in several blocks with shared prefixes; returns its index file."""
+    """Write a tensor bundle in TensorFlow's format, with several blocks and shared prefixes; returns its index file."""
     data, entries = bytearray(), [(b"", _field(1, 1) + _field(3, b"\x08\x01"))]
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

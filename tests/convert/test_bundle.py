@@ -18,7 +18,7 @@ TYPES = st.sampled_from(["float32", "float64", "int32", "int64"])
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(NAMES, st.tuples(SHAPES, TYPES), max_size=40), st.integers(1, 9), st.booleans())
-def test_every_tensor_comes_back(
+def test_all_tensors_are_read_back(
     tmp_path: Path, bundle_writer: Callable[..., Path], wanted: dict[str, tuple[list[int], str]], per: int, snappy: bool
 ) -> None:
     rng = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def index(tmp_path: Path, bundle_writer: Callable[..., Path]) -> Path:
     return bundle_writer(tmp_path / "model.ckpt", arrays, snappy=False)
 
 
-def test_any_damaged_byte_of_a_block_is_noticed(index: Path) -> None:
+def test_any_damaged_byte_of_a_block_is_detected(index: Path) -> None:
     whole = index.read_bytes()
     for place in range(0, len(whole) - 48, 11):
         index.write_bytes(whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :])
@@ -45,17 +45,17 @@ def test_any_damaged_byte_of_a_block_is_noticed(index: Path) -> None:
             read_bundle(index)
 
 
-def test_files_cut_short_or_absent(index: Path) -> None:
+def test_truncated_and_missing_files_are_refused(index: Path) -> None:
     whole = index.read_bytes()
     for length in (0, 40, len(whole) - 1):
         index.write_bytes(whole[:length])
-        with pytest.raises(BadInput, match="cut short"):
+        with pytest.raises(BadInput, match="truncated"):
             read_bundle(index)
     index.write_bytes(whole)
     data = index.with_name("model.ckpt.data-00000-of-00001")
     data.write_bytes(data.read_bytes()[:-1])
-    with pytest.raises(BadInput, match="is missing or cut short: layer_9/kernel"):
+    with pytest.raises(BadInput, match="is missing or truncated: layer_9/kernel"):
         read_bundle(index)
     data.unlink()
-    with pytest.raises(BadInput, match="is missing or cut short"):
+    with pytest.raises(BadInput, match="is missing or truncated"):
         read_bundle(index)

@@ -1,4 +1,4 @@
-"""Hugging Face's folders, without the peer itself (tests/peers has it): the way there and back, and what is refused."""
+"""Hugging Face's folders: round trips, and what is refused. tests/peers compares with transformers itself."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from openrealm.convert import huggingface
 from openrealm.convert.assemble import assemble
 from openrealm.errors import BadInput, Mismatch
 from openrealm.model.realm import Realm
+from openrealm.model.state import unique_state
 from openrealm.text.tokenizer import Tokenizer
 
 
@@ -29,11 +30,12 @@ def changed(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> 
     save_file(tensors, folder / "model.safetensors")
 
 
-def test_there_and_back_gives_the_same_weights(released_realm: Realm, written: Path) -> None:
+def test_a_round_trip_gives_the_same_weights(released_realm: Realm, written: Path) -> None:
     sources = [huggingface.read(written / name) for name in ("scorer", "encoder", "reader")]
     back, origin = assemble(sources, released_realm.tokenizer)
     assert list(origin) == ["passage_tower", "query_tower", "reader", "span_reader"]
-    state, before = back.own_state(), released_realm.own_state()
+    assert back.brings_head
+    state, before = unique_state(back), unique_state(released_realm)
     assert state.keys() == before.keys()
     assert all(torch.equal(state[name], before[name]) for name in before)
     mine, theirs = back.config, released_realm.config
@@ -41,7 +43,7 @@ def test_there_and_back_gives_the_same_weights(released_realm: Realm, written: P
         assert getattr(mine, key) == getattr(theirs, key)
 
 
-def test_the_open_qa_folder_has_the_query_tower_and_the_embedder_the_passages(
+def test_an_open_qa_folder_provides_the_query_tower_and_an_embedder_the_passage_tower(
     released_realm: Realm, written: Path
 ) -> None:
     sources = [huggingface.read(written / name) for name in ("openqa", "embedder", "encoder")]
@@ -50,18 +52,19 @@ def test_the_open_qa_folder_has_the_query_tower_and_the_embedder_the_passages(
         assert getattr(back.retriever, tower).digest() == getattr(released_realm.retriever, tower).digest()
 
 
-def test_a_part_in_no_source_starts_from_another_ones_encoder(released_realm: Realm, written: Path) -> None:
+def test_a_missing_part_is_initialised_from_another_encoder(released_realm: Realm, written: Path) -> None:
     back, origin = assemble([huggingface.read(written / "embedder")], released_realm.tokenizer)
     assert "in no source" in origin["reader"]
     assert back.config.shared_towers
     assert back.span_reader is None
+    assert not back.brings_head
     tower, reader = (m.encoder.state_dict() for m in (back.retriever.passage_tower, back.reader))
     assert all(torch.equal(reader[name], tower[name]) for name in tower)
     again, _ = assemble([huggingface.read(written / "embedder")], released_realm.tokenizer)
     assert torch.equal(back.reader.head.norm.weight, again.reader.head.norm.weight)
 
 
-def test_tensors_that_do_not_fit_are_all_named(released_realm: Realm, written: Path) -> None:
+def test_all_tensors_that_do_not_fit_are_reported(released_realm: Realm, written: Path) -> None:
     def spoil(tensors: dict[str, torch.Tensor]) -> None:
         tensors["embedder.cls.stranger"] = torch.zeros(1)
         del tensors["query_embedder.realm.encoder.layer.1.output.dense.bias"]
@@ -72,19 +75,19 @@ def test_tensors_that_do_not_fit_are_all_named(released_realm: Realm, written: P
     with pytest.raises(BadInput, match=r"unknown embedder\.cls\.stranger"):
         assemble([source], released_realm.tokenizer)
     del source.parts["passage_tower"].tensors["cls.stranger"]  # type: ignore[attr-defined]
-    with pytest.raises(BadInput) as told:
+    with pytest.raises(BadInput) as raised:
         assemble([source], released_realm.tokenizer)
-    assert "missing query_embedder.realm.encoder.layer.1.output.dense.bias" in str(told.value)
-    assert "misshapen query_embedder.cls.dense.weight (it is (16, 31), (16, 32) is expected)" in str(told.value)
+    assert "missing query_embedder.realm.encoder.layer.1.output.dense.bias" in str(raised.value)
+    assert "misshapen query_embedder.cls.dense.weight (shape (16, 31), expected (16, 32))" in str(raised.value)
 
 
-def test_tensors_outside_every_part_are_named(written: Path) -> None:
+def test_tensors_of_no_part_are_reported(written: Path) -> None:
     changed(written / "scorer", lambda tensors: tensors.update({"other.weight": torch.zeros(1)}))
     with pytest.raises(BadInput, match=r"unknown other\.weight"):
         huggingface.read(written / "scorer")
 
 
-def test_a_decoder_of_its_own_is_refused(written: Path) -> None:
+def test_an_untied_decoder_is_refused(written: Path) -> None:
     table = load_file(written / "encoder" / "model.safetensors")["realm.embeddings.word_embeddings.weight"]
     changed(written / "encoder", lambda t: t.update({"cls.predictions.decoder.weight": table.clone()}))
     huggingface.read(written / "encoder")
@@ -93,13 +96,13 @@ def test_a_decoder_of_its_own_is_refused(written: Path) -> None:
         huggingface.read(written / "encoder")
 
 
-def test_a_part_may_come_from_one_source_only(released_realm: Realm, written: Path) -> None:
+def test_a_part_in_two_sources_is_refused(released_realm: Realm, written: Path) -> None:
     twice = [huggingface.read(written / name) for name in ("openqa", "reader")]
-    with pytest.raises(BadInput, match="hold the span_reader"):
+    with pytest.raises(BadInput, match="contain the span_reader"):
         assemble(twice, released_realm.tokenizer)
 
 
-def test_sources_and_tokenizer_have_to_fit(released_realm: Realm, written: Path, tokenizer: Tokenizer) -> None:
+def test_sources_and_tokenizer_must_fit_together(released_realm: Realm, written: Path, tokenizer: Tokenizer) -> None:
     with pytest.raises(Mismatch, match="--tokenizer"):
         assemble([huggingface.read(written / "encoder")], tokenizer)
     config = json.loads((written / "encoder" / "config.json").read_text())
@@ -108,7 +111,7 @@ def test_sources_and_tokenizer_have_to_fit(released_realm: Realm, written: Path,
         assemble([huggingface.read(written / n) for n in ("embedder", "encoder")], released_realm.tokenizer)
 
 
-def test_a_configuration_without_an_architecture_is_known_by_its_tensors(written: Path) -> None:
+def test_a_missing_architecture_is_guessed_from_the_tensors(written: Path) -> None:
     for name in ("embedder", "scorer", "encoder", "reader", "openqa"):
         before = set(huggingface.read(written / name).parts)
         config = json.loads((written / name / "config.json").read_text())
@@ -116,17 +119,17 @@ def test_a_configuration_without_an_architecture_is_known_by_its_tensors(written
         assert set(huggingface.read(written / name).parts) == before
 
 
-def test_what_is_no_such_folder(written: Path, tmp_path: Path) -> None:
+def test_unusable_folders_are_refused(written: Path, tmp_path: Path) -> None:
     assert not huggingface.is_realm_folder(tmp_path)
     (written / "reader" / "model.safetensors").rename(written / "reader" / "pytorch_model.bin")
-    with pytest.raises(BadInput, match="is a pickle, which is never read here"):
+    with pytest.raises(BadInput, match="is a pickle, and pickles are never read"):
         huggingface.read(written / "reader")
     (written / "encoder" / "model.safetensors").write_bytes(b"\0" * 40)
     with pytest.raises(BadInput, match="cannot be read as safetensors"):
         huggingface.read(written / "encoder")
     config = written / "scorer" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"architectures": ["BertModel"]}))
-    with pytest.raises(BadInput, match="'BertModel'; one of RealmEmbedder"):
+    with pytest.raises(BadInput, match="'BertModel'; expected one of RealmEmbedder"):
         huggingface.read(written / "scorer")
     for text in ("{", "[]"):
         config.write_text(text)
@@ -138,7 +141,7 @@ def test_what_is_no_such_folder(written: Path, tmp_path: Path) -> None:
     "setting",
     ["projection=linear", "pooling=mean", "normalize=true", "temperature=0.5", "norm_eps=1e-5"],
 )
-def test_a_model_that_has_no_counterpart_there_is_refused(
+def test_a_model_without_a_counterpart_is_refused(
     toy_realm: Callable[..., Realm], tmp_path: Path, setting: str
 ) -> None:
     released = ["model.projection=released", "model.norm_eps=1e-12"]

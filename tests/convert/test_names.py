@@ -13,17 +13,17 @@ def modules_of(model: Realm) -> list[tuple[str, torch.nn.Module]]:
     return [*((names.TOWER, t) for t in towers), (names.READER, model.reader), (names.SPAN_READER, model.span_reader)]
 
 
-def test_every_tensor_has_another_name_and_comes_back(released_realm: Realm) -> None:
+def test_names_are_unique_and_translate_back(released_realm: Realm) -> None:
     for kind, module in modules_of(released_realm):
         state = module.state_dict()
-        back = names.ours(kind, names.theirs(kind, state))
+        back = names.from_huggingface(kind, names.to_huggingface(kind, state))
         assert back.keys() == state.keys()
         assert all(torch.equal(back[name], state[name]) for name in state)
-        google = [names.tensorflow_name(kind, name) for name in names.theirs(kind, state)]
+        google = [names.tensorflow_name(kind, name) for name in names.to_huggingface(kind, state)]
         assert len(set(google)) == len(google)
 
 
-# Names as Google's checkpoints have them, below their scopes.
+# Names in Google's checkpoints, relative to their scopes.
 @pytest.mark.parametrize(
     ("kind", "name", "google"),
     [
@@ -40,18 +40,18 @@ def test_every_tensor_has_another_name_and_comes_back(released_realm: Realm) -> 
         ("span_reader", "qa_outputs.layer_normalization.weight", "layer_normalization/gamma"),
     ],
 )
-def test_names_of_google(kind: str, name: str, google: str) -> None:
+def test_googles_names(kind: str, name: str, google: str) -> None:
     assert names.tensorflow_name(kind, name) == google
 
 
-def test_a_name_of_no_part_is_not_ours() -> None:
+def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(KeyError, match="realms"):
-        names.ours(names.READER, {"realms.x": torch.zeros(1)})
+        names.from_huggingface(names.READER, {"realms.x": torch.zeros(1)})
 
 
-def test_both_ends_of_a_span_share_one_matrix_and_the_sum_of_their_biases() -> None:
+def test_the_matrix_of_both_span_ends_is_split_and_their_biases_are_added() -> None:
     weight, bias = torch.arange(12.0).view(6, 2), torch.arange(6.0)
-    mine = names.ours(
+    mine = names.from_huggingface(
         names.SPAN_READER,
         {"qa_outputs.dense_intermediate.weight": weight, "qa_outputs.dense_intermediate.bias": bias},
     )

@@ -1,4 +1,4 @@
-"""`block_emb` with its list of texts becomes a corpus and an index, row for row."""
+"""`block_emb` and its texts become a corpus and an index, row by row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from openrealm.convert.passages import build, read_records
 from openrealm.errors import BadInput, Mismatch
-from openrealm.index.store import newest, open_version
+from openrealm.index.index import Index
 from openrealm.model.realm import Realm
 
 TEXTS = ["Salt and amber.", "The river runs.", "Copper to the north.", "The river runs.", "Barley."]
@@ -30,18 +30,18 @@ def listed(folder: Path, kind: str, texts: list[str] = TEXTS) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["txt", "jsonl", "parquet"])
-def test_every_passage_has_its_own_vector(released_realm: Realm, tmp_path: Path, kind: str) -> None:
+def test_every_passage_keeps_its_vector(released_realm: Realm, tmp_path: Path, kind: str) -> None:
     vector_ND = torch.arange(5.0)[:, None] * torch.ones(16)
     corpus = build(listed(tmp_path, kind), vector_ND, released_realm, tmp_path / "out", max_passage_tokens=20)
-    version = open_version(newest(tmp_path / "out" / "index"))
+    version = Index.open(tmp_path / "out" / "index")
     assert [corpus.passage(i).text for i in range(corpus.num_passages)] == [TEXTS[i] for i in (0, 1, 2, 4)]
     assert version.vector_ND[:, 0].tolist() == [0, 1, 2, 4]
     assert version.binding.encoder == released_realm.retriever.passage_tower.digest()
     assert version.binding.corpus == corpus.digest
 
 
-def test_a_list_of_another_length_is_refused(released_realm: Realm, tmp_path: Path) -> None:
-    with pytest.raises(Mismatch, match="has 5 passages, block_emb has 6"):
+def test_a_list_of_the_wrong_length_is_refused(released_realm: Realm, tmp_path: Path) -> None:
+    with pytest.raises(Mismatch, match="has 5 passages, but block_emb has 6 vectors"):
         build(listed(tmp_path, "txt"), torch.zeros(6, 16), released_realm, tmp_path / "out", max_passage_tokens=20)
     assert not (tmp_path / "out").exists()
 
@@ -62,7 +62,7 @@ def test_a_pickle_is_never_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["absent.jsonl", "blocks.csv"])
-def test_what_is_no_list(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_not_a_list_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "blocks.csv").write_text("a,b\n")
-    with pytest.raises(BadInput, match="is no list of passages"):
+    with pytest.raises(BadInput, match="is not a list of passages"):
         list(read_records(tmp_path / name))

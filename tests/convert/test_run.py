@@ -1,4 +1,4 @@
-"""A whole conversion: Google's three checkpoints become a model, a corpus and an index."""
+"""A complete conversion: Google's three checkpoints become a model, a corpus and an index."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from openrealm import files
-from openrealm.convert.run import Wanted, convert
+from openrealm.convert.run import Options, convert
 from openrealm.corpus.corpus import Corpus
 from openrealm.errors import Mismatch
-from openrealm.index.store import newest, open_version
+from openrealm.index.index import Index
 from openrealm.model.realm import Realm
+from openrealm.model.state import unique_state
 
 Arrays = dict[str, npt.NDArray[Any]]
 TEXTS = ["Salt and amber.", "The river runs.", "Barley."]
@@ -34,24 +35,24 @@ def sources(
     return [tmp_path / name for name in ("pretrained.ckpt-7", "finetuned.ckpt-7", "encoded.npz")]
 
 
-def test_from_checkpoints_to_a_folder_that_opens(sources: list[Path], released_realm: Realm, tmp_path: Path) -> None:
-    said = convert(sources, tmp_path / "out", "openrealm", Wanted(records=tmp_path / "blocks.txt", num_heads=2))
-    assert said[0] == f"passage_tower: from {sources[0]}"
-    assert "corpus and index: 3 passages" in said[-2]
+def test_the_converted_folder_can_be_loaded(sources: list[Path], released_realm: Realm, tmp_path: Path) -> None:
+    lines = convert(sources, tmp_path / "out", "openrealm", Options(records=tmp_path / "blocks.txt", num_heads=2))
+    assert lines[0] == f"passage_tower: from {sources[0]}"
+    assert "corpus and index: 3 passages" in lines[-2]
     files.read_manifest(tmp_path / "out")
     model = Realm.from_pretrained(tmp_path / "out" / "model")
-    state = model.own_state()
-    assert all(torch.equal(state[name], tensor) for name, tensor in released_realm.own_state().items())
+    state = unique_state(model)
+    assert all(torch.equal(state[name], tensor) for name, tensor in unique_state(released_realm).items())
     corpus = Corpus.open(tmp_path / "out" / "corpus", verify=True)
     assert [corpus.passage(i).text for i in range(3)] == TEXTS
-    version = open_version(newest(tmp_path / "out" / "index"))
+    version = Index.open(tmp_path / "out" / "index")
     assert version.binding.encoder == model.retriever.passage_tower.digest()
     assert version.vector_ND[:, 0].tolist() == [0, 16, 32]
 
 
-def test_a_failure_at_the_end_leaves_nothing(sources: list[Path], tmp_path: Path) -> None:
+def test_a_failure_leaves_nothing_behind(sources: list[Path], tmp_path: Path) -> None:
     (tmp_path / "blocks.txt").write_text("Only one.\n")
     before = sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(Mismatch, match="has 1 passages, block_emb has 3"):
-        convert(sources, tmp_path / "out", "openrealm", Wanted(records=tmp_path / "blocks.txt", num_heads=2))
+    with pytest.raises(Mismatch, match="has 1 passages, but block_emb has 3 vectors"):
+        convert(sources, tmp_path / "out", "openrealm", Options(records=tmp_path / "blocks.txt", num_heads=2))
     assert sorted(path.name for path in tmp_path.iterdir()) == before

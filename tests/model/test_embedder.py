@@ -35,7 +35,8 @@ def test_the_corpus_is_embedded_as_each_passage_alone(
     with torch.no_grad():
         for i in range(toy_corpus.num_passages):
             torch.testing.assert_close(vector_ND[i], tower([toy_corpus.passage_row(i)])[0], rtol=1e-4, atol=1e-5)
-    assert model.null_row().ids.tolist() == toy_corpus.passage_row(NULL).ids.tolist()
+    cls, sep = toy_corpus.specials.cls, toy_corpus.specials.sep
+    assert toy_corpus.passage_row(NULL).ids.tolist() == [cls, sep, sep]
 
 
 @pytest.mark.parametrize("shared", [True, False])

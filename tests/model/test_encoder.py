@@ -1,4 +1,4 @@
-"""Chunks of ragged rows give the numbers of single rows, and a backbone that cannot be had is named in one sentence."""
+"""Chunks of ragged rows give the numbers of single rows; a backbone that cannot be loaded is named in one sentence."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_more_layers_than_there_are_is_refused(toy_backbone: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match=r"model\.backbone: .*nowhere is no folder; give a folder"):
+    with pytest.raises(BadConfig, match=r"model\.backbone: .*nowhere is not a folder; give a folder"):
         load_backbone(str(tmp_path / "nowhere"))
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from openrealm.model.realm import Realm
+from openrealm.text.pack import pack_passage
 from openrealm.train.examples import Example
 from openrealm.train.joint import Reading, encode_queries, score_candidates
 from openrealm.train.layout import NULL, Layout
@@ -138,7 +139,7 @@ def test_the_null_passage_is_scored_and_learnt_through_the_passage_tower(
 ) -> None:
     """Guu et al. 2020, Sec. 3.4: its score is the inner product with E_doc of the empty text."""
     reading = read_all(model, examples, [[NULL, 3]] * len(examples))
-    empty_D = model.retriever.passage_tower([model.null_row()])[0]
+    empty_D = model.retriever.passage_tower([pack_passage((), (), model.specials, 3)])[0]
     query_BD = encode_queries(model, layout, examples, 40)
     torch.testing.assert_close(reading.score_BK[:, 0], query_BD @ empty_D, rtol=1e-9, atol=1e-12)
     weights = list(model.retriever.passage_tower.parameters())

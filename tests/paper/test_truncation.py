@@ -33,7 +33,8 @@ def group_N(tiny_corpus: Corpus) -> Tensor:
 
 
 def vectors_of(model: Realm, layout: Layout) -> Tensor:
-    return torch.from_numpy(model.embed([layout.passage(p) for p in range(layout.corpus.num_passages)]))
+    with torch.no_grad():
+        return model.retriever.encode_passage([layout.passage(p) for p in range(layout.corpus.num_passages)]).float()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from torch import Tensor
 from openrealm.config import FinetuneConfig
 from openrealm.convert import huggingface
 from openrealm.convert.assemble import assemble
-from openrealm.convert.run import Wanted, convert
+from openrealm.convert.run import Options, convert
 from openrealm.corpus.corpus import Corpus
 from openrealm.index.store import newest, open_version
 from openrealm.model import marginal
@@ -171,7 +171,7 @@ def test_span_logits_losses_and_the_predicted_span(case: Path, said: dict[str, T
 def test_open_questions_from_the_folder_to_the_answer(case: Path, tmp_path: Path, compare: Compare) -> None:
     """A converted folder, its blocks and block_emb: the same losses and answers through our whole path."""
     records, tokenizer = case / "openqa" / "blocks.jsonl", case.parent
-    convert([case / "openqa"], tmp_path / "out", "openrealm", Wanted(tokenizer=tokenizer, records=records))
+    convert([case / "openqa"], tmp_path / "out", "openrealm", Options(tokenizer=tokenizer, records=records))
     model = Realm.from_pretrained(tmp_path / "out" / "model")
     corpus = Corpus.open(tmp_path / "out" / "corpus", verify=True)
     vector_ND = open_version(newest(tmp_path / "out" / "index")).vector_ND

@@ -59,8 +59,8 @@ def convert(
     Tensors are matched by name, and unknown, missing or misshapen ones are reported. Pickles (.bin, .npy files of
     objects) are never read.
     """
-    from openrealm.convert.run import Wanted
+    from openrealm.convert.run import Options
     from openrealm.convert.run import convert as run
 
-    for line in run(sources, out, form, Wanted(tokenizer, records, index, num_heads, max_passage_tokens)):
+    for line in run(sources, out, form, Options(tokenizer, records, index, num_heads, max_passage_tokens)):
         say(line)

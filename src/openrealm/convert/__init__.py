@@ -1,1 +1,1 @@
-"""Other projects' REALM weights into ours and back, by name; every tensor is accounted for."""
+"""Conversion of REALM weights from and to other projects, by name; every tensor is accounted for."""

@@ -1,4 +1,4 @@
-"""Parts of other projects put together into one model; every tensor that is unknown, missing or misshapen is named."""
+"""Assembling one model from the parts of other projects; unknown, missing and misshapen tensors are reported."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ ROLES = (PASSAGE_TOWER, QUERY_TOWER, names.READER, names.SPAN_READER)
 
 @dataclass(frozen=True)
 class Part:
-    """One network of a source: its tensors under Hugging Face's names.
+    """One network of a source, its tensors under Hugging Face's names.
 
-    label  what the source itself calls a tensor, for messages
+    label  maps a tensor's name to the one that the source itself uses, for messages
     """
 
     kind: str
@@ -36,12 +36,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Source:
-    """What one folder or checkpoint holds.
+    """The contents of one folder or checkpoint.
 
     settings  values of Hugging Face's REALM configuration
-    parts     by role; `weak` names roles that this source fills only where no other does
-    block_ND  `block_emb`, the vectors of all passages, where there are any
-    folder    where a tokenizer may lie
+    parts     the networks by role
+    weak      roles that this source fills only if no other source does
+    block_ND  `block_emb`, the vectors of all passages, if the source has them
+    folder    where to look for a tokenizer
     """
 
     where: Path
@@ -52,7 +53,7 @@ class Source:
     folder: Path | None = None
 
 
-# Theirs to BERT's configuration here; all sources of one model have to agree on these.
+# Keys of Hugging Face's configuration that make up BERT's; all sources of one model must agree on them.
 _BACKBONE_KEYS = (
     "vocab_size",
     "hidden_size",
@@ -65,7 +66,7 @@ _BACKBONE_KEYS = (
     "layer_norm_eps",
 )
 _HEAD_KEYS = ("retriever_proj_size", "span_hidden_size", "max_span_width", "reader_layer_norm_eps")
-# Defaults of Hugging Face's configuration, which a config.json may leave out; they are those of Google's release.
+# Hugging Face's defaults, which a config.json may omit; they are the values of Google's release.
 DEFAULTS: dict[str, Any] = {
     "vocab_size": 30522,
     "hidden_size": 768,
@@ -86,23 +87,23 @@ DEFAULTS: dict[str, Any] = {
 
 
 def assemble(sources: Sequence[Source], tokenizer: Tokenizer) -> tuple[Realm, dict[str, str]]:
-    """One model of all sources' parts, and for each role where it comes from, in words.
+    """One model from the parts of all sources, and a description of where each part comes from.
 
-    A part that no source holds starts from the encoder of one that is there, its head fresh.
-    Raises BadInput listing unknown, missing and misshapen tensors, or a role that two sources claim; Mismatch where
+    A part that no source contains is initialised with the encoder of another part and an untrained head.
+    Raises BadInput listing unknown, missing and misshapen tensors, or a role that two sources fill; Mismatch if
     sources or the tokenizer do not fit together.
     """
     settings, chosen = _common_settings(sources), _chosen(sources)
     if not chosen:
-        raise BadInput(f"{sources[0].where} holds no network, only vectors; give a source with the towers too.")
+        raise BadInput(f"{sources[0].where} contains vectors but no network; add a source with the towers.")
     if tokenizer.vocab_size != settings["vocab_size"]:
         raise Mismatch(
-            f"{sources[0].where} has {settings['vocab_size']:,} word pieces, the tokenizer {tokenizer.vocab_size:,}; "
-            "give the tokenizer's folder with --tokenizer."
+            f"{sources[0].where} has {settings['vocab_size']:,} word pieces, but the tokenizer has "
+            f"{tokenizer.vocab_size:,}; give the folder of the right one with --tokenizer."
         )
     shared = PASSAGE_TOWER in chosen and chosen[PASSAGE_TOWER] is chosen.get(QUERY_TOWER)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # fresh heads are the same in every conversion
+        torch.manual_seed(0)  # untrained heads are the same in every conversion
         model = _empty(settings, tokenizer, shared=shared)
         if names.SPAN_READER in chosen:
             model.add_span_reader()
@@ -110,22 +111,23 @@ def assemble(sources: Sequence[Source], tokenizer: Tokenizer) -> tuple[Realm, di
     for role, part in chosen.items():
         if not (shared and role == QUERY_TOWER):
             _fill(_module(model, role), part)
-    origin |= _stand_in(model, chosen)
+    model.brings_head = names.READER in chosen
+    origin |= _initialise_missing(model, chosen)
     return model.eval(), origin
 
 
 def _common_settings(sources: Sequence[Source]) -> dict[str, Any]:
-    """The settings of all sources together; what none of them tells is the released default."""
+    """The settings of all sources combined; those that no source gives have Google's values."""
     common: dict[str, Any] = {}
-    told_by: dict[str, Path] = {}
+    set_by: dict[str, Path] = {}
     for source in sources:
         for key in (*_BACKBONE_KEYS, *_HEAD_KEYS):
             if key in common and common[key] != source.settings.get(key, common[key]):
                 raise Mismatch(
-                    f"{source.where} has {key} {source.settings[key]!r}, {told_by[key]} has {common[key]!r}; "
-                    "convert parts of one model together."
+                    f"{source.where} has {key} {source.settings[key]!r}, but {set_by[key]} has "
+                    f"{common[key]!r}; only parts of the same model can be converted together."
                 )
-            told_by.setdefault(key, source.where)
+            set_by.setdefault(key, source.where)
         common = {**source.settings, **common}
     return {**DEFAULTS, **common}
 
@@ -138,7 +140,7 @@ def _chosen(sources: Sequence[Source]) -> dict[str, Part]:
                 if (role in source.weak) is not weak or (weak and role in chosen):
                     continue
                 if role in chosen:
-                    raise BadInput(f"Both {chosen[role].where} and {part.where} hold the {role}; give one of them.")
+                    raise BadInput(f"Both {chosen[role].where} and {part.where} contain the {role}; give one of them.")
                 chosen[role] = part
     return {role: chosen[role] for role in ROLES if role in chosen}
 
@@ -163,13 +165,13 @@ def _empty(settings: Mapping[str, Any], tokenizer: Tokenizer, *, shared: bool) -
 def _module(model: Realm, role: str) -> nn.Module:
     towers = {PASSAGE_TOWER: model.retriever.passage_tower, QUERY_TOWER: model.retriever.query_tower}
     module = towers.get(role) or (model.reader if role == names.READER else model.span_reader)
-    assert module is not None, "a span reader was added for its part"
+    assert module is not None, "a span reader is added if there is a part for it"
     return module
 
 
 def _fill(module: nn.Module, part: Part) -> None:
-    """Load a part's tensors, or raise BadInput with every name that does not fit."""
-    expected = names.theirs(part.kind, module.state_dict())
+    """Load a part's tensors. Raises BadInput listing every tensor that does not fit."""
+    expected = names.to_huggingface(part.kind, module.state_dict())
     problems = {
         "unknown": [n for n in part.tensors if n not in expected and not names.is_unused(part.kind, n)],
         "missing": [n for n in expected if n not in part.tensors],
@@ -178,20 +180,20 @@ def _fill(module: nn.Module, part: Part) -> None:
     for name in expected.keys() & part.tensors.keys():
         found, wanted = tuple(part.tensors[name].shape), tuple(expected[name].shape)
         if found != wanted:
-            described.append(f"misshapen {part.label(name)} (it is {found}, {wanted} is expected)")
+            described.append(f"misshapen {part.label(name)} (shape {found}, expected {wanted})")
     if described:
         raise BadInput(
-            f"{part.where} does not hold the {part.kind} that its configuration describes: {'; '.join(described)}. "
-            "Fetch the weights again, or correct the configuration beside them."
+            f"{part.where} does not contain the {part.kind} that its configuration describes: {'; '.join(described)}. "
+            "Download the weights again, or correct their config.json."
         )
-    module.load_state_dict(names.ours(part.kind, {name: part.tensors[name] for name in expected}))
+    module.load_state_dict(names.from_huggingface(part.kind, {name: part.tensors[name] for name in expected}))
 
 
-def _stand_in(model: Realm, chosen: Mapping[str, Part]) -> dict[str, str]:
-    """Start the parts that no source holds from the encoder of one that is there."""
+def _initialise_missing(model: Realm, chosen: Mapping[str, Part]) -> dict[str, str]:
+    """Initialise the parts that no source contains with the encoder of one that is there."""
     start = next(role for role in (names.READER, PASSAGE_TOWER, QUERY_TOWER, names.SPAN_READER) if role in chosen)
     weights = _module(model, start).get_submodule("encoder").state_dict()
     absent = [role for role in (PASSAGE_TOWER, QUERY_TOWER, names.READER) if role not in chosen]
     for role in absent:
         _module(model, role).get_submodule("encoder").load_state_dict(weights)
-    return dict.fromkeys(absent, f"in no source: the encoder is the {start}'s, the head is fresh")
+    return dict.fromkeys(absent, f"in no source; encoder copied from the {start}, head untrained")

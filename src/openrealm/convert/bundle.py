@@ -1,7 +1,7 @@
-"""TensorFlow's tensor bundle in plain Python: a sorted table of names (`.index`) beside raw values (`.data-…`).
+"""Reader of TensorFlow's tensor bundles in plain Python: a sorted table of names (`.index`) and raw values (`.data-…`).
 
-The table is LevelDB's (blocks of prefix-compressed keys, a footer with a magic number), its values are two small
-protocol buffers. Facts: tensorflow/core/util/tensor_bundle and tensorflow/core/protobuf/tensor_bundle.proto.
+The table has LevelDB's format (blocks of prefix-compressed keys, a footer with a magic number); its values are two
+small protocol buffers. See tensorflow/core/util/tensor_bundle and tensorflow/core/protobuf/tensor_bundle.proto.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from openrealm.errors import BadInput
 
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER_BYTES = 48
-_TRAILER_BYTES = 5  # kind of compression, then a checksum
+_TRAILER_BYTES = 5  # type of compression, then a checksum
 _SNAPPY = 1
-# Numbers of TensorFlow's DataType. bfloat16 is the upper half of a float32.
+# Numbers of TensorFlow's DataType. A bfloat16 is the upper half of a float32.
 _TYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?", 14: "<u2", 19: "<f2"}
 _STRING, _BFLOAT16 = 7, 14
 _DTYPE, _SHAPE, _SHARD, _OFFSET, _SIZE, _SLICES = 1, 2, 3, 4, 5, 7  # fields of BundleEntryProto
 
 
 def read_bundle(index: Path) -> dict[str, npt.NDArray[Any]]:
-    """Every tensor of a bundle by name, memory-mapped; strings, which no network has, are left out.
+    """All tensors of a bundle by name, memory-mapped, except strings, which no network has.
 
-    index  the `.index` file; the `.data-00000-of-00001` stands beside it
-    Raises BadInput naming the file, and the tensor, where it is damaged, cut short or of a kind not read here.
+    index  the `.index` file; `.data-00000-of-00001` is expected in the same folder
+    Raises BadInput naming the file and the tensor if it is damaged, truncated or of an unsupported type.
     """
     prefix = index.with_suffix("")
     try:
@@ -41,21 +41,21 @@ def read_bundle(index: Path) -> dict[str, npt.NDArray[Any]]:
             name: _tensor(name, entry, shards) for name, entry in entries.items() if _one(entry, _DTYPE, 0) != _STRING
         }
     except (IndexError, struct.error, UnicodeDecodeError, ValueError) as error:
-        raise BadInput(f"{index} is damaged or no tensor bundle ({error}); fetch the checkpoint again.") from error
+        raise BadInput(f"{index} is damaged or not a tensor bundle ({error}); download it again.") from error
 
 
 def _tensor(name: str, entry: dict[int, list[Any]], shards: list[Path]) -> npt.NDArray[Any]:
     dtype, shape = _one(entry, _DTYPE, 0), _shape(_one(entry, _SHAPE, b""))
     shard = shards[_one(entry, _SHARD, 0)]
     if dtype not in _TYPES or _SLICES in entry:
-        kind = "cut into slices" if _SLICES in entry else f"of TensorFlow's type {dtype}"
-        raise BadInput(f"{shard}: {name} is {kind}, which is not read here; write the checkpoint as float32, whole.")
+        kind = "stored in slices" if _SLICES in entry else f"of TensorFlow's data type {dtype}"
+        raise BadInput(f"{shard}: {name} is {kind}, which is not supported; save it unpartitioned, as float32.")
     offset, size = _one(entry, _OFFSET, 0), _one(entry, _SIZE, 0)
     element = np.dtype(_TYPES[dtype])
     if size != element.itemsize * int(np.prod(shape, dtype=np.int64)):
-        raise BadInput(f"{shard}: {name} has {size:,} bytes, which do not make {shape}; fetch the checkpoint again.")
+        raise BadInput(f"{shard}: {name} has {size:,} bytes, too few or too many for {shape}; download it again.")
     if not shard.is_file() or shard.stat().st_size < offset + size:
-        raise BadInput(f"{shard} is missing or cut short: {name} lies at {offset:,}; fetch the checkpoint again.")
+        raise BadInput(f"{shard} is missing or truncated: {name} starts at byte {offset:,}; download it again.")
     if size == 0:
         return np.zeros(shape, element)
     array: npt.NDArray[Any] = np.memmap(shard, element, "r", offset, shape)
@@ -65,9 +65,9 @@ def _tensor(name: str, entry: dict[int, list[Any]], shards: list[Path]) -> npt.N
 def _table(data: bytes, where: Path) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values of a sorted table, in order."""
     if len(data) < _FOOTER_BYTES or struct.unpack("<Q", data[-8:])[0] != _MAGIC:
-        raise BadInput(f"{where} is no TensorFlow checkpoint index, or is cut short; fetch the checkpoint again.")
+        raise BadInput(f"{where} is not the index of a TensorFlow checkpoint, or is truncated; download it again.")
     footer = data[-_FOOTER_BYTES:]
-    list(_block(data, footer, 0))  # the meta index, which says nothing to us but has a checksum too
+    list(_block(data, footer, 0))  # the meta index is read for its checksum only
     _, place = _varint(footer, 0)
     _, place = _varint(footer, place)
     for _, handle in _block(data, footer, place):
@@ -75,15 +75,15 @@ def _table(data: bytes, where: Path) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _block(data: bytes, handle: bytes, place: int) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and values of the block that a handle (offset and size) points to."""
+    """Keys and values of the block that a handle (offset and size) refers to."""
     offset, place = _varint(handle, place)
     size, _ = _varint(handle, place)
     end = offset + size
     if end + _TRAILER_BYTES > len(data):
-        raise ValueError(f"a block at byte {offset} reaches beyond the file's end")
+        raise ValueError(f"the block at byte {offset} extends past the end of the file")
     content, kind = data[offset:end], data[end]
     if _masked_crc32c(data[offset : end + 1]) != struct.unpack("<I", data[end + 1 : end + _TRAILER_BYTES])[0]:
-        raise ValueError(f"the block at byte {offset} differs from its checksum")
+        raise ValueError(f"the block at byte {offset} does not match its checksum")
     if kind == _SNAPPY:
         import pyarrow as pa
 
@@ -100,12 +100,12 @@ def _block(data: bytes, handle: bytes, place: int) -> Iterator[tuple[bytes, byte
 
 
 def _shape(proto: bytes) -> tuple[int, ...]:
-    """TensorShapeProto: field 2 is a dimension, whose field 1 is its size."""
+    """The shape in a TensorShapeProto: field 2 is a dimension, and field 1 of that its size."""
     return tuple(int(_one(_fields(dimension), 1, 0)) for dimension in _fields(proto).get(2, ()))
 
 
 def _fields(proto: bytes) -> dict[int, list[Any]]:
-    """A protocol buffer's fields by number: whole numbers, or bytes."""
+    """The fields of a protocol buffer by number: integers or bytes."""
     found: dict[int, list[Any]] = {}
     place = 0
     while place < len(proto):
@@ -118,7 +118,7 @@ def _fields(proto: bytes) -> dict[int, list[Any]]:
             size = {1: 8, 5: 4}.get(wire)
             if size is None:
                 if wire != 2:
-                    raise ValueError(f"a field of wire type {wire}")
+                    raise ValueError(f"unsupported wire type {wire}")
                 size, place = _varint(proto, place)
             value, place = proto[place : place + size], place + size
         found.setdefault(number, []).append(value)
@@ -130,7 +130,7 @@ def _one(fields: dict[int, list[Any]], number: int, default: Any) -> Any:
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """A number of seven bits a byte, and the place after it."""
+    """An integer stored in seven bits per byte, and the position after it."""
     value = shift = 0
     while True:
         byte = data[place]

@@ -1,4 +1,4 @@
-"""Hugging Face's REALM folders (transformers up to 4.39), in both directions."""
+"""Reading and writing Hugging Face's REALM folders (transformers up to 4.39)."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from openrealm.model.realm import Realm
 _WEIGHTS, _SETTINGS = "model.safetensors", "config.json"
 _DECODER, _TABLE = "cls.predictions.decoder.weight", "realm.embeddings.word_embeddings.weight"
 
-# Which parts an architecture holds, by prefix, and which of them it fills only where no other source does: the
-# embedder of an open-QA model was trained on questions, its passages' vectors come from the pre-trained embedder.
+# The parts of an architecture with the prefixes of their tensors, and those that it provides only if no other source
+# does: the embedder of an open-QA model was trained on questions, but the vectors of its passages come from the
+# pre-trained embedder.
 _ARCHITECTURES: dict[str, tuple[dict[str, tuple[str, str]], frozenset[str]]] = {
     "RealmEmbedder": (
         {PASSAGE_TOWER: (names.TOWER, ""), QUERY_TOWER: (names.TOWER, "")},
@@ -51,38 +52,44 @@ def is_realm_folder(folder: Path) -> bool:
 
 
 def read(folder: Path) -> Source:
-    """The parts of one folder. Raises BadInput where it is none of the five architectures, holds no safetensors, or
-    holds tensors that no part knows."""
+    """The parts in one folder. Raises BadInput if it holds none of the five architectures, no safetensors, or tensors
+    that belong to no part."""
     settings = _settings(folder / _SETTINGS)
     tensors = _weights(folder)
     architecture = (settings.get("architectures") or [_guessed(tensors)])[0]
     if architecture not in _ARCHITECTURES:
         known = ", ".join(_ARCHITECTURES)
-        raise BadInput(f"{folder / _SETTINGS} names the architecture {architecture!r}; one of {known} is expected.")
+        raise BadInput(f"{folder / _SETTINGS} names the architecture {architecture!r}; expected one of {known}.")
     roles, weak = _ARCHITECTURES[architecture]
     if architecture == "RealmScorer" and not any(name.startswith("query_embedder.") for name in tensors):
-        roles = {**roles, QUERY_TOWER: roles[PASSAGE_TOWER]}  # the two are one, and stored once
+        roles = {**roles, QUERY_TOWER: roles[PASSAGE_TOWER]}  # shared towers are stored once
     block_ND = tensors.pop("block_emb", None)
     prefixes = sorted({prefix for _, prefix in roles.values()})
-    strangers = [name for name in tensors if not name.startswith(tuple(prefixes))]
-    if strangers:
-        raise BadInput(f"{folder}: unknown {', '.join(strangers)}; a {architecture} has no tensors of that name.")
-    made: dict[str, Part] = {}
+    unknown = [name for name in tensors if not name.startswith(tuple(prefixes))]
+    if unknown:
+        raise BadInput(f"{folder}: unknown {', '.join(unknown)}; a {architecture} has no such tensors.")
+    by_prefix: dict[str, Part] = {}
     for kind, prefix in dict.fromkeys(roles.values()):
         own = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-        made[prefix] = Part(kind, folder, own, partial(operator.add, prefix))
-        _check_tied(made[prefix])
+        by_prefix[prefix] = Part(kind, folder, own, partial(operator.add, prefix))
+        _check_tied(by_prefix[prefix])
     settings = {**DEFAULTS, **settings}
-    return Source(folder, settings, {role: made[prefix] for role, (_, prefix) in roles.items()}, weak, block_ND, folder)
+    return Source(
+        folder, settings, {role: by_prefix[prefix] for role, (_, prefix) in roles.items()}, weak, block_ND, folder
+    )
 
 
 def _settings(path: Path) -> dict[str, Any]:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadInput(f"{path} cannot be read as JSON ({error}); give a folder with REALM's config.json.") from error
+        raise BadInput(
+            f"{path} is not valid JSON ({error}); give a folder with the config.json of a REALM model."
+        ) from error
     if not isinstance(settings, dict):
-        raise BadInput(f"{path} holds a {type(settings).__name__}, not a configuration; give REALM's config.json.")
+        raise BadInput(
+            f"{path} holds a {type(settings).__name__}, not a configuration; give the config.json of a REALM model."
+        )
     return settings
 
 
@@ -92,17 +99,17 @@ def _weights(folder: Path) -> dict[str, Tensor]:
 
     if not (folder / _WEIGHTS).is_file():
         raise BadInput(
-            f"{folder} has no {_WEIGHTS}; pytorch_model.bin is a pickle, which is never read here: load it with "
+            f"{folder} has no {_WEIGHTS}; pytorch_model.bin is a pickle, and pickles are never read: load it with "
             "transformers 4.39 and call save_pretrained(folder, safe_serialization=True)."
         )
     try:
         return {name: tensor.float() for name, tensor in load_file(folder / _WEIGHTS).items()}
     except (SafetensorError, OSError) as error:
-        raise BadInput(f"{folder / _WEIGHTS} cannot be read as safetensors ({error}); fetch it again.") from error
+        raise BadInput(f"{folder / _WEIGHTS} cannot be read as safetensors ({error}); download it again.") from error
 
 
 def _guessed(tensors: Mapping[str, Tensor]) -> str:
-    """The architecture by its tensors' names, for a config.json that does not tell."""
+    """The architecture guessed from the names of its tensors, for a config.json without one."""
     for prefix, architecture in (
         ("reader.", "RealmForOpenQA"),
         ("embedder.", "RealmScorer"),
@@ -115,7 +122,7 @@ def _guessed(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _check_tied(part: Part) -> None:
-    """The masked-token head scores with the word embeddings; a decoder of its own has no place here."""
+    """Raise BadInput if a masked-token head does not share the word embeddings, as openrealm's does."""
     if part.kind != names.READER:
         return
     for decoder, tied in ((_DECODER, _TABLE), ("cls.predictions.decoder.bias", "cls.predictions.bias")):
@@ -125,22 +132,22 @@ def _check_tied(part: Part) -> None:
 
 
 def write(model: Realm, folder: Path, block_ND: Tensor | None = None) -> list[Path]:
-    """Write `embedder`, `scorer` and `encoder`, and with a span reader `reader` and `openqa`, below `folder`.
+    """Write the folders `embedder`, `scorer` and `encoder` into `folder`, and with a span reader `reader` and `openqa`.
 
-    block_ND  vectors of all passages, which become the open-QA model's `block_emb`
-    Raises BadInput where the model's towers or encoder have no counterpart there; then nothing is written.
+    block_ND  vectors of all passages, which become `block_emb` of the open-QA model
+    Raises BadInput if the towers or the encoder have no counterpart in Hugging Face's REALM; nothing is written then.
     """
-    settings = _their_settings(model, 0 if block_ND is None else len(block_ND))
+    settings = _huggingface_settings(model, 0 if block_ND is None else len(block_ND))
     retriever, span_reader = model.retriever, model.span_reader
-    passage = names.theirs(names.TOWER, retriever.passage_tower.state_dict())
-    query = names.theirs(names.TOWER, retriever.query_tower.state_dict())
+    passage = names.to_huggingface(names.TOWER, retriever.passage_tower.state_dict())
+    query = names.to_huggingface(names.TOWER, retriever.query_tower.state_dict())
     folders = {
         "embedder": ("RealmEmbedder", passage),
         "scorer": ("RealmScorer", _under("embedder.", passage) | _under("query_embedder.", query)),
-        "encoder": ("RealmKnowledgeAugEncoder", names.theirs(names.READER, model.reader.state_dict())),
+        "encoder": ("RealmKnowledgeAugEncoder", names.to_huggingface(names.READER, model.reader.state_dict())),
     }
     if span_reader is not None:
-        reader = names.theirs(names.SPAN_READER, span_reader.state_dict())
+        reader = names.to_huggingface(names.SPAN_READER, span_reader.state_dict())
         blocks = torch.zeros(0, model.config.projection_dim) if block_ND is None else block_ND
         folders["reader"] = ("RealmReader", reader)
         whole = _under("embedder.", query) | _under("reader.", reader)
@@ -157,8 +164,8 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {prefix + name: tensor for name, tensor in tensors.items()}
 
 
-def _their_settings(model: Realm, num_blocks: int) -> dict[str, Any]:
-    """Their configuration of our model, or BadInput saying what it cannot express."""
+def _huggingface_settings(model: Realm, num_blocks: int) -> dict[str, Any]:
+    """Hugging Face's configuration of the model. Raises BadInput naming what it cannot express."""
     config, backbone = model.config, model.backbone_settings
     wanted = {
         "model.projection": "released",
@@ -170,15 +177,17 @@ def _their_settings(model: Realm, num_blocks: int) -> dict[str, Any]:
         found = getattr(config, key.split(".")[1])
         if found != value:
             raise BadInput(
-                f"{key} of this model is {found!r}, but Hugging Face's REALM knows only {value!r}; train with that "
+                f"{key} of this model is {found!r}, but Hugging Face's REALM supports only {value!r}; train with that "
                 "setting, or convert --to sentence-transformers."
             )
     if backbone.get("model_type") != "bert":
-        raise BadInput(f"This model's encoder is a {backbone.get('model_type')}; Hugging Face's REALM is a BERT.")
+        raise BadInput(
+            f"The encoder of this model is of type {backbone.get('model_type')}; Hugging Face's REALM needs type bert."
+        )
     if config.norm_eps != backbone["layer_norm_eps"]:
         raise BadInput(
-            f"model.norm_eps is {config.norm_eps:g} and the encoder's is {backbone['layer_norm_eps']:g}; Hugging "
-            "Face's REALM has one for both."
+            f"model.norm_eps is {config.norm_eps:g} and the encoder's is {backbone['layer_norm_eps']:g}, but Hugging "
+            "Face's REALM has one epsilon for both; train with equal ones."
         )
     return {
         "model_type": "realm",

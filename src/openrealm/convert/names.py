@@ -1,8 +1,8 @@
-"""How tensors are called here, in Hugging Face's REALM and in Google's TensorFlow checkpoints.
+"""Names of tensors in openrealm, in Hugging Face's REALM and in Google's TensorFlow checkpoints.
 
-A part is one network: a tower, the masked-token reader or the span reader. `theirs` and `ours` turn the state of a part
-into Hugging Face's names and back; `tensorflow_name` gives Google's name of a Hugging Face one. Facts of the names:
-transformers 4.39.3, `modeling_realm.py`.
+A part is one network: a tower, the masked-token reader or the span reader. `to_huggingface` and `from_huggingface`
+translate the state of a part; `tensorflow_name` translates Hugging Face's names to Google's. Hugging Face's names are
+those of `modeling_realm.py` in transformers 4.39.3.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TOWER, READER, SPAN_READER = "tower", "reader", "span_reader"
 
-# (here, there), by prefix; the first that fits counts.
+# Prefixes (in openrealm, in Hugging Face's REALM); the first that matches is used.
 _PREFIXES = {
     TOWER: (
         ("encoder.backbone.", "realm."),
@@ -36,9 +36,9 @@ _PREFIXES = {
         ("score.", "qa_outputs.dense_output."),
     ),
 }
-# Both ends' projections in one matrix: the first rows are the start's, the others the end's.
+# One matrix with the projections of both ends of a span: first the rows of the start, then those of the end.
 _BOTH_ENDS = "qa_outputs.dense_intermediate."
-# What their networks hold and their forward pass never reads.
+# Tensors that Hugging Face's networks hold without using them in the forward pass.
 _UNUSED = {
     TOWER: ("cls.predictions.", "realm.embeddings.position_ids"),
     READER: ("realm.pooler.", "cls.predictions.decoder.", "realm.embeddings.position_ids", "cls.seq_relationship."),
@@ -47,30 +47,30 @@ _UNUSED = {
 
 
 def is_unused(part: str, name: str) -> bool:
-    """Whether a tensor of theirs never enters their output (for the reader's tied decoder: not by itself)."""
+    """Whether a tensor of Hugging Face's never affects the output (the reader's decoder does so only as a tied one)."""
     return name.startswith(_UNUSED[part])
 
 
-def theirs(part: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A part's state under Hugging Face's names; new tensors only where both ends of spans are put into one."""
+def to_huggingface(part: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A part's state under Hugging Face's names. Tensors are copied only where both ends of spans are joined in one."""
     import torch
 
     named = {}
     for name, tensor in state.items():
-        for here, there in _PREFIXES[part]:
-            if name.startswith(here):
-                named[there + name.removeprefix(here)] = tensor
+        for own, other in _PREFIXES[part]:
+            if name.startswith(own):
+                named[other + name.removeprefix(own)] = tensor
                 break
     if part == SPAN_READER:
         bias = state["start.bias"]
         named[f"{_BOTH_ENDS}weight"] = torch.cat([state["start.weight"], state["end.weight"]])
-        # Only the sum of the two biases enters a span's score; ours is all at the start.
+        # Only the sum of the two biases affects a span's score; openrealm has one bias, which goes to the start.
         named[f"{_BOTH_ENDS}bias"] = torch.cat([bias, torch.zeros_like(bias)])
     return named
 
 
-def ours(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `theirs`; names of theirs that are not ours to know raise KeyError."""
+def from_huggingface(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `to_huggingface`. Raises KeyError for a name that has no counterpart."""
     state = {}
     for name, tensor in tensors.items():
         if part == SPAN_READER and name.startswith(_BOTH_ENDS):
@@ -80,29 +80,29 @@ def ours(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
             else:
                 state |= {"start.weight": start, "end.weight": end}
             continue
-        # The longest prefix of theirs, since the pooler's lies inside the encoder's.
-        fitting = [pair for pair in _PREFIXES[part] if name.startswith(pair[1])]
-        here, there = max(fitting, key=lambda pair: len(pair[1]), default=("", ""))
-        if not there:
+        # The longest prefix wins, since the pooler's begins with the encoder's.
+        matching = [pair for pair in _PREFIXES[part] if name.startswith(pair[1])]
+        own, other = max(matching, key=lambda pair: len(pair[1]), default=("", ""))
+        if not other:
             raise KeyError(name)
-        state[here + name.removeprefix(there)] = tensor
+        state[own + name.removeprefix(other)] = tensor
     return state
 
 
 def tensorflow_name(part: str, name: str) -> str:
-    """Google's name of a Hugging Face tensor, as the part's own scope has it.
+    """Google's name for a tensor of Hugging Face's, relative to the scope of the part.
 
     >>> tensorflow_name("reader", "realm.encoder.layer.0.output.dense.weight")
     'bert/encoder/layer_0/output/dense/kernel'
     """
     if part == SPAN_READER:
-        for there, scope in (
+        for prefix, scope in (
             ("qa_outputs.dense_intermediate.", "dense."),
             ("qa_outputs.dense_output.", "dense_1."),
             ("qa_outputs.", ""),
         ):
-            if name.startswith(there):
-                name = scope + name.removeprefix(there)
+            if name.startswith(prefix):
+                name = scope + name.removeprefix(prefix)
                 break
     if part == TOWER:
         name = re.sub(r"^cls\.(dense|LayerNorm)\.", r"\1.", name)

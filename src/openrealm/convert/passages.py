@@ -1,4 +1,4 @@
-"""`block_emb` and its texts as a corpus and an index: record i of the list has row i of the vectors."""
+"""Turning `block_emb` and its texts into a corpus and an index: row i of the vectors belongs to record i."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from openrealm.types import Article
 
 
 def read_records(path: Path) -> Iterator[Article]:
-    """Texts in order: .jsonl or .parquet with a column "text" (and "title"), or .txt with one text a line.
+    """Texts in order, from .jsonl or .parquet with a column "text" (and "title"), or .txt with one text per line.
 
-    Raises BadInput for .npy: Hugging Face's `block_records.npy` is a pickle, which is never read here.
+    Raises BadInput for .npy: Hugging Face's `block_records.npy` is a pickle, and pickles are never read.
     """
     if path.suffix == ".npy":
         raise BadInput(
-            f"{path} is a pickle, which can run any program when it is read; write its texts into a .jsonl, .parquet "
-            "or .txt file first (docs/guide/convert.md has the lines) and give that."
+            f"{path} is a pickle, which can execute arbitrary code when read; write its texts to a .jsonl, .parquet or "
+            ".txt file first, as docs/guide/convert.md shows."
         )
     if not path.is_file() or not path.name.endswith((".jsonl", ".jsonl.xz", ".jsonl.gz", ".parquet", ".txt")):
-        raise BadInput(f"{path} is no list of passages; give a .jsonl, .parquet or .txt file.")
+        raise BadInput(f"{path} is not a list of passages; give an existing .jsonl, .parquet or .txt file.")
     if path.suffix == ".txt":
         with path.open(encoding="utf-8", errors="replace") as handle:
             yield from (Article(str(number), "", line.strip()) for number, line in enumerate(handle))
@@ -40,15 +40,15 @@ def read_records(path: Path) -> Iterator[Article]:
 
 
 def build(records: Path, vector_ND: Tensor, model: Realm, folder: Path, *, max_passage_tokens: int) -> Corpus:
-    """Write `folder`/corpus and `folder`/index, every record one passage beside its vector.
+    """Write `folder`/corpus and `folder`/index, with one passage and its vector per record.
 
-    Records that repeat another's title and text are stored once, with the first one's vector.
-    Raises Mismatch when the list is not as long as the vectors, BadInput when a record would not be one passage.
+    Records with the same title and text are stored once, with the vector of the first.
+    Raises Mismatch if there are not as many records as vectors, BadInput if a record would not be one passage.
     """
     num_records = sum(1 for _ in read_records(records))
     if num_records != len(vector_ND):
         raise Mismatch(
-            f"{records} has {num_records:,} passages, block_emb has {len(vector_ND):,}; they must be as many."
+            f"{records} has {num_records:,} passages, but block_emb has {len(vector_ND):,} vectors; they must be equal."
         )
     corpus = build_corpus(
         read_records(records),
@@ -64,8 +64,8 @@ def build(records: Path, vector_ND: Tensor, model: Realm, folder: Path, *, max_p
         cuts = (list(cut_blocks(article, model.tokenizer, rule)) for article in read_records(records))
         odd = next(number for number, blocks in enumerate(cuts) if len(blocks) != 1)
         raise BadInput(
-            f"{records}: passage {odd} is empty, or has more than {max_passage_tokens} word pieces and would be cut; "
-            "mend the list, or raise --max-passage-tokens."
+            f"{records}: passage {odd} is empty, or has more than {max_passage_tokens} word pieces and would be split; "
+            "correct the file, or raise --max-passage-tokens."
         )
     rows = [corpus.article_index(i) for i in range(corpus.num_passages)]
     binding = Binding(model.passage_digest(), model.tokenizer.digest, corpus.digest)

@@ -1,4 +1,4 @@
-"""A conversion from end to end: what each source is, what is written where, and what the user is told."""
+"""A complete conversion: recognising the sources, writing the result, and reporting where each part came from."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Form = Literal["openrealm", "huggingface", "sentence-transformers"]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What decides a conversion beside its sources.
+class Options:
+    """Options of a conversion.
 
-    tokenizer           folder with tokenizer.json or vocab.txt; none is where the weights lie
-    records             the list of passages that `block_emb` has the vectors of
-    index               an index version whose vectors become `block_emb`
-    num_heads           attention heads of a TensorFlow checkpoint; none is one for every 64 of the hidden size
-    max_passage_tokens  word pieces of title and text that a record may have
+    tokenizer           folder with tokenizer.json or vocab.txt; None looks in the folders of the weights
+    records             file with the passages whose vectors are in `block_emb`
+    index               index whose vectors become `block_emb`
+    num_heads           attention heads of a TensorFlow checkpoint; None means one per 64 hidden units
+    max_passage_tokens  longest record, in word pieces of title and text
     """
 
     tokenizer: Path | None = None
@@ -39,73 +39,71 @@ class Wanted:
     max_passage_tokens: int = 288
 
 
-def convert(sources: Sequence[Path], out: Path, form: Form, wanted: Wanted) -> list[str]:
-    """Convert `sources` into the folder `out`; returns lines that say what became of each part.
+def convert(sources: Sequence[Path], out: Path, form: Form, options: Options) -> list[str]:
+    """Convert `sources` into the folder `out`; returns lines that say where each part came from.
 
-    Raises BadInput, Mismatch, MissingStage or DamagedArtefact naming what does not fit; then `out` is as it was.
+    Raises BadInput, Mismatch, MissingStage or DamagedArtefact naming what does not fit, and leaves `out` unchanged.
     """
     if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        raise BadInput(f"{out} is there already; give a new folder with --out.")
+        raise BadInput(f"{out} already exists; give a new folder with --out.")
     if form == "openrealm":
-        return _import(sources, out, wanted)
+        return _import(sources, out, options)
     if len(sources) != 1 or not (sources[0] / files.MANIFEST).is_file():
         raise BadInput(
-            f"{sources[0]} is no model of ours; --to {form} takes one, such as runs/NAME/pretrain/model "
+            f"{sources[0]} is not an openrealm model; --to {form} takes one, such as runs/NAME/pretrain/model "
             "(convert other weights to openrealm first)."
         )
     model = Realm.from_pretrained(sources[0])
     if form == "sentence-transformers":
         return [f"{path}" for path in sentence_transformers.write(model, out)]
-    return [f"{path}" for path in huggingface.write(model, out, _vectors(wanted.index, model))]
+    return [f"{path}" for path in huggingface.write(model, out, _vectors(options.index, model))]
 
 
 def _vectors(index: Path | None, model: Realm) -> Tensor | None:
-    """The vectors of an index version (or of the newest in an index folder), which have to be this model's."""
+    """The vectors of an index version (or the newest in an index folder), which must be those of this model."""
     if index is None:
         return None
     expected = Binding(model.passage_digest(), model.tokenizer.digest, "")
     return Index.open(index, expected=expected).vector_ND
 
 
-def _import(sources: Sequence[Path], out: Path, wanted: Wanted) -> list[str]:
-    found = [_read(path, wanted) for path in sources]
-    model, origin = assemble(found, _tokenizer(found, wanted))
+def _import(sources: Sequence[Path], out: Path, options: Options) -> list[str]:
+    found = [_read(path, options) for path in sources]
+    model, origin = assemble(found, _tokenizer(found, options))
     blocks = [source for source in found if source.block_ND is not None]
-    if wanted.records is not None and not blocks:
-        raise BadInput(f"--records {wanted.records} was given, but no source holds block_emb; leave it away.")
-    lines = [f"{role}: {words}" for role, words in origin.items()]
+    if options.records is not None and not blocks:
+        raise BadInput(f"--records {options.records} was given, but no source holds block_emb; omit it.")
+    lines = [f"{role}: {description}" for role, description in origin.items()]
     with files.new_folder(out, {"kind": "conversion", "sources": [str(path) for path in sources]}) as temporary:
         model.save_pretrained(temporary / "model")
         for source in blocks[:1]:
-            if wanted.records is None:
-                lines.append(f"block_emb of {source.where}: left out, since no --records say what its rows are")
+            if options.records is None:
+                lines.append(f"block_emb of {source.where}: skipped; give its passages with --records to import it")
                 continue
             assert source.block_ND is not None
-            limit = wanted.max_passage_tokens
-            corpus = build(wanted.records, source.block_ND, model, temporary, max_passage_tokens=limit)
+            limit = options.max_passage_tokens
+            corpus = build(options.records, source.block_ND, model, temporary, max_passage_tokens=limit)
             lines.append(f"corpus and index: {corpus.num_passages:,} passages with the vectors of {source.where}")
     return [*lines, str(out)]
 
 
-def _read(path: Path, wanted: Wanted) -> Source:
+def _read(path: Path, options: Options) -> Source:
     if huggingface.is_realm_folder(path):
         return huggingface.read(path)
     if tensorflow.is_checkpoint(path):
-        return tensorflow.read(path, path.parent, wanted.num_heads)
+        return tensorflow.read(path, path.parent, options.num_heads)
     raise BadInput(
         f"{path} is neither a Hugging Face REALM folder (config.json with model_type realm) nor a TensorFlow "
-        "checkpoint (the name before .index, or a .npz archive); give one of these."
+        "checkpoint (the name before .index, or a .npz archive)."
     )
 
 
-def _tokenizer(sources: Sequence[Source], wanted: Wanted) -> Tokenizer:
-    if wanted.tokenizer is not None:
-        return Tokenizer.from_folder(wanted.tokenizer)
+def _tokenizer(sources: Sequence[Source], options: Options) -> Tokenizer:
+    if options.tokenizer is not None:
+        return Tokenizer.from_folder(options.tokenizer)
     for source in sources:
         if source.folder is not None and any(
             (source.folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")
         ):
             return Tokenizer.from_folder(source.folder)
-    raise BadInput(
-        f"{sources[0].where} has no tokenizer.json or vocab.txt beside it; give its folder with --tokenizer."
-    )
+    raise BadInput(f"{sources[0].where} comes without tokenizer.json or vocab.txt; give its folder with --tokenizer.")

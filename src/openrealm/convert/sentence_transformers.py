@@ -1,4 +1,4 @@
-"""Our towers as folders that sentence-transformers loads: its files are written here, the package is not needed."""
+"""Export of the towers as folders that sentence-transformers loads; the package itself is not needed."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
 
 _MODULE = "sentence_transformers.models."
 _LINEAR, _TANH = "torch.nn.modules.linear.Identity", "torch.nn.modules.activation.Tanh"
-_THEIR_NORM_EPS = 1e-5  # of its LayerNorm module, which has no setting for it
+_NORM_EPS = 1e-5  # of sentence-transformers' LayerNorm module, which has no setting for it
 
 
 def write(model: Realm, folder: Path) -> list[Path]:
-    """Write `query` and `passage` below `folder`; towers that are shared are written twice.
+    """Write the folders `query` and `passage` into `folder`; shared towers are written twice.
 
-    A query is encoded as one text, a passage as the pair (title, text). The vectors are the towers' own: divide inner
-    products by `model.temperature` to have the scores. Raises BadInput where the encoder is no BERT.
+    A query is encoded as one text, a passage as the pair (title, text). The vectors are those of the towers: divide
+    inner products by `model.temperature` to obtain scores. Raises BadInput if the encoder is not a BERT.
     """
     if model.backbone_settings.get("model_type") != "bert":
         kind = model.backbone_settings.get("model_type")
-        raise BadInput(f"This model's encoder is a {kind}; only BERT's special tokens and segments are written here.")
+        raise BadInput(f"The encoder of this model is of type {kind}; only towers of type bert can be exported.")
     towers = {"query": model.retriever.query_tower, "passage": model.retriever.passage_tower}
     with files.new_folder(folder, {"kind": "sentence-transformers"}) as out:
         for name, tower in towers.items():
@@ -70,14 +70,14 @@ def _write_tower(tower: Tower, model: Realm, out: Path) -> None:
 
 
 def _write_projection(tower: Tower, out: Path) -> list[tuple[str, str]]:
-    """The modules after pooling: one product, or the released code's three."""
+    """The modules after pooling: one linear layer, or the three of the released code."""
     if tower.pooler is None or tower.norm is None:
         _write_dense(out / "2_Dense", tower.projection, _LINEAR)
         return [("2_Dense", "Dense")]
     pooler: Any = tower.pooler[0]
     _write_dense(out / "2_Dense", pooler, _TANH)
-    # Their LayerNorm has an epsilon of its own: with all that enters it scaled, ours comes out the same.
-    scale = math.sqrt(_THEIR_NORM_EPS / tower.norm.eps)
+    # Scaling the input of a LayerNorm has the effect of another epsilon.
+    scale = math.sqrt(_NORM_EPS / tower.norm.eps)
     _write_dense(out / "3_Dense", tower.projection, _LINEAR, scale)
     _write_weights(out / "4_LayerNorm", {f"norm.{n}": tensor for n, tensor in tower.norm.state_dict().items()})
     files.write_json(out / "4_LayerNorm" / "config.json", {"dimension": tower.projection.out_features})
@@ -102,7 +102,7 @@ def _write_weights(out: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _write_tokenizer(tokenizer: Tokenizer, out: Path, longest: int) -> None:
-    """The tokenizer with BERT's template, which puts special tokens and segments where `text.pack` does."""
+    """The tokenizer with BERT's template, which places special tokens and segments as `text.pack` does."""
     tokenizer.save(out)
     spec = json.loads((out / TOKENIZER_FILE).read_text(encoding="utf-8"))
     cls, sep = tokenizer.token(tokenizer.cls_id), tokenizer.token(tokenizer.sep_id)

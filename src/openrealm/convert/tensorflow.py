@@ -1,7 +1,7 @@
-"""Google's TensorFlow checkpoints, without TensorFlow: a tensor bundle (`.index` and `.data-…`) or a `.npz` archive.
+"""Reading Google's checkpoints without TensorFlow: tensor bundles (`.index` and `.data-…`) or `.npz` archives.
 
-What is not in a checkpoint, its configuration, is read off the tensors' shapes; what shapes cannot tell (activation,
-epsilons) is Google's BERT.
+A checkpoint does not contain its configuration. Sizes are inferred from the shapes of the tensors; activation and
+epsilons are those of Google's BERT.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from openrealm.errors import BadInput
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-# Of the optimiser, and of networks that are no part of REALM.
+# The optimiser's state, and a head that REALM does not use.
 _SLOTS = re.compile(
     r"(^|/)(adam_[mv](_\d+)?|AdamWeightDecayOptimizer(_\d+)?|global_step|_CHECKPOINTABLE_OBJECT_GRAPH)($|/)"
 )
-_DEAD = re.compile(r"(^|/)cls/seq_relationship/")
-_HEAD_WIDTH = 64  # of every BERT that Google released
+_UNUSED = re.compile(r"(^|/)cls/seq_relationship/")
+_HEAD_WIDTH = 64  # in every BERT that Google released
 
 
 def is_checkpoint(path: Path) -> bool:
@@ -42,34 +42,35 @@ def _index_file(path: Path) -> Path:
 
 
 def read(path: Path, tokenizer_folder: Path | None = None, num_heads: int | None = None) -> Source:
-    """The parts of a checkpoint: tower below `module/`, masked-token reader `bert/`, `cls/`, span reader `reader/`.
+    """The parts of a checkpoint: a tower in `module/`, a masked-token reader in `bert/` and `cls/`, a span reader in
+    `reader/`.
 
-    num_heads  attention heads; none is one for every 64 of the hidden size
+    num_heads  attention heads; None means one per 64 hidden units
     Raises BadInput listing tensors that belong to no part.
     """
     arrays = {
-        name: array for name, array in _arrays(path).items() if not _SLOTS.search(name) and not _DEAD.search(name)
+        name: array for name, array in _arrays(path).items() if not _SLOTS.search(name) and not _UNUSED.search(name)
     }
     block = arrays.pop("block_emb", None)
     block_ND = None if block is None else torch.from_numpy(np.array(block, dtype=np.float32))
     scopes = _scopes(arrays)
     if not scopes and block_ND is None:
         raise BadInput(
-            f"{path} holds no tensor of REALM (bert/…, module/…, reader/… or block_emb); give its checkpoint."
+            f"{path} contains no tensors of REALM (bert/…, module/…, reader/… or block_emb); give a REALM checkpoint."
         )
     parts: dict[str, Part] = {}
-    taken: set[str] = set()
+    used: set[str] = set()
     for kind, rename in scopes.items():
-        parts[kind] = _part(path, kind, rename, arrays, taken)
-    strangers = sorted(set(arrays) - taken)
-    if strangers:
-        raise BadInput(f"{path}: unknown {', '.join(strangers)}; these are no tensors of Google's REALM.")
+        parts[kind] = _part(path, kind, rename, arrays, used)
+    unknown = sorted(set(arrays) - used)
+    if unknown:
+        raise BadInput(f"{path}: unknown {', '.join(unknown)}; Google's REALM has no such tensors.")
     settings = _settings(parts, num_heads)
     roles = {role: part for role, part in parts.items() if role != names.TOWER}
     weak: frozenset[str] = frozenset()
     if names.TOWER in parts:
         roles |= {PASSAGE_TOWER: parts[names.TOWER], QUERY_TOWER: parts[names.TOWER]}
-        # A fine-tuned checkpoint's tower was trained on questions; the passages' is the pre-trained one.
+        # The tower of a fine-tuned checkpoint was trained on questions; passages were encoded by the pre-trained one.
         weak = frozenset({PASSAGE_TOWER if names.SPAN_READER in parts else QUERY_TOWER})
     return Source(path, settings, roles, weak, block_ND, tokenizer_folder)
 
@@ -82,12 +83,12 @@ def _arrays(path: Path) -> Arrays:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise BadInput(
-            f"{path} cannot be read as a NumPy archive ({error}); write it again with numpy.savez."
+            f"{path} cannot be read as a NumPy archive ({error}); save it again with numpy.savez."
         ) from error
 
 
 def _scopes(arrays: Arrays) -> dict[str, Callable[[str], str]]:
-    """The parts that a checkpoint has, each with what its own names become in the checkpoint."""
+    """The parts in a checkpoint, each with a function from names within the part to names in the checkpoint."""
     scopes: dict[str, Callable[[str], str]] = {}
     tower = next((m for m in (re.match(r"((?:module/)+)module/bert/", n) for n in arrays) if m), None)
     if tower is not None:
@@ -102,8 +103,8 @@ def _scopes(arrays: Arrays) -> dict[str, Callable[[str], str]]:
     return scopes
 
 
-def _part(where: Path, kind: str, rename: Callable[[str], str], arrays: Arrays, taken: set[str]) -> Part:
-    """One part's tensors under Hugging Face's names; what was used is added to `taken`."""
+def _part(where: Path, kind: str, rename: Callable[[str], str], arrays: Arrays, used: set[str]) -> Part:
+    """One part's tensors under Hugging Face's names; their names in the checkpoint are added to `used`."""
 
     def label(name: str) -> str:
         return rename(names.tensorflow_name(kind, name))
@@ -114,12 +115,12 @@ def _part(where: Path, kind: str, rename: Callable[[str], str], arrays: Arrays, 
         if google in stored:
             value = array.T if google.endswith("/kernel") else array
             tensors[stored[google]] = torch.from_numpy(np.array(value, dtype=np.float32))
-            taken.add(google)
+            used.add(google)
     return Part(kind, where, tensors, label)
 
 
 def _hugging_face_names(kind: str, arrays: Arrays) -> list[str]:
-    """Every name that a part of Google's can have; the number of layers is the highest that the checkpoint names."""
+    """Every name that a part may have; the number of layers is that of the checkpoint."""
     layers = [int(m[1]) for m in (re.search(r"/layer_(\d+)/", name) for name in arrays) if m]
     norm, dense = ("weight", "bias"), ("weight", "bias")
     found = [f"realm.embeddings.{n}_embeddings.weight" for n in ("word", "position", "token_type")]
@@ -141,7 +142,7 @@ def _hugging_face_names(kind: str, arrays: Arrays) -> list[str]:
 
 
 def _settings(parts: Mapping[str, Part], num_heads: int | None) -> dict[str, Any]:
-    """What the shapes tell of the configuration; a tensor that is missing leaves its entry at Google's default."""
+    """The configuration as far as shapes tell it; the size of a missing tensor is left at Google's default."""
     first = next(iter(parts.values()), None)
     if first is None:
         return {}
@@ -153,7 +154,7 @@ def _settings(parts: Mapping[str, Part], num_heads: int | None) -> dict[str, Any
     hidden = size("realm.embeddings.word_embeddings.weight", 1)
     span = size("qa_outputs.dense_output.weight", 1)
     layers = {int(m[1]) for m in (re.match(r"realm\.encoder\.layer\.(\d+)\.", name) for name in shapes) if m}
-    told = {
+    sizes = {
         "vocab_size": size("realm.embeddings.word_embeddings.weight"),
         "hidden_size": hidden,
         "num_hidden_layers": max(layers, default=-1) + 1,
@@ -164,4 +165,4 @@ def _settings(parts: Mapping[str, Part], num_heads: int | None) -> dict[str, Any
         "retriever_proj_size": size("cls.dense.bias"),
         "span_hidden_size": span,
     }
-    return {key: value for key, value in told.items() if value is not None}
+    return {key: value for key, value in sizes.items() if value is not None}

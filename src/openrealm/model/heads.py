@@ -1,4 +1,4 @@
-"""What a folder of weights brings beside its encoder: a masked-token head, a retrieval projection. By BERT's names."""
+"""Heads stored with an encoder, under BERT's names: a masked-token head and a retrieval projection."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ _HEAD = {
     "norm.bias": "cls.predictions.transform.LayerNorm.bias",
     "bias": "cls.predictions.bias",
 }
-# No name of BERT's: the projection of mean-pooled states that ICT trained.
+# Not a name of BERT's: the projection of mean-pooled states, trained by the Inverse Cloze Task.
 _PROJECTION = {"weight": "retrieval_projection.weight"}
 
 
-def stored_heads(location: str) -> dict[str, Tensor]:
-    """The tensors, in float32, that `take_head` and `take_projection` look for; none where `location` has none."""
+def stored_heads(location: str | Path) -> dict[str, Tensor]:
+    """The tensors of a folder that `take_head` and `take_projection` look for, in float32; empty if it has none.
+
+    >>> from openrealm.model.weights import locate
+    >>> sorted(stored_heads(locate("openrealm-mini")))[-1]
+    'retrieval_projection.weight'
+    """
     path = Path(location) / _WEIGHTS
     if not path.is_file():
         return {}
@@ -31,18 +36,38 @@ def stored_heads(location: str) -> dict[str, Tensor]:
 
 
 def head_state(head: nn.Module, projection: nn.Module) -> dict[str, Tensor]:
-    """Both under the names by which they are stored."""
+    """The weights of a masked-token head and of a projection, under the names by which they are stored.
+
+    >>> import openrealm
+    >>> model = openrealm.Realm.from_pretrained("openrealm-mini")
+    >>> len(head_state(model.reader.head, model.retriever.passage_tower.projection))
+    6
+    """
     mine = {_HEAD[name]: tensor for name, tensor in head.state_dict().items()}
     return mine | {_PROJECTION[name]: tensor for name, tensor in projection.state_dict().items()}
 
 
 def take_head(head: nn.Module, stored: Mapping[str, Tensor]) -> bool:
-    """Fill a masked-token head; False, and nothing changed, where it is not stored whole and in this shape."""
+    """Load a masked-token head from `stored_heads`.
+
+    Returns False and changes nothing if a tensor is missing or has another shape.
+
+    >>> from openrealm.model.reader import MaskedTokenHead
+    >>> take_head(MaskedTokenHead(256, 16000), {})
+    False
+    """
     return _take(head, stored, _HEAD)
 
 
 def take_projection(projection: nn.Module, stored: Mapping[str, Tensor]) -> bool:
-    """Fill a tower's projection; False, and nothing changed, where it is not stored in this shape."""
+    """Load a tower's projection from `stored_heads`.
+
+    Returns False and changes nothing if it is missing or has another shape.
+
+    >>> from openrealm.model.weights import locate
+    >>> take_projection(nn.Linear(256, 128, bias=False), stored_heads(locate("openrealm-mini")))
+    True
+    """
     return _take(projection, stored, _PROJECTION)
 
 

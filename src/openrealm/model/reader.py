@@ -66,7 +66,7 @@ class Reader(nn.Module):
             pick = real_nJ[indices].to(device)
             where_nJ = index_nJ[indices].to(device)
             masked_MH = hidden_nTH[torch.arange(len(indices), device=device)[:, None], where_nJ][pick]
-            logit_MV = self.head(masked_MH, self.encoder.word_embeddings())
+            logit_MV = self.head(masked_MH, self._table())
             gold_M = gold_nJ[indices].to(device)[pick]
             logp_M = -nn.functional.cross_entropy(logit_MV, gold_M, reduction="none")
             parts.append(logp_M.new_zeros(pick.shape).masked_scatter(pick, logp_M))
@@ -84,8 +84,14 @@ class Reader(nn.Module):
         for indices, hidden_nTH, _ in self.encoder.chunks(rows):
             where_nJ = torch.tensor([list(positions[i]) for i in indices], device=hidden_nTH.device)
             masked_nJH = hidden_nTH[torch.arange(len(indices), device=hidden_nTH.device)[:, None], where_nJ]
-            best_nJ = self.head(masked_nJH, self.encoder.word_embeddings()).log_softmax(dim=-1).max(dim=-1)
+            best_nJ = self.head(masked_nJH, self._table()).log_softmax(dim=-1).max(dim=-1)
             ids.append(best_nJ.indices)
             means.append(best_nJ.values.mean(dim=1))
             order += indices
         return in_order(ids, order), in_order(means, order)
+
+    def _table(self) -> Tensor:
+        """The V x H word embeddings, without rows that only pad the encoder's table to a round size."""
+        table = self.encoder.word_embeddings()
+        vocab_size = self.head.bias.shape[0]
+        return table if table.shape[0] == vocab_size else table[:vocab_size]

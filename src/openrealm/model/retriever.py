@@ -100,9 +100,9 @@ class Retriever(nn.Module):
         self.query_tower = passage_tower if shared else copy.deepcopy(passage_tower)
         self.temperature = temperature
 
-    def encode_query(self, rows: Sequence[Row]) -> Tensor:
+    def encode_query(self, rows: Sequence[Row], max_rows: int = 32) -> Tensor:
         """E_in(x), B x D, divided by the temperature so that an inner product is the score f(x, z) itself."""
-        vector_BD: Tensor = self.query_tower(rows) / self.temperature
+        vector_BD: Tensor = self.query_tower(rows, max_rows) / self.temperature
         return vector_BD
 
     def encode_passage(self, rows: Sequence[Row], max_rows: int = 32) -> Tensor:
