@@ -74,7 +74,7 @@ def test_what_is_there_is_used_again_and_other_settings_make_it_anew(run: Path, 
     assert made.stat().st_mtime_ns == before
     other = prepare(name, tmp_path, settings, 20)
     assert len(other[0]) < len(again[0])
-    shorter = prepare(name, tmp_path, settings.with_settings(["max_passage_tokens=24"]), 20)
+    shorter = prepare(name, tmp_path, with_settings(settings, ["max_passage_tokens=24"]), 20)
     assert len(shorter[0]) > len(other[0])
 
 

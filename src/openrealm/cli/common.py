@@ -29,6 +29,10 @@ RecipeOption = Annotated[
     str | None,
     typer.Option("--recipe", metavar="NAME", help="Start from quickstart, quickstart-minilm, small or paper."),
 ]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Read settings from a TOML or YAML file; --set overrides them."),
+]
 QueriesOption = Annotated[
     str | None,
     typer.Option("--queries", metavar="FOLDER", help="Mask the text of this corpus, or run, instead of the run's own."),
@@ -56,7 +60,19 @@ def run_folder(name: str) -> Path:
     return path if is_path else RUNS / name
 
 
-def run_for(name: str, settings: Sequence[str] | None, recipe_name: str | None = None) -> Run:
+def settings_from(file: Path | None) -> list[str]:
+    """The settings in the file of --config, as --set would take them."""
+    if file is None:
+        return []
+    from openrealm.config import Config
+    from openrealm.config_file import read_settings
+
+    return read_settings(file, Config)
+
+
+def run_for(
+    name: str, settings: Sequence[str] | None, recipe_name: str | None = None, config_file: Path | None = None
+) -> Run:
     """An existing run with its settings changed; a recipe named replaces them all."""
     from openrealm.config import with_settings
     from openrealm.run.folder import Run
@@ -64,10 +80,17 @@ def run_for(name: str, settings: Sequence[str] | None, recipe_name: str | None =
     folder = run_folder(name)
     found = Run.open(folder)
     config = found.config if recipe_name is None else _named(recipe_name, folder, found.config.corpus.source)
-    return Run(folder, with_settings(config, settings or ()))
+    given = [*settings_from(config_file), f"name={config.name}"]
+    return Run(folder, with_settings(config, [*given, *(settings or ())]))
 
 
-def new_run_for(name: str, source: str | None, settings: Sequence[str] | None, recipe_name: str | None) -> Run:
+def new_run_for(
+    name: str,
+    source: str | None,
+    settings: Sequence[str] | None,
+    recipe_name: str | None,
+    config_file: Path | None = None,
+) -> Run:
     """A run for its first stage, from a recipe where there is none yet (the quickstart's, or `small` with a source)."""
     from openrealm.config import with_settings
     from openrealm.run.folder import Run
@@ -77,7 +100,8 @@ def new_run_for(name: str, source: str | None, settings: Sequence[str] | None, r
         config = Run.open(folder).config
     else:
         config = _named(recipe_name or ("small" if source else DEFAULT_RUN), folder, None)
-    given = [f"corpus.source={absolute(source)}"] if source else []
+    given = [*settings_from(config_file), f"name={config.name}"]
+    given += [f"corpus.source={absolute(source)}"] if source else []
     return Run(folder, with_settings(config, [*given, *(settings or ())]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from openrealm.cli import corpus_inspect
 from openrealm.cli.common import (
     DEFAULT_RUN,
+    ConfigOption,
     RecipeOption,
     RunOption,
     SetOption,
@@ -40,12 +42,13 @@ def from_option(
     source: Annotated[str | None, typer.Option("--source", metavar="PATH_OR_NAME", help=_SOURCE)] = None,
     salvage: SalvageOption = False,
     recipe: RecipeOption = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Cut text into passages; tag names and dates."""
     if context.invoked_subcommand is None:
-        _build(run, source, salvage, recipe, settings)
-    elif source or salvage or recipe or settings or run != DEFAULT_RUN:
+        _build(run, source, salvage, recipe, config, settings)
+    elif source or salvage or recipe or config or settings or run != DEFAULT_RUN:
         raise BadInput(f"Options come after the word {context.invoked_subcommand}, which would not see them here.")
 
 
@@ -60,6 +63,7 @@ def build(
     run: RunOption = DEFAULT_RUN,
     salvage: SalvageOption = False,
     recipe: RecipeOption = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Cut the text of a source into passages, fetching it first where it is a wiki's dump."""
@@ -68,14 +72,21 @@ def build(
             "--wiki and --date say which dump of wikipedia is meant and belong together, as in: "
             "openrealm corpus build wikipedia --wiki simplewiki --date 20260101."
         )
-    _build(run, f"wikipedia:{wiki}:{date}" if wiki else source, salvage, recipe, settings)
+    _build(run, f"wikipedia:{wiki}:{date}" if wiki else source, salvage, recipe, config, settings)
 
 
-def _build(run: str, source: str | None, salvage: bool, recipe: str | None, settings: list[str] | None) -> None:
+def _build(
+    run: str,
+    source: str | None,
+    salvage: bool,
+    recipe: str | None,
+    config: Path | None,
+    settings: list[str] | None,
+) -> None:
     from openrealm.run.stages import corpus_stage
 
     given = [*(settings or ()), *(["corpus.salvage=true"] if salvage else [])]
-    made = new_run_for(run, source, given, recipe)
+    made = new_run_for(run, source, given, recipe, config)
     with stoppable(again("corpus", "--run", run)), made.writing():
         corpus_stage(made)
     say_next(again("warm-start", "--run", run))

@@ -8,6 +8,7 @@ import typer
 
 from openrealm.cli.common import (
     DEFAULT_RUN,
+    ConfigOption,
     QuestionsOption,
     RecipeOption,
     RegexOption,
@@ -31,6 +32,7 @@ def finetune(
     questions: QuestionsOption = None,
     regex: RegexOption = False,
     recipe: RecipeOption = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Train a system to answer questions."""
@@ -39,7 +41,7 @@ def finetune(
     from openrealm.run.stages import finetune_stage, open_corpus
 
     require_questions(questions, regex)
-    found = run_for(run, settings, recipe)
+    found = run_for(run, settings, recipe, config)
     chosen = list(SYSTEMS) if system and "all" in system else system or ["realm"]
     options = [part for name in chosen for part in ("--system", name)]
     with stoppable(again("finetune", *options, "--run", run)), found.writing():

@@ -8,6 +8,7 @@ import typer
 
 from openrealm.cli.common import (
     DEFAULT_RUN,
+    ConfigOption,
     QueriesOption,
     RecipeOption,
     RunOption,
@@ -28,12 +29,13 @@ def pretrain(
     ] = False,
     queries: QueriesOption = None,
     recipe: RecipeOption = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Train retriever and reader together."""
     from openrealm.run.stages import pretrain_stage
 
-    found = run_for(run, [*queries_settings(queries), *(settings or ())], recipe)
+    found = run_for(run, [*queries_settings(queries), *(settings or ())], recipe, config)
     frozen = ["--frozen-towers"] if frozen_towers else []
     with stoppable(again("pretrain", "--resume", *frozen, "--run", run)), found.writing():
         pretrain_stage(found, resume=resume, frozen=frozen_towers)
