@@ -193,8 +193,8 @@ class PretrainConfig(Section):
             )
         if self.num_tail_candidates and self.loss != "marginal":
             raise BadConfig(
-                f"pretrain.num_tail_candidates estimates the sum of the marginal loss, but pretrain.loss "
-                f"{self.loss}; set one to 0 or the other to marginal."
+                f"pretrain.num_tail_candidates is {self.num_tail_candidates}, but must be 0 unless pretrain.loss is "
+                f"marginal (it is {self.loss}), because it estimates the sum in that loss."
             )
         if self.max_query_tokens >= self.max_joint_tokens:
             raise BadConfig("pretrain.max_query_tokens must be less than pretrain.max_joint_tokens.")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from openrealm.errors import BadConfig, BadInput
-from openrealm.section import Section, known_settings, read_setting
+from openrealm.section import Section, known_settings, read_setting, written
 
 Format = Literal["toml", "yaml"]
 
@@ -22,7 +22,7 @@ def read_settings(path: Path, section: type[Section]) -> list[str]:
     """
     settings = []
     for key, value in _flat(_parse(path)):
-        text = f"{key}={_text(value)}"
+        text = f"{key}={written(value)}"
         try:
             read_setting(section, text)
         except BadConfig as error:
@@ -58,10 +58,10 @@ def _parse(path: Path) -> Mapping[str, Any]:
         raise BadInput(f"{path}: a configuration file in UTF-8 is expected.") from None
     if path.suffix == ".toml":
         values = _parse_toml(path, content)
-    elif path.suffix in (".yaml", ".yml"):
+    elif path.suffix in (".yaml", ".yml", ".json"):  # JSON is YAML
         values = _parse_yaml(path, content)
     else:
-        raise BadInput(f"{path}: a configuration file that ends in .toml, .yaml or .yml is expected.")
+        raise BadInput(f"{path}: a configuration file that ends in .toml, .yaml, .yml or .json is expected.")
     if not isinstance(values, Mapping):
         raise BadInput(f"{path}: sections with settings are expected, such as pretrain with num_steps.")
     return values
@@ -95,16 +95,10 @@ def _flat(values: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def _text(value: Any) -> str:
-    """A value as `--set` takes it."""
-    if isinstance(value, list):
-        return ",".join(map(_text, value))
-    return str(value).lower() if isinstance(value, bool | None) else str(value)
-
-
 def _literal(value: Any) -> str:
     """A value in the notation that TOML and YAML share."""
     if isinstance(value, float):
         text = repr(value)
         return text if "." in text else text.replace("e", ".0e")  # YAML reads 1e-05 as text
-    return json.dumps("none" if value is None else value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    text = json.dumps("none" if value is None else value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text)

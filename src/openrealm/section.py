@@ -12,7 +12,7 @@ import difflib
 import functools
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeGuard, TypeVar
 
 from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, TypeAdapter, ValidationError, model_validator
@@ -171,13 +171,21 @@ def read_setting(section: type[Section], text: str) -> tuple[str, Any]:
     key = key.strip().removeprefix(f"{section.key}." if section.key else "")
     known = known_settings(section)
     if not equals:
-        raise BadConfig(f"The setting {text!r} has no '='; write it as KEY=VALUE, such as {_nearest(key, known)[0]}=…")
+        example = [*_nearest(key, known), *known][0]
+        raise BadConfig(f"The setting {text!r} has no '='; write it as KEY=VALUE, such as {example}=…")
     if key not in known:
         inner = [one for one in known if one.startswith(f"{key}.")]
         if inner:
             raise BadConfig(f"{key} is a section; set one of its keys, such as {inner[0]}.")
         raise _unknown(key, known)
     return key, known[key].read(value.strip())
+
+
+def written(value: Any) -> str:
+    """A setting's value as text that `with_settings` reads back."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(written, value))
+    return str(value).lower() if isinstance(value, bool | None) else str(value)
 
 
 def _fields(section: type[Section]) -> dict[str, FieldInfo]:
@@ -220,12 +228,17 @@ def _refusal(section: type[Section], error: ValidationError) -> Exception:
     return Setting(_full_key(section, name), _fields(section)[name]).refusal(first["input"])
 
 
-def _unknown(key: str, known: Iterable[str]) -> BadConfig:
-    return BadConfig(f"There is no setting {key!r}; the nearest known are: {', '.join(_nearest(key, known))}.")
+def _unknown(key: str, known: Collection[str]) -> BadConfig:
+    near = _nearest(key, known)
+    listed = f"the nearest known are: {', '.join(near)}" if near else f"known are: {', '.join(_first_parts(known))}"
+    return BadConfig(f"There is no setting {key!r}; {listed}.")
 
 
-def _nearest(key: str, known: Iterable[str]) -> list[str]:
-    names = list(known)
-    same_last = [name for name in names if name.rpartition(".")[2] == key.rpartition(".")[2]]
-    near = difflib.get_close_matches(key, names, n=3, cutoff=0.5)
-    return list(dict.fromkeys([*near, *same_last]))[:4] or list(dict.fromkeys(name.partition(".")[0] for name in names))
+def _nearest(key: str, known: Collection[str]) -> list[str]:
+    """At most four known keys that are spelt similarly or have the same name in another section."""
+    same_name = [name for name in known if name.rpartition(".")[2] == key.rpartition(".")[2]]
+    return list(dict.fromkeys([*difflib.get_close_matches(key, known, n=3, cutoff=0.5), *same_name]))[:4]
+
+
+def _first_parts(known: Collection[str]) -> list[str]:
+    return list(dict.fromkeys(key.partition(".")[0] for key in known))

@@ -197,11 +197,11 @@ def test_a_name_of_shipped_weights_is_found_in_the_package(
     ("words", "reason"),
     [
         (["nowhere.jsonl", "--tiny"], "nowhere.jsonl does not exist"),
-        (["factbook", "--set", "depth=3"], "known key"),
+        (["factbook", "--set", "depth=3"], "no setting 'depth'; known are: name, seed"),
         (["factbook", "--tiny", "--set", "teacher=./no"], "base.teacher: ./no is no folder; give a folder"),
         (["factbook", "--tiny", "--set", "start=./no"], "base.start: ./no is no folder; give a folder"),
         (["factbook", "--set", "num_heads=3"], "hidden_size must be a multiple of base.num_heads"),
-        (["factbook", "--set", "own_rate=0.9"], "must not exceed 1 together"),
+        (["factbook", "--set", "own_rate=0.9"], "must add up to 1 or less"),
         (["factbook", "--set", "num_steps=many"], "base.num_steps is 'many'"),
     ],
 )

@@ -11,6 +11,7 @@ from openrealm import interrupt
 from openrealm.cli import (
     ask,
     base,
+    config,
     convert,
     corpus,
     evaluate,
@@ -54,6 +55,7 @@ for _name, _command in (
     ("finetune", finetune.finetune),
     ("evaluate", evaluate.evaluate),
     ("convert", convert.convert),
+    ("config", config.config),
 ):
     app.command(_name)(_command)
 app.add_typer(base.base, name="base")

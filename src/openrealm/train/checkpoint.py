@@ -17,7 +17,7 @@ from openrealm.errors import Mismatch
 _KEPT = 2
 _CPU_GENERATOR, _CUDA_GENERATOR = "rng", "cuda_rng."
 # What a resume may change: names, places, how often is measured, and what comes after pre-training.
-_FREE = ("name", "device", "num_threads", "finetune")
+_FREE = ("name", "device", "num_threads", "callbacks", "finetune")
 _FREE_IN_PRETRAIN = ("eval_steps", "checkpoint_steps", "max_staleness_steps")
 
 
