@@ -221,14 +221,15 @@ def toy_config(toy_backbone: Path) -> Callable[..., Config]:
 def as_settings() -> Callable[[Config], list[str]]:
     """A configuration as the words of a command line: `--set key=value` for each key but its name and source."""
 
+    from openrealm.section import written
+
     def settings(config: Config) -> list[str]:
         words = []
         for name, section in config.to_dict().items():
             for key, value in section.items() if isinstance(section, dict) else [("", section)]:
                 if (name, key) in {("name", ""), ("corpus", "source")}:
                     continue
-                text = ",".join(value) if isinstance(value, list) else "none" if value is None else str(value)
-                words += ["--set", f"{name}.{key}={text}" if key else f"{name}={text}"]
+                words += ["--set", f"{name}.{key}={written(value)}" if key else f"{name}={written(value)}"]
         return words
 
     return settings

@@ -8,20 +8,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openrealm.base.settings import BaseSettings
 from openrealm.config import (
+    SOURCES,
     Config,
     FinetuneConfig,
+    IndexConfig,
     MaskingConfig,
     ModelConfig,
     PretrainConfig,
-    Section,
-    keys,
     warmup_rule,
     with_settings,
 )
 from openrealm.errors import BadConfig
+from openrealm.registry import LOSSES
+from openrealm.section import Section, known_settings, written
 
 SECTIONS = [field.name for field in dataclasses.fields(Config) if isinstance(getattr(Config(), field.name), Section)]
+KNOWN = known_settings(Config)
 
 
 def test_the_defaults_are_the_papers() -> None:
@@ -48,18 +52,26 @@ def test_a_configuration_survives_json() -> None:
     config = with_settings(Config(), ["masking.kinds=date", "num_threads=2", "pretrain.tower_learning_rate=1e-5"])
     back = Config.from_dict(json.loads(json.dumps(config.to_dict())))
     assert back == config != Config()
+    assert isinstance(back.masking.kinds, tuple)
 
 
-def test_left_out_keys_take_their_default() -> None:
+def test_omitted_settings_take_their_defaults() -> None:
     assert Config.from_dict({"pretrain": {"num_steps": 7}}) == Config(pretrain=PretrainConfig(num_steps=7))
 
 
-def test_every_key_says_what_it_means() -> None:
-    documented = dict(keys())
-    assert all(len(doc) > 10 for doc in documented.values())
-    assert len(documented) == sum(len(dataclasses.fields(getattr(Config(), name))) for name in SECTIONS) + len(
-        dataclasses.fields(Config)
-    ) - len(SECTIONS)
+@pytest.mark.parametrize("section", [Config, BaseSettings])
+def test_every_setting_has_a_meaning_and_a_known_source(section: type[Section]) -> None:
+    for key, setting in known_settings(section).items():
+        assert len(setting.meaning) > 10, key
+        assert not setting.meaning.endswith("."), key
+        assert not setting.source or setting.source.startswith(tuple(SOURCES)), key
+        assert setting.expected, key
+
+
+def test_the_known_settings_are_all_fields() -> None:
+    num_fields = sum(len(dataclasses.fields(getattr(Config(), name))) for name in SECTIONS)
+    assert len(KNOWN) == num_fields + len(dataclasses.fields(Config)) - len(SECTIONS)
+    assert {key.partition(".")[0] for key in KNOWN if "." in key} == set(SECTIONS)
 
 
 def test_configurations_are_frozen_and_keyword_only() -> None:
@@ -67,6 +79,12 @@ def test_configurations_are_frozen_and_keyword_only() -> None:
         Config().seed = 3  # type: ignore[misc]
     with pytest.raises(TypeError):
         PretrainConfig(100)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("section", [Config, BaseSettings])
+def test_every_default_can_be_written_and_read_back(section: type[Section]) -> None:
+    for key, setting in known_settings(section).items():
+        assert setting.read(written(setting.default)) == setting.default, key
 
 
 @pytest.mark.parametrize(
@@ -83,6 +101,9 @@ def test_configurations_are_frozen_and_keyword_only() -> None:
         ("masking.kinds=entity, number", "masking", "kinds", ("entity", "number")),
         ("corpus.source=a=b.jsonl", "corpus", "source", "a=b.jsonl"),
         (" finetune.num_steps = 5 ", "finetune", "num_steps", 5),
+        ("index.searcher=exact", "index", "searcher", "exact"),
+        ("warm_start.checkpoint_steps=7", "warm_start", "checkpoint_steps", 7),
+        ("finetune.checkpoint_steps=7", "finetune", "checkpoint_steps", 7),
     ],
 )
 def test_a_setting_is_read_by_its_type(setting: str, section: str, name: str, value: object) -> None:
@@ -96,7 +117,7 @@ def test_a_later_setting_wins_and_the_rest_stays() -> None:
     assert config == Config(seed=5, pretrain=PretrainConfig(num_steps=4))
 
 
-def test_settings_are_held_against_each_other_only_when_all_are_applied() -> None:
+def test_settings_are_checked_against_each_other_once_all_are_applied() -> None:
     config = with_settings(Config(), ["pretrain.max_query_tokens=400", "pretrain.max_joint_tokens=500"])
     assert config.pretrain.max_query_tokens == 400
 
@@ -108,13 +129,20 @@ def test_settings_are_held_against_each_other_only_when_all_are_applied() -> Non
         ("temprature=3", ["'temprature'", "model.temperature"]),
         ("batch_size=3", ["pretrain.batch_size", "finetune.batch_size"]),
         ("seed.x=3", ["'seed.x'"]),
+        ("zzzzzzzz=3", ["'zzzzzzzz'; known are: name, seed", "pretrain, finetune, index"]),
         ("pretrain=3", ["pretrain is a section", "pretrain."]),
         ("pretrain.num_steps", ["no '='", "pretrain.num_steps"]),
-        ("pretrain.num_steps=0", ["pretrain.num_steps is 0", "at least 1"]),
+        ("pretrain.num_steps=0", ["pretrain.num_steps is '0'", "at least 1", "(optimiser steps)"]),
         ("pretrain.num_steps=3.5", ["pretrain.num_steps", "'3.5'", "whole number"]),
         ("pretrain.num_steps=none", ["pretrain.num_steps", "whole number"]),
         ("pretrain.learning_rate=nan", ["pretrain.learning_rate", "nan"]),
-        ("pretrain.learning_rate=-1", ["pretrain.learning_rate is -1.0", "at least 0"]),
+        ("pretrain.learning_rate=-inf", ["pretrain.learning_rate", "-inf"]),
+        ("model.num_layers=0", ["model.num_layers", "at least 1, or none"]),
+        ("seed=-1", ["seed is '-1'", "from 0 to 9223372036854775807"]),
+        ("pretrain.loss=marginel", ["pretrain.loss is 'marginel'", "adist, emdr2", "did you mean marginal?"]),
+        ("callbacks=tensorbord", ["callbacks is 'tensorbord'", "did you mean tensorboard?"]),
+        ("index.searcher=faiss", ["index.searcher is 'faiss'", "exact"]),
+        ("pretrain.learning_rate=-1", ["pretrain.learning_rate is '-1'", "at least 0"]),
         ("warm_start.passage_rate=1.5", ["warm_start.passage_rate", "from 0 to 1"]),
         ("model.pooling=clss", ["model.pooling", "cls, mean", "did you mean cls"]),
         ("pretrain.use_null=maybe", ["pretrain.use_null", "true or false"]),
@@ -139,12 +167,21 @@ def test_a_wrong_setting_gives_one_sentence_that_names_it(setting: str, words: l
         (lambda: PretrainConfig(num_steps=True), "pretrain.num_steps is True"),
         (lambda: PretrainConfig(num_steps="10"), "pretrain.num_steps is '10'"),
         (lambda: PretrainConfig(learning_rate=float("inf")), "pretrain.learning_rate is inf"),
-        (lambda: PretrainConfig(num_candidates=1), "counts the null passage"),
+        (lambda: PretrainConfig(num_steps=0), "pretrain.num_steps is 0"),
+        (lambda: PretrainConfig(num_step=10), "no setting 'pretrain.num_step'.*pretrain.num_steps"),
+        (lambda: PretrainConfig(loss="mine"), "pretrain.loss is 'mine'"),
+        (lambda: PretrainConfig(num_candidates=1), "num_candidates is 1.*plus 1 for the null passage"),
+        (lambda: PretrainConfig(num_tail_candidates=2, loss="pdist"), "must be 0 unless pretrain.loss is marginal"),
+        (lambda: IndexConfig(searcher="x"), "index.searcher is 'x'"),
+        (lambda: dataclasses.replace(Config(), seed=-1), "seed is -1"),
+        (lambda: BaseSettings(hidden_size=30), "multiple of base.num_heads"),
+        (lambda: BaseSettings(mask_rate=2), "base.mask_rate is 2"),
         (lambda: PretrainConfig(max_query_tokens=384), "less than pretrain.max_joint_tokens"),
         (lambda: FinetuneConfig(max_query_tokens=320), "less than finetune.max_reader_tokens"),
         (lambda: FinetuneConfig(early_candidates=4), "at least finetune.num_candidates"),
         (lambda: ModelConfig(pooling="max"), "one of cls, mean"),
         (lambda: MaskingConfig(kinds="date"), "masking.kinds is 'date'"),
+        (lambda: MaskingConfig(kinds=("date", "place")), "masking.kinds is 'place'"),
         (lambda: Config(pretrain={"num_steps": 3}), "pretrain is {'num_steps': 3}"),
     ],
 )
@@ -153,10 +190,36 @@ def test_python_is_checked_like_the_command_line(make: Any, words: str) -> None:
         make()
 
 
-@pytest.mark.parametrize("values", [{"pretrain": 3}, {"pretrain": {"model": 3}}, {"key": 1}, [], {"pretrain": None}])
-def test_a_wrong_dictionary_is_refused(values: Any) -> None:
-    with pytest.raises(BadConfig):
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"pretrain": 3}, "pretrain is 3"),
+        ({"pretrain": None}, "pretrain is None"),
+        ({"pretrain": {"model": 3}}, "'pretrain.model'"),
+        ({"pretrain": {"num_steps": "3"}}, "pretrain.num_steps is '3'"),
+        ({"key": 1}, "'key'"),
+        ([], "The configuration is \\[\\]"),
+    ],
+)
+def test_a_wrong_dictionary_is_refused(values: Any, words: str) -> None:
+    with pytest.raises(BadConfig, match=words):
         Config.from_dict(values)
+
+
+def test_a_registered_loss_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LOSSES, "_objects", dict(LOSSES._objects))
+    LOSSES.add("mine", lambda reading: reading)
+    assert with_settings(Config(), ["pretrain.loss=mine"]).pretrain.loss == "mine"
+
+
+@pytest.mark.parametrize("setting", ["base.num_layers=5", "num_layers=5"])
+def test_base_settings_take_their_keys_with_and_without_the_section(setting: str) -> None:
+    assert with_settings(BaseSettings(), [setting]) == BaseSettings(num_layers=5)
+
+
+def test_an_unknown_base_setting_is_refused_with_the_nearest() -> None:
+    with pytest.raises(BadConfig, match=r"'num_layer'; the nearest known are: num_layers"):
+        with_settings(BaseSettings(), ["base.num_layer=5"])
 
 
 def test_no_null_passage_allows_one_candidate() -> None:
@@ -176,9 +239,7 @@ def test_any_text_is_a_setting_or_a_clear_refusal(text: str) -> None:
     assert outcome(text)
 
 
-@given(
-    st.sampled_from([key for key, _ in keys()]), st.text(max_size=12) | st.integers().map(str) | st.floats().map(str)
-)
+@given(st.sampled_from(list(KNOWN)), st.text(max_size=12) | st.integers().map(str) | st.floats().map(str))
 def test_any_value_of_any_key_is_taken_or_refused_by_name(key: str, value: str) -> None:
     result = outcome(f"{key}={value}")
     if isinstance(result, str):

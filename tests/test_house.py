@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dataclasses
 import importlib.util
 import re
 import tomllib
@@ -13,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from openrealm.base.settings import BaseSettings
-from openrealm.config import keys
+from openrealm.config import Config
+from openrealm.section import known_settings
 
 HOUSE = Path(__file__).parent.parent
 SOURCES = sorted((HOUSE / "src").rglob("*.py"))
@@ -95,8 +95,8 @@ def test_the_table_from_paper_to_code_names_what_there_is() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_every_setting_that_a_document_names_is_one(path: Path) -> None:
-    text, known = path.read_text(), {key for key, _ in keys()}
-    bases = {field.name for field in dataclasses.fields(BaseSettings)}  # what `base train --set` takes
+    text, known = path.read_text(), set(known_settings(Config))
+    bases = set(known_settings(BaseSettings))  # what `base train --set` takes
     sections = "|".join({key.split(".")[0] for key in known if "." in key})
     found = re.findall(r"--set (?!KEY=)([\w.]+)=", text)
     found += [name for name in re.findall(rf"`((?:{sections})\.(?!safetensors)\w+)`", text) if not exists(name)]

@@ -74,7 +74,7 @@ def test_what_is_there_is_used_again_and_other_settings_make_it_anew(run: Path, 
     assert made.stat().st_mtime_ns == before
     other = prepare(name, tmp_path, settings, 20)
     assert len(other[0]) < len(again[0])
-    shorter = prepare(name, tmp_path, settings.with_settings(["max_passage_tokens=24"]), 20)
+    shorter = prepare(name, tmp_path, with_settings(settings, ["max_passage_tokens=24"]), 20)
     assert len(shorter[0]) > len(other[0])
 
 
@@ -199,11 +199,11 @@ def test_a_name_of_shipped_weights_is_found_in_the_package(
     ("words", "reason"),
     [
         (["nowhere.jsonl", "--tiny"], "nowhere.jsonl does not exist"),
-        (["factbook", "--set", "depth=3"], "known key"),
+        (["factbook", "--set", "depth=3"], "no setting 'depth'; known are: name, seed"),
         (["factbook", "--tiny", "--set", "teacher=./no"], "base.teacher: ./no is not a folder; give a folder"),
         (["factbook", "--tiny", "--set", "start=./no"], "base.start: ./no is not a folder; give a folder"),
         (["factbook", "--set", "num_heads=3"], "hidden_size must be a multiple of base.num_heads"),
-        (["factbook", "--set", "own_rate=0.9"], "must not exceed 1 together"),
+        (["factbook", "--set", "own_rate=0.9"], "must add up to 1 or less"),
         (["factbook", "--set", "num_steps=many"], "base.num_steps is 'many'"),
     ],
 )

@@ -162,7 +162,10 @@ def test_a_failed_rebuild_keeps_the_existing_corpus(
         (["warm-start"], r"runs/quickstart is not a run .*openrealm quickstart"),
         (["pretrain", "--resume"], r"runs/quickstart is not a run"),
         (["corpus", "--recipe", "quikstart"], r"no recipe 'quikstart'.*did you mean quickstart"),
-        (["corpus", "--set", "pretrain.num_step=3"], r"'pretrain.num_step' is not .*nearest known are: pretrain.num_"),
+        (
+            ["corpus", "--set", "pretrain.num_step=3"],
+            r"no setting 'pretrain.num_step'; the nearest known are: pretrain.num_",
+        ),
         (["corpus", "--set", "pretrain.num_steps"], r"has no '='"),
         (["corpus", "--set", "pretrain.num_steps=many"], r"pretrain.num_steps is 'many'.*whole number"),
         (["quickstart", "--set", "pretrain.num_steps=0"], r"at least 1"),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openrealm.cli.common import RUNS, absolute, again, stoppable
+from openrealm.cli.common import RUNS, ConfigOption, absolute, again, stoppable
 from openrealm.progress import say
 
 base = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -43,6 +43,7 @@ def train(
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="Device to train on: 'auto', 'cpu', 'cuda' or 'cuda:N'.")
     ] = "auto",
+    config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,12 +65,14 @@ def train(
     from openrealm.base.prepare import tiny as tiny_settings
     from openrealm.base.prepare import train_base
     from openrealm.base.settings import BaseSettings
-    from openrealm.config import Config
+    from openrealm.config import Config, with_settings
+    from openrealm.config_file import read_settings
     from openrealm.engine import engine_for, num_cores
     from openrealm.train.ranks import local_device
 
     start = tiny_settings(BaseSettings()) if tiny else BaseSettings()
-    chosen = start.with_settings(settings or ())
+    given = read_settings(config, BaseSettings) if config else []
+    chosen = with_settings(start, [*given, *(settings or ())])
     target = Path(name or chosen.name).expanduser()
     folder = target if "/" in (name or "") else RUNS / target
     engine = engine_for(Config(device=device))
@@ -77,6 +80,7 @@ def train(
     torch.set_num_threads(1 if tiny else num_cores())
     words = [*sources, *(["--name", name] if name else []), *(["--minutes", str(minutes)] if minutes else [])]
     words += ["--tiny"] if tiny else []
+    words += ["--config", str(config)] if config else []
     with stoppable(again("base", "train", *words, "--resume", settings=settings)):
         model = train_base(
             [absolute(source) for source in sources],

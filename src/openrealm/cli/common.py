@@ -36,6 +36,10 @@ RecipeOption = Annotated[
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Rerun completed stages.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Read settings from a TOML or YAML file; --set overrides them."),
+]
 QueriesOption = Annotated[
     str | None,
     typer.Option(
@@ -68,7 +72,19 @@ def run_folder(name: str) -> Path:
     return path if is_path else RUNS / name
 
 
-def run_for(name: str, settings: Sequence[str] | None, recipe_name: str | None = None) -> Run:
+def settings_from(file: Path | None) -> list[str]:
+    """The settings in the file of --config, as --set would take them."""
+    if file is None:
+        return []
+    from openrealm.config import Config
+    from openrealm.config_file import read_settings
+
+    return read_settings(file, Config)
+
+
+def run_for(
+    name: str, settings: Sequence[str] | None, recipe_name: str | None = None, config_file: Path | None = None
+) -> Run:
     """An existing run with changed settings; a recipe replaces all of them but the source."""
     from openrealm.config import with_settings
     from openrealm.run.folder import Run
@@ -76,10 +92,17 @@ def run_for(name: str, settings: Sequence[str] | None, recipe_name: str | None =
     folder = run_folder(name)
     found = Run.open(folder)
     config = found.config if recipe_name is None else _from_recipe(recipe_name, folder, found.config.corpus.source)
-    return Run(folder, with_settings(config, settings or ()))
+    given = [*settings_from(config_file), f"name={config.name}"]
+    return Run(folder, with_settings(config, [*given, *(settings or ())]))
 
 
-def new_run_for(name: str, source: str | None, settings: Sequence[str] | None, recipe_name: str | None) -> Run:
+def new_run_for(
+    name: str,
+    source: str | None,
+    settings: Sequence[str] | None,
+    recipe_name: str | None,
+    config_file: Path | None = None,
+) -> Run:
     """A run for its first stage: an existing one, or one from a recipe (by default `small` for a user's source)."""
     from openrealm.config import with_settings
     from openrealm.run.folder import Run
@@ -89,7 +112,8 @@ def new_run_for(name: str, source: str | None, settings: Sequence[str] | None, r
         config = Run.open(folder).config
     else:
         config = _from_recipe(recipe_name or ("small" if source else DEFAULT_RUN), folder, None)
-    given = [f"corpus.source={absolute(source)}"] if source else []
+    given = [*settings_from(config_file), f"name={config.name}"]
+    given += [f"corpus.source={absolute(source)}"] if source else []
     return Run(folder, with_settings(config, [*given, *(settings or ())]))
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from openrealm.cli import corpus_inspect
-from openrealm.cli.common import DEFAULT_RUN, RecipeOption, RunOption, SetOption, new_run_for, perform
+from openrealm.cli.common import DEFAULT_RUN, ConfigOption, RecipeOption, RunOption, SetOption, new_run_for, perform
 from openrealm.errors import BadInput
 
 corpus = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
@@ -30,6 +31,7 @@ def from_option(
     ] = None,
     salvage: SalvageOption = False,
     recipe: RecipeOption = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Split text into passages and tag names and dates.
@@ -37,8 +39,8 @@ def from_option(
     Without a subcommand the corpus is built, as by `openrealm corpus build`.
     """
     if context.invoked_subcommand is None:
-        _build(run, source, salvage, recipe, settings)
-    elif source or salvage or recipe or settings or run != DEFAULT_RUN:
+        _build(run, source, salvage, recipe, config, settings)
+    elif source or salvage or recipe or config or settings or run != DEFAULT_RUN:
         subcommand = context.invoked_subcommand
         raise BadInput(f"Options must follow the word {subcommand}, as in: openrealm corpus {subcommand} --run NAME.")
 
@@ -61,6 +63,7 @@ def build(
     run: RunOption = DEFAULT_RUN,
     salvage: SalvageOption = False,
     recipe: RecipeOption = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Build the corpus of a run.
@@ -72,12 +75,14 @@ def build(
             "--wiki and --date choose a Wikipedia dump and must be given together, as in: "
             "openrealm corpus build wikipedia --wiki simplewiki --date 20260101."
         )
-    _build(run, f"wikipedia:{wiki}:{date}" if wiki else source, salvage, recipe, settings)
+    _build(run, f"wikipedia:{wiki}:{date}" if wiki else source, salvage, recipe, config, settings)
 
 
 corpus.command("inspect")(corpus_inspect.inspect)
 
 
-def _build(run: str, source: str | None, salvage: bool, recipe: str | None, settings: list[str] | None) -> None:
+def _build(
+    run: str, source: str | None, salvage: bool, recipe: str | None, config: Path | None, settings: list[str] | None
+) -> None:
     given = [*(settings or ()), *(["corpus.salvage=true"] if salvage else [])]
-    perform("corpus", new_run_for(run, source, given, recipe), run)
+    perform("corpus", new_run_for(run, source, given, recipe, config), run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from openrealm.cli.common import (
     DEFAULT_RUN,
+    ConfigOption,
     QuestionsOption,
     RecipeOption,
     RegexOption,
@@ -21,6 +22,7 @@ def evaluate(
     questions: QuestionsOption = None,
     regex: RegexOption = False,
     recipe: RecipeOption = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Test the fine-tuned systems and write the report.
@@ -32,7 +34,7 @@ def evaluate(
     from openrealm.run.questions import replace
 
     require_questions(questions, regex)
-    found = run_for(run, settings, recipe)
+    found = run_for(run, settings, recipe, config)
     with stoppable(again("evaluate", "--run", run)), found.writing():
         if questions is not None:
             replace(found, test=questions, regex=regex)

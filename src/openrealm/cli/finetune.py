@@ -8,6 +8,7 @@ import typer
 
 from openrealm.cli.common import (
     DEFAULT_RUN,
+    ConfigOption,
     QuestionsOption,
     RecipeOption,
     RegexOption,
@@ -38,6 +39,7 @@ def finetune(
     regex: RegexOption = False,
     resume: ResumeOption = False,
     recipe: RecipeOption = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Train a system to answer questions.
@@ -48,7 +50,7 @@ def finetune(
     from openrealm.run.questions import replace
 
     require_questions(questions, regex)
-    found = run_for(run, settings, recipe)
+    found = run_for(run, settings, recipe, config)
     names = list(SYSTEMS) if system and "all" in system else system or ["realm"]
     chosen = [stages.get(system_of(name).stage) for name in names]
     options = [word for name in names for word in ("--system", name)]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from openrealm.cli.common import DEFAULT_RUN, RecipeOption, RunOption, SetOption, perform, run_for
+from openrealm.cli.common import DEFAULT_RUN, ConfigOption, RecipeOption, RunOption, SetOption, perform, run_for
 
 
-def index(run: RunOption = DEFAULT_RUN, recipe: RecipeOption = None, settings: SetOption = None) -> None:
+def index(
+    run: RunOption = DEFAULT_RUN,
+    recipe: RecipeOption = None,
+    config: ConfigOption = None,
+    settings: SetOption = None,
+) -> None:
     """Embed all passages into an index for retrieval.
 
     The passage encoder is the pre-trained one or, before pre-training, that of the warm start. Other stages build
@@ -13,6 +18,6 @@ def index(run: RunOption = DEFAULT_RUN, recipe: RecipeOption = None, settings: S
     """
     from openrealm.run import stages
 
-    found = run_for(run, settings, recipe)
+    found = run_for(run, settings, recipe, config)
     start = "pretrain" if stages.get("pretrain").is_finished(found) else "warm_start"
     perform(stages.index_of(start).name, found, run)

@@ -13,6 +13,7 @@ from openrealm import interrupt
 from openrealm.cli import (
     ask,
     base,
+    config,
     convert,
     corpus,
     evaluate,
@@ -56,6 +57,9 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "base": base.base,
         "tagger": tagger.tagger,
         "convert": convert.convert,
+    },
+    "Settings": {
+        "config": config.config,
     },
 }
 

@@ -8,6 +8,7 @@ import typer
 
 from openrealm.cli.common import (
     DEFAULT_RUN,
+    ConfigOption,
     QueriesOption,
     RecipeOption,
     ResumeOption,
@@ -27,10 +28,11 @@ def pretrain(
     ] = False,
     queries: QueriesOption = None,
     recipe: RecipeOption = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Train retriever and reader jointly."""
     from openrealm.run.stages import Options
 
-    found = run_for(run, [*queries_settings(queries), *(settings or ())], recipe)
+    found = run_for(run, [*queries_settings(queries), *(settings or ())], recipe, config)
     perform("frozen_towers" if frozen_towers else "pretrain", found, run, Options(resume=resume))

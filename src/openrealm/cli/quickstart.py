@@ -8,11 +8,13 @@ import typer
 
 from openrealm.cli.common import (
     DEFAULT_RUN,
+    ConfigOption,
     FreshOption,
     RunOption,
     SetOption,
     again,
     run_folder,
+    settings_from,
     stoppable,
 )
 
@@ -29,6 +31,7 @@ def quickstart(
             show_default="quickstart",
         ),
     ] = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Train on the World Factbook and compare REALM with baselines.
@@ -47,8 +50,10 @@ def quickstart(
         raise BadInput(
             f"The recipe {recipe} is not for the quickstart; use it with `openrealm corpus --recipe {recipe}`."
         )
-    new = Run(folder, with_settings(recipe_of(recipe or DEFAULT_RUN), [f"name={folder.name}", *(settings or ())]))
+    given = [*settings_from(config), f"name={folder.name}", *(settings or ())]
+    new = Run(folder, with_settings(recipe_of(recipe or DEFAULT_RUN), given))
     words = ["quickstart", "--run", run, *(["--recipe", recipe] if recipe else [])]
+    words += ["--config", str(config)] if config else []
     with stoppable(again(*words, settings=settings)):
         report = quickstart_run(new, fresh=fresh)
     show_report(report, folder)

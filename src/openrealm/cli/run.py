@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from openrealm.cli.common import (
+    ConfigOption,
     FreshOption,
     QuestionsOption,
     RegexOption,
@@ -17,6 +18,7 @@ from openrealm.cli.common import (
     again,
     require_questions,
     run_folder,
+    settings_from,
     stoppable,
 )
 
@@ -41,6 +43,7 @@ def run(
     questions: QuestionsOption = None,
     regex: RegexOption = False,
     fresh: FreshOption = False,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Train on your own text, so that you can ask it questions.
@@ -56,12 +59,13 @@ def run(
     require_questions(questions, regex)
     source = absolute(folder)
     target = run_folder(name or run_name(source))
-    config = with_settings(small(), [f"name={target.name}", f"corpus.source={source}", *(settings or ())])
+    given = [*settings_from(config), f"name={target.name}", f"corpus.source={source}", *(settings or ())]
     words = ["run", folder, *(["--name", name] if name else [])]
     words += ["--questions", str(questions)] if questions else []
     words += ["--regex"] if regex else []
+    words += ["--config", str(config)] if config else []
     with stoppable(again(*words, settings=settings)):
-        report = folder_run(target, config, settings or (), questions=questions, regex=regex, fresh=fresh)
+        report = folder_run(target, with_settings(small(), given), given, questions=questions, regex=regex, fresh=fresh)
     show_report(report, target)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from openrealm.cli.common import (
     DEFAULT_RUN,
+    ConfigOption,
     RecipeOption,
     ResumeOption,
     RunOption,
@@ -17,6 +18,7 @@ def warm_start(
     run: RunOption = DEFAULT_RUN,
     resume: ResumeOption = False,
     recipe: RecipeOption = None,
+    config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
     """Train the first retriever and reader.
@@ -25,4 +27,4 @@ def warm_start(
     """
     from openrealm.run.stages import Options
 
-    perform("warm_start", run_for(run, settings, recipe), run, Options(resume=resume))
+    perform("warm_start", run_for(run, settings, recipe, config), run, Options(resume=resume))

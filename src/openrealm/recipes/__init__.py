@@ -1,1 +1,1 @@
-"""Whole configurations as Python functions, and the questions that the built-in quickstart asks."""
+"""Recipes: complete configurations as Python functions."""

@@ -1,4 +1,4 @@
-"""The paper's numbers: every default of `Config` is one; here only the name and the corpus are chosen."""
+"""The paper's configuration: the defaults of `Config`, with BERT-base and a corpus of Wikipedia."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from openrealm.config import Config, CorpusConfig, ModelConfig
 
 
 def paper(source: str = "wikipedia.jsonl") -> Config:
-    """Guu et al. 2020, Sec. 4.3, on BERT-base and 288-piece passages of `source`; wants a cluster."""
+    """Guu et al. 2020, Sec. 4.3: BERT-base, passages of 288 word pieces from `source`. Needs a cluster."""
     return Config(
         name="paper",
         corpus=CorpusConfig(source=source, tagger="rules"),

@@ -1,4 +1,4 @@
-"""The quickstart: the World Factbook, two cores, minutes; on the base encoder of our own, or on MiniLM."""
+"""The quickstart: the World Factbook in minutes on two cores, with openrealm-mini or MiniLM as the encoder."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from openrealm.config import (
 
 
 def quickstart() -> Config:
-    """Everything that `make quickstart` computes; what differs from the paper fits two cores (docs/lab-log.md)."""
+    """The configuration of `openrealm quickstart`, scaled down from the paper to two cores (docs/lab-log.md)."""
     return Config(
         name="quickstart",
-        # Every country's entry follows one template: what is alike there was not copied, and tells apart by its facts.
+        # All countries' entries follow one template, so similar passages differ in their facts and are not duplicates.
         corpus=CorpusConfig(source="factbook", prose_only=True, max_passage_tokens=64, near_duplicates=False),
         model=ModelConfig(
             backbone="openrealm-mini",
@@ -71,7 +71,7 @@ def quickstart() -> Config:
 
 
 def quickstart_minilm() -> Config:
-    """The same on MiniLM, whose rates are lower: it was trained for long, and as a retriever."""
+    """The quickstart with MiniLM, which is already trained as a retriever and so gets lower learning rates."""
     config = quickstart()
     return dataclasses.replace(
         config,

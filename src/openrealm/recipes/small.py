@@ -1,4 +1,4 @@
-"""A text of one's own: the quickstart's design, with steps that fit how much text there is."""
+"""Your own text: the quickstart on MiniLM, with the number of steps scaled to the amount of text."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _FULL_PASSAGES = 10_000
 
 
 def small(num_passages: int = 0) -> Config:
-    """Minutes for a few files, the quickstart's own steps from 10,000 passages on; on MiniLM.
+    """Takes minutes for a few files, and as many steps as the quickstart from 10,000 passages.
 
-    Numbers may be masked and asked for too: a short text holds few names.
+    Numbers are masked as well as names and dates, because a short text has few names.
     """
     known = quickstart_minilm()
     share = math.sqrt(min(1.0, num_passages / _FULL_PASSAGES))
