@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from openrealm.index.index import Index
     from openrealm.model.reading import Reading
     from openrealm.model.realm import Realm
+    from openrealm.run.cloze import cloze_questions
+    from openrealm.run.questions import read_questions
     from openrealm.serve.answerer import Answerer
     from openrealm.text.tokenizer import Tokenizer
     from openrealm.train.trainer import Trainer
@@ -43,6 +45,8 @@ _HOME = {
     "Tokenizer": "openrealm.text.tokenizer",
     "Trainer": "openrealm.train.trainer",
     "callbacks": None,
+    "cloze_questions": "openrealm.run.cloze",
+    "read_questions": "openrealm.run.questions",
     "registry": None,
     "tasks": None,
     "with_settings": "openrealm.config",
@@ -64,6 +68,8 @@ __all__ = [
     "Trainer",
     "__version__",
     "callbacks",
+    "cloze_questions",
+    "read_questions",
     "registry",
     "tasks",
     "with_settings",

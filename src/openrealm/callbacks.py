@@ -137,6 +137,9 @@ def callback_named(name: str) -> Callback:
     """The callback of a registered name, with an optional argument after a colon, such as "tensorboard:logs/".
 
     Raises BadConfig for an unknown name.
+
+    >>> callback_named("early_stopping:recall@5").metric
+    'recall@5'
     """
     kind, colon, argument = name.partition(":")
     make = CALLBACKS.get(kind)

@@ -14,6 +14,8 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from openrealm.errors import BadConfig
 
+__all__ = ["CALLBACKS", "LOSSES", "RULES", "SEARCHERS", "SOURCES", "TAGGERS", "Registry"]
+
 T = TypeVar("T")
 
 

@@ -31,11 +31,17 @@ _BEFORE_DATE = re.compile(r"\b(?:in|on|since|until|by|from|at|around|during)\s*$
 
 
 def cloze_questions(
-    corpus: Corpus, *, seed: int, max_answer_tokens: int, max_questions: int = MAX_QUESTIONS
+    corpus: Corpus, *, seed: int = 0, max_answer_tokens: int = 10, max_questions: int = MAX_QUESTIONS
 ) -> list[Question]:
     """At most `max_questions` questions from a corpus, determined by its content and the seed.
 
-    `relation` is the kind of the answer, `subject` the title of the article. Raises BadInput if no sentence gives one.
+    `relation` is the kind of the answer, `subject` the title of the article. Answers have at most `max_answer_tokens`
+    word pieces. Raises BadInput if no sentence gives a question.
+
+    >>> import openrealm as orm
+    >>> questions = orm.cloze_questions(orm.Corpus.build("my_docs/", "corpus/"), max_questions=3)
+    >>> len(questions), all(question.text.endswith("?") for question in questions)
+    (3, True)
     """
     rng = np.random.default_rng([seed, 11])
     places = [

@@ -27,12 +27,17 @@ _NUM_FOLDS, _NUM_TEST_FOLDS = 10, 2
 _NAMES = tuple(field.name for field in dataclasses.fields(QuestionSets))
 
 
-def read_questions(path: Path, *, regex: bool = False) -> list[Question]:
+def read_questions(path: str | Path, *, regex: bool = False) -> list[Question]:
     """Questions of a JSONL file: "question" is a text, "answer" a text or a list of texts; other keys are ignored.
 
     regex  the answers are regular expressions, as in CuratedTREC
     Raises BadInput naming the file and the first invalid line, or if the file contains no questions.
+
+    >>> import openrealm as orm
+    >>> orm.read_questions("questions.jsonl")[0].answers
+    ('the old mill',)
     """
+    path = Path(path)
     try:
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
