@@ -1,4 +1,4 @@
-"""The scripts in examples/ run from start to end on a toy folder, and the one that trains continues where it stopped."""
+"""The scripts in examples/ run from start to end on a toy folder; the one that trains continues where it stopped."""
 
 from __future__ import annotations
 
