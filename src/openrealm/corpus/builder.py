@@ -42,7 +42,7 @@ Do = Callable[[Iterable[dict[str, Any]]], Iterator[dict[str, Any]]]
 
 def build_corpus(
     articles: Iterable[Article],
-    folder: Path,
+    folder: str | Path,
     tokenizer: Tokenizer,
     *,
     max_passage_tokens: int,
@@ -52,6 +52,7 @@ def build_corpus(
     source: dict[str, Any],
     near_duplicates: bool = False,
     num_workers: int = 1,
+    key: str | None = None,
 ) -> Corpus:
     """Cut as `PassageRule` says, tokenise, tag and store `articles`, and publish the whole as `folder`.
 
@@ -65,6 +66,7 @@ def build_corpus(
     settings: dict[str, Any] = {**rule.settings(), "max_title_tokens": MAX_TITLE_TOKENS, "tagger": tagger.name}
     plan = files.digest_of([__version__, FORMAT, settings, tokenizer.digest])
     settings["near_duplicates"] = near_duplicates  # groups are found in the end, so that no shard depends on it
+    folder = Path(folder)
     beside = unfinished(folder)
     with files.sole_writer(beside):
         try:
@@ -83,6 +85,7 @@ def build_corpus(
                 files.write_json(beside / "names.json", names.learnt())
                 tags = _tag(do, cuts, is_repeated, beside / "names.json")
             manifest = {"kind": "corpus", "format": FORMAT, "settings": settings, "source": source}
+            manifest |= {"build_key": key} if key is not None else {}
             group_N = groups_of(shards.column("keys", len(cuts))[~is_repeated])
             if near_duplicates:
                 with track("corpus: near-duplicates", 2 * len(group_N)) as advance:
