@@ -47,7 +47,7 @@ def test_a_path_of_either_type_becomes_a_corpus_with_the_recipes_settings(
 
 
 def test_passages_by_number_and_one_after_the_other(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    corpus = Corpus.build([PERU, CHILE], tmp_path / "corpus", tokenizer=tokenizer, max_passage_tokens=16)
+    corpus = Corpus.build([PERU, CHILE], tmp_path / "corpus", tokenizer=tokenizer, max_passage_tokens=10)
     assert len(corpus) == len(list(corpus)) == 4
     assert list(corpus) == [corpus[i] for i in range(4)] == [corpus.passage(i) for i in range(4)]
     assert corpus[np.int64(1)] == corpus[1]
