@@ -172,7 +172,6 @@ class Side:
         from factbook import articles
         from joint_step import Ours, World
         from openrealm.corpus.builder import build_corpus
-        from openrealm.masking.tagger import load_tagger
         from openrealm.model.realm import Realm
         from openrealm.train.layout import Layout
 
@@ -181,7 +180,7 @@ class Side:
             folder,
             words,
             max_passage_tokens=config.corpus.max_passage_tokens,
-            tagger=load_tagger(config.corpus.tagger),
+            tagger=config.corpus.tagger,
             source={"kind": "factbook"},
         )
         torch.manual_seed(0)

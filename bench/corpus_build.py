@@ -75,15 +75,13 @@ def chosen(source: str, num_articles: int) -> Iterator[Article]:
     """The first articles of a source; 0 means all."""
     from openrealm.corpus.sources import open_source
 
-    return islice(open_source(source)[0](), num_articles or None)
+    return islice(open_source(source).articles(), num_articles or None)
 
 
 def build_here(order: dict[str, Any]) -> None:
     """One build, in this process and its workers."""
     from factbook import tokenizer
     from openrealm.corpus import builder
-    from openrealm.corpus.workers import WorkerSpec
-    from openrealm.masking.tagger import load_tagger
     from openrealm.recipes.small import small
 
     config = small()
@@ -94,9 +92,9 @@ def build_here(order: dict[str, Any]) -> None:
         Path(order["folder"]),
         tokenizer(config),
         max_passage_tokens=288,
-        tagger=load_tagger("rules"),
+        tagger="rules",
         source={"name": Path(order["source"]).name},
-        workers=WorkerSpec(order["workers"], "openrealm.masking.worker"),
+        num_workers=order["workers"],
     )
 
 

@@ -12,7 +12,6 @@ from openrealm.config import Config
 from openrealm.corpus.builder import build_corpus
 from openrealm.corpus.corpus import Corpus
 from openrealm.factbook import source as factbook
-from openrealm.masking.tagger import load_tagger
 from openrealm.model.weights import backbone_location
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article
@@ -39,6 +38,6 @@ def corpus_of(config: Config, num_articles: int) -> Iterator[Corpus]:
             Path(folder) / "corpus",
             tokenizer(config),
             max_passage_tokens=config.corpus.max_passage_tokens,
-            tagger=load_tagger(config.corpus.tagger),
+            tagger=config.corpus.tagger,
             source={"kind": "factbook", "num_articles": num_articles},
         )

@@ -30,7 +30,6 @@ def build(name: str, folder: Path, num_articles: int) -> Corpus:
     from openrealm.corpus.corpus import Corpus
     from openrealm.corpus.sources.jsonl import read
     from openrealm.files import MANIFEST
-    from openrealm.masking.tagger import load_tagger
     from openrealm.recipes.paper import paper
     from openrealm.recipes.quickstart import quickstart
 
@@ -43,7 +42,7 @@ def build(name: str, folder: Path, num_articles: int) -> Corpus:
         place,
         tokenizer(quickstart()),
         max_passage_tokens=settings.max_passage_tokens,
-        tagger=load_tagger(settings.tagger),
+        tagger=settings.tagger,
         source={"name": SOURCES[name]},
         near_duplicates=True,
     )

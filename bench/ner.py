@@ -68,12 +68,13 @@ def load(titles: str, model: str, spacy: str) -> dict[str, Any]:
     """The taggers, by their name on the page."""
     import torch
 
-    from openrealm.masking.tagger import RulesTagger, load_tagger
+    from openrealm.corpus.tagger import load_tagger
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    taggers: dict[str, Any] = {"rules": RulesTagger()}
+    taggers: dict[str, Any] = {"rules": load_tagger("rules")}
     if titles:
-        taggers["rules + titles"] = RulesTagger(_titles(Path(titles)))
+        taggers["rules + titles"] = load_tagger("rules")
+        taggers["rules + titles"].learn(_titles(Path(titles)))
     if spacy:
         taggers["spaCy"] = load_tagger(f"spacy:{spacy}")
     if model:

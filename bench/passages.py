@@ -69,7 +69,7 @@ def articles(source: str, first: int, last: int) -> list[Article]:
     """Articles first to last - 1 of a source."""
     from openrealm.corpus.sources import open_source
 
-    return list(islice(open_source(source)[0](), first, last))
+    return list(islice(open_source(source).articles(), first, last))
 
 
 def ours(source: str, first: int, last: int, tagged: bool = True) -> int:
@@ -80,7 +80,8 @@ def ours(source: str, first: int, last: int, tagged: bool = True) -> int:
     chosen, tokenizer = articles(source, first, last), fresh_tokenizer()
     blocks = list(chain.from_iterable(cut_all(chosen, tokenizer, PassageRule(_LONGEST))))
     if tagged:
-        tagger = RulesTagger(article.title for article in chosen)
+        tagger = RulesTagger()
+        tagger.learn(article.title for article in chosen)
         for i in range(0, len(blocks), _TAGGED_AT_ONCE):
             tagger.tag([block.passage.text for block in blocks[i : i + _TAGGED_AT_ONCE]])
     return sum(len(block.ids) for block in blocks)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar, cast, overload
@@ -17,6 +18,7 @@ from openrealm.errors import BadConfig
 __all__ = ["CALLBACKS", "LOSSES", "RULES", "SEARCHERS", "SOURCES", "TAGGERS", "Registry"]
 
 T = TypeVar("T")
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 class Registry(Generic[T]):
@@ -41,6 +43,7 @@ class Registry(Generic[T]):
         self.kind = kind
         self._paths = dict(built_in or {})
         self._objects: dict[str, T] = {}
+        self._added: set[str] = set()
 
     @overload
     def add(self, name: str, value: T) -> T: ...
@@ -53,7 +56,13 @@ class Registry(Generic[T]):
         if value is None:
             return lambda decorated: self.add(name, decorated)
         self._objects[name] = value
+        self._added.add(name)
         return value
+
+    def remove(self, name: str) -> None:
+        """Forget what was added under `name`, if anything; a built-in entry of that name is found again."""
+        self._objects.pop(name, None)
+        self._added.discard(name)
 
     def get(self, name: str) -> T:
         """The object registered under `name`. Raises BadConfig listing the known names if there is none."""
@@ -63,6 +72,37 @@ class Registry(Generic[T]):
             module, _, attribute = path.partition(":")
             self._objects[name] = cast(T, _attribute(importlib.import_module(module), attribute))
         return self._objects[name]
+
+    def create(self, spec: str, **options: Any) -> Any:
+        """Call what is registered under NAME with ARGUMENT, where `spec` is "NAME" or "NAME:ARGUMENT".
+
+        The argument is passed first; of `options`, those that the class or function takes by name are passed on.
+
+        >>> words: Registry[Any] = Registry("word", {"fraction": "fractions:Fraction"})
+        >>> words.create("fraction:3/4")
+        Fraction(3, 4)
+
+        Raises BadConfig for an unknown name, for an argument that is missing, and for one that is not taken.
+        """
+        name, _, argument = spec.partition(":")
+        factory: Any = self.get(name)
+        parameters = inspect.signature(factory).parameters
+        first = next((p for p in parameters.values() if p.kind in _POSITIONAL), None)
+        if argument and first is None:
+            raise BadConfig(f"The {self.kind} {name!r} takes no argument, but {spec!r} gives one; write {name!r}.")
+        if not argument and first is not None and first.default is inspect.Parameter.empty:
+            raise BadConfig(f"The {self.kind} {name!r} needs an argument; write {name}:{first.name.upper()}.")
+        taken = {key: value for key, value in options.items() if key in parameters}
+        return factory(*([argument] if argument else []), **taken)
+
+    def needs_argument(self, name: str) -> bool:
+        """Whether `create` refuses the bare name."""
+        parameters = inspect.signature(cast(Any, self.get(name))).parameters.values()
+        return any(p.kind in _POSITIONAL and p.default is inspect.Parameter.empty for p in parameters)
+
+    def is_shared(self, name: str) -> bool:
+        """Whether another process finds the same object by this name: it is built in or an entry point."""
+        return name in self and name not in self._added
 
     def check(self, name: str, key: str = "") -> None:
         """Raise BadConfig if nothing is registered under `name`; `key` is the setting that the message names."""
@@ -103,14 +143,41 @@ LOSSES: Registry[Any] = Registry(
 )
 """Losses of joint pre-training: a function from a `Reading` to one loss per query, shape (B,)."""
 
-SOURCES: Registry[Any] = Registry("source")
-"""Where articles come from; see `openrealm.corpus.sources`."""
+SOURCES: Registry[Any] = Registry(
+    "source",
+    {
+        "datasets": "openrealm.corpus.sources.datasets:HuggingFaceDataset",
+        "factbook": "openrealm.factbook.source:Factbook",
+        "files": "openrealm.corpus.sources.folder:Files",
+        "jsonl": "openrealm.corpus.sources.jsonl:JsonLines",
+        "mediawiki": "openrealm.corpus.sources.mediawiki:MediaWiki",
+        "parquet": "openrealm.corpus.sources.parquet:Parquet",
+        "wikiextractor": "openrealm.corpus.sources.wikiextractor:WikiExtractor",
+        "wikipedia": "openrealm.corpus.sources.wikipedia:Wikipedia",
+    },
+)
+"""Where articles come from: subclasses of `openrealm.corpus.sources.Source`."""
 
-TAGGERS: Registry[Any] = Registry("tagger")
-"""Taggers of salient spans; see `openrealm.masking`."""
+TAGGERS: Registry[Any] = Registry(
+    "tagger",
+    {
+        "anchors": "openrealm.masking.anchors:AnchorTagger",
+        "hf": "openrealm.masking.huggingface:HuggingFaceTagger",
+        "rules": "openrealm.masking.tagger:RulesTagger",
+        "spacy": "openrealm.masking.spacy:SpacyTagger",
+    },
+)
+"""Taggers of salient spans: subclasses of `openrealm.corpus.tagger.Tagger`."""
 
-RULES: Registry[Any] = Registry("rule")
-"""Rules of the tagger "rules": functions from texts to spans; see `openrealm.masking`."""
+RULES: Registry[Any] = Registry(
+    "rule",
+    {
+        "dates": "openrealm.masking.dates:date_rule",
+        "entities": "openrealm.masking.gazetteer:entity_spans",
+        "numbers": "openrealm.masking.dates:number_rule",
+    },
+)
+"""Rules of the tagger "rules": functions from texts and known names to spans; see `openrealm.masking.tagger`."""
 
 SEARCHERS: Registry[Any] = Registry("searcher", {"exact": "openrealm.index.exact:ExactSearcher"})
 """Maximum inner product search over an index's vectors; see `openrealm.index`."""

@@ -15,6 +15,7 @@ from openrealm.corpus.blocks import PassageRule, cut
 from openrealm.corpus.builder import build_corpus, repeats
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.shards import ROWS_PER_GROUP, token_ranges
+from openrealm.corpus.tagger import Tagger
 from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage
 from openrealm.files import write_json
 from openrealm.text.tokenizer import Tokenizer
@@ -31,7 +32,7 @@ ARTICLES = [
 ]
 
 
-class WordTagger:
+class WordTagger(Tagger):
     """Tags every word that opens with a capital letter, and keeps the titles it was given."""
 
     name = "capitals"
@@ -40,8 +41,8 @@ class WordTagger:
         self.kind = kind
         self.titles: list[str] = []
 
-    def learn(self, titles: Iterable[str]) -> None:
-        self.titles += titles
+    def learn(self, names: Iterable[str]) -> None:
+        self.titles += names
 
     def tag(self, texts: Sequence[str]) -> list[list[Span]]:
         return [self._spans(text) for text in texts]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,13 @@ from openrealm.corpus import builder
 from openrealm.corpus.blocks import PassageKind, PassageRule, cut
 from openrealm.corpus.builder import build_corpus, is_begun, unfinished
 from openrealm.corpus.corpus import Corpus
-from openrealm.corpus.workers import WorkerSpec
+from openrealm.corpus.tagger import Tagger
 from openrealm.errors import BadInput, Busy, WorkerDied
 from openrealm.masking.tagger import RulesTagger
+from openrealm.registry import TAGGERS
 from openrealm.text.tokenizer import Tokenizer
-from openrealm.types import Article
+from openrealm.types import Article, Span
 
-TWO = WorkerSpec(2, "openrealm.masking.worker")
 PLACES = "Lima Quito Santiago Bogotá Asunción Caracas".split()  # noqa: SIM905
 
 
@@ -52,9 +52,8 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def build(folder: Path, tokenizer: Tokenizer, given: Iterator[Article] | None = None, **options: Any) -> Corpus:
-    return build_corpus(
-        given or iter(articles()), folder, tokenizer, max_passage_tokens=24, tagger=RulesTagger(), source={}, **options
-    )
+    options = {"tagger": "rules", **options}
+    return build_corpus(given or iter(articles()), folder, tokenizer, max_passage_tokens=24, source={}, **options)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -73,7 +72,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) 
 def test_any_number_of_workers_gives_the_same_bytes(
     tmp_path: Path, tokenizer: Tokenizer, undisturbed: Path, num_workers: int
 ) -> None:
-    corpus = build(tmp_path / "corpus", tokenizer, workers=WorkerSpec(num_workers, TWO.module))
+    corpus = build(tmp_path / "corpus", tokenizer, num_workers=num_workers)
     assert content(corpus.folder) == content(undisturbed)
     assert os.listdir(tmp_path) == ["corpus"]
 
@@ -83,7 +82,7 @@ def test_workers_cut_by_the_same_rule(tmp_path: Path, tokenizer: Tokenizer, kind
     rule = PassageRule(24, kind, max_words)
     cut_so = {"passages": kind, "max_passage_words": max_words}
     alone = build(tmp_path / "alone", tokenizer, **cut_so)
-    assert content(build(tmp_path / "shared", tokenizer, workers=TWO, **cut_so).folder) == content(alone.folder)
+    assert content(build(tmp_path / "shared", tokenizer, num_workers=2, **cut_so).folder) == content(alone.folder)
     assert PassageRule.of(alone.settings) == rule
     expected = {p.text for article in articles() for p in cut(article, tokenizer, rule)}
     assert {alone.passage(i).text for i in range(len(alone))} == expected
@@ -138,13 +137,13 @@ PROGRAM = """
     import sys
     from pathlib import Path
     sys.path.insert(0, {tests!r})
-    from test_builder_workers import PLACES, TWO, build, store
+    from test_builder_workers import build, builder
     from openrealm.text.tokenizer import Tokenizer
     builder._SHARD_ARTICLES = 12
     if __name__ == "__main__":
         tokenizer = Tokenizer.from_folder(Path(sys.argv[2]))
         print("ready", flush=True)
-        build(Path(sys.argv[1]), tokenizer, workers=TWO)
+        build(Path(sys.argv[1]), tokenizer, num_workers=2)
         print("done", flush=True)
 """
 
@@ -200,7 +199,7 @@ def test_killed_builds_go_on_to_the_same_bytes(
     tmp_path: Path, tokenizer: Tokenizer, vocabulary_folder: Path, undisturbed: Path
 ) -> None:
     assert killed_again_and_again(tmp_path / "corpus", vocabulary_folder, num_kills=2) >= 1
-    assert content(build(tmp_path / "corpus", tokenizer, workers=TWO).folder) == content(undisturbed)
+    assert content(build(tmp_path / "corpus", tokenizer, num_workers=2).folder) == content(undisturbed)
     assert os.listdir(tmp_path) == ["corpus"]
 
 
@@ -211,7 +210,7 @@ def test_forty_kills_change_nothing(
     for turn in range(8):
         folder = tmp_path / str(turn) / "corpus"
         killed_again_and_again(folder, vocabulary_folder, num_kills=5, seed=turn)
-        assert content(build(folder, tokenizer, workers=TWO).folder) == content(undisturbed)
+        assert content(build(folder, tokenizer, num_workers=2).folder) == content(undisturbed)
         assert os.listdir(folder.parent) == ["corpus"]
 
 
@@ -222,20 +221,23 @@ def test_a_second_builder_is_refused_by_the_first_ones_number(tmp_path: Path, to
             build(tmp_path / "corpus", tokenizer)
         yield from articles()[30:]
 
-    assert len(build(tmp_path / "corpus", tokenizer, asked_in_between(), workers=TWO)) > 0
+    assert len(build(tmp_path / "corpus", tokenizer, asked_in_between(), num_workers=2)) > 0
 
 
-# Run by worker processes: `serve` with a tagger that ends its process, or raises, while a file says so.
+# A tagger of another package that ends its process, or raises, while a file says so.
 FAILING = """
     import os, signal
     from pathlib import Path
-    from openrealm.corpus.worker import serve
     from openrealm.errors import BadInput
     from openrealm.masking.tagger import RulesTagger
 
     class Failing(RulesTagger):
+        def __init__(self):
+            super().__init__()
+            self.name = "failing"
+
         def tag(self, texts):
-            order = Path({order!r})
+            order = Path(os.environ["FAILING_ORDER"])
             if order.exists():
                 if order.read_text() == "raise":
                     raise BadInput("the model is not there")
@@ -243,43 +245,96 @@ FAILING = """
                     order.unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().tag(texts)
-
-    serve(lambda name: Failing())
 """
 
 
 @pytest.fixture
-def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file that makes workers of the module `failing_worker` fail."""
+def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file that makes the tagger "failing" fail; an entry point announces that tagger to every process."""
     order = tmp_path / "order"
-    (tmp_path / "failing_worker.py").write_text(textwrap.dedent(FAILING).format(order=str(order)))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    return order
+    package = tmp_path / "package"
+    (package / "failing-1.dist-info").mkdir(parents=True)
+    (package / "failing_tagger.py").write_text(textwrap.dedent(FAILING))
+    (package / "failing-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: failing\nVersion: 1\n")
+    (package / "failing-1.dist-info" / "entry_points.txt").write_text(
+        "[openrealm.tagger]\nfailing = failing_tagger:Failing\n"
+    )
+    monkeypatch.syspath_prepend(str(package))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setenv("FAILING_ORDER", str(order))
+    yield order
+    TAGGERS.remove("failing")
 
 
-def test_the_work_of_a_worker_that_dies_is_done_by_another(
-    tmp_path: Path, tokenizer: Tokenizer, undisturbed: Path, failing: Path
+@pytest.fixture
+def never_failed(tmp_path: Path, tokenizer: Tokenizer, failing: Path) -> dict[str, bytes]:
+    """The corpus as that tagger makes it in this process, while nothing makes it fail."""
+    return content(build(tmp_path / "never" / "corpus", tokenizer, tagger="failing").folder)
+
+
+def test_another_worker_takes_over_from_one_that_dies(
+    tmp_path: Path, tokenizer: Tokenizer, never_failed: dict[str, bytes], failing: Path
 ) -> None:
     failing.write_text("die once")
-    corpus = build(tmp_path / "c" / "corpus", tokenizer, workers=WorkerSpec(2, "failing_worker"))
+    corpus = build(tmp_path / "c" / "corpus", tokenizer, tagger="failing", num_workers=2)
     assert not failing.exists()
-    assert content(corpus.folder) == content(undisturbed)
+    assert content(corpus.folder) == never_failed
 
 
-def test_work_that_ends_every_worker_stops_the_build_and_keeps_what_is_done(
-    tmp_path: Path, tokenizer: Tokenizer, undisturbed: Path, failing: Path
+def test_a_shard_that_kills_every_worker_stops_the_build_and_finished_ones_are_kept(
+    tmp_path: Path, tokenizer: Tokenizer, never_failed: dict[str, bytes], failing: Path
 ) -> None:
     folder = tmp_path / "c" / "corpus"
     failing.write_text("die always")
     with pytest.raises(WorkerDied, match=r"shard \d \(killed by signal 9; killed by signal 9\)"):
-        build(folder, tokenizer, workers=WorkerSpec(2, "failing_worker"))
+        build(folder, tokenizer, tagger="failing", num_workers=2)
     assert not workers_of(os.getpid())
     assert is_begun(folder)
     failing.write_text("raise")
     with pytest.raises(BadInput, match="the model is not there"):
-        build(folder, tokenizer, workers=WorkerSpec(2, "failing_worker"))
+        build(folder, tokenizer, tagger="failing", num_workers=2)
     failing.unlink()
-    assert content(build(folder, tokenizer, workers=TWO).folder) == content(undisturbed)
+    assert content(build(folder, tokenizer, tagger="failing", num_workers=2).folder) == never_failed
+
+
+class Capitals(Tagger):
+    """A tagger that no other process can find."""
+
+    name = "capitals"
+
+    def tag(self, texts: Sequence[str]) -> list[list[Span]]:
+        return [[Span(0, 1, "entity")] if text[:1].isupper() else [] for text in texts]
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_tagger_that_only_this_process_knows_works_in_this_process(
+    tmp_path: Path, tokenizer: Tokenizer, capfd: pytest.CaptureFixture[str], is_named: bool
+) -> None:
+    if is_named:
+        TAGGERS.add("capitals", Capitals)
+    try:
+        corpus = build(tmp_path / "corpus", tokenizer, tagger="capitals" if is_named else Capitals(), num_workers=2)
+    finally:
+        TAGGERS.remove("capitals")
+    assert 'The tagger "capitals" is known to this process only' in capfd.readouterr().err
+    assert corpus.settings["tagger"] == "capitals"
+    starts = [corpus.passage(i).text[0] for i in range(len(corpus))]
+    assert [len(corpus.spans(i)) for i in range(len(corpus))] == [start.isupper() for start in starts]
+    assert any(map(str.isupper, starts))
+
+
+class Impostor(RulesTagger):
+    """A tagger with the name of another."""
+
+    def tag(self, texts: Sequence[str]) -> list[list[Span]]:
+        return [[] for _ in texts]
+
+
+def test_workers_never_take_the_tagger_of_a_name_for_an_object_of_another_class(
+    tmp_path: Path, tokenizer: Tokenizer
+) -> None:
+    corpus = build(tmp_path / "corpus", tokenizer, tagger=Impostor(), num_workers=2)
+    assert not any(corpus.spans(i) for i in range(len(corpus)))
 
 
 def test_ctrl_c_ends_the_workers_too(tmp_path: Path, vocabulary_folder: Path) -> None:

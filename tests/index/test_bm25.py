@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from openrealm.index import bm25
 from openrealm.index.bm25 import Bm25, words
 
 TEXTS = [
@@ -35,8 +36,10 @@ def slow_scores(query: str, k1: float = 1.5, b: float = 0.75) -> list[float]:
     return scores
 
 
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("query", ["capital of Peru", "the", "party", "AMAZON amazon", "Sucre Bolivia government"])
-def test_scores_are_those_of_the_formula_best_first(query: str) -> None:
+def test_scores_are_those_of_the_formula_best_first(query: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bm25, "_FEWEST_FOR_NUMBA", 0 if backend == "numba" else 100)
     scores, numbers = Bm25(TEXTS).search([query], len(TEXTS))
     expected = slow_scores(query)
     assert sorted(numbers[0].tolist()) == list(range(len(TEXTS)))

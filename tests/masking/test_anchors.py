@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrealm.corpus.protocols import LearnsTitles
+from openrealm.corpus.tagger import load_tagger
 from openrealm.masking.anchors import Anchors
-from openrealm.masking.tagger import load_tagger
 
 
 def found(text: str, *names: str) -> list[str]:
@@ -54,7 +53,6 @@ def test_a_link_anywhere_is_a_name_everywhere() -> None:
     text = "In a town, Ana saw the Rímac. The town is old."
     start = text.index("Rímac")
     tagger = load_tagger("anchors")
-    assert isinstance(tagger, LearnsTitles)
     tagger.learn(["Lima (Peru)", text[start : start + 5], "town"])
     other = "Rímac, Lima, 12 May 2008: 7 km of town."
     assert [(other[s.start : s.end], s.kind) for s in tagger.tag([other])[0]] == [

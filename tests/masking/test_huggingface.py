@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from openrealm.corpus.tagger import load_tagger
 from openrealm.errors import BadInput
 from openrealm.masking.huggingface import HuggingFaceTagger, _entities
-from openrealm.masking.tagger import load_tagger
 from openrealm.types import Span
 
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-CARDINAL"]
@@ -107,6 +107,6 @@ def test_both_schemes_of_labels_are_read(labels: list[str], spans: list[tuple[in
 
 
 def test_taggers_by_rule_load_no_model_library() -> None:
-    program = "import sys; from openrealm.masking.tagger import load_tagger; load_tagger('rules'); print(*sys.modules)"
+    program = "import sys; from openrealm.corpus.tagger import load_tagger; load_tagger('rules'); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert not {"torch", "transformers", "spacy"} & set(done.stdout.split())

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from openrealm.corpus.tagger import load_tagger
 from openrealm.errors import BadInput, NotInstalled
-from openrealm.masking.tagger import load_tagger
 
 is_installed = importlib.util.find_spec("spacy") is not None
 

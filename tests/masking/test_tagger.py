@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrealm.corpus.protocols import LearnsTitles
-from openrealm.errors import BadConfig
-from openrealm.masking.tagger import RulesTagger, load_tagger, resolve
+from openrealm.corpus.tagger import load_tagger
+from openrealm.errors import BadConfig, BadInput
+from openrealm.masking.gazetteer import Gazetteer
+from openrealm.masking.spans import resolve
+from openrealm.masking.tagger import RulesTagger
+from openrealm.registry import RULES
 from openrealm.types import Span
 
 kinds = st.sampled_from(["entity", "date", "number"])
@@ -54,7 +59,6 @@ def test_the_rules_put_together() -> None:
 
 def test_titles_that_were_learnt_are_names() -> None:
     tagger = load_tagger("rules")
-    assert isinstance(tagger, LearnsTitles)
     text = "Bolivia is high."
     assert tagger.tag([text]) == [[]]
     tagger.learn(["Bolivia"])
@@ -62,7 +66,55 @@ def test_titles_that_were_learnt_are_names() -> None:
     assert tagger.name == "rules"
 
 
-@pytest.mark.parametrize("name", ["", "rule", "rules:x", "anchors:x", "spacy:", "hf:", "spacy", ":x"])
-def test_unknown_taggers_are_refused(name: str) -> None:
-    with pytest.raises(BadConfig, match=f'The tagger "{name}" is unknown; use "rules", "anchors"'):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "There is no tagger ''; known are: anchors, hf, rules, spacy"),
+        (":x", "There is no tagger ''"),
+        ("rule", "There is no tagger 'rule'; .*did you mean rules"),
+        ("rules:x", "There is no rule 'x'; known are: dates, entities, numbers"),
+        ("rules:dates,dates", 'The tagger "rules:dates,dates" names a rule twice'),
+        ("anchors:x", "The tagger 'anchors' takes no argument, but 'anchors:x' gives one"),
+        ("spacy", "The tagger 'spacy' needs an argument; write spacy:MODEL"),
+        ("spacy:", "The tagger 'spacy' needs an argument; write spacy:MODEL"),
+        ("hf:", "The tagger 'hf' needs an argument; write hf:MODEL"),
+    ],
+)
+def test_unknown_taggers_are_refused(name: str, message: str) -> None:
+    with pytest.raises(BadConfig, match=message):
         load_tagger(name)
+
+
+def ships(texts: Sequence[str], _names: Gazetteer) -> list[list[Span]]:
+    return [[Span(m.start(), m.end(), "entity") for m in re.finditer(r"\bHMS \w+", text)] for text in texts]
+
+
+@pytest.fixture
+def ships_rule() -> Iterator[None]:
+    """The rule "ships", added as a user adds it."""
+    RULES.add("ships", ships)
+    yield
+    RULES.remove("ships")
+
+
+def test_the_default_rules_in_any_order_are_the_tagger_rules() -> None:
+    assert load_tagger("rules:numbers,dates,entities").name == load_tagger("rules").name == "rules"
+    assert load_tagger("rules:dates, numbers").name == "rules:dates,numbers"
+    assert load_tagger("rules:dates").tag(["Lima in 1821"]) == [[Span(8, 12, "date")]]
+
+
+def test_a_rule_of_the_users_own_joins_by_name(ships_rule: None) -> None:
+    tagger = load_tagger("rules:dates,ships")
+    assert tagger.tag(["HMS beagle sailed in 1831.", "Nothing."]) == [
+        [Span(0, 10, "entity"), Span(21, 25, "date")],
+        [],
+    ]
+    assert tagger.name == "rules:dates,ships"
+    assert load_tagger("rules").is_shared
+    assert not tagger.is_shared, "worker processes would not find the rule"
+
+
+def test_a_rule_that_loses_a_text_is_named(ships_rule: None) -> None:
+    RULES.add("ships", lambda texts, names: [])
+    with pytest.raises(BadInput, match='The rule "ships" returned 0 lists of spans for 1 texts'):
+        load_tagger("rules:ships").tag(["HMS Beagle"])

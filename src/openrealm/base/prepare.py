@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Any
 from openrealm import files
 from openrealm.corpus.builder import build_corpus
 from openrealm.corpus.corpus import Corpus
-from openrealm.corpus.sources import ArticleFactory, open_source
-from openrealm.corpus.workers import WorkerSpec
+from openrealm.corpus.sources import open_source
 from openrealm.engine import num_cores
 from openrealm.errors import BadInput, OpenRealmError
-from openrealm.masking.tagger import load_tagger
 from openrealm.model.weights import backbone_location, tokenizer_of
 from openrealm.progress import say, track
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.text.vocabulary import train_vocabulary
+from openrealm.types import Article
 
 if TYPE_CHECKING:
     from openrealm.base.settings import BaseSettings
@@ -42,7 +41,7 @@ _KEY = "base_key"
 class Source:
     """A source of text: how its articles are read, its description, which a reading fills, and its identity."""
 
-    articles: ArticleFactory
+    articles: Callable[[], Iterator[Article]]
     description: dict[str, Any]
     identity: dict[str, Any]
 
@@ -86,15 +85,16 @@ def open_sources(names: Sequence[str], max_articles: int | None = None) -> list[
     """
     found = []
     for name in names:
-        read, description = open_source(name)
-        identity = description | {"max_articles": max_articles}
-        found.append(Source(read if max_articles is None else _first(read, max_articles), description, identity))
+        source = open_source(name)
+        identity = source.description | {"max_articles": max_articles}
+        read = source.articles if max_articles is None else _first(source.articles, max_articles)
+        found.append(Source(read, source.description, identity))
         if found[-1].name in {source.name for source in found[:-1]}:
             raise BadInput(f"Two sources are named {found[-1].name}; rename one, so that each has a corpus of its own.")
     return found
 
 
-def _first(read: ArticleFactory, count: int) -> ArticleFactory:
+def _first(read: Callable[[], Iterator[Article]], count: int) -> Callable[[], Iterator[Article]]:
     return lambda: islice(read(), count)
 
 
@@ -142,9 +142,9 @@ def _corpus(source: Source, folder: Path, tokenizer: Tokenizer, settings: BaseSe
         folder,
         tokenizer,
         max_passage_tokens=settings.max_passage_tokens,
-        tagger=load_tagger(_TAGGER),
+        tagger=_TAGGER,
         source=source.description,
-        workers=WorkerSpec(num_cores(), "openrealm.masking.worker"),
+        num_workers=num_cores(),
     )
     say(f"corpus {source.name}: {len(corpus):,} passages in {folder}")
     return corpus

@@ -14,7 +14,6 @@ from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.sources import open_source
 from openrealm.errors import BadInput, Mismatch
 from openrealm.index.index import Binding, Index
-from openrealm.masking.tagger import RulesTagger
 from openrealm.model.realm import Realm
 from openrealm.types import Article
 
@@ -35,7 +34,7 @@ def read_records(path: Path) -> Iterator[Article]:
         with path.open(encoding="utf-8", errors="replace") as handle:
             yield from (Article(str(number), "", line.strip()) for number, line in enumerate(handle))
     else:
-        for number, article in enumerate(open_source(str(path))[0]()):
+        for number, article in enumerate(open_source(path).articles()):
             yield Article(str(number), article.title, article.text)
 
 
@@ -55,7 +54,7 @@ def build(records: Path, vector_ND: Tensor, model: Realm, folder: Path, *, max_p
         folder / "corpus",
         model.tokenizer,
         max_passage_tokens=max_passage_tokens,
-        tagger=RulesTagger(),
+        tagger="rules",
         source={"kind": "records", "name": records.name},
     )
     num_repeated = int(files.read_manifest(corpus.folder, verify=False)["num_repeated_passages"])

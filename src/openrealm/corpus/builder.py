@@ -20,9 +20,9 @@ from openrealm.corpus.corpus import FORMAT, Corpus
 from openrealm.corpus.duplicates import groups_of
 from openrealm.corpus.join import join
 from openrealm.corpus.near_duplicates import near_groups
-from openrealm.corpus.protocols import LearnsTitles, Tagger
 from openrealm.corpus.shards import Parts, Shards, articles_digest
-from openrealm.corpus.workers import Workers, WorkerSpec
+from openrealm.corpus.tagger import Tagger, load_tagger
+from openrealm.corpus.workers import Workers
 from openrealm.errors import BadInput
 from openrealm.progress import say, track
 from openrealm.text.tokenizer import Tokenizer
@@ -42,16 +42,17 @@ Do = Callable[[Iterable[dict[str, Any]]], Iterator[dict[str, Any]]]
 
 def build_corpus(
     articles: Iterable[Article],
-    folder: Path,
+    folder: str | Path,
     tokenizer: Tokenizer,
     *,
     max_passage_tokens: int,
     passages: PassageKind = "tokens",
     max_passage_words: int = 100,
-    tagger: Tagger,
+    tagger: str | Tagger,
     source: dict[str, Any],
     near_duplicates: bool = False,
-    workers: WorkerSpec | None = None,
+    num_workers: int = 1,
+    key: str | None = None,
 ) -> Corpus:
     """Cut as `PassageRule` says, tokenise, tag and store `articles`, and publish the whole as `folder`.
 
@@ -61,27 +62,30 @@ def build_corpus(
     Raises BadInput when the source holds no text, Busy when another process builds this corpus, NoSpace when the
     disk is full, WorkerDied; then `folder` is left as it was.
     """
-    rule = PassageRule(max_passage_tokens, passages, max_passage_words)
+    rule, tagger = PassageRule(max_passage_tokens, passages, max_passage_words), load_tagger(tagger)
     settings: dict[str, Any] = {**rule.settings(), "max_title_tokens": MAX_TITLE_TOKENS, "tagger": tagger.name}
     plan = files.digest_of([__version__, FORMAT, settings, tokenizer.digest])
     settings["near_duplicates"] = near_duplicates  # groups are found in the end, so that no shard depends on it
+    folder = Path(folder)
     beside = unfinished(folder)
     with files.sole_writer(beside):
         try:
             if is_begun(folder):
                 say(f"{folder} was begun before: shards of the same source and settings are kept.")
             tokenizer.save(beside)
-            names = _Names() if isinstance(tagger, LearnsTitles) else None
-            dealt = _dealt(names.noted(articles) if names else articles)
+            names = _Names()
+            dealt = _dealt(names.noted(articles))
             shards = Shards(beside, tokenizer, rule, lambda: tagger)
-            with _hands(shards, dealt, workers, settings) as (dealt, do):
+            with _executor(shards, dealt, tagger, num_workers, settings) as (dealt, do):
                 cuts = _cut(do, dealt, plan)
                 if not any(cut["num_passages"] for cut in cuts):
                     files.remove_folder(beside)
                     raise BadInput(f"The source {source} holds no text, so {folder} was not made; give another.")
                 is_repeated = repeats(shards.column("ids", len(cuts)))
-                tags = _tag(do, cuts, is_repeated, _written(names, beside / "names.json"))
+                files.write_json(beside / "names.json", names.learnt())
+                tags = _tag(do, cuts, is_repeated, beside / "names.json")
             manifest = {"kind": "corpus", "format": FORMAT, "settings": settings, "source": source}
+            manifest |= {"build_key": key} if key is not None else {}
             group_N = groups_of(shards.column("keys", len(cuts))[~is_repeated])
             if near_duplicates:
                 with track("corpus: near-duplicates", 2 * len(group_N)) as advance:
@@ -126,13 +130,6 @@ class _Names:
         return list(dict.fromkeys(chain.from_iterable(few)))
 
 
-def _written(names: _Names | None, path: Path) -> Path | None:
-    """The file in which workers find the names, if the tagger wants any."""
-    if names is not None:
-        files.write_json(path, names.learnt())
-    return path if names is not None else None
-
-
 def _dealt(articles: Iterable[Article]) -> Iterator[list[Parts]]:
     """The articles of one shard after the other."""
     shard: list[Parts] = []
@@ -148,17 +145,27 @@ def _dealt(articles: Iterable[Article]) -> Iterator[list[Parts]]:
 
 
 @contextlib.contextmanager
-def _hands(
-    shards: Shards, dealt: Iterator[list[Parts]], spec: WorkerSpec | None, settings: dict[str, Any]
+def _executor(
+    shards: Shards, dealt: Iterator[list[Parts]], tagger: Tagger, num_workers: int, settings: dict[str, Any]
 ) -> Iterator[tuple[Iterator[list[Parts]], Do]]:
-    """What is dealt, and who does the work on it: this process, or workers where they are wanted and worth it."""
+    """The shards' articles, and what carries out orders: this process, or workers where they are possible and pay."""
     first = list(islice(dealt, _FEWEST_SHARDS))
     dealt = chain(first, dealt)
-    if spec is None or spec.num < 2 or len(first) < _FEWEST_SHARDS:
+    if num_workers < 2 or len(first) < _FEWEST_SHARDS or not _can_share(tagger):
         yield dealt, lambda orders: map(shards.do, orders)
         return
-    with Workers(spec, settings | {"folder": str(shards.folder)}) as workers:
+    with Workers(num_workers, settings | {"folder": str(shards.folder)}) as workers:
         yield dealt, workers.do
+
+
+def _can_share(tagger: Tagger) -> bool:
+    """Whether workers may tag; the user is told where a tagger or rule of their own rules it out."""
+    if not tagger.is_shared:
+        say(
+            f'The tagger "{tagger.name}" is known to this process only, so one process builds the corpus; to use '
+            'several, declare it as an entry point of the group "openrealm.tagger", and its rules in "openrealm.rule".'
+        )
+    return tagger.is_shared and tagger.in_workers
 
 
 def _cut(do: Do, dealt: Iterable[list[Parts]], plan: str) -> list[dict[str, Any]]:
@@ -175,18 +182,16 @@ def _cut(do: Do, dealt: Iterable[list[Parts]], plan: str) -> list[dict[str, Any]
     return _done(do, orders, "corpus: passages cut", None)
 
 
-def _tag(
-    do: Do, cuts: list[dict[str, Any]], is_repeated: npt.NDArray[np.bool_], names: Path | None
-) -> list[dict[str, Any]]:
+def _tag(do: Do, cuts: list[dict[str, Any]], is_repeated: npt.NDArray[np.bool_], names: Path) -> list[dict[str, Any]]:
     """Have every shard tagged, what stands in earlier ones left out; returns their manifests in order."""
-    learnt = names and files.sha256_file(names)
+    learnt = files.sha256_file(names)
 
     def orders() -> Iterator[dict[str, Any]]:
         last = 0
         for cut in cuts:
             first, last = last, last + cut["num_passages"]
             repeated = np.flatnonzero(is_repeated[first:last]).tolist()
-            order = {"part": "tagged", "shard": cut["shard"], "repeated": repeated, "names": names and str(names)}
+            order = {"part": "tagged", "shard": cut["shard"], "repeated": repeated, "names": str(names)}
             yield order | {"key": files.digest_of([cut["key"], repeated, learnt])}
 
     return _done(do, orders(), "corpus: passages tagged", int(np.count_nonzero(~is_repeated)))

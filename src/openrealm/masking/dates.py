@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from openrealm.types import Span
 
@@ -75,3 +76,13 @@ def date_spans(text: str) -> list[Span]:
 def number_spans(text: str) -> list[Span]:
     """Numbers of `text` with their sign, currency, scale and unit, from left to right."""
     return [Span(match.start(), match.end(), "number") for match in _NUMBER.finditer(text)]
+
+
+def date_rule(texts: Sequence[str], _names: object = None) -> list[list[Span]]:
+    """The rule "dates": `date_spans` of each text."""
+    return [date_spans(text) for text in texts]
+
+
+def number_rule(texts: Sequence[str], _names: object = None) -> list[list[Span]]:
+    """The rule "numbers": `number_spans` of each text."""
+    return [number_spans(text) for text in texts]

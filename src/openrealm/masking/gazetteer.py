@@ -65,7 +65,7 @@ class Gazetteer:
 
 
 def entity_spans(texts: Sequence[str], gazetteer: Gazetteer) -> list[list[Span]]:
-    """Entities of each text, sorted, not overlapping.
+    """The rule "entities": entities of each text, sorted, not overlapping.
 
     A single capitalised word that opens a sentence counts only if the texts of this call show it capitalised, alone
     and inside sentences, more often than in lower case, or the gazetteer knows it.

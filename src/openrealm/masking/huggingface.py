@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from openrealm.corpus.tagger import Tagger
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.files import MANIFEST, read_manifest
 from openrealm.masking.conll import Run, runs
 from openrealm.masking.dates import date_spans
-from openrealm.masking.tagger import KIND_OF_LABEL, resolve
+from openrealm.masking.spans import KIND_OF_LABEL, resolve
 from openrealm.types import Span
 
 _BATCH_TEXTS = 32
@@ -20,7 +21,7 @@ _BATCH_TEXTS = 32
 _Word = tuple[int, int, str]
 
 
-class HuggingFaceTagger:
+class HuggingFaceTagger(Tagger):
     """Tags with a token-classification model; a word has the label of its first piece. Dates are found by rule."""
 
     def __init__(self, model: str) -> None:
@@ -45,6 +46,11 @@ class HuggingFaceTagger:
             reason = str(error).split("\n", 1)[0]
             raise BadInput(f'"{model}" cannot be loaded as a token classifier ({reason}); give its folder.') from error
         self.name = f"hf:{model}"
+
+    @property
+    def in_workers(self) -> bool:
+        """False: the model uses all cores by itself."""
+        return False
 
     def tag(self, texts: Sequence[str]) -> list[list[Span]]:
         """Spans of each text."""

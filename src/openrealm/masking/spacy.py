@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from openrealm.corpus.tagger import Tagger
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.masking.dates import date_spans
-from openrealm.masking.tagger import KIND_OF_LABEL, resolve
+from openrealm.masking.spans import KIND_OF_LABEL, resolve
 from openrealm.types import Span
 
 
-class SpacyTagger:
+class SpacyTagger(Tagger):
     """Tags with `spacy.load(model)`: a package's name or a folder. Labels other than dates and numbers are entities."""
 
     def __init__(self, model: str) -> None:

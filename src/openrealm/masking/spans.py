@@ -1,4 +1,4 @@
-"""The resolution of overlapping spans."""
+"""What taggers share: kinds of spans by the labels of models, and which of several overlapping spans stays."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 from openrealm.types import Span
 
+# Labels of OntoNotes, on which models are trained; any other label means an entity.
+KIND_OF_LABEL = {"DATE": "date"} | dict.fromkeys(
+    ("CARDINAL", "ORDINAL", "PERCENT", "MONEY", "QUANTITY", "TIME"), "number"
+)
 _PRIORITY = {"date": 0, "entity": 1, "number": 2}
 
 

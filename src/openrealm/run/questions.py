@@ -15,9 +15,9 @@ from farmhash import Fingerprint64
 
 from openrealm import files
 from openrealm.corpus.corpus import Corpus
-from openrealm.corpus.sources import FACTBOOK
 from openrealm.errors import BadInput, MissingStage
 from openrealm.evaluate.answers import compile_pattern
+from openrealm.factbook.source import NAME as FACTBOOK
 from openrealm.run import stages
 from openrealm.run.folder import Run
 from openrealm.types import Question, QuestionSets

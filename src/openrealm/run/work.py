@@ -12,10 +12,8 @@ from openrealm import files
 from openrealm.corpus.builder import build_corpus
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.sources import open_source
-from openrealm.corpus.workers import WorkerSpec
 from openrealm.engine import num_cores
 from openrealm.errors import BadInput, Mismatch, MissingStage
-from openrealm.masking.tagger import load_tagger
 from openrealm.model.weights import tokenizer_of
 from openrealm.progress import say
 from openrealm.run import artefacts
@@ -34,32 +32,25 @@ if TYPE_CHECKING:
 def corpus(run: Run, stage: Stage, options: Options) -> Corpus:
     """Read the source, cut it into passages, tag salient spans, store."""
     settings = run.config.corpus
-    articles, description = open_source(
+    source = open_source(
         settings.source, prose_only=settings.prose_only, salvage=settings.salvage, num_workers=run.config.num_threads
     )
     built = build_corpus(
-        articles(),
+        source.articles(),
         run.corpus,
         tokenizer_of(run.config.model.backbone),
         max_passage_tokens=settings.max_passage_tokens,
         passages=settings.passages,
         max_passage_words=settings.max_passage_words,
-        tagger=load_tagger(settings.tagger),
-        source=description,
+        tagger=settings.tagger,
+        source=source.description,
         near_duplicates=settings.near_duplicates,
-        workers=_corpus_workers(run),
+        num_workers=run.config.num_threads or num_cores(),
     )
     skipped = built.manifest["source"].get("skipped") or {}
     note = "; skipped: " + ", ".join(f"{count} {why}" for why, count in skipped.items()) if skipped else ""
     say(f"corpus: {built.num_passages:,} passages in {run.corpus}{note}")
     return built
-
-
-def _corpus_workers(run: Run) -> WorkerSpec | None:
-    """One process per core that the run may use; none with a tagger that uses all cores itself."""
-    if run.config.corpus.tagger.startswith("hf:"):
-        return None
-    return WorkerSpec(run.config.num_threads or num_cores(), "openrealm.masking.worker")
 
 
 def questions(run: Run, stage: Stage, options: Options) -> QuestionSets:

@@ -30,13 +30,13 @@ def extracted(tmp_path: Path, prose: str) -> Path:
 
 
 def test_a_folder_of_wikiextractor_is_known_and_read_in_order(extracted: Path, prose: str) -> None:
-    articles, description = open_source(str(extracted))
+    source = open_source(extracted)
     for _ in range(2):
-        assert list(articles()) == [
+        assert list(source.articles()) == [
             Article("1", "Lima", prose.strip()),
             Article("6", "Cusco", f"1 < 2. {prose.strip()}"),
         ]
-        assert description == {
+        assert source.description == {
             "kind": "wikiextractor", "name": "extracted", "skipped": {"list": 1, "disambiguation": 1, "short": 1},
         }  # fmt: skip
 
@@ -45,8 +45,11 @@ def test_packed_files_and_a_folder_without_folders(extracted: Path) -> None:
     inner = extracted / "AB"
     (inner / "wiki_00.bz2").write_bytes(bz2.compress((inner / "wiki_00").read_bytes()))
     (inner / "wiki_00").unlink()
-    articles, description = open_source(str(inner))
-    assert ([article.title for article in articles()], description["kind"]) == (["Cusco"], "wikiextractor")
+    source = open_source(inner)
+    assert ([article.title for article in source.articles()], source.description["kind"]) == (
+        ["Cusco"],
+        "wikiextractor",
+    )
 
 
 def test_the_other_format_and_bad_lines_are_refused_by_name(extracted: Path) -> None:
@@ -54,7 +57,7 @@ def test_the_other_format_and_bad_lines_are_refused_by_name(extracted: Path) -> 
     with pytest.raises(
         BadInput, match=r"AA/wiki_01 holds <doc> elements, not JSON; run WikiExtractor again with --json"
     ):
-        list(open_source(str(extracted))[0]())
+        list(open_source(extracted).articles())
     (extracted / "AA" / "wiki_01").write_text("\n{")
     with pytest.raises(BadInput, match=r"AA/wiki_01:2 is not JSON"):
-        list(open_source(str(extracted))[0]())
+        list(open_source(extracted).articles())

@@ -208,8 +208,9 @@ def test_a_wiki_by_name_is_fetched_and_read(
     (below / "testwiki-20260101-sha1sums.txt").write_text(sums)
     serve(folder=tmp_path / "mirror")
     monkeypatch.setenv("OPENREALM_CACHE", str(tmp_path / "cache"))
-    articles, description = open_source("wikipedia:testwiki:20260101", num_workers=2)
-    assert len(list(articles())) == 300
+    source = open_source("wikipedia:testwiki:20260101", num_workers=2)
+    assert len(list(source.articles())) == 300
+    description = source.description
     assert description["kind"] == "wikipedia"
     assert (description["wiki"], description["date"], description["skipped"]) == ("testwiki", "20260101", {})
     assert bz2.decompress(multistream).count(b"<page>") == 300

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from openrealm.config import Config, with_settings
+from openrealm.corpus.tagger import load_tagger
 from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadInput, DamagedArtefact
 from openrealm.masking.conll import Document, Sentence
-from openrealm.masking.tagger import load_tagger
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.train.tasks.tagger import (
     Tagger,

@@ -1,107 +1,166 @@
-"""Where articles come from: one file for every kind of source, and `open_source`, which picks it by path or name.
+"""Where articles come from: one module per kind of source, and `open_source`, which finds a source by path or name.
 
-Each file has a `read(...)` that yields cleaned articles in an order that is the same on every machine.
+A source is a class registered in `openrealm.registry.SOURCES`, found by "NAME" or "NAME:ARGUMENT". For a path, the
+registered sources are asked one by one whether they read it: your own first, sorted by name, then FILE_SOURCES.
 """
 
 from __future__ import annotations
 
-import importlib
-import re
-from collections.abc import Callable, Iterator
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from openrealm.errors import BadInput
+from openrealm.files import digest_of
+from openrealm.registry import SOURCES
 from openrealm.types import Article
 
-ArticleFactory = Callable[[], Iterator[Article]]
+FILE_SOURCES = ("wikiextractor", "jsonl", "mediawiki", "parquet", "files")
+"""Built-in sources in the order in which they are asked about a path; the last one takes any."""
 
-FACTBOOK = "factbook"
-_WIKIPEDIA, _DATASETS = "wikipedia:", "datasets:"
-_JSONL_ENDINGS = (".jsonl", ".jsonl.xz", ".jsonl.gz", ".jsonl.zst", ".jsonl.bz2")
-_DUMP_NAME = re.compile(r".*\.xml(?:-p\d+p\d+\S*)?(?:\.bz2)?")  # parts of a dump are named by their page numbers
+
+class Source(ABC):
+    """Articles from one place, in an order that is the same on every machine. Subclass it to write your own.
+
+    `description` is stored in the corpus' manifest, so it holds JSON values only. Reading may add to it: "skipped"
+    counts what was skipped, by reason. The constructor takes the argument of "NAME:ARGUMENT", if the source needs one,
+    and by name those options of `open_source` that concern it.
+
+    >>> class Countdown(Source):
+    ...     def __init__(self, start: str) -> None:
+    ...         self.start = int(start)
+    ...         self.description = {"kind": "countdown", "name": start}
+    ...     def articles(self):
+    ...         return (Article(str(n), "", f"{n} to go.") for n in range(self.start, 0, -1))
+    >>> [article.text for article in Countdown("2").articles()]
+    ['2 to go.', '1 to go.']
+
+    After `SOURCES.add("countdown", Countdown)` the setting `corpus.source=countdown:2` finds it.
+    """
+
+    description: dict[str, Any]
+
+    @abstractmethod
+    def articles(self) -> Iterator[Article]:
+        """The articles from the first to the last; every call starts again."""
+
+    def identity(self) -> Any:
+        """JSON values that change when the articles do, found without reading them; None where that is not known."""
+        return None
+
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Whether this source reads an existing file or folder; then its constructor takes the path."""
+        return False
+
+
+class FileSource(Source):
+    """A source that is a file or folder."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, path: str | Path) -> None:
+        """Raises BadInput when `path` does not exist."""
+        self.path = Path(path).expanduser()
+        if not self.path.exists():
+            raise BadInput(
+                f"{path} does not exist; give a folder, a .jsonl or .parquet file, a dump, or the name of a source: "
+                f"{', '.join(name for name in SOURCES if name not in FILE_SOURCES)}."
+            )
+        self.description = {"kind": self.kind, "name": self.path.resolve().name}
+
+    def identity(self) -> Any:
+        """Names, sizes and modification times of its files."""
+        return list(stamps(self.path))
+
+
+class Articles(Source):
+    """Articles that are in memory, or made one by one."""
+
+    def __init__(self, articles: Iterable[Article]) -> None:
+        self._articles = articles
+        self.description = {"kind": "articles"}
+
+    def articles(self) -> Iterator[Article]:
+        """The articles; those of an iterator once only."""
+        return iter(self._articles)
+
+    def identity(self) -> Any:
+        """Digest of the articles; None for an iterator, which can be read only once."""
+        if iter(self._articles) is self._articles:
+            return None
+        digest = hashlib.sha256()
+        for article in self._articles:
+            digest.update(digest_of([article.id, article.title, article.text, article.mentions]).encode())
+        return digest.hexdigest()
 
 
 def is_name(source: str) -> bool:
-    """Whether a source is a name, rather than a path that means something else in another folder."""
-    return source == FACTBOOK or source.startswith((_WIKIPEDIA, _DATASETS))
+    """Whether `source` names a source, rather than being a path that means something else in another folder."""
+    name, colon, _ = source.partition(":")
+    return name in SOURCES and (bool(colon) or not SOURCES.needs_argument(name))
 
 
 def open_source(
-    path_or_name: str, *, prose_only: bool = False, salvage: bool = False, num_workers: int | None = None
-) -> tuple[ArticleFactory, dict[str, Any]]:
-    """A function that reads the source anew, and a description of the source for the corpus' manifest.
+    source: str | Path | Source | Iterable[Article],
+    *,
+    prose_only: bool = False,
+    salvage: bool = False,
+    num_workers: int | None = None,
+) -> Source:
+    """Find a source.
 
-    path_or_name  a name: "factbook", "wikipedia:WIKI:DATE" (fetched once), "datasets:NAME?split=...";
-                  or a path: a folder or one file of .txt .md .html .pdf, a .jsonl (also .xz .gz .zst .bz2), a .parquet
-                  file, a MediaWiki dump (.xml, .xml.bz2), or a folder that WikiExtractor wrote
-    prose_only    Factbook only: leave out what is mostly numbers
-    salvage       dumps only: keep what is whole of a damaged one, instead of stopping
-    num_workers   dumps only: processes that read pages; none is one for each core
-    The description gains "skipped" (what was left out and why, counted) once the articles were read.
-    Raises BadInput when there is no such source or its ending is not known.
+    source       a path: a folder or file of .txt .md .html .pdf, a .jsonl (also .xz .gz .zst .bz2) or .parquet file, a
+                 MediaWiki dump (.xml, .xml.bz2), or a folder written by WikiExtractor; a name: "factbook",
+                 "wikipedia:WIKI:DATE" (downloaded once), "datasets:NAME?split=...", or one added to `SOURCES`, with its
+                 argument; a `Source`, which is returned; or articles
+    prose_only   Factbook: skip what is mostly numbers
+    salvage      dumps: recover the intact parts of a damaged one instead of stopping at the damage
+    num_workers  dumps: number of processes that parse pages; None means one per core
+    Raises BadInput when a path does not exist or cannot be read, BadConfig for a name without the argument it needs.
+
+    >>> source = open_source([Article("1", "Peru", "Lima is the capital of Peru.")])
+    >>> [article.title for article in source.articles()]
+    ['Peru']
     """
-    if is_name(path_or_name):
-        return _named(path_or_name, prose_only, salvage, num_workers)
-    path = Path(path_or_name).expanduser()
-    if not path.exists():
-        raise BadInput(
-            f'{path_or_name} does not exist; give a folder, a .jsonl or .parquet file, a dump, or "{FACTBOOK}".'
-        )
-    description: dict[str, Any] = {"kind": _kind(path), "name": path.resolve().name}
-    return _factory(path, description, salvage, num_workers), description
+    options = {"prose_only": prose_only, "salvage": salvage, "num_workers": num_workers}
+    if isinstance(source, Source):
+        return source
+    if isinstance(source, str) and is_name(source):
+        return cast(Source, SOURCES.create(source, **options))
+    if isinstance(source, str | Path):
+        return _source_of_path(str(source), options)
+    return Articles(source)
 
 
-def _named(
-    name: str, prose_only: bool, salvage: bool, num_workers: int | None
-) -> tuple[ArticleFactory, dict[str, Any]]:
-    if name == FACTBOOK:
-        factbook = importlib.import_module("openrealm.factbook.source")
-
-        return lambda: factbook.read(prose_only=prose_only), {"kind": "factbook", "prose_only": prose_only}
-    if name.startswith(_WIKIPEDIA):
-        from openrealm.corpus.sources import mediawiki, wikipedia
-
-        dump = wikipedia.Dump.named(name)
-        about: dict[str, Any] = {"kind": "wikipedia", "wiki": dump.wiki, "date": dump.date}
-        return lambda: mediawiki.read(dump.fetch(), salvage=salvage, num_workers=num_workers, description=about), about
-    from openrealm.corpus.sources import datasets
-
-    wanted = datasets.Wanted.named(name)
-    return lambda: datasets.read(wanted), {"kind": "datasets", "name": name}
+def _source_of_path(path: str, options: dict[str, Any]) -> Source:
+    found = Path(path).expanduser()
+    asked = [*(name for name in SOURCES if name not in FILE_SOURCES), *FILE_SOURCES] if found.exists() else []
+    name = next((name for name in asked if _reads(name, found)), FILE_SOURCES[-1])
+    return cast(Source, SOURCES.create(f"{name}:{path}", **options))
 
 
-def _kind(path: Path) -> str:
-    name = path.name.lower()
-    if path.is_dir():
-        from openrealm.corpus.sources import wikiextractor
-
-        return "wikiextractor" if wikiextractor.wrote(path) else "folder"
-    if name.endswith(_JSONL_ENDINGS):
-        return "jsonl"
-    if _DUMP_NAME.fullmatch(name):
-        return "mediawiki"
-    return "parquet" if name.endswith(".parquet") else "file"
+def _reads(name: str, path: Path) -> bool:
+    reads = getattr(SOURCES.get(name), "reads", None)  # a function that returns a source reads no path
+    return reads is not None and reads(path)
 
 
-def _factory(path: Path, description: dict[str, Any], salvage: bool, num_workers: int | None) -> ArticleFactory:
-    kind = description["kind"]
-    if kind == "jsonl":
-        from openrealm.corpus.sources import jsonl
+def stamps(path: Path) -> Iterator[Any]:
+    """Name, size and modification time of a file, or of every file in a folder, sorted by name."""
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        for name in sorted(names):
+            yield os.fsencode(os.path.relpath(os.path.join(folder, name), path)).hex()
+            yield from _stamp(Path(folder, name))
+    if path.is_file():
+        yield from _stamp(path)
 
-        return lambda: jsonl.read(path)
-    if kind == "parquet":
-        from openrealm.corpus.sources import parquet
 
-        return lambda: parquet.read(path)
-    if kind == "mediawiki":
-        from openrealm.corpus.sources import mediawiki
-
-        return lambda: mediawiki.read(path, salvage=salvage, num_workers=num_workers, description=description)
-    if kind == "wikiextractor":
-        from openrealm.corpus.sources import wikiextractor
-
-        return lambda: wikiextractor.read(path, skipped=description.setdefault("skipped", {}))
-    from openrealm.corpus.sources import folder
-
-    return lambda: folder.read(path, skipped=description.setdefault("skipped", {}))
+def _stamp(path: Path) -> Iterator[int]:
+    if path.exists():
+        found = path.stat()
+        yield found.st_size
+        yield found.st_mtime_ns

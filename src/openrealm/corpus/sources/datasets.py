@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title
+from openrealm.corpus.sources import Source, stamps
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.types import Article
 
@@ -41,6 +42,23 @@ class Wanted:
             wrong = f"no option {unknown[0]!r}" if unknown else "no name"
             raise BadInput(f"{source}: there is {wrong}; expected {_PREFIX}NAME?key=value with {', '.join(known)}.")
         return Wanted(name=name, **given)
+
+
+class HuggingFaceDataset(Source):
+    """A dataset of the Hugging Face hub, or one in a folder."""
+
+    def __init__(self, name: str) -> None:
+        """`name` is what follows "datasets:"."""
+        self._wanted = Wanted.named(f"{_PREFIX}{name}")
+        self.description = {"kind": "datasets", "name": f"{_PREFIX}{name}"}
+
+    def articles(self) -> Iterator[Article]:
+        """See `read`."""
+        return read(self._wanted)
+
+    def identity(self) -> Any:
+        """The name with its options, and names, sizes and times of a folder's files."""
+        return [self.description["name"], *stamps(Path(self._wanted.name).expanduser())]
 
 
 def read(wanted: Wanted) -> Iterator[Article]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 
 from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title, unwrapped
+from openrealm.corpus.sources import FileSource
 from openrealm.corpus.sources.markup import html_to_text, markdown_to_text
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.types import Article
@@ -19,6 +20,26 @@ MAX_FILE_BYTES = 256 << 20
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s{0,9}=\s{0,9}[\"']?([\w:.-]{1,40})", re.IGNORECASE)
 _SPLIT_WORD = re.compile(r"(?<=[^\W\d_])-\n(?=[a-z])")
+
+
+class Files(FileSource):
+    """A folder of text files, or one text file."""
+
+    kind = "file"
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__(path)
+        if self.path.is_dir():
+            self.description["kind"] = "folder"
+
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Any path: files that are not text are reported by name when they are read."""
+        return True
+
+    def articles(self) -> Iterator[Article]:
+        """See `read`."""
+        return read(self.path, skipped=self.description.setdefault("skipped", {}))
 
 
 def read(path: Path, *, skipped: MutableMapping[str, int] | None = None) -> Iterator[Article]:

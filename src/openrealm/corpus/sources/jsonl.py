@@ -15,12 +15,29 @@ from typing import IO, Any, cast
 import pyarrow as pa
 
 from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title
+from openrealm.corpus.sources import FileSource
 from openrealm.errors import BadInput
 from openrealm.types import Article
 
 MAX_LINE_BYTES = 64 << 20
+ENDINGS = (".jsonl", ".jsonl.xz", ".jsonl.gz", ".jsonl.zst", ".jsonl.bz2")
 _BROKEN = (lzma.LZMAError, zlib.error, EOFError)
 _EXPECTED = 'expected an object such as {"id": "1", "title": "Peru", "text": "Peru is ..."}'
+
+
+class JsonLines(FileSource):
+    """A .jsonl file, plain or compressed."""
+
+    kind = "jsonl"
+
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Whether the name ends in one of ENDINGS."""
+        return path.is_file() and path.name.lower().endswith(ENDINGS)
+
+    def articles(self) -> Iterator[Article]:
+        """See `read`."""
+        return read(self.path)
 
 
 def read(path: Path) -> Iterator[Article]:

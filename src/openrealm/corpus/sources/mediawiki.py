@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from openrealm.corpus.sources import FileSource
 from openrealm.corpus.sources.boxed import in_boxes
 from openrealm.corpus.sources.dump import Loss, Piece, pieces
 from openrealm.errors import BadInput, NotInstalled
@@ -18,6 +20,27 @@ from openrealm.types import Article, Span
 # Namespaces whose links are pictures, categories and the like, by number; their names differ between languages.
 _DROPPED_NAMESPACES = {"-2", "-1", "6", "14"}
 _MAX_LISTED = 1000
+_DUMP_NAME = re.compile(r".*\.xml(?:-p\d+p\d+\S*)?(?:\.bz2)?")  # parts of a dump are named by their page numbers
+
+
+class MediaWiki(FileSource):
+    """A dump of pages and articles, .xml or .xml.bz2."""
+
+    kind = "mediawiki"
+
+    def __init__(self, path: str | Path, *, salvage: bool = False, num_workers: int | None = None) -> None:
+        """The options are those of `read`."""
+        super().__init__(path)
+        self._options: dict[str, Any] = {"salvage": salvage, "num_workers": num_workers}
+
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Whether the name is that of a dump or of a part of one."""
+        return path.is_file() and _DUMP_NAME.fullmatch(path.name.lower()) is not None
+
+    def articles(self) -> Iterator[Article]:
+        """See `read`."""
+        return read(self.path, **self._options, description=self.description)
 
 
 def read(

@@ -10,10 +10,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title
+from openrealm.corpus.sources import FileSource
 from openrealm.errors import BadInput
 from openrealm.types import Article
 
 _ROWS_PER_BATCH = 1024
+
+
+class Parquet(FileSource):
+    """A .parquet file."""
+
+    kind = "parquet"
+
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Whether the name ends in .parquet."""
+        return path.is_file() and path.name.lower().endswith(".parquet")
+
+    def articles(self) -> Iterator[Article]:
+        """See `read`."""
+        return read(self.path)
 
 
 def read(path: Path) -> Iterator[Article]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
-from openrealm.corpus.sources import jsonl
+from openrealm.corpus.sources import FileSource, jsonl
 from openrealm.corpus.sources.page_rules import MIN_CHARACTERS, title_rule
 from openrealm.errors import BadInput
 from openrealm.types import Article
@@ -14,9 +14,19 @@ from openrealm.types import Article
 _NAME = re.compile(r"wiki_\d+(?:\.bz2)?")
 
 
-def wrote(folder: Path) -> bool:
-    """Whether a folder, or one below it, holds the first file that WikiExtractor writes."""
-    return any(folder.glob("wiki_00*")) or any(folder.glob("*/wiki_00*"))
+class WikiExtractor(FileSource):
+    """A folder written by WikiExtractor."""
+
+    kind = "wikiextractor"
+
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Whether a folder, or one of its subfolders, holds the first file that WikiExtractor writes."""
+        return path.is_dir() and (any(path.glob("wiki_00*")) or any(path.glob("*/wiki_00*")))
+
+    def articles(self) -> Iterator[Article]:
+        """See `read`."""
+        return read(self.path, skipped=self.description.setdefault("skipped", {}))
 
 
 def read(folder: Path, *, skipped: MutableMapping[str, int] | None = None) -> Iterator[Article]:

@@ -12,10 +12,13 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from openrealm.corpus.sources import Source, mediawiki
 from openrealm.errors import BadInput
 from openrealm.files import append_bytes, publish, sole_writer
 from openrealm.progress import say, track
+from openrealm.types import Article
 
 MIRROR = "https://dumps.wikimedia.org"
 _NAME = re.compile(r"wikipedia:([a-z][a-z0-9_]{1,40}):(\d{8})")
@@ -26,6 +29,24 @@ _MAX_FAILURES = 4
 
 class _BrokenOff(Exception):
     """The connection failed; what has arrived is kept, and the next try goes on behind it."""
+
+
+class Wikipedia(Source):
+    """A wiki's dump by name and date, downloaded when it is first read."""
+
+    def __init__(self, name: str, *, salvage: bool = False, num_workers: int | None = None) -> None:
+        """`name` is "WIKI:DATE"; the options are those of `mediawiki.read`."""
+        self._dump = Dump.named(f"wikipedia:{name}")
+        self._options: dict[str, Any] = {"salvage": salvage, "num_workers": num_workers}
+        self.description = {"kind": "wikipedia", "wiki": self._dump.wiki, "date": self._dump.date}
+
+    def articles(self) -> Iterator[Article]:
+        """Articles of the dump, see `mediawiki.read`; raises what `Dump.fetch` does."""
+        return mediawiki.read(self._dump.fetch(), **self._options, description=self.description)
+
+    def identity(self) -> Any:
+        """Wiki and date: a dump does not change."""
+        return [self._dump.wiki, self._dump.date]
 
 
 @dataclass(frozen=True, slots=True)
