@@ -4,7 +4,15 @@ from __future__ import annotations
 
 
 class OpenRealmError(Exception):
-    """Base of all errors meant for the user; the command line prints the message and exits with code 2."""
+    """Base of all errors meant for the user; the command line prints the message and exits with code 2.
+
+    >>> import openrealm as orm
+    >>> try:
+    ...     orm.Corpus.open("nowhere/")
+    ... except orm.OpenRealmError as error:
+    ...     print(type(error).__name__)
+    MissingStage
+    """
 
 
 class BadInput(OpenRealmError):

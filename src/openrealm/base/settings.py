@@ -16,7 +16,11 @@ def _share(default: float, meaning: str, source: str = "") -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseSettings(Section):
-    """A small BERT, trained to fill in masks with the help of a passage (MLM) and to find passages (ICT)."""
+    """A small BERT, trained to fill in masks with the help of a passage (MLM) and to find passages (ICT).
+
+    >>> BaseSettings(num_layers=4).replace(hidden_size=128).num_layers
+    4
+    """
 
     key: ClassVar[str] = "base"
     name: str = setting("openrealm-mini", "name of the folder, by which the encoder is loaded")

@@ -345,7 +345,7 @@ class Realm(nn.Module):
         ...     valid_BK=torch.tensor([[True, True]]),
         ...     joint_rows=[pack_joint(query, text, model.specials, 64)[0] for text in ((), body)],
         ...     positions=[[len(query)]],
-        ...     gold=[ids("lima")],
+        ...     gold=[ids("lima")[:1]],
         ... )
         >>> reading = model(inputs)
         >>> reading.score_BK.shape, bool(reading.gold_logp_BKJ[0, 1, 0] > reading.gold_logp_BKJ[0, 0, 0])

@@ -39,7 +39,11 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class TaggerSettings:
-    """How a tagger is trained. The rates suit small encoders; Devlin et al. 2019 (Sec. 5.3) use 2e-5 to 5e-5."""
+    """How a tagger is trained. The rates suit small encoders; Devlin et al. 2019 (Sec. 5.3) use 2e-5 to 5e-5.
+
+    >>> TaggerSettings(num_epochs=2).batch_size
+    8
+    """
 
     backbone: str = "minilm"
     num_epochs: int = 5
@@ -65,10 +69,10 @@ class Tagger(Task[list[Labelled]]):
 
     The trainer's model is what `classifier` returns:
 
-    >>> from openrealm.masking.conll import documents_of
-    >>> documents = documents_of("Ada B-PER\nlives O\nin O\nLondon B-LOC\n".splitlines())
+    >>> from pathlib import Path
+    >>> from openrealm.masking.conll import read_conll
     >>> import openrealm as orm
-    >>> task = orm.tasks.Tagger(documents, backbone="openrealm-mini", num_epochs=1)
+    >>> task = orm.tasks.Tagger(read_conll(Path("names.conll")), backbone="openrealm-mini", num_epochs=1)
     >>> orm.Trainer(task.new_model(), task, "training/").train().num_steps
     1
     """
