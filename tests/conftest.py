@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from openrealm.model.realm import Realm
     from openrealm.text.tokenizer import Tokenizer
 
-settings.register_profile("house", max_examples=60, deadline=None)
-settings.load_profile("house")
+settings.register_profile("default-budget", max_examples=60, deadline=None)
+settings.load_profile("default-budget")
 
 _MARKS = ("slow", "gpu", "browser", "scale", "peers")
 _LEFT_OUT: Counter[str] = Counter()

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from openrealm.errors import BadConfig, NotInstalled
-from openrealm.registry import CALLBACKS
 
 if TYPE_CHECKING:
     from openrealm.train.trainer import Trainer
 
-__all__ = ["Callback", "EarlyStopping", "TensorBoard", "callback_named"]
+__all__ = ["Callback", "EarlyStopping", "TensorBoard"]
 
 Row = Mapping[str, float | int | str]
 
@@ -131,17 +130,3 @@ class EarlyStopping(Callback):
         """Go on counting where the checkpoint was."""
         self.best = math.inf if state["best"] is None else state["best"]
         self.num_bad = state["num_bad"]
-
-
-def callback_named(name: str) -> Callback:
-    """The callback of a registered name, with an optional argument after a colon, such as "tensorboard:logs/".
-
-    Raises BadConfig for an unknown name.
-
-    >>> callback_named("early_stopping:recall@5").metric
-    'recall@5'
-    """
-    kind, colon, argument = name.partition(":")
-    make = CALLBACKS.get(kind)
-    made: Callback = make(argument) if colon else make()
-    return made

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from openrealm import files
-from openrealm.callbacks import Callback, callback_named
+from openrealm.callbacks import Callback
 from openrealm.config import Config
 from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadConfig, NonFinite
 from openrealm.progress import say, track
+from openrealm.registry import CALLBACKS
 from openrealm.train import checkpoint, metrics
 from openrealm.train.guard import Guard
 from openrealm.train.optimizer import adam, num_warmup_steps, rate_factor, set_rate, timed_rate_factor
@@ -100,7 +101,7 @@ class Trainer:
         self.model, self.task, self.seed, self.minutes = model, task, seed, minutes
         self.engine = engine or engine_for(Config())
         self.folder = Path("training") / task.name if folder is None else Path(folder)
-        self.callbacks = [callback_named(c) if isinstance(c, str) else c for c in callbacks]
+        self.callbacks = [CALLBACKS.create(c) if isinstance(c, str) else c for c in callbacks]
         self.outcome = Outcome()
         self.should_stop = False
         self.step, self.seconds, self.num_tokens = 0, 0.0, 0

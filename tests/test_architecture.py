@@ -15,13 +15,13 @@ from openrealm.base.settings import BaseSettings
 from openrealm.config import Config
 from openrealm.section import known_settings
 
-HOUSE = Path(__file__).parent.parent
-SOURCES = sorted((HOUSE / "src").rglob("*.py"))
-DOCUMENTS = sorted([*HOUSE.glob("*.md"), *(HOUSE / "docs").rglob("*.md")])
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def named(path: Path) -> str:
-    return str(path.relative_to(HOUSE))
+    return str(path.relative_to(ROOT))
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -29,13 +29,14 @@ def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
-def test_a_file_is_short_says_what_it_is_and_has_short_functions(path: Path) -> None:
-    text = path.read_text()
-    tree = ast.parse(text)
-    assert len(text.splitlines()) <= 300
-    assert ast.get_docstring(tree), "a module opens by saying what it is"
-    long = [f.name for f in functions(tree) if (f.end_lineno or 0) - f.lineno >= 60]
-    assert not long, "a function of 60 lines is too long"
+def test_a_module_opens_by_saying_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_there_is_one_training_loop() -> None:
+    """Only the trainer steps an optimiser, through its guard."""
+    stepping = [named(path) for path in SOURCES if re.search(r"\b(?:optimizer|guard)\.step\(", path.read_text())]
+    assert stepping == ["src/openrealm/train/guard.py", "src/openrealm/train/trainer.py"]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
@@ -51,10 +52,10 @@ def test_nothing_can_read_or_write_a_pickle(path: Path) -> None:
 
 
 def test_every_version_is_pinned_and_none_by_an_address() -> None:
-    lines = [line for line in (HOUSE / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9.]+", line) for line in lines)
     pinned = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in lines}
-    project = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *extras["dev"], *extras["pdf"], *extras["factbook"]]
     assert {re.split(r"[<>=~!\[; ]", need)[0] for need in wanted} <= pinned
@@ -71,7 +72,7 @@ def exists(dotted: str) -> bool:
     """Whether `model.marginal.early_loss` or `masking.salient` is defined, found in the source without importing it."""
     parts = dotted.split(".")
     for length in range(len(parts), 0, -1):
-        module = HOUSE / "src" / "openrealm" / Path(*parts[:length])
+        module = ROOT / "src" / "openrealm" / Path(*parts[:length])
         file = module.with_suffix(".py") if module.with_suffix(".py").exists() else module / "__init__.py"
         if not file.exists():
             continue
@@ -86,7 +87,7 @@ def exists(dotted: str) -> bool:
 
 
 def test_the_table_from_paper_to_code_names_what_there_is() -> None:
-    text = (HOUSE / "docs" / "paper-to-code.md").read_text()
+    text = (ROOT / "docs" / "paper-to-code.md").read_text()
     rows = [line.replace("\\|", "/").split("|") for line in text.splitlines() if line.startswith("|")]
     code = [name for row in rows[2:] for name in re.findall(r"`([a-z_]+\.[A-Za-z_.]+)`", row[3])]
     assert len(code) > 15
@@ -111,19 +112,19 @@ def names_of_tests(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_every_test_that_a_document_names_is_there(path: Path) -> None:
     found = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", path.read_text())
-    missing = [(file, name) for file, name in found if not (HOUSE / file).exists()]
-    missing += [(file, name) for file, name in found if name and name not in names_of_tests(HOUSE / file)]
+    missing = [(file, name) for file, name in found if not (ROOT / file).exists()]
+    missing += [(file, name) for file, name in found if name and name not in names_of_tests(ROOT / file)]
     assert not missing
 
 
 def test_the_rows_of_faults_and_of_the_paper_name_their_tests() -> None:
     for name, fewest in (("paper-to-code.md", 20), ("faults.md", 10)):
-        text = (HOUSE / "docs" / name).read_text()
+        text = (ROOT / "docs" / name).read_text()
         assert len(re.findall(r"`tests/[\w/]+\.py::\w+`", text)) >= fewest
 
 
-def test_the_package_is_the_one_of_this_house() -> None:
+def test_the_package_is_the_one_of_this_checkout() -> None:
     spec = importlib.util.find_spec("openrealm")
     assert spec is not None
     assert spec.origin is not None
-    assert Path(spec.origin).is_relative_to(HOUSE / "src")
+    assert Path(spec.origin).is_relative_to(ROOT / "src")
