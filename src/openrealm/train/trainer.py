@@ -153,7 +153,7 @@ class Trainer:
     def share_done(self) -> float:
         """Share of the training that is done, 0 to 1, by steps or by time."""
         if self.minutes is None:
-            return self.step / self.schedule.num_steps
+            return self.step / self.schedule.num_steps if self.step < self.schedule.num_steps else 1.0
         return self.ranks.from_first(self.seconds / (60 * self.minutes), self.engine)
 
     def _is_stopped(self) -> bool:
