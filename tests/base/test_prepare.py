@@ -24,6 +24,7 @@ from openrealm.model.reader import Reader
 from openrealm.model.realm import Realm
 from openrealm.model.weights import backbone_location
 from openrealm.recipes.quickstart import quickstart
+from openrealm.run import stages
 from openrealm.run.folder import Run
 from openrealm.text.pack import Row
 from openrealm.text.tokenizer import Tokenizer
@@ -138,7 +139,7 @@ def test_the_warm_start_keeps_a_head_that_was_trained(run: Path, source: Path, t
     folder = tmp_path / "realm"
     assert main(["corpus", "--run", str(folder), "--source", str(source), *settings]) == 0
     assert main(["warm-start", "--run", str(folder)]) == 0
-    model = Realm.from_pretrained(Run.open(folder).warm_start / "model")
+    model = Realm.from_pretrained(stages.get("warm_start").model_folder(Run.open(folder)))
     assert torch.equal(model.reader.head.bias, stored_heads(str(run / "model"))["cls.predictions.bias"])
 
 
