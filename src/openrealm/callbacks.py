@@ -20,6 +20,9 @@ Row = Mapping[str, float | int | str]
 class Callback:
     """What a `Trainer` calls; override what you need. Setting `trainer.should_stop` ends training after the step.
 
+    Every process of a training by several has its callbacks; evaluations and checkpoints are the first one's alone, and
+    its `should_stop` counts.
+
     >>> import openrealm as orm
     >>> class PrintLoss(orm.callbacks.Callback):
     ...     def on_step_end(self, trainer, row):

@@ -1,4 +1,4 @@
-"""Batches as padded tensors: what is in them, and that rank, step and preparing processes change nothing else."""
+"""Batches as padded tensors: what is in them, and that they depend on seed, step and rank alone."""
 
 from __future__ import annotations
 
@@ -71,15 +71,16 @@ def test_masks_are_found_in_the_padded_rows(examples: BaseExamples) -> None:
 
 
 def test_two_ranks_share_out_what_one_reads_in_two_steps(examples: BaseExamples) -> None:
-    alone, ranks = Batches(examples), [Batches(examples, rank, 2) for rank in (0, 1)]
+    batches = Batches(examples)
     for step in (0, 7):
-        assert same(ranks[0][step], alone[2 * step])
-        assert same(ranks[1][step], alone[2 * step + 1])
-        assert not same(ranks[0][step], ranks[1][step])
+        first, second = (batches.batch(step, rank, 2) for rank in (0, 1))
+        assert same(first, batches.batch(2 * step))
+        assert same(second, batches.batch(2 * step + 1))
+        assert not same(first, second)
 
 
 def test_sentences_look_for_their_own_passages(examples: BaseExamples) -> None:
-    batch = Batches(examples)[5]
+    batch = Batches(examples).batch(5)
     queries, passages = rows_of(batch.queries), rows_of(batch.passages)
     assert set(queries) == set(passages) == set(range(SETTINGS.ict_batch))
     layouts = [examples.texts.body[i].tolist() for i in range(len(examples.texts))]
@@ -95,16 +96,22 @@ def test_held_out_sentences_are_not_among_those_trained_on(toy_corpus: Corpus) -
     texts = Texts([toy_corpus], SETTINGS.heldout_rate, 0)
     batches = Batches(BaseExamples(texts, SpanIndex(texts), SETTINGS))
     held = {tuple(row) for row in rows_of(batches.heldout_cloze(10)[0]).values()}
-    trained = {tuple(row) for step in range(60) for row in rows_of(batches[step].queries).values()}
+    trained = {tuple(row) for step in range(60) for row in rows_of(batches.batch(step).queries).values()}
     assert len(held) > 3
     assert len(trained) > 50
     assert not held & trained
 
 
 def test_another_process_prepares_the_same_batches(examples: BaseExamples) -> None:
+    """As `BaseEncoding.batches` does beside a CUDA device."""
     batches = Batches(examples)
     stream = DataLoader(
-        batches, batch_size=None, sampler=itertools.count(3), num_workers=1, multiprocessing_context="fork"
+        range(10),  # type: ignore[arg-type]
+        batch_size=None,
+        collate_fn=batches.batch,
+        sampler=itertools.count(3),
+        num_workers=1,
+        multiprocessing_context="fork",
     )
     for step, batch in zip((3, 4, 5), stream, strict=False):
-        assert same(batch, batches[step])
+        assert same(batch, batches.batch(step))

@@ -1,8 +1,7 @@
-"""Masked queries for a base encoder: what is hidden, what stands beside, and the swap of names."""
+"""Masked queries for a base encoder: what is hidden, the passage read with it, and the swap of names."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrealm.base.examples import ALONE, BESIDE, OWN, RELATED, BaseExamples, MaskedRow, swapped, swapped_query
+from openrealm.base.examples import ALONE, CONTEXTS, OWN, RELATED, BaseExamples, MaskedRow, swapped, swapped_query
 from openrealm.base.settings import BaseSettings
 from openrealm.base.texts import SpanIndex, Texts
 from openrealm.corpus.builder import build_corpus
@@ -33,7 +32,7 @@ def texts(toy_corpus: Corpus) -> Texts:
 
 
 def make(texts: Texts, **changes: float) -> BaseExamples:
-    return BaseExamples(texts, SpanIndex(texts), dataclasses.replace(SETTINGS, **changes))
+    return BaseExamples(texts, SpanIndex(texts), SETTINGS.replace(**changes))
 
 
 def filled(row: MaskedRow) -> list[int]:
@@ -69,10 +68,10 @@ def test_masks_stand_where_the_hidden_word_pieces_belong(texts: Texts) -> None:
         assert any(contains(body, query) for body in bodies)
 
 
-def test_what_stands_beside_comes_at_its_rate(texts: Texts) -> None:
+def test_every_context_comes_at_its_rate(texts: Texts) -> None:
     examples = make(texts)
-    counts = Counter(examples.example(number).beside for number in range(1500))
-    # A query without a name that stands elsewhere is read beside its own passage instead.
+    counts = Counter(examples.example(number).context for number in range(1500))
+    # A query without a name that stands elsewhere is read with its own passage instead.
     assert counts[OWN] + counts[RELATED] == pytest.approx(900, abs=90)
     assert counts[RELATED] > 300
     assert counts[ALONE] == pytest.approx(300, abs=60)
@@ -83,12 +82,12 @@ def test_a_passage_that_should_help_holds_what_is_hidden(texts: Texts) -> None:
     num_related = 0
     for number in range(400):
         row = examples.example(number)
-        _, beside = parts(row, examples)
-        if row.beside == RELATED:
-            assert contains(beside, row.gold)
+        _, context = parts(row, examples)
+        if row.context == RELATED:
+            assert contains(context, row.gold)
             num_related += 1
-        if row.beside == ALONE:
-            assert len(beside) == 0
+        if row.context == ALONE:
+            assert len(context) == 0
     assert num_related > 50
 
 
@@ -97,9 +96,9 @@ def test_a_swapped_name_is_not_the_one_that_the_text_has(texts: Texts) -> None:
     differing = 0
     for number in range(200):
         row = swapping.example(number)
-        if row.beside in (OWN, RELATED):
-            _, beside = parts(row, swapping)
-            assert contains(beside, row.gold)
+        if row.context in (OWN, RELATED):
+            _, context = parts(row, swapping)
+            assert contains(context, row.gold)
             differing += row.row.ids.tolist() != plain.example(number).row.ids.tolist()
     assert differing > 50
 
@@ -131,23 +130,23 @@ def test_nothing_held_out_is_trained_on_as_a_query(texts: Texts) -> None:
     assert walked == set(np.flatnonzero(~texts.is_heldout_N).tolist())
 
 
-def test_nothing_held_out_is_read_beside_a_query(texts: Texts) -> None:
+def test_nothing_held_out_is_read_with_a_query(texts: Texts) -> None:
     examples = make(texts, swap_rate=0.0, long_rate=1.0)
     held = {tuple(texts.body[i].tolist()) for i in np.flatnonzero(texts.is_heldout_N).tolist()}
     for number in range(400):
-        _, beside = parts(examples.example(number), examples)
-        body = tuple(beside.tolist())
+        _, context = parts(examples.example(number), examples)
+        body = tuple(context.tolist())
         assert not any(body[start : start + len(row)] == row for row in held for start in range(len(body)))
 
 
-def test_held_out_queries_differ_only_in_what_stands_beside(texts: Texts) -> None:
+def test_held_out_queries_differ_only_in_their_context(texts: Texts) -> None:
     examples = make(texts)
     rows = examples.heldout_rows(50)
     assert len(rows) >= 10
     assert len(examples.heldout_rows(3)) == 3
     for row in rows:
-        assert set(row) == set(BESIDE)
-        queries = {tuple(row[name].row.ids[: row[name].row.second].tolist()) for name in BESIDE}
+        assert set(row) == set(CONTEXTS)
+        queries = {tuple(row[name].row.ids[: row[name].row.second].tolist()) for name in CONTEXTS}
         assert len(queries) == 1
         assert contains(parts(row[RELATED], examples)[1], row[RELATED].gold)
         assert contains(parts(row[OWN], examples)[1], parts(row[OWN], examples)[0])

@@ -1,4 +1,4 @@
-"""The base model: masks and vectors are those that reader and towers of the house compute from the same weights."""
+"""The base model: masks and vectors are those that our reader and towers compute from the same weights."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from openrealm.base.model import Base, Chunk, fresh_backbone
 from openrealm.errors import DamagedArtefact
 from openrealm.model.reader import Reader
+from openrealm.model.state import load_unique_state, unique_state
 from openrealm.text.pack import Row, pad
 
 SIZES = {
@@ -70,10 +71,10 @@ def test_vectors_are_those_of_the_tower_whatever_the_chunks() -> None:
 
 def test_the_shared_encoder_is_stored_once_and_read_back() -> None:
     model, other = base(), base(seed=1)
-    state = model.own_state()
+    state = unique_state(model)
     assert not any(name.startswith("tower.encoder") for name in state)
-    other.load_own_state(state, Path("here"))
+    load_unique_state(other, state, Path("here"))
     assert all(torch.equal(tensor, other.state_dict()[name]) for name, tensor in model.state_dict().items())
     del state["head.bias"]
-    with pytest.raises(DamagedArtefact, match=r"here: missing \['head.bias'\]"):
-        other.load_own_state(state, Path("here"))
+    with pytest.raises(DamagedArtefact, match=r"here does not fit this model: missing \['head.bias'\]"):
+        load_unique_state(other, state, Path("here"))

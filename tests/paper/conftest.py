@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from openrealm.config import PretrainConfig
 from openrealm.corpus.builder import build_corpus
 from openrealm.corpus.corpus import Corpus
+from openrealm.engine import Engine
+from openrealm.index.index import Index
 from openrealm.masking.tagger import RulesTagger
-from openrealm.model.marginal import marginal_log_likelihood
+from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
 from openrealm.model.retriever import Tower
 from openrealm.text.tokenizer import Tokenizer
+from openrealm.train.candidates import pack_candidates
 from openrealm.train.examples import Example
-from openrealm.train.joint import Reading, encode_queries, joint_reading
-from openrealm.train.layout import NULL, Layout
-from openrealm.types import Article
+from openrealm.types import NULL, Article
+
+SETTINGS = PretrainConfig(max_query_tokens=40, max_joint_tokens=80)
 
 
 @pytest.fixture(autouse=True)
@@ -44,26 +49,20 @@ def tiny_corpus(tmp_path_factory: pytest.TempPathFactory, toy_articles: list[Art
 
 
 @pytest.fixture(scope="session")
-def layout(tiny_corpus: Corpus) -> Layout:
-    """Joint inputs as the paper has them, without the title."""
-    return Layout(tiny_corpus, title_in_joint=False)
-
-
-@pytest.fixture(scope="session")
 def everything(tiny_corpus: Corpus) -> list[int]:
-    """The null passage and all of Z."""
+    """The null passage and all passages of the corpus: the Z that Eq. 1 sums over."""
     return [NULL, *range(tiny_corpus.num_passages)]
 
 
 @pytest.fixture(scope="session")
-def examples(layout: Layout) -> list[Example]:
+def examples(tiny_corpus: Corpus) -> list[Example]:
     """Five masked sentences of unequal length, with one, two and three masks."""
 
     def masked(passage: int, start: int, end: int, places: tuple[int, ...]) -> Example:
-        query = layout.body(passage)[start:end].copy()
+        query = tiny_corpus.body(passage)[start:end].copy()
         gold = tuple(query[list(places)].tolist())
-        query[list(places)] = layout.specials.mask
-        return Example(query, places, gold, passage, "entity", (layout.corpus.group(passage),))
+        query[list(places)] = tiny_corpus.specials.mask
+        return Example(query, places, gold, passage, "entity", (tiny_corpus.group(passage),))
 
     return [
         masked(0, 0, 14, (5,)),
@@ -90,48 +89,66 @@ def sharp_realm(toy_realm: Callable[..., Realm]) -> Callable[..., Realm]:
 
 
 @pytest.fixture(scope="session")
-def read_all(layout: Layout, everything: list[int]) -> Callable[..., Reading]:
-    """`read_all(model, examples)`: the code's own joint reading, of every passage unless `candidates` are given."""
+def read_all(tiny_corpus: Corpus, everything: list[int]) -> Callable[..., Reading]:
+    """`read_all(model, examples)`: the code's own joint reading, of every passage unless `candidates` are given.
 
-    def read(model: Realm, examples: Sequence[Example], candidates: list[list[int]] | None = None) -> Reading:
-        query_BD = encode_queries(model, layout, examples, 40)
-        return joint_reading(model, layout, examples, query_BD, candidates or [everything] * len(examples), 80)
+    Joint rows are the paper's, without the title; `query_BD` are query vectors, if they are known.
+    """
+
+    def read(
+        model: Realm,
+        examples: Sequence[Example],
+        candidates: list[list[int]] | None = None,
+        query_BD: torch.Tensor | None = None,
+    ) -> Reading:
+        candidates = candidates or [everything] * len(examples)
+        inputs = pack_candidates(tiny_corpus, examples, candidates, SETTINGS, with_title=False)
+        reading: Reading = model(inputs, query_BD)
+        return reading
 
     return read
 
 
 @pytest.fixture(scope="session")
-def likelihood() -> Callable[..., torch.Tensor]:
-    """`likelihood(reading, per_token)`: log p(y|x) of each query, B."""
+def encode(tiny_corpus: Corpus) -> Callable[..., torch.Tensor]:
+    """`encode(model, examples)`: E_in of the queries, B x D, with gradient."""
 
-    def value(reading: Reading, per_token: bool = False) -> torch.Tensor:
-        return marginal_log_likelihood(
-            reading.score_BK,
-            reading.gold_logp_BKJ,
-            reading.mask_BJ,
-            valid_BK=reading.valid_BK,
-            per_token=per_token,
+    def encoded(model: Realm, examples: Sequence[Example]) -> torch.Tensor:
+        return model.retriever.encode_query(
+            [tiny_corpus.query_row(e.query, SETTINGS.max_query_tokens) for e in examples]
         )
 
-    return value
+    return encoded
+
+
+@pytest.fixture(scope="session")
+def index_of(tiny_corpus: Corpus) -> Callable[[Realm], Index]:
+    """`index_of(model)`: an index of the corpus by the passage tower as it is now."""
+    return lambda model: Index.build(model, tiny_corpus, engine=Engine("cpu", False))
+
+
+@pytest.fixture(scope="session")
+def likelihood() -> Callable[..., torch.Tensor]:
+    """`likelihood(reading, per_token)`: log p(y|x) of each query, B."""
+    return lambda reading, per_token=False: replace(reading, per_token=per_token).marginal_log_likelihood()
 
 
 Slow = Callable[..., tuple[list[float], list[list[float]]]]
 
 
 @pytest.fixture(scope="session")
-def slow(layout: Layout) -> Slow:
+def slow(tiny_corpus: Corpus) -> Slow:
     """`slow(model, example, candidates)`: p(z|x) of every candidate, and p(y_j|z,x) of every candidate and mask.
 
-    Spec Sec. 1 word by word: one row at a time, no padding, no log space, the encoder called as it comes.
+    Guu et al. 2020, Sec. 3.1 and 3.2, word by word: one row at a time, no padding, no log space, the bare encoder.
     """
-    cls, sep = [layout.specials.cls], [layout.specials.sep]
+    cls, sep = [tiny_corpus.specials.cls], [tiny_corpus.specials.sep]
 
     def body(passage: int) -> list[int]:
-        return [] if passage == NULL else layout.corpus.body_tokens(passage).tolist()
+        return [] if passage == NULL else tiny_corpus.body_tokens(passage).tolist()
 
     def title(passage: int) -> list[int]:
-        return [] if passage == NULL else layout.corpus.title_tokens(passage).tolist()
+        return [] if passage == NULL else tiny_corpus.title_tokens(passage).tolist()
 
     def vector(tower: Tower, first: list[int], second: list[int]) -> list[float]:
         state_H = _states(tower.encoder.backbone, first, second)[0]

@@ -9,16 +9,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from openrealm.model.marginal import (
-    passage_posterior,
-    reading_log_likelihood,
-    retrieval_log_prob,
-    utility_BK,
-)
+from openrealm.model.marginal import reading_log_likelihood
+from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
 from openrealm.train.examples import Example
-from openrealm.train.joint import Reading
-from openrealm.train.layout import NULL
+from openrealm.types import NULL
 
 Slow = Callable[..., tuple[list[float], list[list[float]]]]
 
@@ -58,7 +53,7 @@ def test_passages_differ_in_what_is_compared(truth: Truth) -> None:
 
 
 def test_eq_2_is_the_softmax_of_inner_products_over_all_of_z(reading: Reading, truth: Truth) -> None:
-    prior_BK = retrieval_log_prob(reading.score_BK, reading.valid_BK).exp()
+    prior_BK = reading.retrieval_log_prob().exp()
     for b, (prior, _) in enumerate(truth):
         assert prior_BK[b].tolist() == near(prior)
 
@@ -97,20 +92,20 @@ def test_the_token_marginal_sums_passages_out_at_every_mask(
 def test_probabilities_are_mixed_and_not_their_logarithms(
     reading: Reading, truth: Truth, likelihood: Callable[..., torch.Tensor]
 ) -> None:
-    """Spec Sec. 6.4: a mean of log-probabilities lies below Eq. 1 wherever passages disagree."""
+    """A mean of log-probabilities lies below Eq. 1 wherever passages disagree."""
     for value, (prior, readings) in zip(likelihood(reading).tolist(), truth, strict=True):
         assert value > sum(p * math.log(math.prod(row)) for p, row in zip(prior, readings, strict=True)) + 1e-4
 
 
 def test_the_posterior_is_bayes_rule_over_all_of_z(reading: Reading, truth: Truth) -> None:
-    posterior_BK = passage_posterior(reading.score_BK, reading.gold_logp_BKJ, reading.mask_BJ, reading.valid_BK)
+    posterior_BK = reading.posterior()
     for b, (prior, readings) in enumerate(truth):
         joint = [p * math.prod(row) for p, row in zip(prior, readings, strict=True)]
         assert posterior_BK[b].tolist() == near([value / sum(joint) for value in joint])
 
 
 def test_the_utility_is_the_log_ratio_to_reading_the_null_passage(reading: Reading, truth: Truth) -> None:
-    utilities_BK = utility_BK(reading.gold_logp_BKJ, reading.mask_BJ)
+    utilities_BK = reading.utility_BK()
     for b, (_, readings) in enumerate(truth):
         assert reading.candidates[b][0] == NULL
         assert utilities_BK[b].tolist() == near([math.log(math.prod(row) / math.prod(readings[0])) for row in readings])

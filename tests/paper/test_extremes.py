@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from openrealm.model.marginal import marginal_log_likelihood
+from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
 from openrealm.train.examples import Example
-from openrealm.train.joint import Reading
 
 score = st.one_of(st.sampled_from([1e4, -1e4, 0.0]), st.floats(-1e4, 1e4))
 log_probability = st.one_of(st.sampled_from([-1e4, 0.0]), st.floats(-1e4, 0.0))

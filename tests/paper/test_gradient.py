@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from openrealm.corpus.corpus import Corpus
+from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
 from openrealm.text.pack import pack_passage
 from openrealm.train.examples import Example
-from openrealm.train.joint import Reading, encode_queries, score_candidates
-from openrealm.train.layout import NULL, Layout
+from openrealm.types import NULL
 
 Slow = Callable[..., tuple[list[float], list[list[float]]]]
 Likelihood = Callable[..., Tensor]
@@ -117,31 +118,32 @@ def test_the_gradient_of_the_towers_is_the_signal_times_that_of_the_scores(
 
 def test_the_query_vector_is_pulled_by_the_signal_of_each_passage(
     model: Realm,
-    layout: Layout,
+    tiny_corpus: Corpus,
     examples: list[Example],
     everything: list[int],
+    read_all: Read,
+    encode: Callable[..., Tensor],
     truth: list[tuple[list[float], ...]],
 ) -> None:
     """d log p(y|x) / d E_in(x) is the sum over z of r(z) E_doc(z), entry by entry."""
-    query_BD = encode_queries(model, layout, examples, 40)
-    score_BK, _ = score_candidates(model, layout, query_BD, [everything] * len(examples))
+    query_BD = encode(model, examples)
+    score_BK = read_all(model, examples, query_BD=query_BD).score_BK
     signal_BK = torch.tensor([row[2] for row in truth], dtype=torch.float64)
     (grad_BD,) = torch.autograd.grad(score_BK, query_BD, signal_BK)
     with torch.no_grad():
-        vectors = [model.retriever.passage_tower([layout.passage(p)])[0].tolist() for p in everything]
+        vectors = [model.retriever.passage_tower([tiny_corpus.passage_row(p)])[0].tolist() for p in everything]
     for b in range(len(examples)):
         pulled = [sum(r * v[d] for r, v in zip(truth[b][2], vectors, strict=True)) for d in range(grad_BD.shape[1])]
         assert grad_BD[b].tolist() == pytest.approx(pulled, rel=1e-9, abs=1e-12)
 
 
 def test_the_null_passage_is_scored_and_learnt_through_the_passage_tower(
-    model: Realm, layout: Layout, examples: list[Example], read_all: Read
+    model: Realm, examples: list[Example], read_all: Read, encode: Callable[..., Tensor]
 ) -> None:
     """Guu et al. 2020, Sec. 3.4: its score is the inner product with E_doc of the empty text."""
     reading = read_all(model, examples, [[NULL, 3]] * len(examples))
     empty_D = model.retriever.passage_tower([pack_passage((), (), model.specials, 3)])[0]
-    query_BD = encode_queries(model, layout, examples, 40)
-    torch.testing.assert_close(reading.score_BK[:, 0], query_BD @ empty_D, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(reading.score_BK[:, 0], encode(model, examples) @ empty_D, rtol=1e-9, atol=1e-12)
     weights = list(model.retriever.passage_tower.parameters())
     grads = torch.autograd.grad(reading.score_BK[:, 0].sum(), weights)
     assert sum(float(grad.norm()) for grad in grads) > 1e-2
@@ -154,7 +156,7 @@ def test_a_reader_that_ignores_passages_teaches_the_towers_nothing(
     likelihood: Likelihood,
     tower_gradient: Callable[..., Tensor],
 ) -> None:
-    """Spec Sec. 6.1, the cold start: p(y|z,x) is the same for all z, so r(z) = 0; the reader goes on learning."""
+    """The cold start of Guu et al. 2020, Sec. 3.4: p(y|z,x) is the same for all z, so r(z) = 0; the reader learns."""
     model = sharp_realm()
     model.reader.head.dense.weight.data.zero_()
     loss = -likelihood(read_all(model, examples)).sum()

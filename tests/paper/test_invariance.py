@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
 from openrealm.train.examples import Example
-from openrealm.train.joint import Reading
-from openrealm.train.layout import NULL
+from openrealm.types import NULL
 
 Likelihood = Callable[..., Tensor]
 Read = Callable[..., Reading]

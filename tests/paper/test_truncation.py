@@ -11,15 +11,19 @@ import torch
 from torch import Tensor
 
 from openrealm.corpus.corpus import Corpus
+from openrealm.index.index import Index
 from openrealm.model.marginal import marginal_log_likelihood, retriever_signal
+from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
+from openrealm.train.candidates import find_candidates
 from openrealm.train.examples import Example
-from openrealm.train.joint import Reading, encode_queries, find_candidates
-from openrealm.train.layout import NULL, Layout
+from openrealm.types import NULL
 
 Slow = Callable[..., tuple[list[float], list[list[float]]]]
 Likelihood = Callable[..., Tensor]
 Read = Callable[..., Reading]
+Encode = Callable[..., Tensor]
+IndexOf = Callable[[Realm], Index]
 
 
 @pytest.fixture(scope="module")
@@ -28,27 +32,17 @@ def model(sharp_realm: Callable[..., Realm]) -> Realm:
 
 
 @pytest.fixture(scope="module")
-def group_N(tiny_corpus: Corpus) -> Tensor:
-    return torch.tensor([tiny_corpus.group(i) for i in range(tiny_corpus.num_passages)])
-
-
-def vectors_of(model: Realm, layout: Layout) -> Tensor:
-    with torch.no_grad():
-        return model.retriever.encode_passage([layout.passage(p) for p in range(layout.corpus.num_passages)]).float()
-
-
-@pytest.fixture(scope="module")
-def many(layout: Layout) -> list[Example]:
+def many(tiny_corpus: Corpus) -> list[Example]:
     """Four masked queries of every passage, one or two masks each, anywhere."""
     rng = np.random.default_rng(5)
     found = []
-    for passage in range(layout.corpus.num_passages):
+    for passage in range(tiny_corpus.num_passages):
         for num_masks in (1, 1, 2, 2):
-            query = layout.body(passage).copy()
+            query = tiny_corpus.body(passage).copy()
             places = tuple(sorted(rng.choice(len(query), num_masks, replace=False).tolist()))
             gold = tuple(query[list(places)].tolist())
-            query[list(places)] = layout.specials.mask
-            found.append(Example(query, places, gold, passage, "uniform", (layout.corpus.group(passage),)))
+            query[list(places)] = tiny_corpus.specials.mask
+            found.append(Example(query, places, gold, passage, "uniform", (tiny_corpus.group(passage),)))
     return found
 
 
@@ -56,10 +50,11 @@ def many(layout: Layout) -> list[Example]:
 @pytest.mark.parametrize("block", [False, True])
 def test_with_k_of_all_passages_the_truncated_objective_is_the_exact_one(
     model: Realm,
-    layout: Layout,
-    group_N: Tensor,
+    tiny_corpus: Corpus,
     everything: list[int],
     examples: list[Example],
+    index_of: IndexOf,
+    encode: Encode,
     read_all: Read,
     likelihood: Likelihood,
     tower_gradient: Callable[..., Tensor],
@@ -67,12 +62,11 @@ def test_with_k_of_all_passages_the_truncated_objective_is_the_exact_one(
     per_token: bool,
 ) -> None:
     """Value and gradient of both towers; where trivial candidates are blocked, exact over the others."""
-    query_BD = encode_queries(model, layout, examples, 40)
-    found = find_candidates(
-        vectors_of(model, layout), group_N, query_BD, examples, len(everything), use_null=True, block_trivial=block
-    )
+    query_BD = encode(model, examples)
+    found = find_candidates(index_of(model), query_BD, examples, len(everything), block_trivial=block)
     assert found[0] != sorted(found[0]), "the index lists them by score"
-    own = [{p for p in everything[1:] if block and group_N[p] == group_N[e.passage]} for e in examples]
+    group = tiny_corpus.group
+    own = [{p for p in everything[1:] if block and group(p) == group(e.passage)} for e in examples]
     exact = [[p for p in everything if p not in trivial] for trivial in own]
     assert [sorted(row) for row in found] == exact
     truncated_B, exact_B = (likelihood(read_all(model, examples, rows), per_token) for rows in (found, exact))
@@ -85,10 +79,10 @@ def test_with_k_of_all_passages_the_truncated_objective_is_the_exact_one(
 @torch.no_grad()
 def test_value_and_gradient_come_nearer_to_the_exact_ones_as_k_grows(
     sharp_realm: Callable[..., Realm],
-    layout: Layout,
-    group_N: Tensor,
     everything: list[int],
     many: list[Example],
+    index_of: IndexOf,
+    encode: Encode,
     read_all: Read,
     likelihood: Likelihood,
 ) -> None:
@@ -99,11 +93,11 @@ def test_value_and_gradient_come_nearer_to_the_exact_ones_as_k_grows(
     sizes = (1, 2, 4, 8, len(everything))
     value_errors, signal_errors = [0.0] * len(sizes), [0.0] * len(sizes)
     for model in (sharp_realm(seed=seed) for seed in range(4)):
-        vector_ND, query_BD = vectors_of(model, layout), encode_queries(model, layout, many, 40)
+        index, query_BD = index_of(model), encode(model, many)
         exact = read_all(model, many)
         exact_B, signal_BN = likelihood(exact), signal_over(exact, len(everything))
         for place, k in enumerate(sizes):
-            found = find_candidates(vector_ND, group_N, query_BD, many, k, use_null=True, block_trivial=False)
+            found = find_candidates(index, query_BD, many, k, block_trivial=False)
             reading = read_all(model, many, found)
             value_errors[place] += float((likelihood(reading) - exact_B).abs().mean())
             signal_errors[place] += float((signal_over(reading, len(everything)) - signal_BN).norm(dim=1).mean())
@@ -142,9 +136,9 @@ def test_over_thousands_of_random_queries_the_mean_bias_shrinks_with_every_doubl
 
 def test_a_stale_index_chooses_and_the_live_towers_score(
     sharp_realm: Callable[..., Realm],
-    layout: Layout,
-    group_N: Tensor,
     examples: list[Example],
+    index_of: IndexOf,
+    encode: Encode,
     read_all: Read,
     likelihood: Likelihood,
     tower_gradient: Callable[..., Tensor],
@@ -152,15 +146,12 @@ def test_a_stale_index_chooses_and_the_live_towers_score(
 ) -> None:
     """p(z|x) is the live softmax renormalised over the k, null included, and the gradient is exact for that sum."""
     model = sharp_realm()
-    stale_ND = vectors_of(model, layout)
+    stale = index_of(model)
     generator = torch.Generator().manual_seed(3)
     for parameter in model.retriever.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
-    query_BD = encode_queries(model, layout, examples, 40)
-    by_stale, by_live = (
-        find_candidates(index_ND, group_N, query_BD, examples, 4, use_null=True, block_trivial=True)
-        for index_ND in (stale_ND, vectors_of(model, layout))
-    )
+    query_BD = encode(model, examples)
+    by_stale, by_live = (find_candidates(index, query_BD, examples, 4) for index in (stale, index_of(model)))
     assert by_stale != by_live, "the index is stale enough to choose otherwise"
     reading = read_all(model, examples, by_stale)
     value_B = likelihood(reading)

@@ -18,15 +18,14 @@ from openrealm.convert import huggingface
 from openrealm.convert.assemble import assemble
 from openrealm.convert.run import Options, convert
 from openrealm.corpus.corpus import Corpus
-from openrealm.index.store import newest, open_version
+from openrealm.index.index import Index
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
 from openrealm.text.pack import Row
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.train.answers import AnswerFinder
-from openrealm.train.finetune import losses
-from openrealm.train.layout import Layout
-from openrealm.train.openqa import DenseSource, best_spans, read_spans
+from openrealm.train.spans import DenseFinder, best_spans, read_spans, tokenize
+from openrealm.train.tasks.openqa import openqa_losses
 from openrealm.types import Question
 
 pytestmark = [pytest.mark.peers, pytest.mark.usefixtures("one_thread")]
@@ -174,21 +173,21 @@ def test_open_questions_from_the_folder_to_the_answer(case: Path, tmp_path: Path
     convert([case / "openqa"], tmp_path / "out", "openrealm", Options(tokenizer=tokenizer, records=records))
     model = Realm.from_pretrained(tmp_path / "out" / "model")
     corpus = Corpus.open(tmp_path / "out" / "corpus", verify=True)
-    vector_ND = open_version(newest(tmp_path / "out" / "index")).vector_ND
-    torch.testing.assert_close(vector_ND, load_file(case / "case.safetensors")["openqa.block_emb"])
-    layout, finder = Layout(corpus, title_in_joint=False), AnswerFinder(corpus)
+    index = Index.open(tmp_path / "out" / "index", corpus, model)
+    torch.testing.assert_close(index.vector_ND, load_file(case / "case.safetensors")["openqa.block_emb"])
+    assert not model.config.title_in_joint
     settings = FinetuneConfig(max_query_tokens=40, max_reader_tokens=64, num_candidates=NUM_READ)
-    source = DenseSource(model, vector_ND, layout, settings.max_query_tokens)
+    finder, answers = DenseFinder(index, settings.max_query_tokens), AnswerFinder(corpus)
     num_positive = 0
     for said in json.loads((case / "case.json").read_text())["openqa"]:
         question = Question(said["question"], tuple(said["answers"]))
-        tokens = [np.asarray(corpus.tokenizer().encode(question.text)[0])]
-        score_BE, id_BE = source.retrieve(tokens, [question.text], NUM_SEARCHED)
-        scores = read_spans(model, layout, tokens, score_BE[:, :NUM_READ], id_BE[:, :NUM_READ], settings)
-        reader_B, early_B = losses(scores, score_BE, id_BE, [question], finder, early=True)
+        asked = tokenize([question.text], corpus.tokenizer())
+        score_BE, id_BE = finder.find(model, corpus, asked, NUM_SEARCHED)
+        scores = read_spans(model, corpus, asked, score_BE[:, :NUM_READ], id_BE[:, :NUM_READ], settings)
+        reader_B, early_B = openqa_losses(scores, score_BE, id_BE, [question], answers, early=True)
         compare("reader loss, whole path", reader_B, torch.tensor([said["reader_loss"]]))
         compare("early loss, whole path", early_B, torch.tensor([said["retriever_loss"]]))
-        assert best_spans(layout, scores)[0][0].text == said["predicted"]
+        assert best_spans(corpus, scores)[0][0].text == said["predicted"]
         num_positive += int(reader_B[0] > 0)
     assert num_positive > 0, "some question has to have its answer among the passages read"
 

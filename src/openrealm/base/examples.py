@@ -1,4 +1,4 @@
-"""Masked queries for a base encoder, alone or beside a passage: each a pure function of seed and number.
+"""Masked queries for a base encoder, alone or with a passage as context: each a pure function of seed and number.
 
 The rows are those that the reader of REALM meets, so that it can copy before joint training begins. Where it can
 copy, the hidden span is often swapped, in query and passage alike, for one from elsewhere: what was learnt by heart
@@ -26,12 +26,12 @@ _NOTHING = np.zeros(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True)
 class MaskedRow:
-    """A joint row with masks: `positions` in the row, `gold` what belongs there, and what stands beside the query."""
+    """A joint row with masks: `positions` in the row, `gold` what belongs there, and which of `CONTEXTS` it has."""
 
     row: Row
     positions: Ints
     gold: Ints
-    beside: str
+    context: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +64,20 @@ class BaseExamples:
         settings = self.settings
         rng = np.random.default_rng([settings.seed, 22, number])
         passage = self.order.take(number, 1)[0]
-        beside = _DRAWN[int(np.searchsorted(self._bounds, rng.random(), side="right"))]
+        context = _DRAWN[int(np.searchsorted(self._bounds, rng.random(), side="right"))]
         span_only = rng.random() < settings.span_only_rate
-        if beside == RELATED:
+        if context == RELATED:
             query, others = self._answerable(passage, rng, self._is_trained_N)
             if not len(others):
-                beside = OWN
+                context = OWN
         else:
-            query, others = self._query(passage, self._any_span(passage, rng), rng, alone=beside == ALONE), _NOTHING
+            query, others = self._query(passage, self._any_span(passage, rng), rng, alone=context == ALONE), _NOTHING
         hidden = query.hidden if span_only and len(query.answer) else self._with_words(query, rng)
-        other = self._passage_for(beside, query, others, rng)
-        return self._laid_out(query, hidden, beside, other, rng)
+        other = self._passage_for(context, query, others, rng)
+        return self._laid_out(query, hidden, context, other, rng)
 
     def heldout(self, number: int) -> dict[str, MaskedRow]:
-        """The same held-out query alone, beside its own passage, beside one that holds its span, beside any other.
+        """The same held-out query alone, with its own passage, with another that holds its span, and with any other.
 
         One salient span is hidden. Only queries for which another passage holds the span are given: `heldout_passages`.
         """
@@ -86,9 +86,9 @@ class BaseExamples:
         if not len(others):
             return {}
         rows = {}
-        for beside in CONTEXTS:
-            other = self._passage_for(beside, query, others, rng)
-            rows[beside] = self._packed(query.tokens, query.hidden, beside, self._body(other), self._title(other))
+        for context in CONTEXTS:
+            other = self._passage_for(context, query, others, rng)
+            rows[context] = self._packed(query.tokens, query.hidden, context, self._body(other), self._title(other))
         return rows
 
     def heldout_rows(self, num_queries: int) -> list[dict[str, MaskedRow]]:
@@ -148,22 +148,22 @@ class BaseExamples:
         words = [np.arange(starts[i], ends[i]) for i in chosen.tolist()]
         return np.unique(np.concatenate([query.hidden, *words]))
 
-    def _passage_for(self, beside: str, query: _Query, others: Ints, rng: np.random.Generator) -> int | None:
-        if beside == OWN:
+    def _passage_for(self, context: str, query: _Query, others: Ints, rng: np.random.Generator) -> int | None:
+        if context == OWN:
             return query.passage
-        if beside == RELATED:
+        if context == RELATED:
             return self.index.closest(query.tokens, query.answer, others)
-        return int(rng.choice(self._trained)) if beside == UNRELATED else None
+        return int(rng.choice(self._trained)) if context == UNRELATED else None
 
     def _laid_out(
-        self, query: _Query, hidden: Ints, beside: str, other: int | None, rng: np.random.Generator
+        self, query: _Query, hidden: Ints, context: str, other: int | None, rng: np.random.Generator
     ) -> MaskedRow:
         """The example with its passage, title and swap."""
         settings = self.settings
         body, title, tokens = self._body(other), self._title(other), query.tokens
         if other is not None and rng.random() < settings.long_rate:
             body = self._with_neighbour(other, rng)
-        if beside in (OWN, RELATED) and len(query.answer) and rng.random() < settings.swap_rate:
+        if context in (OWN, RELATED) and len(query.answer) and rng.random() < settings.swap_rate:
             fresh = self.index.drawn(rng)
             tokens, hidden = swapped_query(tokens, hidden, int(query.hidden[0]), len(query.answer), fresh)
             body, title = (swapped(part, query.answer, fresh) for part in (body, title))
@@ -171,15 +171,15 @@ class BaseExamples:
         if rng.random() < settings.title_rate and len(own_title) and not contains(own_title, query.answer):
             lead = np.concatenate([own_title, self._separator])
             tokens, hidden = np.concatenate([lead, tokens]), hidden + len(lead)
-        return self._packed(tokens, hidden, beside, body, title)
+        return self._packed(tokens, hidden, context, body, title)
 
-    def _packed(self, tokens: Ints, hidden: Ints, beside: str, body: Ints, title: Ints) -> MaskedRow:
+    def _packed(self, tokens: Ints, hidden: Ints, context: str, body: Ints, title: Ints) -> MaskedRow:
         most = self.settings.max_joint_tokens - 4
         tokens, hidden = tokens[:most], hidden[hidden < most]
         gold, masked = tokens[hidden], tokens.copy()
         masked[hidden] = self.specials.mask
         row, _ = pack_joint(masked, body, self.specials, self.settings.max_joint_tokens, title)
-        return MaskedRow(row, hidden + 1, gold, beside)
+        return MaskedRow(row, hidden + 1, gold, context)
 
     def _body(self, passage: int | None) -> Ints:
         return _NOTHING if passage is None else self.texts.body[passage]

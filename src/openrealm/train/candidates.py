@@ -37,8 +37,11 @@ def find_candidates(
     Guu et al. 2020, Sec. 3.4. `block_trivial` leaves out the query's own passage and its near-duplicates.
     """
     blocked = [example.blocked if block_trivial else () for example in examples]
-    found = index.search(query_BD, num_candidates - use_null, exclude=blocked).passages()
-    return [[NULL, *row] if use_null else row for row in found]
+    if not use_null:
+        return index.search(query_BD, num_candidates, exclude=blocked).passages()
+    if num_candidates == 1:
+        return [[NULL] for _ in examples]
+    return [[NULL, *row] for row in index.search(query_BD, num_candidates - 1, exclude=blocked).passages()]
 
 
 def sample_tail(

@@ -154,8 +154,12 @@ class Trainer:
     def share_done(self) -> float:
         """Share of the training that is done, 0 to 1, by steps or by time."""
         if self.minutes is None:
-            return self.step / self.schedule.num_steps
+            return self.step / self.schedule.num_steps if self.step < self.schedule.num_steps else 1.0
         return self.ranks.from_first(self.seconds / (60 * self.minutes), self.engine)
+
+    def _is_stopped(self) -> bool:
+        """Whether a callback asked to stop; the first process decides, so that all end at the same step."""
+        return bool(self.ranks.from_first(float(self.should_stop), self.engine))
 
     def _run(self) -> None:
         schedule = self.schedule
@@ -164,7 +168,7 @@ class Trainer:
         done, is_evaluated = 0, False
         unit = "" if self.minutes is None else " (seconds)"
         with track(self.task.name.replace("_", " ") + unit, total) as advance:
-            while (share := self.share_done()) < 1 and not self.should_stop:
+            while (share := self.share_done()) < 1 and not self._is_stopped():
                 note = self._one_step(batches, share)
                 now = min(total, self.step if self.minutes is None else int(self.seconds))
                 advance(now - done, note)
