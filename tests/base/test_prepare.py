@@ -121,7 +121,7 @@ def test_a_realm_takes_head_and_projection_where_they_fit(run: Path) -> None:
     stored = stored_heads(str(run / "model"))
     config = ModelConfig(backbone=str(run / "model"), pooling="mean", projection_dim=16)
     model = Realm.from_backbone(config, tokenizer)
-    assert model.brings_head
+    assert model.has_trained_head
     assert torch.equal(model.reader.head.bias, stored["cls.predictions.bias"])
     for tower in (model.retriever.query_tower, model.retriever.passage_tower):
         assert torch.equal(tower.projection.weight, stored["retrieval_projection.weight"])
@@ -131,7 +131,7 @@ def test_a_realm_takes_head_and_projection_where_they_fit(run: Path) -> None:
 
 def test_a_backbone_without_a_head_says_so(toy_backbone: Path, toy_realm: Callable[..., Realm]) -> None:
     assert stored_heads(str(toy_backbone)) == {}
-    assert not toy_realm().brings_head
+    assert not toy_realm().has_trained_head
 
 
 def test_the_warm_start_keeps_a_head_that_was_trained(run: Path, source: Path, tmp_path: Path) -> None:
@@ -221,4 +221,4 @@ def test_a_mistake_is_one_sentence(
 
 def test_the_quickstart_can_be_told_to_use_it(run: Path) -> None:
     config = with_settings(quickstart(), [f"model.backbone={run / 'model'}", "model.projection_dim=16"])
-    assert Realm.from_backbone(config.model, Tokenizer.from_folder(run / "model")).brings_head
+    assert Realm.from_backbone(config.model, Tokenizer.from_folder(run / "model")).has_trained_head

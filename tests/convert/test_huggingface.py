@@ -34,7 +34,7 @@ def test_a_round_trip_gives_the_same_weights(released_realm: Realm, written: Pat
     sources = [huggingface.read(written / name) for name in ("scorer", "encoder", "reader")]
     back, origin = assemble(sources, released_realm.tokenizer)
     assert list(origin) == ["passage_tower", "query_tower", "reader", "span_reader"]
-    assert back.brings_head
+    assert back.has_trained_head
     state, before = unique_state(back), unique_state(released_realm)
     assert state.keys() == before.keys()
     assert all(torch.equal(state[name], before[name]) for name in before)
@@ -57,7 +57,7 @@ def test_a_missing_part_is_initialised_from_another_encoder(released_realm: Real
     assert "in no source" in origin["reader"]
     assert back.config.shared_towers
     assert back.span_reader is None
-    assert not back.brings_head
+    assert not back.has_trained_head
     tower, reader = (m.encoder.state_dict() for m in (back.retriever.passage_tower, back.reader))
     assert all(torch.equal(reader[name], tower[name]) for name in tower)
     again, _ = assemble([huggingface.read(written / "embedder")], released_realm.tokenizer)

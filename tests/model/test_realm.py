@@ -132,7 +132,7 @@ def test_an_encoder_starts_a_fresh_model_that_is_the_same_every_time(
     assert model.retriever.passage_tower.digest() == again.retriever.passage_tower.digest()
     config = model.config
     assert (config.pooling, config.shared_towers, config.normalize, config.temperature) == ("mean", True, True, 0.05)
-    assert not model.brings_head
+    assert not model.has_trained_head
     assert model.config.backbone == str(toy_backbone)
     paper = Realm.from_pretrained(toy_backbone, pooling="cls", shared_towers=False, normalize=False, temperature=1.0)
     assert paper.retriever.query_tower is not paper.retriever.passage_tower

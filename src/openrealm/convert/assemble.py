@@ -111,7 +111,7 @@ def assemble(sources: Sequence[Source], tokenizer: Tokenizer) -> tuple[Realm, di
     for role, part in chosen.items():
         if not (shared and role == QUERY_TOWER):
             _fill(_module(model, role), part)
-    model.brings_head = names.READER in chosen
+    model.has_trained_head = names.READER in chosen
     origin |= _initialise_missing(model, chosen)
     return model.eval(), origin
 

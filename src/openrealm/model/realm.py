@@ -102,7 +102,7 @@ class Realm(nn.Module):
         self.reader = Reader(encoder(), tokenizer.vocab_size, norm_eps=config.norm_eps)
         self.span_reader: SpanReader | None = None
         self.max_span_tokens = max_span_tokens
-        self.brings_head = False  # whether the masked-token head was trained already
+        self.has_trained_head = False  # whether the masked-token head was trained already
 
     @classmethod
     def from_backbone(cls, config: ModelConfig, tokenizer: Tokenizer) -> Realm:
@@ -184,13 +184,13 @@ class Realm(nn.Module):
         try:
             config, max_span_tokens = ModelConfig(**settings["model"]), settings["max_span_tokens"]
             backbone = backbone_from_config(settings["backbone"])
-            has_span_reader, brings_head = settings["has_span_reader"], settings["brings_head"]
+            has_span_reader, has_trained_head = settings["has_span_reader"], settings["has_trained_head"]
         except (KeyError, TypeError) as error:
             raise DamagedArtefact(
                 f"{folder / _SETTINGS} was written by another version of openrealm ({error}); save the model again."
             ) from error
         model = cls(config, backbone, tokenizer, max_span_tokens)
-        model.brings_head = brings_head
+        model.has_trained_head = has_trained_head
         if has_span_reader:
             model.add_span_reader()
         weights = load_file(folder / _WEIGHTS)
@@ -220,7 +220,7 @@ class Realm(nn.Module):
         backbone = load_backbone(location, num_layers=config.num_layers, dropout=config.dropout)
         model = cls(config, backbone, tokenizer)
         stored = stored_heads(location)
-        model.brings_head = take_head(model.reader.head, stored)
+        model.has_trained_head = take_head(model.reader.head, stored)
         if config.pooling == "mean":
             for tower in (model.retriever.query_tower, model.retriever.passage_tower):
                 take_projection(tower.projection, stored)
@@ -249,7 +249,7 @@ class Realm(nn.Module):
             "backbone": self.backbone_settings,
             "max_span_tokens": self.max_span_tokens,
             "has_span_reader": self.span_reader is not None,
-            "brings_head": self.brings_head,
+            "has_trained_head": self.has_trained_head,
         }
         with files.new_folder(folder, {"kind": "model", "tokenizer_digest": self.tokenizer.digest}) as out:
             files.write_safetensors(out / _WEIGHTS, unique_state(self))

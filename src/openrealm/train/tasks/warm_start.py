@@ -71,8 +71,9 @@ class WarmStart(Task[WarmStartBatch]):
     def setup(self, trainer: Trainer) -> None:
         """Give a head that was never trained the frequencies of word pieces as its bias."""
         super().setup(trainer)
-        if not trainer.model.brings_head:
+        if not trainer.model.has_trained_head:
             start_from_unigrams(trainer.model, self.corpus)
+            trainer.model.has_trained_head = True  # so that training or loading it again keeps the head
 
     def parameter_groups(self, model: Realm) -> list[ParameterGroup]:
         """Reader, its head and the towers, each with its own rate."""
