@@ -185,7 +185,7 @@ class Realm(nn.Module):
             config, max_span_tokens = ModelConfig(**settings["model"]), settings["max_span_tokens"]
             backbone = backbone_from_config(settings["backbone"])
             has_span_reader, has_trained_head = settings["has_span_reader"], settings["has_trained_head"]
-        except (KeyError, TypeError) as error:
+        except (BadConfig, KeyError, TypeError) as error:
             raise DamagedArtefact(
                 f"{folder / _SETTINGS} was written by another version of openrealm ({error}); save the model again."
             ) from error
