@@ -337,7 +337,7 @@ class Realm(nn.Module):
         >>> from openrealm.text.pack import pack_joint, pack_passage, pack_query
         >>> model = Realm.from_pretrained("openrealm-mini")
         >>> ids = lambda text: model.tokenizer.encode(text)[0]
-        >>> query, body = [*ids("the capital of peru is"), model.specials.mask], ids("lima is the capital of peru .")
+        >>> query, body = [*ids("the library is in"), model.specials.mask], ids("the library is in boston .")
         >>> inputs = JointInputs(
         ...     query_rows=[pack_query(query, model.specials, 32)],
         ...     passage_rows=[pack_passage((), text, model.specials, 32) for text in ((), body)],
@@ -345,7 +345,7 @@ class Realm(nn.Module):
         ...     valid_BK=torch.tensor([[True, True]]),
         ...     joint_rows=[pack_joint(query, text, model.specials, 64)[0] for text in ((), body)],
         ...     positions=[[len(query)]],
-        ...     gold=[ids("lima")[:1]],
+        ...     gold=[ids("boston")],
         ... )
         >>> reading = model(inputs)
         >>> reading.score_BK.shape, bool(reading.gold_logp_BKJ[0, 1, 0] > reading.gold_logp_BKJ[0, 0, 0])
@@ -356,7 +356,17 @@ class Realm(nn.Module):
     def embed_corpus(
         self, corpus: Corpus, *, engine: Engine | None = None, progress: Callable[[int], None] | None = None
     ) -> Tensor:
-        """Vectors of all passages of `corpus`, N x D, float32, on the CPU: what an `Index` is built from."""
+        """Vectors of all passages of `corpus`, N x D, float32, on the CPU: what an `Index` is built from.
+
+        engine    device and precision; by default those that suit the machine
+        progress  called with the number of passages after each batch
+
+        >>> import openrealm as orm
+        >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
+        >>> model = Realm.from_pretrained("openrealm-mini")
+        >>> model.embed_corpus(corpus).shape == (corpus.num_passages, 128)
+        True
+        """
         return embed_corpus(self.retriever.passage_tower, corpus, engine or engine_for(Config()), progress)
 
     def passage_digest(self) -> str:
