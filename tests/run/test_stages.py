@@ -45,5 +45,5 @@ def test_a_corpus_that_broke_off_is_gone_on_with(
     with run.writing():
         corpus = stages.corpus_stage(run)
     assert [corpus.passage(i).title for i in range(len(corpus))] == [f"Peru {i}" for i in range(9)]
-    assert "was begun before" in capsys.readouterr().err
+    assert "continuing an interrupted build" in capsys.readouterr().err
     assert not builder.unfinished(run.corpus).exists()
