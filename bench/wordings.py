@@ -57,16 +57,16 @@ def main() -> None:
 
 def questions_of_countries() -> Iterator[list[Question]]:
     """For each country that is not in the test set, every fact in every training wording."""
-    from openrealm.factbook.questions import split_of, spoken_name, worded
+    from openrealm.factbook.questions import name_in_sentence, phrase, split_of
     from openrealm.factbook.relations import RELATIONS
     from openrealm.factbook.source import countries
     from openrealm.types import Question
 
     for country in countries():
         if split_of(country.code) != "test":
-            name = spoken_name(country)
+            name = name_in_sentence(country)
             yield [
-                Question(worded(wording, name), (), relation=relation.name, subject=country.name, wording=number)
+                Question(phrase(wording, name), (), relation=relation.name, subject=country.name, wording=number)
                 for relation in RELATIONS
                 for number, wording in enumerate(relation.wordings[:-1])
             ]

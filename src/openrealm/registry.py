@@ -76,7 +76,8 @@ class Registry(Generic[T]):
     def create(self, spec: str, **options: Any) -> Any:
         """Call what is registered under NAME with ARGUMENT, where `spec` is "NAME" or "NAME:ARGUMENT".
 
-        The argument is passed first; of `options`, those that the class or function takes by name are passed on.
+        The argument is passed first; of `options`, those that the class or function takes by name are passed on. A
+        missing argument is named as the class' `argument` says, by default as its parameter.
 
         >>> words: Registry[Any] = Registry("word", {"fraction": "fractions:Fraction"})
         >>> words.create("fraction:3/4")
@@ -90,8 +91,9 @@ class Registry(Generic[T]):
         first = next((p for p in parameters.values() if p.kind in _POSITIONAL), None)
         if argument and first is None:
             raise BadConfig(f"The {self.kind} {name!r} takes no argument, but {spec!r} gives one; write {name!r}.")
+        form = getattr(factory, "argument", first.name.upper() if first is not None else "")
         if not argument and first is not None and first.default is inspect.Parameter.empty:
-            raise BadConfig(f"The {self.kind} {name!r} needs an argument; write {name}:{first.name.upper()}.")
+            raise BadConfig(f"The {self.kind} {name!r} needs an argument; write {name}:{form}.")
         taken = {key: value for key, value in options.items() if key in parameters}
         return factory(*([argument] if argument else []), **taken)
 

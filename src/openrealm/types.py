@@ -1,4 +1,4 @@
-"""The nouns of the house, free of torch: what flows down the street from source to answer."""
+"""The nouns that everything shares, free of torch: what goes from a source to an answer."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ NULL = -1
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """A page of a source: `id` is unique in the source, `text` is cleaned prose, newlines part paragraphs.
+    """A page of a source: `id` is unique within the source, `text` is cleaned prose with newlines between paragraphs.
 
     `mentions` are the character ranges of `text` that the source itself marks as names, such as a wiki's links:
     sorted, not overlapping, of the kind "entity". Most sources mark none.
+
+    >>> Article("1", "Peru", "Lima is the capital of Peru.").title
+    'Peru'
     """
 
     id: str
@@ -25,7 +28,13 @@ class Article:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """The retrievable unit z: `text == article.text[start:end]`; `id` is a digest of title and text."""
+    """The retrievable unit z: `text == article.text[start:end]`; `id` is a digest of title and text.
+
+    >>> article = Article("1", "Peru", "Lima is the capital of Peru. It lies on the coast.")
+    >>> passage = Passage("d1", article.title, article.text[29:], article.id, 29, 50)
+    >>> passage.text == article.text[passage.start : passage.end]
+    True
+    """
 
     id: str
     title: str
@@ -38,7 +47,11 @@ class Passage:
 class Span(NamedTuple):
     """Half-open character range [start, end) of a text, with its kind: "entity", "date" or "number".
 
-    A tuple, since millions are made.
+    A tuple, because millions of them are made.
+
+    >>> span = Span(0, 4, "entity")
+    >>> "Lima is the capital of Peru."[span.start : span.end]
+    'Lima'
     """
 
     start: int
@@ -48,7 +61,11 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question with every answer that counts as right: texts, or regular expressions where `regex` says so."""
+    """A question with every answer that counts as right: texts, or regular expressions if `regex` is set.
+
+    >>> Question("What is the capital of Peru?", ("Lima",)).answers
+    ('Lima',)
+    """
 
     text: str
     answers: tuple[str, ...]
@@ -69,7 +86,12 @@ class QuestionSets:
 
 @dataclass(frozen=True, slots=True)
 class ReadPassage:
-    """One passage as it was read for an answer; `answer_start`/`answer_end` are characters of `text`."""
+    """A passage with the answer read from it; `answer_start` and `answer_end` are characters of `text`.
+
+    probability        the retriever's, among the passages read
+    retrieval_utility  how many nats likelier the passage makes the answer than the null passage does (Guu Sec. 4.4)
+    score              the reader's logit of the answer
+    """
 
     passage_id: str
     title: str
@@ -84,7 +106,13 @@ class ReadPassage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What `ask` returns: the best answer, the passage it was read from, and the runners-up."""
+    """The answer to a question: its text, the passage it cites, and the runners-up.
+
+    >>> passage = ReadPassage("d1", "Peru", "Lima is the capital.", "Lima", 0, 4, 0.9, 2.5, 7.0)
+    >>> answer = Answer("What is the capital of Peru?", "Lima", 7.0, passage)
+    >>> answer.source.title, answer.retrieval_utility
+    ('Peru', 2.5)
+    """
 
     question: str
     text: str
@@ -92,3 +120,8 @@ class Answer:
     source: ReadPassage | None
     runners_up: tuple[ReadPassage, ...] = field(default=())
     index_version: str = ""
+
+    @property
+    def retrieval_utility(self) -> float:
+        """How much the cited passage helped, in nats; 0, which is the null passage's, where none is cited."""
+        return self.source.retrieval_utility if self.source is not None else 0.0

@@ -86,8 +86,8 @@ def test_a_damaged_dump_stops_or_is_salvaged(dump: Path, built: Built, capsys: p
     assert not Path("runs").exists()
     source = built("corpus", "build", str(dump), "--run", "towns", "--salvage")
     assert 0 < source["losses"][0]["start"] <= len(data) // 3 < source["losses"][0]["end"]
-    assert source["skipped"]["damaged stretch"] == len(source["losses"])
-    assert "damaged stretch" in capsys.readouterr().err
+    assert source["skipped"]["damaged range"] == len(source["losses"])
+    assert "damaged range" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_damaged_dump_stops_or_is_salvaged(dump: Path, built: Built, capsys: p
         ),
         (
             ["build", "wikipedia", "--wiki", "simple wiki", "--date", "20260101"],
-            "is not of the form wikipedia:WIKI:DATE",
+            "does not have the form wikipedia:WIKI:DATE",
         ),
         (["--salvage", "build", "factbook"], "Options must follow the word build"),
         (["build", "nowhere.xml.bz2"], "nowhere.xml.bz2 does not exist"),
@@ -125,8 +125,8 @@ def test_a_failed_download_says_why(
     monkeypatch.setenv("OPENREALM_CACHE", str(tmp_path / "cache"))
     assert built("corpus", "build", "wikipedia", "--wiki", "simplewiki", "--date", "20260101", "--run", "towns") == {}
     assert re.search(
-        r"http://127.0.0.1:9/simplewiki/20260101/simplewiki-20260101-sha1sums.txt cannot be fetched \(.*\); run the "
-        r"same command again to go on, or fetch simplewiki-20260101-pages-articles.xml.bz2 by other means",
+        r"http://127.0.0.1:9/simplewiki/20260101/simplewiki-20260101-sha1sums.txt could not be downloaded \(.*\); run "
+        r"the same command again to continue, or download simplewiki-20260101-pages-articles.xml.bz2 by other means",
         capsys.readouterr().err,
     )
     assert not Path("runs").exists()

@@ -86,11 +86,11 @@ def test_json_is_one_object_with_the_same_content(run: Path, capsys: pytest.Capt
     assert found["digest"] == corpus.digest
     assert found["skipped"] == {}
     assert {name: sum(b["count"] for b in lengths["bins"]) for name, lengths in found["lengths"].items()} == {
-        "tokens a passage": corpus.num_passages,
-        "sentences a passage": corpus.num_passages,
-        "salient spans a passage": corpus.num_passages,
-        "passages an article": found["counts"]["articles_with_passages"],
-        "passages a group": found["counts"]["groups_of_duplicates"],
+        "tokens per passage": corpus.num_passages,
+        "sentences per passage": corpus.num_passages,
+        "salient spans per passage": corpus.num_passages,
+        "passages per article": found["counts"]["articles_with_passages"],
+        "passages per group": found["counts"]["groups_of_duplicates"],
     }
     assert len(found["passages"]) == len(found["examples"]) == 10
     for passage in found["passages"]:
@@ -147,7 +147,7 @@ def test_a_plot_is_saved_on_request(run: Path, tmp_path: Path, capsys: pytest.Ca
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert main(["corpus", "inspect", "--run", str(run), "--plot", str(tmp_path / "lengths.jpg")]) == 2
     refused = capsys.readouterr()
-    assert "lengths.jpg ends in none of .png, .svg, .pdf" in refused.err
+    assert "lengths.jpg does not end in .png, .svg or .pdf" in refused.err
     assert refused.out == ""
 
 

@@ -89,14 +89,14 @@ def unknown_ending(path: Path) -> Path:
 SOURCES: dict[Callable[[Path], Path], str] = {
     empty_folder: r"holds no .* file \(it is empty\)",
     missing_folder: r"does not exist",
-    folder_without_text: r"left out: 1 ending \.png",
+    folder_without_text: r"skipped: 1 file with extension \.png",
     blank_files: r"holds no text",
     binary_named_txt: r"a\.txt is binary data",
     line_of_10_mb: r"a\.txt: line 1 has 10,000,000 characters",
-    corrupt_xz: r"\.jsonl\.xz is damaged or cut short",
-    xz_cut_short: r"\.jsonl\.xz is damaged or cut short",
+    corrupt_xz: r"\.jsonl\.xz is damaged or truncated",
+    xz_cut_short: r"\.jsonl\.xz is damaged or truncated",
     line_that_is_no_json: r"\.jsonl:2 is not JSON",
-    unknown_ending: r"\.docx ends in \.docx",
+    unknown_ending: r"\.docx has the unknown extension \.docx",
 }
 
 

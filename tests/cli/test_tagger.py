@@ -25,5 +25,5 @@ def test_a_bad_file_is_one_sentence_and_leaves_nothing(tmp_path: Path, capsys: p
     data = tmp_path / "train.conll"
     data.write_text("Peru LOC\n")
     assert main(["tagger", "train", str(data), "--out", str(tmp_path / "tagger")]) == 2
-    assert 'train.conll, line 1: "LOC" is no label' in capsys.readouterr().err
+    assert 'train.conll, line 1: "LOC" is not a label' in capsys.readouterr().err
     assert not (tmp_path / "tagger").exists()

@@ -202,7 +202,7 @@ def test_a_source_that_breaks_off_leaves_the_old_corpus(tmp_path: Path, tokenize
 
 
 def test_an_unknown_kind_of_span_names_the_tagger(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    with pytest.raises(BadInput, match="tagger capitals gave a span of kind 'animal'"):
+    with pytest.raises(BadInput, match="tagger capitals returned a span of kind 'animal'"):
         build_corpus(ARTICLES, tmp_path / "c", tokenizer, max_passage_tokens=24, tagger=WordTagger("animal"), source={})
 
 

@@ -130,7 +130,7 @@ def test_shards_of_another_source_or_settings_are_not_taken(
     with pytest.raises(BadInput, match="line 41"):
         build(folder, tokenizer, (Article(a.id, a.title, f"{a.text} So it is.") for a in broken_off(40)))
     assert content(build(folder, tokenizer).folder) == content(undisturbed)
-    assert "was begun before" in capfd.readouterr().err
+    assert "continuing an interrupted build" in capfd.readouterr().err
 
 
 PROGRAM = """

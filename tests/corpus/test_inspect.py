@@ -52,7 +52,7 @@ def test_a_few_long_ones_do_not_hide_the_others() -> None:
 
 
 def test_no_value_has_no_histogram() -> None:
-    with pytest.raises(ValueError, match="no value"):
+    with pytest.raises(ValueError, match="at least one value"):
         histogram(np.zeros(0, dtype=np.int64))
 
 
@@ -81,7 +81,7 @@ def test_counts_are_those_of_a_walk_over_all_passages(toy_corpus: Corpus, toy_ar
         "date_spans": kinds["date"],
         "number_spans": kinds["number"],
         "passages_without_spans": sum(not corpus.spans(i) for i in everything),
-        "repeated_passages_left_out": 0,
+        "repeated_passages_skipped": 0,
         "groups_of_duplicates": sum(size > 1 for size in groups.values()),
         "passages_in_groups": sum(size for size in groups.values() if size > 1),
         "largest_group": 2,  # the toy world's last article is a copy
@@ -93,11 +93,11 @@ def test_lengths_are_those_of_a_walk_over_all_passages(toy_corpus: Corpus) -> No
     of_articles = Counter(corpus.article_index(i) for i in everything)
     of_groups = Counter(corpus.group(i) for i in everything)
     assert inspect.lengths(corpus) == {
-        "tokens a passage": histogram(np.array([len(corpus.body_tokens(i)) for i in everything])),
-        "sentences a passage": histogram(np.array([len(corpus.sentences(i)) for i in everything])),
-        "salient spans a passage": histogram(np.array([len(corpus.spans(i)) for i in everything])),
-        "passages an article": histogram(np.array(list(of_articles.values()))),
-        "passages a group": histogram(np.array([size for size in of_groups.values() if size > 1])),
+        "tokens per passage": histogram(np.array([len(corpus.body_tokens(i)) for i in everything])),
+        "sentences per passage": histogram(np.array([len(corpus.sentences(i)) for i in everything])),
+        "salient spans per passage": histogram(np.array([len(corpus.spans(i)) for i in everything])),
+        "passages per article": histogram(np.array(list(of_articles.values()))),
+        "passages per group": histogram(np.array([size for size in of_groups.values() if size > 1])),
     }
     assert corpus.lengths("title").tolist() == [len(corpus.title_tokens(i)) for i in everything]
 
@@ -138,17 +138,17 @@ def test_a_passage_is_shown_with_its_spans_in_characters(toy_corpus: Corpus) -> 
     assert written
 
 
-def test_what_was_left_out_is_counted_by_reason(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_what_was_skipped_is_counted_by_reason(tmp_path: Path, tokenizer: Tokenizer) -> None:
     source = {"kind": "toy", "skipped": {"list": 2, "redirect": 9, "blank": 2}}
     articles = [Article("a", "Lima", "Lima is a city."), Article("b", "Lima", "Lima is a city.")]
     corpus = build_corpus(
         articles, tmp_path / "corpus", tokenizer, max_passage_tokens=40, tagger=RulesTagger(), source=source
     )
-    assert list(inspect.left_out(corpus).items()) == [
+    assert list(inspect.skipped(corpus).items()) == [
         ("redirect", 9),
         ("blank", 2),
         ("list", 2),
-        ("passage that repeats title and text of another", 1),
+        ("passage that repeats the title and text of another", 1),
     ]
 
 
@@ -157,6 +157,6 @@ def test_a_corpus_without_copies_has_no_groups(tmp_path: Path, tokenizer: Tokeni
     corpus = build_corpus(
         [article], tmp_path / "corpus", tokenizer, max_passage_tokens=40, tagger=RulesTagger(), source={"kind": "toy"}
     )
-    assert "passages a group" not in inspect.lengths(corpus)
+    assert "passages per group" not in inspect.lengths(corpus)
     found = inspect.counts(corpus)
     assert (found["groups_of_duplicates"], found["passages_in_groups"], found["largest_group"]) == (0, 0, 0)

@@ -10,7 +10,7 @@ from openrealm.corpus.inspect import histogram
 from openrealm.corpus.picture import FORMATS, draw
 from openrealm.errors import BadInput, NotInstalled
 
-HISTOGRAMS = {"tokens a passage": histogram(np.arange(200) % 63), "of one": histogram(np.array([4]))}
+HISTOGRAMS = {"tokens per passage": histogram(np.arange(200) % 63), "of one": histogram(np.array([4]))}
 STARTS = {".png": b"\x89PNG\r\n\x1a\n", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
 
@@ -29,12 +29,12 @@ def test_a_picture_is_what_its_ending_says_and_the_same_every_time(tmp_path: Pat
 def test_a_picture_names_every_histogram(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'openrealm[plots]'")
     draw(HISTOGRAMS, "a corpus", tmp_path / "plain.svg")
-    draw({"tokens a passage": HISTOGRAMS["of one"]}, "a corpus", tmp_path / "fewer.svg")
+    draw({"tokens per passage": HISTOGRAMS["of one"]}, "a corpus", tmp_path / "fewer.svg")
     assert (tmp_path / "plain.svg").stat().st_size > (tmp_path / "fewer.svg").stat().st_size
 
 
 def test_another_ending_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"picture\.jpg ends in none of \.png, \.svg, \.pdf"):
+    with pytest.raises(BadInput, match=r"picture\.jpg does not end in \.png, \.svg or \.pdf"):
         draw(HISTOGRAMS, "a corpus", tmp_path / "picture.jpg")
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrealm.corpus.ragged import IntArray, Ragged, RaggedWriter, end_to_end, open_flat, taken, texts_end_to_end
+from openrealm.corpus.ragged import IntArray, Ragged, RaggedWriter, end_to_end, open_flat, selected, texts_end_to_end
 from openrealm.errors import DamagedArtefact
 
 
@@ -34,7 +34,7 @@ def test_rows_come_back_as_they_were_written(rows: list[list[int]]) -> None:
 @given(st.lists(st.tuples(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=3), st.booleans())))
 def test_rows_are_taken_as_a_list_would_take_them(marked: list[tuple[list[tuple[int, int]], bool]]) -> None:
     values, ends = gathered([row for row, _ in marked], width=2)
-    values, ends = taken(values, ends, np.array([is_taken for _, is_taken in marked], bool))
+    values, ends = selected(values, ends, np.array([is_taken for _, is_taken in marked], bool))
     rows = [values[start:end].tolist() for start, end in zip([0, *ends.tolist()], ends.tolist(), strict=False)]
     assert rows == [[list(pair) for pair in row] for row, is_taken in marked if is_taken]
     assert len(values) == sum(map(len, rows))
@@ -72,7 +72,7 @@ def test_files_cut_short_or_absent_are_named(tmp_path: Path) -> None:
     with pytest.raises(DamagedArtefact, match=r"rows\.bin holds 2 entries, not 3"):
         Ragged(tmp_path, "rows", "u2")
     values.write_bytes(b"123")
-    with pytest.raises(DamagedArtefact, match=r"rows\.bin was cut short"):
+    with pytest.raises(DamagedArtefact, match=r"rows\.bin is truncated"):
         Ragged(tmp_path, "rows", "u2")
     values.unlink()
     with pytest.raises(DamagedArtefact, match=r"rows\.bin is missing"):

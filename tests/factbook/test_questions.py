@@ -15,9 +15,9 @@ from openrealm.factbook.questions import (
     MAX_ANSWER_PIECES,
     answers_of,
     factbook_questions,
+    name_in_sentence,
     num_pieces_estimate,
     split_of,
-    spoken_name,
 )
 from openrealm.factbook.relations import RELATIONS
 from openrealm.types import Question, QuestionSets
@@ -200,7 +200,7 @@ def test_what_the_book_does_not_say_is_not_asked(code: str, relation: str) -> No
     ],
 )
 def test_names_inside_a_sentence(code: str, name: str) -> None:
-    assert spoken_name(next(country for country in factbook.countries() if country.code == code)) == name
+    assert name_in_sentence(next(country for country in factbook.countries() if country.code == code)) == name
 
 
 def test_the_possessive_of_a_name_that_ends_in_s(sets: QuestionSets) -> None:

@@ -96,9 +96,9 @@ def test_without_marks_of_documents_each_sentence_is_one(tmp_path: Path) -> None
     [
         (b"Peru I-LOC\nLima\n", "line 2: .Lima. has too few columns"),
         (b"0\tPeru\n", "line 1: .* has too few columns"),
-        (b"Peru LOC\n", "line 1: .LOC. is no label"),
+        (b"Peru LOC\n", "line 1: .LOC. is not a label"),
         (b"\n\n", "holds no sentence"),
-        (b"\xff\xfe O\n", "cannot be read to its end"),
+        (b"\xff\xfe O\n", "could not be read to its end"),
     ],
 )
 def test_a_bad_file_is_named_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:
@@ -115,7 +115,7 @@ def test_missing_and_cut_files_are_named(tmp_path: Path) -> None:
         ("a.gz", gzip.compress(b"Peru I-LOC\n" * 999)),
     ):
         (tmp_path / name).write_bytes(packed[: len(packed) // 2])
-        with pytest.raises(BadInput, match=f"{name} cannot be read"):
+        with pytest.raises(BadInput, match=f"{name} could not be read"):
             read_conll(tmp_path / name)
 
 

@@ -87,7 +87,7 @@ def test_more_texts_than_one_batch_keep_their_order(model_folder: Path) -> None:
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
-    with pytest.raises(BadInput, match=r"cannot be loaded as a token classifier .*; give its folder"):
+    with pytest.raises(BadInput, match=r"could not be loaded as a token classifier .*; give its folder"):
         load_tagger(f"hf:{tmp_path}")
 
 

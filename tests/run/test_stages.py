@@ -205,5 +205,5 @@ def test_an_interrupted_corpus_build_is_continued(
     with run.writing():
         corpus = stages.get("corpus").perform(run)
     assert [corpus.passage(i).title for i in range(len(corpus))] == [f"Peru {i}" for i in range(9)]
-    assert "was begun before" in capsys.readouterr().err
+    assert "continuing an interrupted build" in capsys.readouterr().err
     assert not builder.unfinished(run.corpus).exists()

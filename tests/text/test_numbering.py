@@ -52,7 +52,7 @@ crowded = st.integers(0, 40).map(lambda n: (n % 3) << 62 | n << 1 | 1)
 @given(calls=st.lists(st.lists(crowded, unique=True), max_size=6))
 def test_numbers_are_those_of_a_dictionary(calls: list[list[int]]) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(numbering, "_FEWEST_SLOTS", 2)
+        patch.setattr(numbering, "_MIN_SLOTS", 2)
         numbers, known = Numbering(), dict[int, int]()
     for some in calls:
         asked = np.array(some, dtype=np.uint64)

@@ -158,7 +158,7 @@ def test_ids_names_and_decoding(tokenizer: Tokenizer) -> None:
     roles = (tokenizer.pad_id, tokenizer.unk_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id)
     assert [tokenizer.token(i) for i in roles] == SPECIAL_NAMES
     assert tokenizer.decode([*tokenizer.encode("Lima is in Peru")[0], tokenizer.mask_id]) == "lima is in peru [MASK]"
-    with pytest.raises(BadInput, match=f"ids run from 0 to {tokenizer.vocab_size - 1}"):
+    with pytest.raises(BadInput, match=f"ids range from 0 to {tokenizer.vocab_size - 1}"):
         tokenizer.token(tokenizer.vocab_size)
     assert tokenizer.token(tokenizer.vocab_size - 1) == "##s"
 

@@ -61,8 +61,8 @@ def test_it_is_kept_and_read_as_any_tokenizer(tmp_path: Path) -> None:
 
 
 def test_too_small_a_size_and_no_text_are_refused() -> None:
-    with pytest.raises(BadConfig, match="99 word pieces was asked for; at least 100"):
+    with pytest.raises(BadConfig, match="vocabulary size is 99; it must be at least 100"):
         train_vocabulary(TEXTS, 99)
     for texts in ([], ["", " \n"]):
-        with pytest.raises(BadInput, match="no text to learn a vocabulary from"):
+        with pytest.raises(BadInput, match="no text to train a vocabulary on"):
             train_vocabulary(texts, 100)

@@ -1,4 +1,4 @@
-"""Articles cut into passages: whole sentences, greedily, within a number of tokens that counts the title's.
+"""Cuts articles into passages: whole sentences, gathered greedily up to a number of tokens that includes the title's.
 
 Guu et al. 2020, Sec. 4.3 ("chunked into greedy blocks of 288 word pieces"); Lee et al. 2019 cut at sentence bounds;
 blocks of 100 words are those of Karpukhin et al. 2020 (DPR), Sec. 4.1.
@@ -24,7 +24,7 @@ from openrealm.types import Article, Passage
 
 MAX_TITLE_TOKENS = 16
 MIN_PASSAGE_TOKENS = 8
-# One token may hide any number of characters (an unknown word); this keeps such a passage readable.
+# One token can stand for any number of characters (an unknown word); this keeps such a passage readable.
 _MAX_CHARACTERS_PER_TOKEN = 40
 _ENCODED_AT_ONCE = 1024
 _CHARACTERS_AT_ONCE = 50_000
@@ -38,12 +38,12 @@ PassageKind = Literal["tokens", "words", "paragraphs"]
 class PassageRule:
     """How articles are cut.
 
-    max_tokens  tokens of a passage and its title together, whatever the kind
-    kind        "tokens": sentences gathered up to `max_tokens`; "words": up to `max_words` too; "paragraphs": as
-                "tokens", but no passage goes on after a newline
-    max_words   words between white space in a passage, the title not counted; for the kind "words"
+    max_tokens  tokens of a passage and its title together, for every kind
+    kind        "tokens": sentences gathered up to `max_tokens`; "words": up to `max_words` as well; "paragraphs": like
+                "tokens", but a passage ends at a newline
+    max_words   words separated by white space in a passage without its title; for the kind "words"
 
-    Raises BadConfig when `max_tokens` is under MIN_PASSAGE_TOKENS or `max_words` under 1.
+    Raises BadConfig when `max_tokens` is less than MIN_PASSAGE_TOKENS or `max_words` less than 1.
     """
 
     max_tokens: int
@@ -62,7 +62,7 @@ class PassageRule:
 
     @staticmethod
     def of(settings: Mapping[str, Any]) -> PassageRule:
-        """The rule that `settings` wrote down; other settings may stand beside."""
+        """The rule that `settings` returned; other keys are ignored."""
         return PassageRule(settings["max_passage_tokens"], settings["passages"], settings["max_passage_words"])
 
 
@@ -86,20 +86,19 @@ class Block:
 def cut(article: Article, tokenizer: Tokenizer, rule: PassageRule) -> list[Passage]:
     """Passages of an article, in order; each with its title is at most `rule.max_tokens` tokens long.
 
-    Cut at sentence bounds; a longer sentence is cut between words, after ";" or "," where it can be. What
-    the tokenizer sees of the article is in exactly one passage; `text == article.text[start:end]`. Special tokens
-    are not counted.
+    Cuts are at sentence bounds; a longer sentence is cut between words, after ";" or "," if possible. Every token of
+    the article is in exactly one passage; `text == article.text[start:end]`. Special tokens are not counted.
     """
     return [block.passage for block in cut_blocks(article, tokenizer, rule)]
 
 
 def cut_blocks(article: Article, tokenizer: Tokenizer, rule: PassageRule) -> Iterator[Block]:
-    """`cut`, with the tokens that were counted, one by one."""
+    """Same as `cut`, with the tokens of each passage, one at a time."""
     return next(cut_all([article], tokenizer, rule))
 
 
 def cut_all(articles: Iterable[Article], tokenizer: Tokenizer, rule: PassageRule) -> Iterator[Iterator[Block]]:
-    """`cut_blocks` of every article; articles are tokenised together, which is faster where they are short."""
+    """`cut_blocks` of every article; articles are tokenised together, which is faster if they are short."""
     for batch in _batches(articles):
         bounds = [sentence_bounds(article.text) for article in batch]
         texts: list[str] = []
@@ -127,7 +126,7 @@ def _batches(articles: Iterable[Article]) -> Iterator[list[Article]]:
 
 
 def _encoded(texts: Sequence[str], tokenizer: Tokenizer) -> Rows:
-    """Tokens of all texts, not too many at a time, so that a very long article needs little more than they do."""
+    """Tokens of all texts, encoded in batches, so that a very long article needs little extra memory."""
     rows = [tokenizer.encode_rows(texts[i : i + _ENCODED_AT_ONCE]) for i in range(0, len(texts), _ENCODED_AT_ONCE)]
     if len(rows) == 1:
         return rows[0]
@@ -143,12 +142,12 @@ def _blocks(article: Article, cutter: _Cutter) -> Iterator[Block]:
 
 
 def passage_id(title: str, text: str) -> str:
-    """Digest of a passage's content: 32 hex digits."""
+    """Digest of a passage's content, 32 hex digits."""
     return hashlib.sha256(f"{title}\0{text}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
 class _Encoded(NamedTuple):
-    """Characters [start, end) of a text, with the tokens that this slice has by itself."""
+    """Characters [start, end) of a text, and the tokens of that slice encoded alone."""
 
     start: int
     end: int
@@ -157,9 +156,9 @@ class _Encoded(NamedTuple):
 
 
 class _Unit(NamedTuple):
-    """A sentence, or a piece of a long one; words are counted, and paragraphs noticed, only where the rule asks.
+    """A sentence or a piece of a long one; words and ends of paragraphs are found only if the rule needs them.
 
-    `is_apart` says that the units before and after cannot change its tokens.
+    `is_independent` means that its neighbours cannot change its tokens.
     """
 
     start: int
@@ -167,11 +166,11 @@ class _Unit(NamedTuple):
     num_tokens: int
     num_words: int
     ends_paragraph: bool
-    is_apart: bool
+    is_independent: bool
 
 
 class _Cutter:
-    """Cuts a text into character ranges whose own encoding fits."""
+    """Cuts a text into character ranges that fit when encoded alone."""
 
     def __init__(
         self, text: str, sentences: Sequence[Range], rows: Rows, tokenizer: Tokenizer, rule: PassageRule
@@ -182,7 +181,7 @@ class _Cutter:
         num_title, *self._counts = rows.counts().tolist()
         self.title_ids = rows.values[: min(num_title, MAX_TITLE_TOKENS, rule.max_tokens // 2)]
         self._ids = rows.values[num_title:]
-        # In the whole text, not in the sentence.
+        # Relative to the whole text, not to the sentence.
         self._offsets = rows.ranges[num_title:] + np.repeat(self._starts, self._counts)[:, None]
         self.max_tokens = rule.max_tokens - len(self.title_ids)
         self.max_characters = self.max_tokens * _MAX_CHARACTERS_PER_TOKEN
@@ -190,11 +189,11 @@ class _Cutter:
         self.by_paragraph = rule.kind == "paragraphs"
 
     def passages(self) -> Iterator[_Encoded]:
-        """Every passage in order; ranges without a token are left out."""
+        """Every passage in order; ranges without tokens are skipped."""
         first = 0
-        for start, end, num_tokens, is_apart in self._packed():
+        for start, end, num_tokens, is_independent in self._packed():
             start, end = self._stripped(start, end)
-            if is_apart and end - start <= self.max_characters:
+            if is_independent and end - start <= self.max_characters:
                 last = first + num_tokens
                 parts: Iterable[_Encoded] = [
                     _Encoded(start, end, self._ids[first:last], self._offsets[first:last] - start)
@@ -205,7 +204,7 @@ class _Cutter:
             first += num_tokens
 
     def sentences_within(self, start: int, end: int, offsets: Numbers) -> Numbers:
-        """(S, 2) token ranges of the sentences that meet the passage; together they cover every token."""
+        """(S, 2) token ranges of the sentences that overlap the passage; together they cover every token."""
         first, last = np.searchsorted(self._starts, (start, end))
         inner = np.searchsorted(offsets[:, 0], self._starts[first:last] - start)
         ranges = np.zeros((len(inner) + 1, 2), np.int64)
@@ -214,20 +213,20 @@ class _Cutter:
         return ranges[ranges[:, 0] < ranges[:, 1]]
 
     def _packed(self) -> Iterator[tuple[int, int, int, bool]]:
-        """Units gathered greedily: start, end, number of tokens, and whether no neighbour can change them."""
+        """Units gathered greedily: start, end, number of tokens, and whether they are independent of neighbours."""
         start = end = num_tokens = num_words = 0
-        is_apart, must_end = True, False
+        is_independent, must_end = True, False
         for unit in self._units():
             num_tokens, num_words = num_tokens + unit.num_tokens, num_words + unit.num_words
             too_long = num_tokens > self.max_tokens or unit.end - start > self.max_characters
             if too_long or must_end or (self.max_words is not None and num_words > self.max_words):
-                yield start, end, num_tokens - unit.num_tokens, is_apart and unit.is_apart
-                start, num_tokens, num_words, is_apart = unit.start, unit.num_tokens, unit.num_words, True
-            end, must_end, is_apart = unit.end, unit.ends_paragraph, is_apart and unit.is_apart
-        yield start, end, num_tokens, is_apart
+                yield start, end, num_tokens - unit.num_tokens, is_independent and unit.is_independent
+                start, num_tokens, num_words, is_independent = unit.start, unit.num_tokens, unit.num_words, True
+            end, must_end, is_independent = unit.end, unit.ends_paragraph, is_independent and unit.is_independent
+        yield start, end, num_tokens, is_independent
 
     def _units(self) -> Iterator[_Unit]:
-        """Sentences, and pieces of those too long."""
+        """Sentences, and pieces of those that are too long."""
         first = 0
         for (start, end), num_tokens in zip(self.sentences, self._counts, strict=True):
             unit = self._unit(start, end, num_tokens)
@@ -239,14 +238,14 @@ class _Cutter:
 
     def _unit(self, start: int, end: int, num_tokens: int, is_whole: bool = True) -> _Unit:
         num_words = len(self.text[start:end].split()) if self.max_words is not None else 0
-        is_apart = is_whole and self.tokenizer.cuts_at_spaces and (start == 0 or self.text[start - 1] in SPACES)
+        is_independent = is_whole and self.tokenizer.cuts_at_spaces and (start == 0 or self.text[start - 1] in SPACES)
         ends_paragraph = self.by_paragraph and "\n" in self.text[start:end]
-        return _Unit(start, end, num_tokens, num_words, ends_paragraph, is_apart)
+        return _Unit(start, end, num_tokens, num_words, ends_paragraph, is_independent)
 
     def _pieces(self, start: int, end: int, offsets: list[list[int]]) -> Iterator[_Unit]:
-        """A long sentence in pieces that fit; `offsets` are its tokens' characters in the whole text."""
+        """A long sentence in pieces that fit; `offsets` are its tokens' character ranges in the whole text."""
         words = [] if self.max_words is None else [match.start() for match in _WORD.finditer(self.text, start, end)]
-        first, is_whole = 0, True  # a character of several tokens can be cut apart, and then belongs to both sides
+        first, is_whole = 0, True  # a character of several tokens may be split, and then belongs to both sides
         while (latest := self._latest_cut(start, offsets, first, words)) < len(offsets):
             following = self._best_cut(offsets, first, latest)
             yield self._unit(start, offsets[following][0], following - first, is_whole)
@@ -255,7 +254,7 @@ class _Cutter:
         yield self._unit(start, end, len(offsets) - first, is_whole)
 
     def _latest_cut(self, start: int, offsets: list[list[int]], first: int, words: list[int]) -> int:
-        """The last token that may open the piece after the one from token `first` and character `start` on."""
+        """The last token at which the piece that begins at token `first` and character `start` may be cut."""
         latest = first + self.max_tokens
         if self.max_words is not None:
             following = max(bisect_right(words, start), 1) - 1 + self.max_words
@@ -264,7 +263,7 @@ class _Cutter:
         return max(latest, first + 1)
 
     def _best_cut(self, offsets: list[list[int]], first: int, latest: int) -> int:
-        """The last token in (first, latest] to open a piece with: after ";" or ",", else after a space, else any."""
+        """The token in (first, latest] to cut before: the last after ";" or ",", else after a space, else `latest`."""
         words = [t for t in range(latest, first, -1) if self.text[offsets[t][0] - 1].isspace()]
         clauses = [t for t in words if self.text[offsets[t - 1][1] - 1] in ";,"]
         early = first + (latest - first) // 2
@@ -279,7 +278,7 @@ class _Cutter:
         return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
 
     def _fitted(self, whole: _Encoded) -> Iterator[_Encoded]:
-        """The range itself, or its halves when its own encoding is too long: a cut inside a word can add tokens."""
+        """The range itself, or its halves if it is too long when encoded alone: a cut inside a word can add tokens."""
         start, end, ids, offsets = whole
         if end - start <= 1 or (len(ids) <= self.max_tokens and end - start <= self.max_characters):
             yield _Encoded(start, end, ids[: self.max_tokens], offsets[: self.max_tokens])

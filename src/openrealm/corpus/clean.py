@@ -1,4 +1,4 @@
-"""Cleaning of source text: entities, control and bidirectional characters, surrogates, white space, markup."""
+"""Cleaning of source text: entities, control and bidirectional characters, surrogates, white space, tags."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ MAX_LINE_CHARACTERS = 1_000_000
 _MIN_WRAPPED_CHARACTERS = 50
 
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
-# Control characters, zero-width and bidirectional marks: they make shown text differ from stored text.
+# Control characters, zero-width and bidirectional marks: they make displayed text differ from stored text.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
-# White space on one line, but for the single blank that it is to become.
+# White space within a line, except a single space.
 _SPACES = re.compile(r"(?:[^\S\n ]| [^\S\n])[^\S\n]*")
 _NEWLINES = re.compile(r" ?\n[ \n]*")
 _BREAK_TAGS = re.compile(r"<(?:br|/?p|/?div|/?li|/?ul|/?ol|/?tr)\b[^<>]*>", re.IGNORECASE)
@@ -24,10 +24,10 @@ _TAGS = re.compile(r"<!--.*?-->|</?[a-zA-Z][^<>]*>", re.DOTALL)
 
 
 def clean_text(text: str, *, entities: bool = True) -> str:
-    """Text fit for a corpus: HTML entities resolved once, invisible characters gone, white space squeezed.
+    """Text for a corpus: HTML entities resolved once, invisible characters removed, white space collapsed.
 
     Newlines stay as paragraph bounds (a run of them becomes one); lone surrogates become U+FFFD; nothing is
-    transliterated or lower-cased. With `entities=False` "&lt;" stays as it is, and cleaning twice changes nothing.
+    transliterated or lower-cased. With `entities=False`, "&lt;" is kept, and cleaning twice changes nothing.
     """
     text = _LINE_ENDS.sub("\n", html.unescape(text) if entities else text)
     text = _SURROGATES.sub("\ufffd", _INVISIBLE.sub("", text))
@@ -40,30 +40,30 @@ def clean_title(title: str, *, entities: bool = True) -> str:
 
 
 def unwrapped(text: str) -> str:
-    """Hard-wrapped lines put back into paragraphs: a line of at least 50 characters runs on into the next one.
+    """Hard-wrapped lines joined into paragraphs: a line of at least 50 characters continues on the next one.
 
-    Blank lines and short lines (headings, verse, lists) still end where they ended.
+    Blank lines and short lines (headings, verse, lists) still end where they did.
     """
     parts: list[str] = []
-    runs_on = False
+    continues = False
     for line in text.split("\n"):
-        parts += [" " if runs_on and line.strip() else "\n", line]
-        runs_on = len(line) >= _MIN_WRAPPED_CHARACTERS
+        parts += [" " if continues and line.strip() else "\n", line]
+        continues = len(line) >= _MIN_WRAPPED_CHARACTERS
     return "".join(parts[1:])
 
 
 def strip_tags(markup: str) -> str:
-    """HTML fragment without its tags; line breaks and paragraphs become newlines. Entities are left to `clean_text`."""
+    """An HTML fragment without its tags; line breaks and paragraphs become newlines. `clean_text` resolves entities."""
     return _TAGS.sub("", _BREAK_TAGS.sub("\n", markup))
 
 
 def check_line_lengths(text: str, where: str) -> None:
-    """Raise BadInput when a line is longer than MAX_LINE_CHARACTERS: it is data, not prose, and cannot be cut well."""
+    """Raise BadInput if a line is longer than MAX_LINE_CHARACTERS: it is data, not prose, and cannot be cut well."""
     if len(text) <= MAX_LINE_CHARACTERS:
         return
     for number, line in enumerate(text.split("\n"), start=1):
         if len(line) > MAX_LINE_CHARACTERS:
             raise BadInput(
-                f"{where}: line {number} has {len(line):,} characters, more than the {MAX_LINE_CHARACTERS:,} that a "
-                "line of prose may have; break it into lines or take it out of the source."
+                f"{where}: line {number} has {len(line):,} characters, more than the {MAX_LINE_CHARACTERS:,} allowed "
+                "in a line of prose; break it into lines or remove it from the source."
             )

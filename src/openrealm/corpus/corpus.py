@@ -1,4 +1,4 @@
-"""A finished corpus, opened through memory maps: any passage, its tokens, sentences and spans by index."""
+"""A corpus opened through memory maps: any passage, its tokens, sentences and spans by number."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2
 ID_BYTES = 16
-# Rows of different lengths: their type ("token": the manifest's token_type) and how many numbers stand together.
+# Rows of different lengths: their type ("token" means the manifest's token_type) and the numbers per entry.
 PASSAGE_ROWS = {
     "body": ("token", 1),
     "title": ("token", 1),
@@ -35,7 +35,7 @@ PASSAGE_ROWS = {
     "text": ("u1", 1),
 }
 ARTICLE_ROWS = {"article_ids": ("u1", 1), "article_titles": ("u1", 1)}
-# Rows of one length, a passage each.
+# Rows of equal length, one per passage.
 PASSAGE_NUMBERS = {"ids": ("u1", ID_BYTES), "bounds": ("u4", 2), "articles": ("u4", 1), "groups": ("u4", 1)}
 
 
@@ -151,11 +151,11 @@ class Corpus:
         manifest = read_manifest(folder, verify=verify)
         if manifest.get("kind") != "corpus" or manifest.get("format") != FORMAT:
             found = f"{manifest.get('kind')!r} of format {manifest.get('format')!r}"
-            raise Mismatch(f"{folder} holds {found}, not a corpus of format {FORMAT}; build the corpus again.")
+            raise Mismatch(f"{folder} holds {found}, not a corpus of format {FORMAT}; rebuild the corpus.")
         try:
             return Corpus(folder, manifest)
         except KeyError as error:
-            raise DamagedArtefact(f"{folder}/manifest.json has no entry {error}; build the corpus again.") from error
+            raise DamagedArtefact(f"{folder}/manifest.json has no entry {error}; rebuild the corpus.") from error
 
     def __len__(self) -> int:
         return self.num_passages
@@ -168,7 +168,7 @@ class Corpus:
         return map(self.passage, range(self.num_passages))
 
     def tokenizer(self) -> Tokenizer:
-        """The tokenizer that the corpus was cut with, read once. Raises Mismatch when the stored copy is another."""
+        """The tokenizer that the corpus was cut with, read once. Raises Mismatch if the stored copy differs."""
         return self._tokenizer
 
     @cached_property
@@ -176,13 +176,13 @@ class Corpus:
         tokenizer = Tokenizer.from_folder(self.folder)
         if tokenizer.digest != self.tokenizer_digest:
             digests = f"{self.tokenizer_digest}, but holds the tokenizer {tokenizer.digest}"
-            raise Mismatch(f"{self.folder} was cut with the tokenizer {digests}; build the corpus again.")
+            raise Mismatch(f"{self.folder} was cut with the tokenizer {digests}; rebuild the corpus.")
         return tokenizer
 
     def passage(self, i: int) -> Passage:
-        """Passage i with its text, held against its id, which is a digest of title and text.
+        """Passage i with its text, checked against its id, which is a digest of title and text.
 
-        Raises IndexError outside 0 .. num_passages - 1, as do all that take an index; DamagedArtefact.
+        Raises IndexError outside 0 .. num_passages - 1, as every method that takes a number does, and DamagedArtefact.
         """
         index = self._checked(i)
         article = int(self._articles[index])
@@ -214,15 +214,15 @@ class Corpus:
         return [(start, end, KINDS[kind]) for start, end, kind in self._spans[self._checked(i)].tolist()]
 
     def article_index(self, i: int) -> int:
-        """Number of the article, in source order, that the passage was cut from."""
+        """Number, in source order, of the article that the passage was cut from."""
         return int(self._articles[self._checked(i)])
 
     def group(self, i: int) -> int:
-        """The first passage of those whose text is this one's or, see `near_duplicates`, nearly so."""
+        """First passage of those with the same text, or nearly the same (see `near_duplicates`)."""
         return int(self._groups[self._checked(i)])
 
     def lengths(self, part: Literal["body", "title", "sentences", "spans"]) -> IntArray:
-        """(N,) how many tokens, sentences or spans each passage has."""
+        """(N,) number of tokens, sentences or spans of each passage."""
         parts = {"body": self._bodies, "title": self._titles, "sentences": self._sentences, "spans": self._spans}
         return parts[part].lengths()
 
@@ -288,4 +288,4 @@ class Corpus:
                 self._damaged(f"{name}.bin", f"{len(column)} rows, {num_expected} expected")
 
     def _damaged(self, name: str, reason: str) -> NoReturn:
-        raise DamagedArtefact(f"{self.folder / name} is damaged ({reason}); build the corpus again.")
+        raise DamagedArtefact(f"{self.folder / name} is damaged ({reason}); rebuild the corpus.")

@@ -1,6 +1,6 @@
-"""What is in a corpus: counts, lengths, frequent spans, what was left out.
+"""What is in a corpus: counts, lengths, frequent spans, and what was skipped.
 
-No text is read but to be shown, so that a corpus of millions of passages is looked at in seconds.
+Text is read only to be shown, so that a corpus of millions of passages is inspected in seconds.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NUM_BINS = 15
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """How many values lie in [start, end); the last bin of a histogram has no end."""
+    """Number of values in [start, end); the last bin of a histogram has no end."""
 
     start: int
     end: int | None
@@ -34,7 +34,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts of small whole numbers. `low` and `high` are the 5 % and 95 % quantiles; every value is in one bin."""
+    """Counts of small integers. `low` and `high` are the 5 % and 95 % quantiles; every value is in exactly one bin."""
 
     num_values: int
     mean: float
@@ -48,14 +48,14 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Frequent:
-    """A salient span as it is written where it stands first, and how often it stands in the passages looked at."""
+    """A salient span as written at its first occurrence, and how often it occurs in the passages inspected."""
 
     text: str
     count: int
 
 
 def counts(corpus: Corpus) -> dict[str, int]:
-    """Numbers of articles, passages, tokens, sentences, spans by kind, and of passages that repeat others."""
+    """Number of articles, passages, tokens, sentences, spans by kind, and passages that repeat others."""
     shared = _sizes_of_groups(corpus)
     manifest = corpus.manifest
     return {
@@ -66,7 +66,7 @@ def counts(corpus: Corpus) -> dict[str, int]:
         "sentences": int(corpus.lengths("sentences").sum()),
         **{f"{kind}_spans": manifest["num_spans"][kind] for kind in KINDS},
         "passages_without_spans": int((corpus.lengths("spans") == 0).sum()),
-        "repeated_passages_left_out": manifest["num_repeated_passages"],
+        "repeated_passages_skipped": manifest["num_repeated_passages"],
         "groups_of_duplicates": len(shared),
         "passages_in_groups": int(shared.sum()),
         "largest_group": int(shared.max(initial=0)),
@@ -75,15 +75,15 @@ def counts(corpus: Corpus) -> dict[str, int]:
 
 
 def lengths(corpus: Corpus) -> dict[str, Histogram]:
-    """Histograms of a passage's tokens, sentences and spans, and of the passages of articles and of groups, if any."""
+    """Histograms of tokens, sentences and spans per passage, and of passages per article and, if any, per group."""
     of_articles, of_groups = _passages_of_articles(corpus), _sizes_of_groups(corpus)
     found = {
-        "tokens a passage": histogram(corpus.lengths("body")),
-        "sentences a passage": histogram(corpus.lengths("sentences")),
-        "salient spans a passage": histogram(corpus.lengths("spans")),
-        "passages an article": histogram(of_articles[of_articles > 0]),
+        "tokens per passage": histogram(corpus.lengths("body")),
+        "sentences per passage": histogram(corpus.lengths("sentences")),
+        "salient spans per passage": histogram(corpus.lengths("spans")),
+        "passages per article": histogram(of_articles[of_articles > 0]),
     }
-    return found | ({"passages a group": histogram(of_groups)} if len(of_groups) else {})
+    return found | ({"passages per group": histogram(of_groups)} if len(of_groups) else {})
 
 
 def _passages_of_articles(corpus: Corpus) -> Indices:
@@ -91,18 +91,18 @@ def _passages_of_articles(corpus: Corpus) -> Indices:
 
 
 def _sizes_of_groups(corpus: Corpus) -> Indices:
-    """How many passages each group has that is more than one."""
+    """Number of passages of each group of two or more."""
     sizes = np.bincount(corpus.groups.astype(np.int64))
     return sizes[sizes > 1]
 
 
 def histogram(values: IntArray) -> Histogram:
-    """Of at least one whole number >= 0: bins of one round width; what lies far beyond the rest is in the last one.
+    """Histogram of non-negative integers: bins of one round width; outliers are in the last bin.
 
-    Raises ValueError when there is no value.
+    Raises ValueError if there are no values.
     """
     if not len(values):
-        raise ValueError("there is no value to count")
+        raise ValueError("a histogram needs at least one value")
     count_of = np.bincount(values.astype(np.int64))
     smallest = int(np.flatnonzero(count_of)[0])
     sums = np.cumsum(count_of)
@@ -124,14 +124,14 @@ def histogram(values: IntArray) -> Histogram:
 
 
 def range_name(start: int, end: int | None) -> str:
-    """A bin's values in words: "3", "10-19", "80+"."""
+    """A bin's values as text: "3", "10-19", "80+"."""
     if end is None:
         return f"{start:,}+"
     return f"{start:,}" if end == start + 1 else f"{start:,}-{end - 1:,}"
 
 
 def _round_width(least: float) -> int:
-    """The smallest of 1, 2, 5, 10, 20, 50 ... that is not less."""
+    """The smallest of 1, 2, 5, 10, 20, 50 ... that is at least `least`."""
     power = 1
     while True:
         for digit in (1, 2, 5):
@@ -140,16 +140,16 @@ def _round_width(least: float) -> int:
         power *= 10
 
 
-def left_out(corpus: Corpus) -> dict[str, int]:
-    """How many pages, files or passages were left out, by reason, the most frequent first."""
+def skipped(corpus: Corpus) -> dict[str, int]:
+    """Number of pages, files or passages that were skipped, by reason, the most frequent first."""
     found = dict(corpus.manifest["source"].get("skipped") or {})
     if corpus.manifest["num_repeated_passages"]:
-        found["passage that repeats title and text of another"] = corpus.manifest["num_repeated_passages"]
+        found["passage that repeats the title and text of another"] = corpus.manifest["num_repeated_passages"]
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
 def sample(corpus: Corpus, num_passages: int, rng: np.random.Generator) -> Indices:
-    """Distinct passages at random, in random order; all of them where there are no more."""
+    """Distinct random passages in random order; all of them if there are no more."""
     num_passages = min(num_passages, corpus.num_passages)
     return rng.choice(corpus.num_passages, num_passages, replace=False).astype(np.int64)
 
@@ -157,9 +157,9 @@ def sample(corpus: Corpus, num_passages: int, rng: np.random.Generator) -> Indic
 def frequent_spans(
     corpus: Corpus, passages: Indices, num_spans: int, advance: Callable[..., None] = lambda *_: None
 ) -> dict[str, list[Frequent]]:
-    """The `num_spans` most frequent spans of every kind in `passages`, compared by their tokens.
+    """The `num_spans` most frequent spans of each kind in `passages`, compared by their tokens.
 
-    `advance` is called with the number of passages looked at since the last call.
+    `advance` is called with the number of passages read since the last call.
     """
     found: dict[str, Counter[bytes]] = {kind: Counter() for kind in KINDS}
     for done, i in enumerate(passages.tolist(), start=1):
@@ -178,7 +178,7 @@ def _spans(corpus: Corpus, i: int) -> Iterator[tuple[int, int, str, bytes]]:
 
 
 def _as_written(corpus: Corpus, passages: Indices, wanted: set[tuple[str, bytes]]) -> dict[tuple[str, bytes], str]:
-    """The text of each wanted span where it stands first; few passages are read, since the wanted are frequent."""
+    """The text of each wanted span at its first occurrence; few passages are read, since these spans are frequent."""
     written: dict[tuple[str, bytes], str] = {}
     for i in passages.tolist():
         if len(written) == len(wanted):
@@ -190,13 +190,13 @@ def _as_written(corpus: Corpus, passages: Indices, wanted: set[tuple[str, bytes]
 
 
 def span_text(corpus: Corpus, i: int, start: int, end: int) -> str:
-    """What passage i says at its tokens [start, end)."""
+    """Text of passage i at its tokens [start, end)."""
     offsets = corpus.token_offsets(i)
     return corpus.passage(i).text[int(offsets[start, 0]) : int(offsets[end - 1, 1])]
 
 
 def shown(corpus: Corpus, i: int) -> dict[str, Any]:
-    """A passage for reading, as JSON values; its spans as characters of the text."""
+    """A passage to be shown, as JSON values; its spans are characters of the text."""
     passage, offsets = corpus.passage(i), corpus.token_offsets(i)
     spans = [(int(offsets[start, 0]), int(offsets[end - 1, 1]), kind) for start, end, kind in corpus.spans(i)]
     return {

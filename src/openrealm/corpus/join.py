@@ -1,4 +1,4 @@
-"""The last step of building a corpus: its shards put end to end and published as one folder."""
+"""The last step of building a corpus: its shards are concatenated and published as one folder."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def join(
     folder: Path,
     manifest: dict[str, Any],
 ) -> None:
-    """Publish `folder` out of finished shards.
+    """Publish finished shards as `folder`.
 
     cuts, tags   manifests of both parts of every shard, in order
-    is_repeated  for each passage that was cut whether it is left out
-    group_N      the group of every other one
-    manifest     what the folder's manifest opens with; counts and digests are added
+    is_repeated  for each passage that was cut, whether it is skipped
+    group_N      the group of each of the others
+    manifest     first entries of the folder's manifest; counts and digests are added
     """
     with files.new_folder(folder, manifest) as temporary:
         shutil.copyfile(shards.folder / TOKENIZER_FILE, temporary / TOKENIZER_FILE)
@@ -57,7 +57,7 @@ def join(
 
 
 class _Columns:
-    """The flat files of a corpus, growing by one shard after the other."""
+    """The flat files of a corpus, to which one shard after another is appended."""
 
     def __init__(self, folder: Path, token_type: str) -> None:
         with ExitStack() as stack:
@@ -73,7 +73,7 @@ class _Columns:
         self.num_articles = 0
 
     def extend(self, shard: Arrays) -> None:
-        """Write the columns of one shard behind those already there."""
+        """Append the columns of one shard."""
         for name, rows in self._rows.items():
             rows.extend(shard[name], shard[f"{name}.ends"])
         self._ids.update(shard["ids"].data)
@@ -83,11 +83,11 @@ class _Columns:
         self.num_articles += len(shard["article_ids.ends"])
 
     def counts(self) -> dict[str, int]:
-        """Articles and tokens written so far."""
+        """Number of articles and tokens written so far."""
         return {"num_articles": self.num_articles, "num_tokens": self._rows["body"].num_values}
 
     def digest(self, settings: dict[str, Any]) -> str:
-        """The digest of a corpus: its passages' ids in order, and its settings."""
+        """Digest of a corpus: of its passages' ids in order, and of its settings."""
         return files.digest_of({"passages": self._ids.hexdigest(), "settings": settings})
 
     def __enter__(self) -> _Columns:
@@ -100,7 +100,7 @@ class _Columns:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for a file that is whole, or a copy where the file system has none."""
+    """Hard-link a finished file, or copy it if the file system has no links."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,4 +1,4 @@
-"""What a corpus of queries (X) shares with the corpus of candidates (Z), found once and kept as an artefact."""
+"""What a corpus of queries (X) shares with the corpus of candidates (Z), computed once and stored."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ _NAME = "groups"
 
 
 class Matches:
-    """For each passage of X the groups of Z that hold the same text or nearly so: never its candidates."""
+    """For each passage of X, the groups of Z with the same or nearly the same text: never candidates for it."""
 
     def __init__(self, folder: Path, num_passages: int) -> None:
         """Use `Matches.between`."""
         self._groups = Ragged(folder, _NAME, "u4")
         if len(self._groups) != num_passages:
             raise DamagedArtefact(
-                f"{folder} tells of {len(self._groups)} passages, not of {num_passages}; remove it, it is made again."
+                f"{folder} has matches of {len(self._groups)} passages, not {num_passages}; remove it to recompute."
             )
 
     @staticmethod
     def between(
         queries: Corpus, corpus: Corpus, folder: Path, *, progress: Callable[[int], None] | None = None
     ) -> Matches:
-        """The matches stored in `folder`, where they are of these two corpora; else they are found and stored there.
+        """The matches stored in `folder` if they belong to these two corpora, else newly computed and stored there.
 
-        `progress` gets numbers that add up to twice the passages of both. Raises Mismatch, both digests shown, when
-        the corpora were cut with different tokenizers: tokens of one would mean other words in the other.
+        `progress` gets numbers that add up to twice the passages of both. Raises Mismatch with both digests when the
+        corpora were cut with different tokenizers: a token of one would mean another word in the other.
         """
         if queries.tokenizer_digest != corpus.tokenizer_digest:
             raise Mismatch(
                 f"{queries.folder} was cut with the tokenizer {queries.tokenizer_digest}, but {corpus.folder} with "
-                f"{corpus.tokenizer_digest}; build the corpus of queries again, with the same model.backbone."
+                f"{corpus.tokenizer_digest}; rebuild the corpus of queries with the same model.backbone."
             )
         wanted = {"kind": "matches", "format": FORMAT, "queries": queries.digest, "corpus": corpus.digest}
         if not _holds(folder, wanted):
@@ -48,7 +48,7 @@ class Matches:
         return Matches(folder, queries.num_passages)
 
     def groups(self, passage: int) -> tuple[int, ...]:
-        """Groups of Z that are blocked for passage number `passage` of X, ascending."""
+        """Groups of Z that are blocked for passage `passage` of X, ascending."""
         return tuple(self._groups[passage].tolist())
 
 

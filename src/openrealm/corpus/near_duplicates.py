@@ -1,8 +1,8 @@
-"""Passages that give each other away: copies with some words changed, shifted windows, one sentence in two places.
+"""Passages that leak each other's text: copies with some words changed, shifted windows, one sentence in two places.
 
-Two passages leak when they share 40 % of the shorter one's shingles of five words, or a run of words that hardly any
-other passage has. Shared shingles are found by sorting the hashes of them all, which is MinHash with no hash thrown
-away: it misses no pair that a signature of some smallest hashes would miss, and needs no second look at the texts.
+Two passages leak if they share 40 % of the shorter one's five-word shingles, or a run of words that hardly any other
+passage has. Shared shingles are found by sorting all hashes. Unlike MinHash, which keeps a signature of some hashes,
+this misses no pair and needs no second look at the texts.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ MAX_GROUP = 1000
 def near_groups(
     texts: Iterable[str], group_N: Ids, *, max_group: int | None = None, progress: Progress | None = None
 ) -> Ids:
-    """For each passage the first passage of its group, (N,): the groups of `group_N` joined where their texts leak.
+    """(N,) the first passage of each passage's group: the groups of `group_N`, merged where their texts leak.
 
     texts      N texts, read once
     group_N    groups of equal text, see `duplicates.groups_of`
-    max_group  the most alike are joined first, but not to a group of more passages than this (none: see below): a
-               chain of passages made from one template is cut where they are least alike
+    max_group  largest number of passages of a merged group. The most similar passages are merged first, so a chain
+               of passages written from one template is cut where they are least similar. None allows a twentieth of
+               all passages, at least 8 and at most 1000, so that every query keeps candidates
     progress   gets numbers that add up to 2 N
-    None allows a twentieth of the passages, at least 8 and at most 1000, so that a query is never left without
-    candidates. Deterministic. Memory: 4 bytes a word, 12 a pair that shares a shingle, and the work on a 16th of all.
+    Deterministic. Memory: 4 bytes per word, 12 per pair that shares a shingle, and the shingles of a 16th of all.
     """
     tell = progress or (lambda done: None)
     hashed = HashedWords.of((text if n == group_N[n] else "" for n, text in enumerate(texts)), tell)
@@ -42,20 +42,20 @@ def near_groups(
     leaks = np.flatnonzero(_leaks(shared))
     leaks = leaks[np.argsort(-shared.share[leaks], kind="stable")]
     max_group = min(MAX_GROUP, max(8, len(group_N) // 20)) if max_group is None else max_group
-    return _joined(group_N, zip(shared.one[leaks].tolist(), shared.other[leaks].tolist(), strict=True), max_group)
+    return _merged(group_N, zip(shared.one[leaks].tolist(), shared.other[leaks].tolist(), strict=True), max_group)
 
 
 def near_matches(
     x_texts: Iterable[str], z_texts: Iterable[str], group_N: Ids, *, progress: Progress | None = None
 ) -> tuple[Ids, Ids]:
-    """Which passages of another corpus X leak which groups of Z: numbers of X and, beside each, a group of Z.
+    """Pairs of a passage of another corpus X and a group of Z that leak: two arrays, passages and groups.
 
-    `group_N` are Z's groups. Texts are read once. Each pair comes once, in order; equal text matches however short it
-    is. `progress` gets numbers that add up to twice the passages of both.
+    `group_N` are Z's groups. Texts are read once. Each pair is returned once, sorted; equal texts match however short
+    they are. `progress` gets numbers that add up to twice the passages of both.
     """
     tell = progress or (lambda done: None)
     keys: list[int] = []
-    hashed = HashedWords.of(_noting_keys([z_texts, x_texts], keys), tell)
+    hashed = HashedWords.of(_collecting_keys([z_texts, x_texts], keys), tell)
     num_z = len(group_N)
     shared = shared_shingles(hashed, tell, num_first=num_z)
     leaks = _leaks(shared)
@@ -73,15 +73,15 @@ def _leaks(shared: Shared) -> npt.NDArray[np.bool_]:
     return np.asarray(is_copy | (shared.num_rare >= MIN_RARE), dtype=np.bool_)
 
 
-def _noting_keys(sources: Iterable[Iterable[str]], keys: list[int]) -> Iterator[str]:
+def _collecting_keys(sources: Iterable[Iterable[str]], keys: list[int]) -> Iterator[str]:
     for texts in sources:
         for text in texts:
             keys.append(text_key(text))
             yield text
 
 
-def _joined(group_N: Ids, pairs: Iterable[tuple[int, int]], max_group: int) -> Ids:
-    """Join the groups of each pair in turn, unless that made one of more than `max_group` passages."""
+def _merged(group_N: Ids, pairs: Iterable[tuple[int, int]], max_group: int) -> Ids:
+    """Merge the groups of each pair in turn, unless the result would exceed `max_group` passages."""
     first = group_N.tolist()
     size = np.bincount(group_N, minlength=len(group_N)).tolist()
 

@@ -1,4 +1,4 @@
-"""The histograms of a corpus as one picture; needs the extra `plots`."""
+"""Plots the histograms of a corpus; needs the extra `plots`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf")
 _BLUE, _GREY, _PALE = "#2a6fbb", "#555555", "#dddddd"
-# What matplotlib would else write of the time and its own chance into a file: the same corpus gives the same bytes.
+# Metadata that matplotlib would fill with dates and versions; without it, the same corpus gives the same bytes.
 _UNDATED: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
     ".svg": {"Date": None},
@@ -26,17 +26,15 @@ _UNDATED: dict[str, dict[str, Any]] = {
 
 
 def check_format(path: Path) -> None:
-    """Raises BadInput where the ending of `path` is none of FORMATS, NotInstalled without matplotlib."""
+    """Raise BadInput if the extension of `path` is not one of FORMATS, NotInstalled without matplotlib."""
     if path.suffix.lower() not in FORMATS:
-        raise BadInput(f"{path} ends in none of {', '.join(FORMATS)}; give the picture a name that does.")
+        raise BadInput(f"{path} does not end in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}; give a name that does.")
     if importlib.util.find_spec("matplotlib") is None:
-        raise NotInstalled(
-            "A picture needs matplotlib; install it with: pip install 'openrealm[plots]', or leave --plot away."
-        )
+        raise NotInstalled("Plots need matplotlib; install it with: pip install 'openrealm[plots]', or omit --plot.")
 
 
 def draw(histograms: Mapping[str, Histogram], title: str, path: Path) -> None:
-    """Write a picture of all histograms, two in a row. Raises what `check_format` does, NoSpace on a full disk."""
+    """Plot all histograms, two per row. Raises what `check_format` does, and NoSpace when the disk is full."""
     check_format(path)
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -62,7 +60,7 @@ def _draw_one(place: Axes, name: str, histogram: Histogram) -> None:
     place.bar([b.start for b in bins], [b.count for b in bins], width=0.9 * width, align="edge", color=_BLUE)
     place.axvline(histogram.median + 0.5, color=_GREY, linewidth=1, linestyle="--")
     place.set_title(f"{name}: median {histogram.median:,}, largest {histogram.largest:,}", fontsize=9, loc="left")
-    ticks = bins[:: -max(1, len(bins) // 4)]  # from the end, so that the open bin is named
+    ticks = bins[:: -max(1, len(bins) // 4)]  # from the end, so that the open bin is labelled
     place.set_xticks([b.start + 0.45 * width for b in ticks], [range_name(b.start, b.end) for b in ticks])
     place.yaxis.set_major_formatter("{x:,.0f}")
     place.set_axisbelow(True)

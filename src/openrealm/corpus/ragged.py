@@ -1,4 +1,4 @@
-"""Rows of different lengths as two flat arrays, in memory or memory-mapped: values end to end, and where rows end."""
+"""Rows of different lengths as two flat arrays, in memory or memory-mapped: concatenated values and ends of rows."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ IntArray = npt.NDArray[np.integer[Any]]
 
 
 def end_to_end(rows: Sequence[IntArray], dtype: str, width: int = 1) -> tuple[IntArray, IntArray]:
-    """Rows (n,) or (n, width) as values of `dtype` and the end of each row; OverflowError when a number does not fit.
+    """Rows (n,) or (n, width) as values of `dtype` and the end of each row; OverflowError if a number does not fit.
 
-    With a `width` so many numbers stand together (2 for half-open ranges).
+    width  numbers per entry, such as 2 for half-open ranges
     """
     item = np.dtype(dtype).newbyteorder("<")
     values = np.concatenate([np.empty((0, width) if width > 1 else 0, np.int64), *rows])
@@ -33,17 +33,17 @@ def texts_end_to_end(texts: Iterable[str]) -> tuple[IntArray, IntArray]:
     return np.frombuffer(b"".join(rows), "u1"), np.cumsum([len(row) for row in rows], dtype="<u8")
 
 
-def taken(values: IntArray, ends: IntArray, is_taken: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
-    """The rows that are marked, as values and ends."""
-    if is_taken.all():
+def selected(values: IntArray, ends: IntArray, is_selected: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
+    """The marked rows as values and ends."""
+    if is_selected.all():
         return values, ends
     last = ends.astype(np.int64)
     lengths = last - np.concatenate([np.zeros(1, np.int64), last[:-1]])
-    return values[np.repeat(is_taken, lengths)], np.cumsum(lengths[is_taken], dtype="<u8")
+    return values[np.repeat(is_selected, lengths)], np.cumsum(lengths[is_selected], dtype="<u8")
 
 
 class RaggedWriter:
-    """Writes rows into NAME.bin and NAME.ends.bin, many at a time."""
+    """Writes rows to NAME.bin and NAME.ends.bin, many at a time."""
 
     def __init__(self, folder: Path, name: str, dtype: str) -> None:
         self._values = (folder / f"{name}.bin").open("wb")
@@ -52,7 +52,7 @@ class RaggedWriter:
         self.num_values = 0
 
     def extend(self, values: IntArray, ends: IntArray) -> None:
-        """Write the rows of `end_to_end` behind those already there."""
+        """Append the rows that `end_to_end` returned."""
         self._values.write(np.ascontiguousarray(values, self._dtype).data)
         self._ends.write((ends.astype("<u8") + np.uint64(self.num_values)).data)
         self.num_values += len(values)
@@ -68,7 +68,7 @@ class RaggedWriter:
 
 
 class Ragged:
-    """Reads what RaggedWriter wrote: `rows[i]` is an array (n,) or (n, width), a read-only view of the map."""
+    """Reads what RaggedWriter wrote: `rows[i]` is an array (n,) or (n, width), a read-only view of the memory map."""
 
     def __init__(self, folder: Path, name: str, dtype: str, width: int = 1) -> None:
         self._ends = open_flat(folder / f"{name}.ends.bin", "u8")
@@ -76,33 +76,33 @@ class Ragged:
         num_expected = int(self._ends[-1]) if len(self._ends) else 0
         if len(self._values) != num_expected:
             raise DamagedArtefact(
-                f"{folder / name}.bin holds {len(self._values)} entries, not {num_expected}; make {folder} again."
+                f"{folder / name}.bin holds {len(self._values)} entries, not {num_expected}; rebuild {folder}."
             )
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def lengths(self) -> IntArray:
-        """(n,) how many entries each row has."""
+        """(n,) number of entries of each row."""
         return np.diff(self._ends, prepend=np.uint64(0)).astype(np.int64)
 
     def __getitem__(self, i: int) -> IntArray:
         return self._values[int(self._ends[i - 1]) if i else 0 : int(self._ends[i])]
 
     def text(self, i: int) -> str:
-        """Row i of a file of bytes, read as UTF-8; what damage has made unreadable is replaced."""
+        """Row i of a file of bytes, decoded as UTF-8; bytes that are damaged are replaced."""
         return self[i].tobytes().decode("utf-8", "replace")
 
 
 def open_flat(path: Path, dtype: str, width: int = 1) -> IntArray:
-    """Memory map of little-endian integers, (n,) or (n, width); raises DamagedArtefact when absent or cut short."""
+    """Memory map of little-endian integers, (n,) or (n, width); raises DamagedArtefact if missing or truncated."""
     item = np.dtype(dtype).newbyteorder("<")
     try:
         num_bytes = path.stat().st_size
     except FileNotFoundError as error:
-        raise DamagedArtefact(f"{path} is missing; make {path.parent} again.") from error
+        raise DamagedArtefact(f"{path} is missing; rebuild {path.parent}.") from error
     if num_bytes % (item.itemsize * width):
-        raise DamagedArtefact(f"{path} was cut short (it has {num_bytes} bytes); make {path.parent} again.")
+        raise DamagedArtefact(f"{path} is truncated ({num_bytes} bytes); rebuild {path.parent}.")
     if num_bytes == 0:  # an empty file cannot be mapped
         values: IntArray = np.empty(0, dtype=item)
     else:

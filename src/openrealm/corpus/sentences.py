@@ -1,11 +1,11 @@
-"""A small rule-based sentence splitter: its slices, put end to end, are the text."""
+"""A small rule-based sentence splitter whose slices, concatenated, are the text."""
 
 from __future__ import annotations
 
 import re
 
-# A bound stands after a newline, after CJK stops, or after . ! ? … (with closing quotes or brackets) and white space.
-# One set of characters at the front lets the search run over everything else quickly.
+# A sentence ends after a newline, after CJK stops, or after . ! ? … (with closing quotes or brackets) and white space.
+# A single character class at the front lets the search skip everything else quickly.
 _BOUND = re.compile(r"[\n。！？.!?…](?:(?<=\n)\s*|(?<=[。！？])[。！？]*\s*|(?<=[.!?…])[.!?…]*[\"'”’»)\]]*\s+)")
 _LETTERS_WITH_STOPS = re.compile(r"(?:\w\.)+\w")
 _OPENERS = "\"'“‘«([{"
@@ -14,18 +14,18 @@ _NEVER_LAST_WORDS = (
     "mr mrs ms dr prof rev hon gen col maj capt cpt lt sgt gov sen rep pres amb st sts mt ft vs cf viz approx ca fig "
     "figs eq no nos vol vols pp ed eds trans e.g i.e al jan feb mar apr jun jul aug sep sept oct nov dec"
 )
-_SELDOM_LAST_WORDS = "etc est inc ltd co corp jr sr esq dept univ a.m p.m u.s u.k u.n d.c b.c a.d"
+_RARELY_LAST_WORDS = "etc est inc ltd co corp jr sr esq dept univ a.m p.m u.s u.k u.n d.c b.c a.d"
 _NEVER_LAST = frozenset(_NEVER_LAST_WORDS.split())
-_SELDOM_LAST = frozenset(_SELDOM_LAST_WORDS.split())
-_ABBREVIATIONS = _NEVER_LAST | _SELDOM_LAST
-_MAX_WORD = 40  # characters looked back for the word before a full stop
+_RARELY_LAST = frozenset(_RARELY_LAST_WORDS.split())
+_ABBREVIATIONS = _NEVER_LAST | _RARELY_LAST
+_MAX_WORD = 40  # number of characters searched backwards for the word before a full stop
 
 
 def sentence_bounds(text: str) -> list[tuple[int, int]]:
-    """Half-open character ranges of the sentences of `text`, in order, covering it without a gap.
+    """Half-open character ranges of the sentences of `text`, in order, covering it without gaps.
 
-    A newline always ends a sentence; ";" never does; abbreviations, initials and decimals do not. White space
-    belongs to the sentence before it. Empty text has no sentence.
+    A newline always ends a sentence; ";", abbreviations, initials and decimals never do. White space belongs to the
+    sentence before it. Empty text has no sentences.
     """
     bounds: list[tuple[int, int]] = []
     start = 0
@@ -40,7 +40,7 @@ def sentence_bounds(text: str) -> list[tuple[int, int]]:
 
 
 def _is_plain(text: str, start: int, stop: int, end: int) -> bool:
-    """What most bounds are, told quickly: a lower-case word that is no abbreviation, ". ", and no lower case after."""
+    """A fast test for the most common end: a lower-case word that is not an abbreviation, ". ", then no lower case."""
     if end - stop != 2 or text[stop] != "." or text[end].islower() or text[end] in _OPENERS:
         return False
     word = text[text.rfind(" ", max(start, stop - _MAX_WORD), stop) + 1 or max(start, stop - _MAX_WORD) : stop]
@@ -60,12 +60,12 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
 
 
 def _is_abbreviation(before: str, following: str) -> bool:
-    """Whether the full stop after `before` belongs to an abbreviation or an initial rather than to a sentence."""
+    """Whether the full stop after `before` belongs to an abbreviation or an initial rather than ending a sentence."""
     word = before.rsplit(None, 1)[-1].lstrip(_OPENERS) if before and not before[-1].isspace() else ""
     folded = word.casefold()
     if folded in _NEVER_LAST:
         return folded not in ("no", "nos") or following[:1].isdigit()
-    if folded in _SELDOM_LAST:
+    if folded in _RARELY_LAST:
         return not following[:1].isupper()
     is_initial = (len(word) == 1 and word.isupper()) or _LETTERS_WITH_STOPS.fullmatch(word) is not None
     previous = before[: -len(word)].rstrip() if word else ""

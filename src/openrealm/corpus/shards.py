@@ -1,7 +1,7 @@
-"""The shards of a corpus being built: each has its articles cut and tokenised first, its passages tagged later.
+"""The shards of a corpus being built: first the articles of each are cut and tokenised, later its passages are tagged.
 
-A shard's two parts are folders published whole, and each names what it was made from: after a kill, whole parts are
-kept and the others made again.
+Both parts of a shard are folders published atomically, with a key of what they were made from: after a kill, finished
+parts are kept and the others made again.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from openrealm import files
 from openrealm.corpus.blocks import Block, PassageRule, cut_all
 from openrealm.corpus.corpus import ID_BYTES, PASSAGE_ROWS
 from openrealm.corpus.duplicates import text_key
-from openrealm.corpus.ragged import IntArray, end_to_end, taken, texts_end_to_end
+from openrealm.corpus.ragged import IntArray, end_to_end, selected, texts_end_to_end
 from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import BadInput, DamagedArtefact, MissingStage
 from openrealm.text.tokenizer import Tokenizer
@@ -38,16 +38,16 @@ _SCHEMA = pa.schema(
 )
 
 Arrays = dict[str, npt.NDArray[Any]]
-# An article on its way to a worker: id, title, text.
+# An article as it is sent to a worker: id, title, text.
 Parts = tuple[str, str, str]
 
 
 class Shards:
-    """The folder of a corpus that is not finished yet, and the work on its shards.
+    """The folder of an unfinished corpus, and the work on its shards.
 
-    `do` carries out an order. Orders and replies are plain JSON values, so that a worker process can have them too:
+    `do` carries out an order. Orders and replies are JSON values, so that they can be sent to a worker process:
     {"part": "cut", "shard": 3, "key": digest, "articles": [[id, title, text], ...]}
-    {"part": "tagged", "shard": 3, "key": digest, "repeated": [rows left out], "names": file}
+    {"part": "tagged", "shard": 3, "key": digest, "repeated": [rows to skip], "names": file}
     """
 
     def __init__(
@@ -59,9 +59,9 @@ class Shards:
         self._tagger: Tagger | None = None
 
     def do(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Make one part of a shard, or find it there already, made of the same; returns its manifest."""
+        """Make one part of a shard, unless one with the same key exists; returns its manifest."""
         final = self.part(order["part"], order["shard"])
-        manifest = _made_of(final, order["key"])
+        manifest = _manifest_with_key(final, order["key"])
         if manifest is None:
             manifest = {"kind": "shard", "shard": order["shard"], "key": order["key"]}
             with files.new_folder(final, manifest) as folder:
@@ -75,11 +75,11 @@ class Shards:
         return self.folder / f"{name}-{shard:05}"
 
     def arrays(self, name: str, shard: int) -> Arrays:
-        """What a part holds; rows of different lengths stand as NAME and NAME.ends."""
+        """The arrays of a part; rows of different lengths are stored as NAME and NAME.ends."""
         return load_file(self.part(name, shard) / _ARRAYS_FILE)
 
     def column(self, name: str, shards: int) -> npt.NDArray[Any]:
-        """One array of what was cut, of the first `shards` shards end to end."""
+        """One array of the "cut" parts of the first `shards` shards, concatenated."""
         columns = []
         for shard in range(shards):
             with safe_open(self.part("cut", shard) / _ARRAYS_FILE, "np") as file:
@@ -87,7 +87,7 @@ class Shards:
         return np.concatenate(columns)
 
     def texts(self, shards: int) -> Iterator[str]:
-        """The texts of all that stays of the first `shards` shards, which have to be tagged."""
+        """Texts of the passages of the first `shards` shards, which must have been tagged."""
         for shard in range(shards):
             yield from pq.read_table(self.part("tagged", shard) / TABLE_FILE, columns=["text"]).column(0).to_pylist()
 
@@ -102,20 +102,20 @@ class Shards:
         is_new[order["repeated"]] = False
         columns = new_passages(arrays, is_new)
         write_table(folder / TABLE_FILE, columns)
-        spans, manifest["num_spans"] = tag_passages(columns, self._ready_tagger(order["names"]))
+        spans, manifest["num_spans"] = tag_passages(columns, self._tagger_with(order["names"]))
         manifest["num_passages"] = len(columns["ids"])
         return spans
 
-    def _ready_tagger(self, names: str) -> Tagger:
-        """The tagger, loaded at its first use; what it is to learn lies in a file, since every worker reads it."""
+    def _tagger_with(self, names: str) -> Tagger:
+        """The tagger, loaded at its first use; the names are in a file because every worker reads them."""
         if self._tagger is None:
             self._tagger = self._load_tagger()
             self._tagger.learn(files.read_json(Path(names)))
         return self._tagger
 
 
-def _made_of(folder: Path, key: str) -> dict[str, Any] | None:
-    """The manifest of a whole part that was made of what `key` names, else nothing."""
+def _manifest_with_key(folder: Path, key: str) -> dict[str, Any] | None:
+    """The manifest of a finished part with this key, else None."""
     try:
         manifest = files.read_manifest(folder)
     except (MissingStage, DamagedArtefact):
@@ -135,9 +135,9 @@ def articles_digest(articles: Sequence[Parts]) -> str:
 
 
 def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, rule: PassageRule, token_type: str) -> Arrays:
-    """Passages of some articles as columns: the rows of a corpus but for spans and groups, `articles` from 0.
+    """Passages of some articles as the columns of a corpus without spans and groups; `articles` counts from 0.
 
-    Besides them `keys`, the digest of each passage's normalised text.
+    `keys` holds a digest of each passage's normalised text.
     """
     chosen = [Article(*parts) for parts in articles]
     blocks: list[Block] = []
@@ -167,12 +167,12 @@ def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, rule: PassageR
 
 
 def new_passages(arrays: Arrays, is_new: npt.NDArray[np.bool_]) -> Arrays:
-    """The columns of `cut_articles` with only the passages that are marked; the articles stay."""
+    """The columns of `cut_articles` for the marked passages only; the articles stay."""
     columns = dict(arrays)
     for name in ("ids", "keys", "bounds", "articles"):
         columns[name] = arrays[name][is_new]
     for name in PASSAGE_ROWS.keys() & arrays.keys():
-        columns[name], columns[f"{name}.ends"] = taken(arrays[name], arrays[f"{name}.ends"], is_new)
+        columns[name], columns[f"{name}.ends"] = selected(arrays[name], arrays[f"{name}.ends"], is_new)
     return columns
 
 
@@ -183,7 +183,7 @@ def texts_of(columns: Arrays, name: str) -> list[str]:
 
 
 def write_table(path: Path, columns: Arrays) -> None:
-    """The passages as a Parquet file for any other program: id, title, text, article_id, start, end."""
+    """Write the passages as a Parquet file for other programs: id, title, text, article_id, start, end."""
     titles, article_ids = texts_of(columns, "article_titles"), texts_of(columns, "article_ids")
     owners = columns["articles"].tolist()
     table = pa.Table.from_pydict(
@@ -201,7 +201,7 @@ def write_table(path: Path, columns: Arrays) -> None:
 
 
 def tag_passages(columns: Arrays, tagger: Tagger) -> tuple[Arrays, dict[str, int]]:
-    """Salient spans of every passage as rows of (first token, last plus one, kind), and how many of each kind."""
+    """Salient spans of every passage as rows of (first token, last token + 1, kind), and the number of each kind."""
     texts = texts_of(columns, "text")
     ends = columns["offsets.ends"].tolist()
     counts: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
@@ -217,14 +217,14 @@ def tag_passages(columns: Arrays, tagger: Tagger) -> tuple[Arrays, dict[str, int
 
 
 def token_ranges(spans: Sequence[Span], offsets: IntArray, tagger_name: str) -> list[tuple[int, int, int]]:
-    """Character spans as ranges of the tokens, with offsets (P, 2), that they touch; with the kind's number.
+    """Character spans as ranges of the tokens that they touch, with the kind's number; `offsets` is (P, 2).
 
-    A span without a token, or one that shares a token with the span before, is left out.
+    A span without a token, or one that shares a token with the span before it, is dropped.
     Raises BadInput naming the tagger when a kind is unknown.
     """
     if unknown := {span.kind for span in spans}.difference(KINDS):
         raise BadInput(
-            f"The tagger {tagger_name} gave a span of kind {min(unknown)!r}; only {', '.join(KINDS)} are known."
+            f"The tagger {tagger_name} returned a span of kind {min(unknown)!r}; expected one of {', '.join(KINDS)}."
         )
     firsts = np.searchsorted(offsets[:, 1], [span.start for span in spans], "right").tolist()
     ends = np.searchsorted(offsets[:, 0], [span.end for span in spans], "left").tolist()

@@ -1,4 +1,4 @@
-"""Word shingles of many texts as hashes, and which passages share them: numpy all through, one slice at a time."""
+"""Word shingles of many texts as hashes, and which passages share them: numpy throughout, one slice at a time."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Progress = Callable[[int], None]
 
 SHINGLE_WORDS = 5
 RARE_PASSAGES = 10
-# How many passages beside it a passage is compared with for each shingle. A shingle of thousands belongs to a template,
-# whose passages find each other through their neighbours.
+# Number of neighbours that a passage is compared with per shingle. A shingle that thousands share belongs to a
+# template, whose passages find each other through their neighbours.
 REACH = 8
 
 NUM_SLICES = 16
@@ -35,20 +35,20 @@ _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
 
 def words(text: str) -> list[str]:
-    """What passages are compared by: runs of letters and digits, NFKC and case folded."""
+    """The words that passages are compared by: runs of letters and digits, NFKC and case folded."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 @dataclass(frozen=True, slots=True)
 class HashedWords:
-    """The words of N texts as 32-bit hashes, end to end; text n ends at `end_N[n]`."""
+    """The words of N texts as 32-bit hashes, concatenated; text n ends at `end_N[n]`."""
 
     hash: Numbers
     end_N: Ids
 
     @staticmethod
     def of(texts: Iterable[str], progress: Progress) -> HashedWords:
-        """Each text is read once, and `progress` told of every thousand and the rest."""
+        """Hash the words of each text, read once; `progress` is called for every thousand texts and for the rest."""
         hashes, ends = array("I"), array("q")
         for text in texts:
             hashes.extend(zlib.crc32(word.encode("utf-8", "replace")) for word in words(text))
@@ -59,14 +59,14 @@ class HashedWords:
         return HashedWords(np.asarray(hashes, dtype=np.uint32), np.asarray(ends, dtype=np.int64))
 
     def shingles(self, number: int) -> tuple[Hashes, Numbers]:
-        """Slice `number` of the distinct shingles of all texts: hashes, ascending, and beside each its text's number.
+        """Slice `number` of the distinct shingles of all texts: hashes, ascending, and the text number of each.
 
-        Every shingle of every text is in exactly one of NUM_SLICES slices; equal shingles are in the same.
+        Every shingle of every text is in exactly one of NUM_SLICES slices; equal shingles are in the same slice.
         """
         parts = [_chunk(self.hash, self.end_N, first, last, number) for first, last in self._chunks()]
         hash_S = np.concatenate([np.zeros(0, dtype=np.uint64), *(h for h, _ in parts)])
         text_S = np.concatenate([np.zeros(0, dtype=np.uint32), *(t for _, t in parts)])
-        order = np.argsort(hash_S, kind="stable")  # texts stay in order
+        order = np.argsort(hash_S, kind="stable")  # texts keep their order
         hash_S, text_S = hash_S[order], text_S[order]
         is_new = np.ones(len(hash_S), dtype=bool)
         is_new[1:] = (hash_S[1:] != hash_S[:-1]) | (text_S[1:] != text_S[:-1])
@@ -83,7 +83,7 @@ class HashedWords:
 
 
 def _chunk(hashes: Numbers, end_N: Ids, first: int, last: int, number: int) -> tuple[Hashes, Numbers]:
-    """The shingles of texts `first` to `last` whose hash falls into the slice."""
+    """The shingles of texts first .. last - 1 whose hashes fall into the slice."""
     begin, end = int(end_N[first - 1]) if first else 0, int(end_N[last - 1])
     num_shingles = end - begin - SHINGLE_WORDS + 1
     if num_shingles <= 0:
@@ -100,7 +100,7 @@ def _chunk(hashes: Numbers, end_N: Ids, first: int, last: int, number: int) -> t
 
 
 def _mixed(value: Hashes) -> Hashes:
-    """A one-to-one scramble of 64 bits, each output bit a function of all input bits (the finaliser of MurmurHash3)."""
+    """A bijective mix of 64 bits: each output bit depends on all input bits (the finaliser of MurmurHash3)."""
     value = value ^ (value >> np.uint64(33))
     value *= np.uint64(0xFF51_AFD7_ED55_8CCD)
     value ^= value >> np.uint64(33)
@@ -129,9 +129,9 @@ class Shared:
 
 
 def shared_shingles(hashed: HashedWords, progress: Progress, *, num_first: int | None = None) -> Shared:
-    """All pairs that share a shingle, each text paired with at most REACH others for each one.
+    """All pairs that share a shingle, each text paired with at most REACH others per shingle.
 
-    num_first  pair only the first so many texts (Z) with the others (X), never among themselves
+    num_first  pair only the first `num_first` texts (Z) with the others (X), not texts of one side with each other
     progress   gets numbers that add up to N
     """
     num_texts = len(hashed.end_N)
@@ -148,7 +148,7 @@ def shared_shingles(hashed: HashedWords, progress: Progress, *, num_first: int |
 
 
 def _pairs(hash_S: Hashes, text_S: Numbers, num_first: int | None) -> tuple[Hashes, Numbers]:
-    """Pairs of texts, the smaller number in the upper half, once for each shingle shared, and what each adds."""
+    """Pairs of texts, the smaller number in the upper half, once per shared shingle, and the weight of each."""
     is_start = np.ones(len(hash_S), dtype=bool)
     is_start[1:] = hash_S[1:] != hash_S[:-1]
     run_S = np.cumsum(is_start) - 1
@@ -162,7 +162,7 @@ def _pairs(hash_S: Hashes, text_S: Numbers, num_first: int | None) -> tuple[Hash
             pairs.append(text[:-gap][is_pair] << _HALF | text[gap:][is_pair])
             weights.append(weight_S[gap:][is_pair])
     else:
-        # Texts are in order within a run, so its Z stand before its X: each X meets the last REACH of Z.
+        # Texts are sorted within a run, so Z comes before X: each X meets the last REACH of Z.
         is_x = text_S >= num_first
         first_R = np.flatnonzero(is_start)
         num_z_R = num_texts_R - np.bincount(run_S[is_x], minlength=len(num_texts_R))
@@ -175,7 +175,7 @@ def _pairs(hash_S: Hashes, text_S: Numbers, num_first: int | None) -> tuple[Hash
 
 
 def _summed(pair: Hashes, weight: Numbers) -> tuple[Hashes, Numbers]:
-    """Each pair once, in order, with the sum of its weights."""
+    """Each distinct pair, sorted, with the sum of its weights."""
     order = np.argsort(pair, kind="stable")
     pair = pair[order]
     starts = np.flatnonzero(np.append(True, pair[1:] != pair[:-1])) if len(pair) else np.zeros(0, dtype=np.int64)

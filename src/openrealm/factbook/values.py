@@ -1,8 +1,8 @@
-"""From the Factbook's terse field text to the strings that count as an answer, each a verbatim piece of that text.
+"""Extracts from the Factbook's terse text the strings that count as an answer, each a verbatim part of that text.
 
-Every reader takes a field's cleaned text and gives answers, the plainest form of the most important one first:
-"Spanish (official) 82.9%, Quechua (official) 13.6%" gives "Spanish", "Spanish (official)", ..., "Quechua", ...
-A reader that finds nothing it is sure of gives nothing, and the question is not asked.
+Every reader takes a field's cleaned text and yields answers, the plainest form of the most important one first:
+"Spanish (official) 82.9%, Quechua (official) 13.6%" yields "Spanish", "Spanish (official)", ..., "Quechua", ...
+A reader that is not sure yields nothing, and the question is not asked.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def without_notes(value: str) -> str:
 
 
 def split_outside_brackets(value: str, separators: str) -> list[str]:
-    """Pieces of `value` between separators that stand in no bracket and not inside a number such as 1,285."""
+    """Pieces of `value` between separators that are not in brackets or inside a number such as 1,285."""
     pieces, depth, start = [], 0, 0
     for index, character in enumerate(value):
         depth = max(0, depth + (character in "([") - (character in ")]"))
@@ -55,28 +55,28 @@ def split_outside_brackets(value: str, separators: str) -> list[str]:
 
 
 def first_outside_brackets(value: str, separators: str) -> str:
-    """What comes before the first such separator; "" where there is nothing."""
+    """The text before the first such separator; "" if there is none."""
     return next(iter(split_outside_brackets(value, separators)), "")
 
 
 def bare(item: str) -> str:
-    """An item without what is in brackets, its percentage, length or height: "Andes (m) 6,962 m" gives "Andes"."""
+    """An item without brackets, percentage, length or height: "Andes (m) 6,962 m" gives "Andes"."""
     return _NUMBER.sub("", item.split(" (")[0].split(" [")[0]).strip(" ,;-*.")
 
 
 def alternatives(item: str) -> Iterator[str]:
-    """The plain name of an item, its other names ("A or B", "A/B"), then the item as printed."""
+    """The plain name of an item, its alternatives ("A or B", "A/B"), then the item as printed."""
     name = _HEDGE.sub("", bare(item))
     parts = [part.strip() for part in re.split(r" or |/", name)]
     is_listing = "/" in name and " " in name and not all(part[:1].isupper() for part in parts)
-    if not is_listing and not name.endswith(("Oceans", "Seas")):  # "vehicle parts/accessories" has no second name
+    if not is_listing and not name.endswith(("Oceans", "Seas")):  # "vehicle parts/accessories" are not alternatives
         yield from parts
     yield name
     yield item
 
 
 def items(separators: str = ",;", *, max_words: int = 4, only_names: bool = False) -> Reader:
-    """A reader of lists in which every listed thing is an answer."""
+    """A reader of lists in which every item is an answer."""
 
     def read(value: str) -> Iterator[str]:
         for item in split_outside_brackets(without_notes(value), separators):
@@ -90,7 +90,7 @@ def items(separators: str = ",;", *, max_words: int = 4, only_names: bool = Fals
 
 
 def largest(value: str) -> Iterator[str]:
-    """The listed thing with the largest percentage, or the first where there are none."""
+    """The item with the largest percentage, or the first if there are no percentages."""
     shares = []
     for item in split_outside_brackets(without_notes(value), ",;"):
         percent = re.search(r"(\d+(?:\.\d+)?)\s*%", re.sub(r"\([^)]*\)", "", item))
@@ -101,7 +101,7 @@ def largest(value: str) -> Iterator[str]:
 
 
 def languages(value: str) -> Iterator[str]:
-    """The languages marked official, or all of them where none is."""
+    """The languages marked as official, or all if none is."""
     listed = [
         item
         for item in split_outside_brackets(without_notes(value), ",;")
@@ -138,14 +138,14 @@ def waters(value: str) -> Iterator[str]:
 
 
 def currency(value: str) -> Iterator[str]:
-    """The money's name with and without its code, and the code."""
+    """The currency with and without its code, and the code."""
     item = value.split(" per ")[0]
     yield from alternatives(item)
     yield from re.findall(r"\(([A-Z]{3})\)", item)
 
 
 def holder(value: str) -> Iterator[str]:
-    """Who holds an office: the name, with the title, and the family name that the Factbook prints in capitals."""
+    """The holder of an office: the name, the name with its title, and the family name, which is printed in capitals."""
     titled = re.split(r" \(|;|, represented|, also", value.replace("(Prime Minister) ", ""))[0].strip()
     words = titled.split()
     while words and f" {words[0].lower().strip(',')} " in _TITLES:
@@ -166,7 +166,7 @@ def quoted(value: str) -> Iterator[str]:
 
 
 def authors(value: str) -> Iterator[str]:
-    """Whoever wrote the words or the music."""
+    """The authors of the lyrics or the music."""
     for name in re.split(r"/|,| and | or ", without_notes(value)):
         name = re.sub(r"^\s*(?:arranged|adapted) by ", "", bare(name)).strip()
         if re.search(r"[A-Z]{3}", name) and name[:1].isupper():
@@ -174,7 +174,7 @@ def authors(value: str) -> Iterator[str]:
 
 
 def independence(value: str) -> Iterator[str]:
-    """The dates of independence, whole and as a year; a text that opens with no date gives none."""
+    """The dates of independence, complete and as a year; none if the text does not begin with a date."""
     text = value.split("notable earlier")[0]
     if _FULL_DATE.match(text) or re.match(r"\d{4}\b", text):
         dates = list(_FULL_DATE.finditer(text))[:3]
@@ -184,7 +184,7 @@ def independence(value: str) -> Iterator[str]:
 
 
 def freed_from(value: str) -> Iterator[str]:
-    """The power that a country became independent from."""
+    """The country from which independence was gained."""
     for power in re.findall(r"\(from ([^();,]+)", value)[:2]:
         name = re.sub(r"^the ", "", power.strip())
         if len(name.split()) <= 6:
@@ -208,7 +208,7 @@ def city(value: str) -> Iterator[str]:
 
 
 def named(value: str) -> Iterator[str]:
-    """A body's name, its name in the country's language, and other names."""
+    """An institution's name, its name in the local language, and other names."""
     item = first_outside_brackets(without_notes(value), ";")
     name = re.split(r" consists? of| includes?\b|, which", item if re.search(r"\) \w", item) else bare(item))[0]
     if len(name.split()) <= 8:
@@ -219,7 +219,7 @@ def named(value: str) -> Iterator[str]:
 
 
 def clause(value: str, max_words: int = 9) -> Iterator[str]:
-    """The opening clause of a description."""
+    """The first clause of a description."""
     first = first_outside_brackets(without_notes(value), ";")
     for text in (first, bare(first), first_outside_brackets(first, ",")):
         if len(text.split()) <= max_words and not text.endswith(":"):
@@ -227,14 +227,14 @@ def clause(value: str, max_words: int = 9) -> Iterator[str]:
 
 
 def legal_system(value: str) -> Iterator[str]:
-    """The opening clause, also without the word "system" and without its model."""
+    """The first clause, also without the word "system" and without the model it is based on."""
     text = first_outside_brackets(without_notes(value), ";")
     yield from (text, re.sub(r" system$", "", text))
     yield re.sub(r"(?: system)?(?:,? based on| influenced by| with ).*", "", text)
 
 
 def region(value: str) -> Iterator[str]:
-    """The part of the world, with and without its direction."""
+    """The part of the world, with and without a direction."""
     text = re.split(r",|;| bordering", value)[0].strip()
     if text[:1].isupper() and len(text.split()) <= 4:
         yield text
@@ -243,19 +243,19 @@ def region(value: str) -> Iterator[str]:
 
 
 def names(value: str) -> Iterator[str]:
-    """Names of a country parted by commas or strokes, the language in brackets left out."""
+    """Names of a country separated by commas or slashes, without the language in brackets."""
     for item in split_outside_brackets(without_notes(value), ",;/"):
         if item[:1].isupper() and len(bare(item).split()) <= 6:
             yield item if re.search(r"\) \w", item) else bare(item)
 
 
 def formal_name(value: str) -> Iterator[str]:
-    """A name that may itself hold commas and brackets, up to the first semicolon."""
+    """A name that may contain commas and brackets, up to the first semicolon."""
     yield first_outside_brackets(without_notes(value), ";")
 
 
 def people(value: str) -> Iterator[str]:
-    """What the people are called: "Motswana (singular), Batswana (plural)" gives both."""
+    """Names of the people: "Motswana (singular), Batswana (plural)" yields both."""
     for item in re.split(r"[,;/]| or ", without_notes(value)):
         name = bare(re.sub(r"\(.*", "", item.strip()))
         if name[:1].isupper() and name not in ("NA",):
@@ -263,7 +263,7 @@ def people(value: str) -> Iterator[str]:
 
 
 def matching(pattern: str) -> Reader:
-    """A reader that gives what a regular expression matches first: its groups, or the whole."""
+    """A reader of the first match of a regular expression: its groups, or the whole match."""
 
     def read(value: str) -> Iterator[str]:
         match = re.search(pattern, value)

@@ -1,4 +1,4 @@
-"""Names by what pages are called and what links say: a gazetteer for any language, with no rule of any one language."""
+"""Names found by titles of pages and texts of links: a gazetteer for any language, without language-specific rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from openrealm.masking.spans import resolve
 from openrealm.masking.stop_words import STOP_WORDS
 from openrealm.types import Span
 
-# Scripts written without blanks: every character is a token by itself. Elsewhere a token is a run of word characters.
+# Scripts written without spaces: every character is a token. Elsewhere a token is a run of word characters.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _TOKEN = re.compile(rf"[{_UNSPACED}\U00020000-\U0003ffff][\u0e31-\u0e3a\u0e47-\u0e4e]*|[^\W{_UNSPACED}]+")
 _IN_PARENTHESES = re.compile(r"\s*[(（][^)）]*[)）]")
@@ -21,7 +21,7 @@ _Token = tuple[int, int, str]
 
 
 class Anchors:
-    """Names seen as a title or a link anywhere, found wherever they stand on token bounds, the longest first."""
+    """Names seen as a title or a link anywhere, matched at token bounds, the longest first."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         """See `add`."""
@@ -29,10 +29,10 @@ class Anchors:
         self.add(names)
 
     def add(self, names: Iterable[str]) -> None:
-        """Take more names; what stands in parentheses is left out.
+        """Add names, without what is in parentheses.
 
-        Not taken: names whose first word has letters in lower case alone ("river"), names of one letter or character,
-        and those made of function words alone ("The").
+        Names that begin with a lower-case word ("river"), names of one letter or character, and those made of function
+        words only ("The") are ignored.
         """
         for name in names:
             texts = tuple(text for _, _, text in _tokens(_IN_PARENTHESES.sub("", name)))
@@ -52,13 +52,13 @@ class Anchors:
         return found
 
     def _longest(self, text: str, tokens: Sequence[_Token], i: int) -> int:
-        """Number of tokens of the longest name that opens at token i; 0 when there is none."""
-        lengths = [len(name) for name in self._by_first.get(tokens[i][2], ()) if _stands(name, text, tokens, i)]
+        """Number of tokens of the longest name that begins at token i; 0 if there is none."""
+        lengths = [len(name) for name in self._by_first.get(tokens[i][2], ()) if _matches(name, text, tokens, i)]
         return max(lengths, default=0)
 
 
 class AnchorTagger(Tagger):
-    """The tagger "anchors": names out of titles and links, dates and numbers by rule; asks for no capital rules."""
+    """The tagger "anchors": names from titles and links, dates and numbers by rule; needs no capitalisation rules."""
 
     name = "anchors"
 
@@ -86,7 +86,7 @@ def _is_name(texts: tuple[str, ...]) -> bool:
     return sum(map(len, letters)) > 1 and any(text.casefold() not in STOP_WORDS for text in letters)
 
 
-def _stands(name: tuple[str, ...], text: str, tokens: Sequence[_Token], i: int) -> bool:
+def _matches(name: tuple[str, ...], text: str, tokens: Sequence[_Token], i: int) -> bool:
     """Whether `name` is at token i, its tokens no more than two characters apart and on one line."""
     if i + len(name) > len(tokens) or any(tokens[i + k][2] != word for k, word in enumerate(name)):
         return False

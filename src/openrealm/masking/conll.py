@@ -1,4 +1,4 @@
-"""CoNLL files of named entities, the text they were cut from, and conlleval's score (Guu et al. 2020, Sec. 3.4)."""
+"""CoNLL files of named entities, the text they were made from, and conlleval's score (Guu et al. 2020, Sec. 3.4)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OUTSIDE = "O"
 _DOCUMENT = "-DOCSTART-"
 _OPENERS = {".gz": gzip.open, ".xz": lzma.open}
 
-# Where a token stands close to its neighbour in running text.
+# Tokens written without a space before or after them in running text.
 _CLOSE_BEFORE = frozenset(". , ; : ! ? ) ] } % ' '' 's 'S n't 're 've 'll 'd 'm ...".split())  # noqa: SIM905
 _CLOSE_AFTER = frozenset("( [ { $ £ ``".split())  # noqa: SIM905
 
@@ -25,14 +25,14 @@ Run = tuple[int, int, str]
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """Words with a label each, in IOB2: "O", or "B-" where an entity opens and "I-" where it goes on."""
+    """Words with one label each, in IOB2: "O", or "B-" where an entity begins and "I-" where it continues."""
 
     words: tuple[str, ...]
     labels: tuple[str, ...]
 
     @property
     def runs(self) -> list[Run]:
-        """Its entities as ranges of words."""
+        """Entities as ranges of words."""
         return runs(self.labels)
 
 
@@ -41,7 +41,7 @@ Document = list[Sentence]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Counts of entity spans, as conlleval adds them up over a whole file."""
+    """Counts of entity spans, summed over a whole file as conlleval does."""
 
     num_right: int
     num_found: int
@@ -49,27 +49,28 @@ class Score:
 
     @property
     def precision(self) -> float:
-        """Share of the found spans that are right; 0 where none was found."""
+        """Share of the found spans that are right; 0 if none were found."""
         return self.num_right / self.num_found if self.num_found else 0.0
 
     @property
     def recall(self) -> float:
-        """Share of the gold spans that were found; 0 where there is none."""
+        """Share of the gold spans that were found; 0 if there are none."""
         return self.num_right / self.num_gold if self.num_gold else 0.0
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of both."""
+        """Harmonic mean of precision and recall."""
         return 2 * self.num_right / (self.num_found + self.num_gold) if self.num_right else 0.0
 
 
-def read_conll(path: Path) -> list[Document]:
-    """Documents of a CoNLL file, which may end in .xz or .gz; without -DOCSTART- lines every sentence is one.
+def read_conll(path: str | Path) -> list[Document]:
+    """Documents of a CoNLL file, which may be compressed (.xz, .gz); without -DOCSTART- lines, each sentence is one.
 
-    One word a line, blank lines between sentences. Columns apart by blanks: the word first, its label last, as in
-    CoNLL-2003; columns apart by tabs: number, word, label. IOB1 and IOB2 are both read; labels come out as IOB2.
-    Raises BadInput naming the file and line where it is neither.
+    One word per line, blank lines between sentences. With columns separated by spaces, the word is first and its label
+    last, as in CoNLL-2003; with tabs, the columns are number, word, label. IOB1 and IOB2 are read, IOB2 is returned.
+    Raises BadInput naming the file and line that is invalid.
     """
+    path = Path(path)
     documents: list[Document] = []
     has_documents = False
     for words, labels in _sentences(path):
@@ -83,7 +84,7 @@ def read_conll(path: Path) -> list[Document]:
             documents[-1].append(Sentence(words, iob2(labels)))
     found = [document for document in documents if document]
     if not found:
-        raise BadInput(f"{path} holds no sentence; give a CoNLL file with one word and its label a line.")
+        raise BadInput(f"{path} holds no sentences; give a CoNLL file with one word and its label per line.")
     return found
 
 
@@ -112,7 +113,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str] | None]:
     except FileNotFoundError as error:
         raise BadInput(f"{path} does not exist; give a CoNLL file.") from error
     except (UnicodeDecodeError, EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise BadInput(f"{path} cannot be read to its end ({error}); fetch it again.") from error
+        raise BadInput(f"{path} could not be read to its end ({error}); download it again.") from error
 
 
 def _row(line: str, where: str) -> tuple[str, str] | None:
@@ -124,12 +125,12 @@ def _row(line: str, where: str) -> tuple[str, str] | None:
         raise BadInput(f'{where}: "{line.strip()}" has too few columns; expected a word and its label on one line.')
     label = cells[-1].strip()
     if label != OUTSIDE and (label[:2] not in ("B-", "I-") or len(label) < 3):
-        raise BadInput(f'{where}: "{label}" is no label; expected "O", "B-KIND" or "I-KIND" in the last column.')
+        raise BadInput(f'{where}: "{label}" is not a label; expected "O", "B-KIND" or "I-KIND" in the last column.')
     return cells[int(is_numbered)], label
 
 
 def runs(labels: Iterable[str]) -> list[Run]:
-    """Entities of one row of labels as [first, last + 1, kind]: "B-", or a new kind, opens one. Reads IOB1 and IOB2."""
+    """Entities of a row of labels as (first, last + 1, kind): "B-" or a new kind begins one. Reads IOB1 and IOB2."""
     found: list[Run] = []
     before = ""
     for i, label in enumerate(labels):
@@ -154,7 +155,7 @@ def iob2(labels: Sequence[str]) -> tuple[str, ...]:
 
 
 def running_text(sentences: Iterable[Sentence]) -> tuple[str, list[tuple[int, int]]]:
-    """Text as it may have stood before it was cut into words, one sentence a line, and each word's character range."""
+    """A plausible original text of the words, one sentence per line, and the character range of each word."""
     text: list[str] = []
     ranges: list[tuple[int, int]] = []
     end = 0
@@ -174,7 +175,7 @@ def running_text(sentences: Iterable[Sentence]) -> tuple[str, list[tuple[int, in
 
 
 def words_of(span: tuple[int, int], ranges: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The words [first, last + 1) that characters [start, end) touch; `ranges` from `running_text`."""
+    """The words [first, last + 1) that characters [start, end) touch; `ranges` is from `running_text`."""
     first = bisect_right(ranges, span[0], key=lambda bounds: bounds[1])
     last = first
     while last < len(ranges) and ranges[last][0] < span[1]:
@@ -183,14 +184,14 @@ def words_of(span: tuple[int, int], ranges: Sequence[tuple[int, int]]) -> tuple[
 
 
 def score(found: Sequence[Collection[Run]], gold: Sequence[Collection[Run]]) -> Score:
-    """Spans that agree in both bounds and in kind, counted over all texts as conlleval does (Tjong Kim Sang 2003)."""
+    """Count spans that agree in both bounds and in kind, over all texts, as conlleval does (Tjong Kim Sang 2003)."""
     num_right = sum(len(set(ours) & set(theirs)) for ours, theirs in zip(found, gold, strict=True))
     return Score(num_right, sum(map(len, found)), sum(map(len, gold)))
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Neighbouring sentences of a document as running text, with each word's characters and the entities in words."""
+    """Consecutive sentences of a document as running text, with character ranges of words and entities as words."""
 
     text: str
     ranges: list[tuple[int, int]]
@@ -198,7 +199,7 @@ class Text:
 
 
 def texts_of(documents: Iterable[Document], *, max_words: int = 80) -> Iterator[Text]:
-    """Whole sentences of one document at a time, up to `max_words`; a longer sentence stands alone."""
+    """Whole sentences of one document at a time, up to `max_words`; a longer sentence is a text by itself."""
     for document in documents:
         held: list[Sentence] = []
         for sentence in document:

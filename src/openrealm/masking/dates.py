@@ -11,7 +11,7 @@ _MONTH = (
     r"(?:January|February|March|April|May|June|July|August|September|October|November|December"
     r"|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?)"
 )
-# Months that are not also common words or names: they count without a day or a year beside them.
+# Months that are not also common words or names: they count without a day or a year.
 _LONE_MONTH = r"(?:January|February|July|September|October|November|December)\b"
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
 _DAYS = rf"{_DAY}(?:\s?[-–/]\s?{_DAY})?"
@@ -20,7 +20,7 @@ _LONE_YEAR = rf"{_YEAR}(?![\w%°]|[.,/]\d)"
 _YEARS = rf"{_YEAR}(?:\s?[-–/]\s?(?:{_YEAR}|\d{{2}}))?(?![\w%°]|[.,/]\d)"
 _ERA = r"(?:B\.?C\.?E?|A\.?D|C\.?E)(?:\.(?=\W|$)|(?!\w))"
 
-# Every date holds a digit or a month; the words before a century or a decade are looked for from there backwards.
+# Every date contains a digit or a month; the words before a century or a decade are searched backwards from there.
 _PERIOD = rf"\d{{1,2}}(?:st|nd|rd|th)(?:[-\s]century|\scenturies)(?:\s{_ERA})?|(?:1\d|20)\d0'?s\b"
 _DATE = re.compile(
     "|".join(
@@ -40,10 +40,8 @@ _DATE = re.compile(
 # "the ", "The early ", "mid-" before a century or a decade
 _PART = re.compile(r"(?<![\w$€£¥.,/])(?<!\d[-–])(?:(?:[Tt]he\s)?(?:early|mid|late)(?:-to-late)?[-\s]|[Tt]he\s)\Z")
 _MAX_PART_CHARACTERS = len("the early-to-late ")
-# Where a date may open; one set of characters at the front lets the search run over everything else quickly.
-_OPENING = re.compile(
-    r"[\dJFMASOND](?<![\w$€£¥.,/].)(?<!\d[-–].)(?:(?<=\d)|(?=an|eb|ar|pr|ay|u[nlg]|ep|ct|ov|ec|\.?D))"
-)
+# Where a date may begin; a single character class at the front lets the search skip everything else quickly.
+_START = re.compile(r"[\dJFMASOND](?<![\w$€£¥.,/].)(?<!\d[-–].)(?:(?<=\d)|(?=an|eb|ar|pr|ay|u[nlg]|ep|ct|ov|ec|\.?D))")
 
 _SCALE = r"(?:hundred|thousand|million|billion|trillion)"
 _UNIT = (
@@ -62,8 +60,8 @@ def date_spans(text: str) -> list[Span]:
     """Dates of `text`, from left to right: days, months, years 1000 to 2099, decades, centuries, and ranges of them."""
     spans = []
     end = 0
-    for opening in _OPENING.finditer(text):
-        start = opening.start()
+    for beginning in _START.finditer(text):
+        start = beginning.start()
         if start < end or not (match := _DATE.match(text, start)):
             continue
         if match["period"] and (part := _PART.search(text, max(end, start - _MAX_PART_CHARACTERS), start)):

@@ -1,4 +1,4 @@
-"""Named entities by rule: runs of capitalised words, and names known beforehand such as the titles of articles."""
+"""Named entities by rule: runs of capitalised words, and known names such as the titles of articles."""
 
 from __future__ import annotations
 
@@ -31,34 +31,37 @@ from openrealm.types import Span
 
 _IN_PARENTHESES = re.compile(r"\(.*?\)")
 _MAX_GAP = 2
-# Words met are remembered with their properties up to this number, some 160 MB, then forgotten all at once.
+# Number of words remembered with their properties, about 160 MB; beyond it, all are forgotten at once.
 _MAX_WORDS = 1 << 19
 
 
 class Gazetteer:
-    """A set of names, found as whole words in their own spelling, the longest first.
+    """A set of names, matched as whole words with the same spelling, the longest first.
 
-    names   each as its words with single spaces between
-    begun   the first words of names that go on after them, likewise
+    names     the words of each name, joined by single spaces
+    prefixes  the beginnings of longer names, joined likewise
     """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        """Names of one letter, without a capital, or made of common words alone are not taken."""
+        """See `add`."""
         self.names: set[str] = set()
-        self.begun: set[str] = set()
+        self.prefixes: set[str] = set()
         self._reader = Reader()
         self.add(names)
 
     def add(self, names: Iterable[str]) -> None:
-        """Take more names. What stands in parentheses is left out: "Congo (Brazzaville)" is met as "Congo"."""
+        """Add names without their parentheses: "Congo (Brazzaville)" is found as "Congo".
+
+        Names of one letter, without a capital, or made of common words only are ignored.
+        """
         for name in names:
             words = WORD.findall(_IN_PARENTHESES.sub(" ", name))
             if words and words[0][0].isupper() and any(w.casefold() not in STOP_WORDS and len(w) > 1 for w in words):
                 self.names.add(" ".join(words))
-                self.begun.update(" ".join(words[:n]) for n in range(1, len(words)))
+                self.prefixes.update(" ".join(words[:n]) for n in range(1, len(words)))
 
     def reader(self) -> Reader:
-        """What reads texts for this gazetteer, and remembers words from call to call."""
+        """The reader of texts for this gazetteer, which remembers words from call to call."""
         if len(self._reader.vocabulary) > _MAX_WORDS:
             self._reader = Reader()
         return self._reader
@@ -67,8 +70,8 @@ class Gazetteer:
 def entity_spans(texts: Sequence[str], gazetteer: Gazetteer) -> list[list[Span]]:
     """The rule "entities": entities of each text, sorted, not overlapping.
 
-    A single capitalised word that opens a sentence counts only if the texts of this call show it capitalised, alone
-    and inside sentences, more often than in lower case, or the gazetteer knows it.
+    A single capitalised word at the start of a sentence counts only if the gazetteer knows it, or if the texts of this
+    call have it capitalised, alone and inside sentences, more often than in lower case.
     """
     if not texts:
         return []
@@ -88,8 +91,8 @@ class _Finder:
     def __init__(self, words: Words, vocabulary: Vocabulary, gazetteer: Gazetteer) -> None:
         self._words = words
         self._stems, self._folded, self._is_stem = vocabulary.stems, vocabulary.folded, vocabulary.is_stem
-        self._names, self._begun = gazetteer.names, gazetteer.begun
-        # Plain lists and bytes: the rules for names of several words read them one at a time.
+        self._names, self._prefixes = gazetteer.names, gazetteer.prefixes
+        # Plain lists and bytes, since the rules for names of several words read them one at a time.
         self._numbers = words.numbers.tolist()
         self._kinds, self._gaps = words.kinds.tobytes() + bytes(3), words.gaps.tobytes()
         self._opens, self._gap_lengths = words.opens.tobytes(), words.gap_lengths.tolist()
@@ -99,7 +102,7 @@ class _Finder:
     def entities(self) -> tuple[Numbers, Numbers]:
         """First and last word of every entity, in order.
 
-        A capitalised word that cannot be the first of several is judged by itself, all such words at once.
+        Capitalised words that cannot begin a longer name are judged alone, all at once.
         """
         words = self._words
         capitals = np.flatnonzero(words.kinds & CAPITAL)
@@ -107,11 +110,11 @@ class _Finder:
         following = np.append(words.kinds, 0)[capitals + 1]
         distinct, which = np.unique(words.numbers[capitals], return_inverse=True)
         stems = [self._stems[number] for number in distinct.tolist()]
-        is_begun, is_known, is_name = (
+        is_prefix, is_known, is_name = (
             np.fromiter(map(of.__contains__, stems), np.bool_, len(stems))[which]
-            for of in (self._begun, self._names, self._is_name)
+            for of in (self._prefixes, self._names, self._is_name)
         )
-        is_single = ((words.gaps[capitals] == 0) | (following & (CAPITAL | CONNECTOR) == 0)) & ~is_begun
+        is_single = ((words.gaps[capitals] == 0) | (following & (CAPITAL | CONNECTOR) == 0)) & ~is_prefix
         is_entity = is_known | (kinds & STOP_WORD == 0) & (is_name | ~words.opens[capitals])
         runs = self._runs(capitals[~is_single].tolist())
         covered = np.zeros(len(words.kinds) + 1, np.int8)
@@ -125,7 +128,7 @@ class _Finder:
         return ranges[:, 0], ranges[:, 1]
 
     def _runs(self, capitals: Iterable[int]) -> list[tuple[int, int]]:
-        """First and last word of the entities that open at the given words, as far as they do not overlap."""
+        """First and last word of the entities that begin at the given words, without overlaps."""
         runs, free = [], 0
         for i in capitals:
             if i < free:
@@ -133,10 +136,10 @@ class _Finder:
             num_words = 1
             if self._gaps[i] and self._kinds[i + 1] & (CAPITAL | CONNECTOR):
                 num_words = self._run_length(i)
-            if (self._opens[i] or self._kinds[i] & STOP_WORD) and not self._opens_name(i, num_words):
+            if (self._opens[i] or self._kinds[i] & STOP_WORD) and not self._begins_name(i, num_words):
                 num_words = 0
             stem = self._stems[self._numbers[i]]
-            if stem in self._begun or (not num_words and stem in self._names):
+            if stem in self._prefixes or (not num_words and stem in self._names):
                 num_words = max(num_words, self._known_length(i))
             if num_words:
                 free = i + num_words
@@ -144,7 +147,7 @@ class _Finder:
         return runs
 
     def _run_length(self, i: int) -> int:
-        """Number of words of the run of capitalised words, with connectors inside it, that word i opens."""
+        """Number of words of the run of capitalised words, with connectors inside, that begins at word i."""
         end = i + 1
         has_connector = False
         while self._gaps[end - 1] and (step := self._step(end, has_connector)):
@@ -155,7 +158,7 @@ class _Finder:
         return end - i
 
     def _step(self, end: int, has_connector: bool) -> int:
-        """How many words the run grows by at `end`: a capitalised one, or connectors and the capitalised one after."""
+        """Number of words that the run grows by at `end`: a capitalised one, or connectors and a capitalised one."""
         if self._kinds[end] & CAPITAL:
             return 1
         if not self._kinds[end] & CONNECTOR and not (has_connector and self._kinds[end] & AND):
@@ -164,7 +167,7 @@ class _Finder:
         return num_connectors + 1 if self._kinds[end + num_connectors] & CAPITAL else 0
 
     def _is_joined(self, i: int) -> bool:
-        """Whether word i and the next one may stand in one name."""
+        """Whether word i and the next one may belong to one name."""
         gap, number = self._gaps[i], self._numbers[i]
         if gap == SPACE and self._is_stem[number]:
             return True
@@ -179,7 +182,7 @@ class _Finder:
         """Whether every word from `first` on is joined to the next, up to `last`."""
         return all(self._is_joined(i) for i in range(first, last))
 
-    def _opens_name(self, i: int, num_words: int) -> bool:
+    def _begins_name(self, i: int, num_words: int) -> bool:
         stem = self._stems[self._numbers[i]]
         if self._kinds[i] & STOP_WORD and not (num_words > 1 and self._kinds[i] & INITIAL):
             return False
@@ -188,30 +191,30 @@ class _Finder:
         return True
 
     def _known_length(self, i: int) -> int:
-        """Number of words of the longest known name that opens at word i."""
+        """Number of words of the longest known name that begins at word i."""
         longest, num_words, name = 0, 1, self._stems[self._numbers[i]]
         while True:
             if name in self._names:
                 longest = num_words
-            if name not in self._begun or self._gap_lengths[i] > _MAX_GAP:
+            if name not in self._prefixes or self._gap_lengths[i] > _MAX_GAP:
                 return longest
             i, num_words = i + 1, num_words + 1
             name = f"{name} {self._stems[self._numbers[i]]}"
 
 
 def _lower_counts(words: Words, vocabulary: Vocabulary) -> dict[str, int]:
-    """How often each word stands without a capital."""
+    """How often each word occurs without a capital."""
     counts = np.bincount(words.numbers[words.kinds & CAPITAL == 0])
     return {vocabulary.words[i]: int(counts[i]) for i in np.flatnonzero(counts).tolist()}
 
 
 def _names_inside(words: Words, vocabulary: Vocabulary, lower: dict[str, int]) -> set[str]:
-    """Stems that stand capitalised, alone and inside sentences, more often than in lower case."""
+    """Stems that occur capitalised, alone and inside sentences, more often than in lower case."""
     is_capital = words.kinds & CAPITAL > 0
     touches_next = is_capital[:-1] & is_capital[1:] & (words.gap_lengths[:-1] == 1)
     is_alone = is_capital & ~words.opens
     is_alone[:-1] &= ~touches_next
-    is_alone[1:] &= ~touches_next  # "National Park" says nothing about "National"
+    is_alone[1:] &= ~touches_next  # "National Park" is no evidence for "National"
     inside: Counter[str] = Counter()
     counts = np.bincount(words.numbers[is_alone])
     for i in np.flatnonzero(counts).tolist():

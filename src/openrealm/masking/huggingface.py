@@ -1,4 +1,4 @@
-"""Tagger plug-in: a token classifier of the transformers library, such as the paper's BERT trained on CoNLL-2003."""
+"""The tagger "hf": a token classifier of the transformers library, such as a BERT trained on CoNLL-2003."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _Word = tuple[int, int, str]
 
 
 class HuggingFaceTagger(Tagger):
-    """Tags with a token-classification model; a word has the label of its first piece. Dates are found by rule."""
+    """Tags with a token-classification model; a word gets the label of its first piece. Dates are found by rule."""
 
     def __init__(self, model: str) -> None:
-        """`model` is a folder or a name; weights come from safetensors only.
+        """`model` is a folder or a hub id; weights are loaded from safetensors only.
 
-        Raises BadInput when it cannot be loaded, DamagedArtefact when a folder differs from its own manifest.
+        Raises BadInput if it could not be loaded, DamagedArtefact if a folder differs from its manifest.
         """
         try:
             from transformers import AutoModelForTokenClassification, AutoTokenizer
@@ -44,7 +44,9 @@ class HuggingFaceTagger(Tagger):
             self._model: Any = AutoModelForTokenClassification.from_pretrained(model, use_safetensors=True).eval()
         except (OSError, ValueError, KeyError) as error:
             reason = str(error).split("\n", 1)[0]
-            raise BadInput(f'"{model}" cannot be loaded as a token classifier ({reason}); give its folder.') from error
+            raise BadInput(
+                f'"{model}" could not be loaded as a token classifier ({reason}); give its folder.'
+            ) from error
         self.name = f"hf:{model}"
 
     @property
@@ -60,7 +62,7 @@ class HuggingFaceTagger(Tagger):
         ]
 
     def named(self, texts: Sequence[str]) -> list[list[Run]]:
-        """Entities of each text as (start, end, the model's own kind, such as "PER"), without the dates by rule."""
+        """Entities of each text as (start, end, the model's kind, such as "PER"), without dates found by rule."""
         found: list[list[Run]] = [[] for _ in texts]
         by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         for first in range(0, len(texts), _BATCH_TEXTS):
@@ -70,7 +72,7 @@ class HuggingFaceTagger(Tagger):
         return found
 
     def _words(self, texts: list[str]) -> list[list[_Word]]:
-        """Labelled words of each text; one longer than the model's window is read in several that overlap."""
+        """Labelled words of each text; a text longer than the model's window is read in overlapping windows."""
         import torch
 
         longest = min(512, self._tokenizer.model_max_length, self._model.config.max_position_embeddings)
@@ -87,7 +89,7 @@ class HuggingFaceTagger(Tagger):
         with torch.inference_mode():
             inputs = {name: encoded[name] for name in ("input_ids", "attention_mask")}
             labels = self._model(**inputs).logits.argmax(-1).tolist()
-        # In an overlap a word's label comes from the window that shows more of what stands around it.
+        # Where windows overlap, a word's label comes from the one that shows more of its context.
         best: list[dict[int, tuple[int, _Word]]] = [{} for _ in texts]
         for window, text_index in enumerate(encoded["overflow_to_sample_mapping"].tolist()):
             offsets = encoded["offset_mapping"][window].tolist()
@@ -100,7 +102,7 @@ class HuggingFaceTagger(Tagger):
     def _window(
         self, word_ids: list[int | None], offsets: list[list[int]], labels: list[int]
     ) -> Iterator[tuple[int, _Word]]:
-        """Each word with its distance in pieces from the nearer end of the window."""
+        """Each word with its distance, in pieces, from the nearer end of the window."""
         pieces = [(w, o, n) for w, o, n in zip(word_ids, offsets, labels, strict=True) if w is not None]
         position = 0
         for _, group in itertools.groupby(pieces, key=lambda piece: piece[0]):
@@ -111,7 +113,7 @@ class HuggingFaceTagger(Tagger):
 
 
 def _without_overlap(entries: Sequence[tuple[int, _Word]]) -> list[_Word]:
-    """The words in order, without what a window's end cut off a word that another window shows whole."""
+    """The words in order, without parts of words cut off at a window's end that another window shows whole."""
     kept: list[_Word] = []
     for _, word in entries:
         if not kept or kept[-1][1] <= word[0]:
@@ -120,5 +122,5 @@ def _without_overlap(entries: Sequence[tuple[int, _Word]]) -> list[_Word]:
 
 
 def _entities(words: Sequence[_Word]) -> list[Run]:
-    """Runs of words of one kind as ranges of characters; both IOB schemes are read."""
+    """Runs of words of one kind as character ranges; both IOB schemes are read."""
     return [(words[a][0], words[b - 1][1], kind) for a, b, kind in runs(label for _, _, label in words)]

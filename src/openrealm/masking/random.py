@@ -1,4 +1,4 @@
-"""Masks chosen without regard to meaning: uniform tokens, random spans (ablation of Guu et al. 2020, Table 2)."""
+"""Masks chosen regardless of meaning: uniform tokens, random spans (ablation of Guu et al. 2020, Table 2)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ MAX_SPAN_TOKENS = 10
 
 
 def uniform_positions(num_tokens: int, rng: np.random.Generator, *, share: float = MASKED_SHARE) -> list[int]:
-    """Positions of `share` of the tokens, at least one, sorted; every token is equally likely. No tokens give none."""
+    """Positions of `share` of the tokens, at least one, sorted, all equally likely; none if there are no tokens."""
     num_masked = min(num_tokens, max(1, round(share * num_tokens)))
     return [int(position) for position in np.sort(rng.permutation(num_tokens)[:num_masked])]
 
 
 def random_span(num_tokens: int, rng: np.random.Generator, *, max_tokens: int = MAX_SPAN_TOKENS) -> tuple[int, int]:
-    """One half-open token range: its length geometric up to `max_tokens`, its place uniform. (0, 0) without tokens."""
+    """A half-open token range: length geometric up to `max_tokens`, position uniform; (0, 0) if there are no tokens."""
     length = min(int(rng.geometric(_STOP_PROBABILITY)), max_tokens, num_tokens)
     start = int(rng.integers(num_tokens - length + 1))
     return start, start + length

@@ -1,4 +1,4 @@
-"""Tagger plug-in: the named entities of a spaCy pipeline, with the dates of our own rules."""
+"""The tagger "spacy": named entities of a spaCy pipeline, with dates found by rule."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from openrealm.types import Span
 
 
 class SpacyTagger(Tagger):
-    """Tags with `spacy.load(model)`: a package's name or a folder. Labels other than dates and numbers are entities."""
+    """Tags with `spacy.load(model)`, a package or a folder. Labels other than dates and numbers are entities."""
 
     def __init__(self, model: str) -> None:
-        """Raises NotInstalled without spaCy, BadInput when it has no such model."""
+        """Raises NotInstalled without spaCy, BadInput if the model could not be loaded."""
         try:
             import spacy
         except ModuleNotFoundError as error:
@@ -27,7 +27,7 @@ class SpacyTagger(Tagger):
             self._pipeline: Any = spacy.load(model)
         except (OSError, ValueError) as error:
             raise BadInput(
-                f'spaCy cannot load "{model}" ({error}); fetch it with: python -m spacy download NAME.'
+                f'spaCy could not load "{model}" ({error}); download it with: python -m spacy download NAME.'
             ) from error
         self.name = f"spacy:{model}"
 

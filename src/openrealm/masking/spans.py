@@ -14,25 +14,25 @@ _PRIORITY = {"date": 0, "entity": 1, "number": 2}
 
 
 def resolve(spans: Iterable[Span]) -> list[Span]:
-    """The spans that stay where some overlap: the longest; of equal length a date, then an entity, then a number."""
+    """Spans without overlaps: the longest stays; of equal length a date, then an entity, then a number."""
     kept: list[Span] = []
-    crowd: list[Span] = []  # spans that overlap one another, at least in a chain
+    overlapping: list[Span] = []  # a chain of spans in which neighbours overlap
     end = 0
     for span in sorted(spans, key=lambda s: s.start):
-        if crowd and span.start >= end:
-            kept += _resolved(crowd)
-            crowd = []
+        if overlapping and span.start >= end:
+            kept += _resolved(overlapping)
+            overlapping = []
         if span.start < span.end:
-            crowd.append(span)
+            overlapping.append(span)
             end = max(end, span.end)
-    return kept + _resolved(crowd)
+    return kept + _resolved(overlapping)
 
 
-def _resolved(crowd: list[Span]) -> list[Span]:
-    if len(crowd) < 2:
-        return crowd
+def _resolved(overlapping: list[Span]) -> list[Span]:
+    if len(overlapping) < 2:
+        return overlapping
     kept: list[Span] = []
-    for span in sorted(crowd, key=lambda s: (s.start - s.end, _PRIORITY.get(s.kind, 3), s.start)):
+    for span in sorted(overlapping, key=lambda s: (s.start - s.end, _PRIORITY.get(s.kind, 3), s.start)):
         if all(span.end <= other.start or other.end <= span.start for other in kept):
             kept.append(span)
     return sorted(kept, key=lambda s: s.start)

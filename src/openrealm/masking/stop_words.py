@@ -1,4 +1,4 @@
-"""Words that are never a name by themselves, even capitalised: function words, openers, units, calendar words."""
+"""Words that are never a name by themselves, even capitalised: function words, units, calendar words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts as words with what the rules for names ask of each; a word's own properties are worked out once."""
+"""Splits texts into words with the properties that the rules for names use; those of a word are computed once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from openrealm.masking.stop_words import STOP_WORDS
 from openrealm.text.chunks import ChunkMemory, starts_of
 from openrealm.text.numbering import Numbers, codes_of
 
-# A word opens with a letter; "G-20", "COVID-19", "d'Ivoire" and "U.S." are one word each.
+# A word begins with a letter; "G-20", "COVID-19", "d'Ivoire" and "U.S." are one word each.
 WORD = re.compile(r"(?:[^\W\d_]\.){2,}|[^\W\d_]\w*(?:['’&-]\w+)*")
 _PARTS = re.compile(f"({WORD.pattern})")
 # "Peru's" and "Soviet-era" name Peru and Soviet.
@@ -27,21 +27,21 @@ _CAPITAL_AFTER_PARTICLE = re.compile(r"(?:[dl]|al|el|an|ad|as|ar|ash|az)['’-][
 _TITLE_WORDS = "St Mt Dr Mr Mrs Ms Ft Gen Col Sgt Lt Capt Gov Sen Rep Prof Rev"
 _TITLES_BEFORE_NAMES = frozenset(_TITLE_WORDS.split())
 
-# Between capitalised words these belong to the name ("Bay of Bengal"); "and" only after another one
+# Between capitalised words these belong to the name ("Bay of Bengal"); "and" only after another connector
 # ("Department of Trade and Industry"), since "Chile and Peru" are two names.
 _CONNECTOR_WORDS = "of de la del della di da do dos das du des le les el al ibn bin bint von van der den ter y e"
 _CONNECTORS = frozenset(_CONNECTOR_WORDS.split())
 _AFTER_CONNECTOR = frozenset(("the", "and", "la", "las", "los", "le", "les"))
 
-# What a word is by itself, one bit each.
+# Properties of a word by itself, one bit each.
 CAPITAL, CONNECTOR, AND, AFTER_CONNECTOR, BEFORE_STOP, HYPHEN, INITIAL, STOP_WORD = (1 << bit for bit in range(8))
-# What stands between a word and the next one of its text; anything else is 0.
+# The gap between a word and the next one of its text; anything else is 0.
 SPACE, FULL_STOP = 1, 2
 _FAR = 1 << 30
 
 
 class Vocabulary(dict[str, int]):
-    """A number for every word met, in order; what a word is by itself stands in the lists under its number."""
+    """A number for every distinct word; lists hold the properties of words by number."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,11 +64,11 @@ class Vocabulary(dict[str, int]):
         return number
 
     def kinds_of(self, numbers: Numbers) -> npt.NDArray[np.uint8]:
-        """The bits of each word."""
+        """Property bits of each word."""
         return np.frombuffer(self._kinds, np.uint8)[numbers]
 
     def stem_lengths_of(self, numbers: Numbers) -> Numbers:
-        """How many characters each word's stem has."""
+        """Number of characters of each word's stem."""
         return np.frombuffer(self._stem_lengths, np.int64)[numbers]
 
 
@@ -89,13 +89,13 @@ def _kind(word: str, stem: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of many texts, end to end (W in all).
+    """The words of many texts, concatenated (W in all).
 
-    numbers, kinds    (W,) each word's number in the vocabulary, and its bits
+    numbers, kinds    (W,) each word's number in the vocabulary, and its property bits
     starts            (W,) its first character in its own text
-    opens             (W,) whether it is the first one of a sentence
-    gaps              (W,) what stands between it and the next one of its text: SPACE, FULL_STOP or 0
-    gap_lengths       (W,) of how many characters that is; very many at the end of a text
+    opens             (W,) whether it begins a sentence
+    gaps              (W,) the gap between it and the next word of its text: SPACE, FULL_STOP or 0
+    gap_lengths       (W,) number of characters of that gap; very large at the end of a text
     ends              (number of texts,) where each text's words end
     """
 
@@ -109,7 +109,7 @@ class Words:
 
 
 class Reader:
-    """Reads texts as words, and remembers those it has met."""
+    """Splits texts into words, and remembers the words it has seen."""
 
     def __init__(self) -> None:
         self.vocabulary = Vocabulary()
@@ -128,9 +128,9 @@ class Reader:
         whole = " ".join(texts)
         places = found.ranges + np.repeat(starts_of(texts), found.counts())[:, None]
         gap_lengths = np.append(places[1:, 0] - places[:-1, 1], _FAR)
-        gap_lengths[found.ends[found.counts() > 0] - 1] = _FAR  # the next text's words are no neighbours
+        gap_lengths[found.ends[found.counts() > 0] - 1] = _FAR  # words of the next text are not neighbours
         opens = np.zeros(len(places) + 1, np.bool_)
-        # A newline always ends a sentence, so that no sentence goes on into the next text.
+        # A newline always ends a sentence, so no sentence continues into the next text.
         bounds = sentence_bounds("\n".join(texts))
         opens[np.searchsorted(places[:, 0], [start for start, _ in bounds])] = True
         return Words(
@@ -145,7 +145,7 @@ class Reader:
 
 
 def _gaps(whole: str, ends: Numbers, gap_lengths: Numbers) -> npt.NDArray[np.uint8]:
-    """What stands behind each word that ends at one of `ends`, where the gap to the next is as long."""
+    """The gap after each word, which ends at `ends`: SPACE, FULL_STOP or 0."""
     codes = codes_of(f"{whole}  ")
     first, second = codes[ends], codes[ends + 1]
     is_space = (gap_lengths == 1) & (first == ord(" "))

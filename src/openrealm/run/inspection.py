@@ -57,7 +57,7 @@ def inspection(run: Run, *, seed: int = 0, plot: Path | None = None, leaks: bool
         "lengths": {name: dataclasses.asdict(histogram) for name, histogram in lengths.items()},
         "spans_counted_in": len(looked_at),
         "frequent": {kind: [dataclasses.asdict(span) for span in spans] for kind, spans in frequent.items()},
-        "skipped": inspect.left_out(corpus),
+        "skipped": inspect.skipped(corpus),
         "quarantined": manifest["source"].get("quarantined", []),
         "passages": [
             inspect.shown(corpus, i)

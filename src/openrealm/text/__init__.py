@@ -1,1 +1,1 @@
-"""Text to token ids and back: the tokenizer wrapper and the packing of token rows into model inputs."""
+"""Text to token ids and back: the tokenizer, and the packing of tokens into model inputs."""

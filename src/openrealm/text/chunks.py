@@ -1,6 +1,6 @@
-"""Text read chunk by chunk, from space to space, where what is found in a chunk does not depend on what is around it.
+"""Reads text in chunks between spaces, for searches whose results in a chunk do not depend on its surroundings.
 
-A chunk is looked into once and remembered: word pieces and words of a corpus are found several times faster so.
+Each distinct chunk is searched once and remembered, which finds the word pieces of a corpus several times faster.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ import numpy as np
 
 from openrealm.text.numbering import Keys, Numbering, Numbers, codes_of, keys_of
 
-# The white space that chunks end at. BERT's rules cut at it wherever it stands; of the rest, some they delete.
+# The white space at which chunks end. BERT's rules always split here; they delete some other white space.
 SPACES = " \t\n\r"
 
-# What is remembered is forgotten all at once beyond either, so that no text needs more than some 200 MB.
+# Beyond either limit everything remembered is forgotten at once, so that no text needs more than about 200 MB.
 _MAX_CHUNKS = 1 << 20
 _MAX_FOUND = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What was found in many texts, end to end (N in all); `rows[i]` is of text i.
+    """Results of many texts, concatenated (N in all); `rows[i]` are those of text i.
 
-    values  (N,) such as token ids
-    ranges  (N, 2) half-open ranges of characters of the text that each was found in
-    ends    (number of texts,) where those of each text end
+    values  (N,) values such as token ids
+    ranges  (N, 2) half-open character ranges, each in its own text
+    ends    (number of texts,) where the results of each text end
     """
 
     values: Numbers
@@ -35,11 +35,11 @@ class Rows:
     ends: Numbers
 
     def counts(self) -> Numbers:
-        """(number of texts,) how many were found in each."""
+        """(number of texts,) number of results of each."""
         return _lengths(self.ends)
 
     def part(self, first: int, last: int) -> Rows:
-        """Those of texts first .. last - 1, as views."""
+        """Results of texts first .. last - 1, as views."""
         start, end = ((int(self.ends[i - 1]) if i else 0) for i in (first, last))
         return Rows(self.values[start:end], self.ranges[start:end], self.ends[first:last] - start)
 
@@ -56,12 +56,12 @@ class Rows:
 
 
 class ChunkMemory:
-    """Finds things in texts, chunk by chunk, asking only about chunks that it has not met lately."""
+    """Searches texts chunk by chunk, and only those chunks that it does not remember."""
 
     def __init__(self, find: Callable[[str], tuple[Numbers, Numbers]]) -> None:
-        """`find` gives values (n,) and character ranges (n, 2) of a text, from left to right.
+        """`find` returns values (n,) and character ranges (n, 2) of a text, from left to right.
 
-        What it finds in a text has to be what it finds in each of its chunks; no range holds any of SPACES.
+        Its results for a text must be those of its chunks; no range may contain any of SPACES.
         """
         self._find = find
         self._lock = threading.Lock()
@@ -69,12 +69,12 @@ class ChunkMemory:
         self._num_found = 0
         self._values: Numbers = np.zeros(1, np.int64)
         self._ranges: Numbers = np.zeros((1, 2), np.int64)
-        # Of each known chunk: the first of what was found in it, and how many there are.
+        # The first result of each known chunk, and the number of results.
         self._firsts: Numbers = np.zeros(1, np.int64)
         self._counts: Numbers = np.zeros(1, np.int64)
 
     def rows(self, texts: Sequence[str]) -> Rows:
-        """What `find` finds in each text."""
+        """Results of `find` for each text."""
         if not texts:
             return Rows(np.zeros(0, np.int64), np.zeros((0, 2), np.int64), np.zeros(0, np.int64))
         with self._lock:
@@ -97,7 +97,7 @@ class ChunkMemory:
         return Rows(self._values[places], self._ranges[places] + shifts[:, None], ends[text_chunks - 1])
 
     def _numbers(self, whole: str, starts: Numbers, ends: Numbers, keys: Keys) -> Numbers:
-        """The number by which each chunk is remembered; unknown ones are looked into."""
+        """The number of each chunk; unknown ones are searched."""
         if len(self._known) > _MAX_CHUNKS or self._num_found > _MAX_FOUND:
             self._known, self._num_found = Numbering(), 0
         numbers = self._known.find(keys)
@@ -126,7 +126,7 @@ class ChunkMemory:
 
 
 def starts_of(texts: Sequence[str]) -> Numbers:
-    """Where each text starts when all are joined by one character."""
+    """Where each text starts if all are joined by one character."""
     lengths = np.fromiter(map(len, texts), np.int64, len(texts)) + 1
     return np.cumsum(lengths) - lengths
 
@@ -138,7 +138,7 @@ def _lengths(ends: Numbers) -> Numbers:
 
 
 def _put(array: Numbers, first: int, values: Numbers) -> Numbers:
-    """`array` with `values` from `first` on; a copy twice as large where they do not fit."""
+    """`array` with `values` written from `first` on; a copy twice as large if they do not fit."""
     end = first + len(values)
     if end > len(array):
         larger = np.zeros((2 * end, *array.shape[1:]), np.int64)

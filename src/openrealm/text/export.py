@@ -1,4 +1,4 @@
-"""A tokenizer in the files that `transformers` reads."""
+"""Exports a tokenizer to the files that `transformers` reads."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from openrealm.files import write_json
 from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
 
 
-def save_for_transformers(tokenizer: Tokenizer, folder: Path, max_tokens: int) -> None:
-    """Write tokenizer.json with BERT's special tokens around each text, and tokenizer_config.json, into `folder`."""
+def save_for_transformers(tokenizer: Tokenizer, folder: str | Path, max_tokens: int) -> None:
+    """Write tokenizer.json, which adds BERT's special tokens to each text, and tokenizer_config.json into `folder`."""
+    folder = Path(folder)
     tokenizer.save(folder)
     spec = json.loads((folder / TOKENIZER_FILE).read_text(encoding="utf-8"))
     ids = {"cls": tokenizer.cls_id, "sep": tokenizer.sep_id, "mask": tokenizer.mask_id, "pad": tokenizer.pad_id}

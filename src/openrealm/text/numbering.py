@@ -1,6 +1,6 @@
-"""A number for every distinct stretch of text, found for many stretches at once by 64-bit hashes instead of strings.
+"""Numbers distinct pieces of text, many at once, by 64-bit hashes instead of strings.
 
-Two different stretches are taken for one where their hashes agree, which happens once in some 10^7 sets of a million.
+Two different pieces count as equal if their hashes agree, which happens in about one of 10^7 sets of a million pieces.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ Numbers = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 Codes = npt.NDArray[np.uint32]
 
-# A stretch's hash is a polynomial of its characters. Differences of running sums give it, so that every character is
-# looked at once; they are taken in windows, which bounds memory.
+# A piece's hash is a polynomial of its characters, computed from differences of cumulative sums, so that each character
+# is read once; windows bound the memory.
 _BASE = 0x9E37_79B9_7F4A_7C15
 _WINDOW = 1 << 16
 _POWERS = np.multiply.accumulate(np.full(2 * _WINDOW, _BASE, np.uint64))
 _INVERSES = np.multiply.accumulate(np.full(2 * _WINDOW, pow(_BASE, -1, 1 << 64), np.uint64))
-# Above this length there are texts made up so that every such polynomial agrees; Python's own hash is taken then.
+# Longer texts can be constructed so that all such polynomials agree; Python's own hash is used for them.
 _MAX_POLYNOMIAL = 256
-_FEWEST_SLOTS = 1 << 12
+_MIN_SLOTS = 1 << 12
 _ALL_BITS = (1 << 64) - 1
 
 
 def codes_of(text: str) -> Codes:
-    """The number of each character of `text`."""
+    """Code point of each character of `text`."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
 
 
 def keys_of(codes: Codes, starts: Numbers, ends: Numbers) -> Keys:
-    """A hash, never 0, of each stretch [start, end) of a text; stretches stand in order and do not overlap."""
+    """A hash, never 0, of each piece [start, end) of a text; pieces are sorted and do not overlap."""
     keys = np.zeros(len(starts), np.uint64)
     windows = np.searchsorted(starts, np.arange(0, len(codes) + 1, _WINDOW)).tolist()
     for first, last in pairwise([*windows, len(starts)]):
@@ -53,18 +53,18 @@ def keys_of(codes: Codes, starts: Numbers, ends: Numbers) -> Keys:
 
 
 class Numbering:
-    """Numbers keys in the order in which they are added: a hash table of two arrays, half of it empty."""
+    """Numbers keys in the order in which they are added: a hash table of two arrays, at most half full."""
 
     def __init__(self) -> None:
-        self._keys: Keys = np.zeros(_FEWEST_SLOTS, np.uint64)
-        self._numbers: npt.NDArray[np.int32] = np.zeros(_FEWEST_SLOTS, np.int32)
+        self._keys: Keys = np.zeros(_MIN_SLOTS, np.uint64)
+        self._numbers: npt.NDArray[np.int32] = np.zeros(_MIN_SLOTS, np.int32)
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
     def find(self, keys: Keys) -> Numbers:
-        """The number of each key, -1 where it was not added."""
+        """The number of each key, or -1 if it was not added."""
         slots = self._slots(keys)
         numbers = np.full(len(keys), -1, np.int64)
         left = np.arange(len(keys))
@@ -72,12 +72,12 @@ class Numbering:
             held = self._keys[slots]
             is_it = held == keys[left]
             numbers[left[is_it]] = self._numbers[slots[is_it]]
-            goes_on = ~is_it & (held != 0)
-            left, slots = left[goes_on], (slots[goes_on] + 1) & (len(self._keys) - 1)
+            continues = ~is_it & (held != 0)
+            left, slots = left[continues], (slots[continues] + 1) & (len(self._keys) - 1)
         return numbers
 
     def add(self, keys: Keys) -> None:
-        """Number keys, distinct and not yet added."""
+        """Number keys, which must be distinct and new."""
         numbers = np.arange(self._count, self._count + len(keys), dtype=np.int32)
         self._count += len(keys)
         if 2 * self._count > len(self._keys):
@@ -96,6 +96,6 @@ class Numbering:
             slots = (slots + 1) & (len(self._keys) - 1)
 
     def _slots(self, keys: Keys) -> Numbers:
-        """Where each key belongs: its highest bits."""
+        """The slot of each key: its highest bits."""
         num_bits = len(self._keys).bit_length() - 1
         return (keys >> np.uint64(64 - num_bits)).astype(np.int64)

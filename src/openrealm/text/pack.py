@@ -1,4 +1,4 @@
-"""Word pieces laid out for an encoder: `[CLS] x [SEP]`, `[CLS] title [SEP] body [SEP]`, `[CLS] x [SEP] body [SEP]`."""
+"""Packs word pieces for an encoder: `[CLS] x [SEP]`, `[CLS] title [SEP] body [SEP]`, `[CLS] x [SEP] body [SEP]`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Tokens = Sequence[int] | npt.NDArray[np.integer]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One encoder input: `ids`, and where segment 1 begins (`len(ids)` when there is only segment 0)."""
+    """One encoder input: `ids`, and where segment 1 begins (`len(ids)` if there is only segment 0)."""
 
     ids: Ids
     second: int
@@ -35,7 +35,7 @@ class _HasSpecials(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Specials:
-    """The ids of the tokens that only packing may place."""
+    """Ids of the special tokens, which only packing may insert."""
 
     cls: int
     sep: int
@@ -44,7 +44,7 @@ class Specials:
 
     @classmethod
     def of(cls, tokenizer: _HasSpecials) -> Specials:
-        """Those of a tokenizer."""
+        """The special tokens of a tokenizer."""
         return cls(tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, tokenizer.pad_id)
 
 
@@ -53,13 +53,13 @@ def _join(*parts: Tokens) -> Ids:
 
 
 def pack_query(query: Tokens, specials: Specials, max_tokens: int) -> Row:
-    """`[CLS] x [SEP]`, x cut to fit `max_tokens` in all."""
+    """`[CLS] x [SEP]`, with x cut so that the row has at most `max_tokens`."""
     ids = _join([specials.cls], query[: max(0, max_tokens - 2)], [specials.sep])
     return Row(ids, len(ids))
 
 
 def pack_passage(title: Tokens, body: Tokens, specials: Specials, max_tokens: int) -> Row:
-    """`[CLS] title [SEP] body [SEP]`, the body cut to fit; empty title and body make the null passage."""
+    """`[CLS] title [SEP] body [SEP]`, with the body cut to fit; the null passage has no title and no body."""
     head = _join([specials.cls], title[: max(0, min(max_tokens // 2, max_tokens - 3))], [specials.sep])
     return Row(_join(head, body[: max_tokens - len(head) - 1], [specials.sep]), len(head))
 
@@ -73,8 +73,8 @@ def pack_joint(
 ) -> tuple[Row, int]:
     """`[CLS] x [SEP] body [SEP]`, and the position of the body's first token.
 
-    With a `title` (a switch, not in the paper) segment 1 is `title [SEP] body [SEP]`. The null passage has no body.
-    Body, then title are cut to fit `max_tokens`; the query is not, since its masks have to stay.
+    With a `title` (an option, not in the paper), segment 1 is `title [SEP] body [SEP]`. The null passage has no body.
+    The body, then the title are cut to fit `max_tokens`; the query is not, because its masks must stay.
     """
     first = _join([specials.cls], query, [specials.sep])
     title = title[: max(0, max_tokens - len(first) - 2)]
@@ -84,14 +84,14 @@ def pack_joint(
 
 
 def chunks_by_length(lengths: Sequence[int], max_rows: int) -> Iterator[list[int]]:
-    """Indices sorted by length and cut into chunks of at most `max_rows`, so that padding stays small."""
+    """Indices sorted by length, in chunks of at most `max_rows`, to minimise padding."""
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     for start in range(0, len(order), max_rows):
         yield order[start : start + max_rows]
 
 
 def pad(rows: Sequence[Row], pad_id: int) -> tuple[Ids, npt.NDArray[np.bool_], Ids]:
-    """Token ids, mask (True where real) and segment ids, each n x T, for rows of unequal length."""
+    """Token ids, mask (True for real tokens) and segment ids, each n x T, of rows of different lengths."""
     longest = max(len(row) for row in rows)
     ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
     real = np.zeros((len(rows), longest), dtype=np.bool_)

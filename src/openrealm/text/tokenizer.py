@@ -1,4 +1,4 @@
-"""The tokenizer: ids with character offsets, and text that can never smuggle in a special token."""
+"""The tokenizer: ids with character offsets, and no text that is encoded as a special token."""
 
 from __future__ import annotations
 
@@ -37,13 +37,21 @@ _SPECIAL_NAMES = {
 class Tokenizer:
     """A vocabulary with its splitting rules.
 
-    Encoding never truncates, pads or adds special tokens, and reads "[SEP]" in a text as ordinary text: special
-    ids only ever come from the code that packs model inputs. Two tokenizers with the same `digest` encode alike.
-    `cuts_at_spaces` says that a text cut at any of `chunks.SPACES` has the tokens of its parts.
+    Encoding never truncates, pads or adds special tokens, and treats "[SEP]" in a text as ordinary text: special ids
+    come only from the code that packs model inputs. Two tokenizers with the same `digest` encode identically.
+    `cuts_at_spaces` means that a text cut at any of `chunks.SPACES` has the tokens of its parts.
+
+    >>> words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "lima", "is", "a", "city", "cit", "##ies"]
+    >>> tokenizer = Tokenizer.from_words(words)
+    >>> ids, offsets = tokenizer.encode("Lima is a city")
+    >>> ids, offsets
+    ([5, 6, 7, 8], [(0, 4), (5, 7), (8, 9), (10, 14)])
+    >>> tokenizer.decode([9, 10])
+    'cities'
     """
 
     def __init__(self, spec: dict[str, Any], where: str = "tokenizer") -> None:
-        """`spec` is the content of a tokenizer.json; raises BadInput naming `where` when it is not usable."""
+        """`spec` is the content of a tokenizer.json; raises BadInput naming `where` if it is not usable."""
         self._spec = {**spec, "truncation": None, "padding": None}
         self._whole = _backend(self._spec, where)
         self._plain = _backend({**self._spec, "added_tokens": [], "post_processor": None}, where)
@@ -58,11 +66,12 @@ class Tokenizer:
         self._chunks = ChunkMemory(lambda text: _as_arrays(self.encode(text)))
 
     @staticmethod
-    def from_folder(folder: Path) -> Tokenizer:
-        """Read tokenizer.json, or a vocab.txt as uncased BERT word pieces.
+    def from_folder(folder: str | Path) -> Tokenizer:
+        """Read tokenizer.json, or vocab.txt as uncased BERT word pieces.
 
-        Raises MissingStage when the folder holds neither, BadInput when the file does not parse.
+        Raises MissingStage if the folder holds neither, BadInput if the file cannot be parsed.
         """
+        folder = Path(folder)
         path = folder / TOKENIZER_FILE
         if path.is_file():
             return Tokenizer(_read_spec(path), str(path))
@@ -75,7 +84,7 @@ class Tokenizer:
 
     @staticmethod
     def from_words(words: Sequence[str], where: str = "vocabulary") -> Tokenizer:
-        """An uncased BERT WordPiece tokenizer whose vocabulary is `words`; a word's place is its id."""
+        """An uncased BERT WordPiece tokenizer with the vocabulary `words`; the id of a word is its position."""
         return Tokenizer(_word_piece_spec({word: i for i, word in enumerate(words)}), where)
 
     def encode(self, text: str) -> TokenRow:
@@ -88,7 +97,7 @@ class Tokenizer:
         return [self._row(encoding) for encoding in encodings]
 
     def encode_rows(self, texts: Sequence[str]) -> Rows:
-        """`encode` of every text in flat arrays, values being ids: several times faster where the rules are BERT's."""
+        """`encode` of every text as flat arrays of ids and ranges: several times faster for BERT's rules."""
         if self.cuts_at_spaces:
             return self._chunks.rows([_well_formed(text) for text in texts])
         rows = [_as_arrays(row) for row in self.encode_batch(texts)]
@@ -96,26 +105,24 @@ class Tokenizer:
         return Rows(ids, offsets, np.cumsum([len(row) for row, _ in rows], dtype=np.int64))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Text of `ids`; special tokens are shown by their names."""
+        """Text of `ids`, with the names of special tokens."""
         return str(self._whole.decode([int(i) for i in ids], skip_special_tokens=False))
 
     def token(self, token_id: int) -> str:
-        """The vocabulary's entry of one id; raises BadInput when the vocabulary has no such id."""
+        """The vocabulary entry of an id; raises BadInput if there is no such id."""
         token = self._whole.id_to_token(int(token_id))
         if token is None:
-            raise BadInput(
-                f"Token id {token_id} is not in the vocabulary, whose ids run from 0 to {self.vocab_size - 1}."
-            )
+            raise BadInput(f"Token id {token_id} is not in the vocabulary; ids range from 0 to {self.vocab_size - 1}.")
         return str(token)
 
     def continuations(self) -> list[int]:
-        """Ids of the word pieces that go on a word, such as "##ing"."""
+        """Ids of the word pieces that continue a word, such as "##ing"."""
         vocabulary = self._whole.get_vocab(with_added_tokens=True)
         return sorted(token_id for token, token_id in vocabulary.items() if token.startswith("##"))
 
-    def save(self, folder: Path) -> None:
-        """Write tokenizer.json into `folder`, atomically; `from_folder` gives back the same digest."""
-        write_text(folder / TOKENIZER_FILE, json.dumps(self._spec, ensure_ascii=False) + "\n")
+    def save(self, folder: str | Path) -> None:
+        """Write tokenizer.json into `folder` atomically; `from_folder` restores the same digest."""
+        write_text(Path(folder) / TOKENIZER_FILE, json.dumps(self._spec, ensure_ascii=False) + "\n")
 
     def _row(self, encoding: Encoding) -> TokenRow:
         ids = encoding.ids
@@ -140,12 +147,12 @@ def _as_arrays(row: TokenRow) -> tuple[Numbers, Numbers]:
 
 
 def _well_formed(text: str) -> str:
-    """`text` with lone surrogates replaced one for one, so that it is valid Unicode and offsets still hold."""
+    """`text` with each lone surrogate replaced by one character, so that it is valid Unicode and offsets still hold."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def _is_bert(spec: dict[str, Any]) -> bool:
-    """Whether the rules are BERT's, which cut at SPACES before they do anything else."""
+    """Whether the rules are BERT's, which split at SPACES before anything else."""
     kinds = [(spec.get(part) or {}).get("type") for part in ("normalizer", "pre_tokenizer", "model")]
     return kinds == ["BertNormalizer", "BertPreTokenizer", "WordPiece"]
 
@@ -163,23 +170,23 @@ def _read_spec(path: Path) -> dict[str, Any]:
     try:
         spec = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not valid JSON ({error}); fetch the tokenizer again.") from error
+        raise BadInput(f"{path} is not valid JSON ({error}); download the tokenizer again.") from error
     if not isinstance(spec, dict):
-        raise BadInput(f"{path} holds a {type(spec).__name__}, not a tokenizer description; fetch the tokenizer again.")
+        raise BadInput(f"{path} holds a {type(spec).__name__}, not a tokenizer; download the tokenizer again.")
     return spec
 
 
 def _read_vocabulary(path: Path) -> dict[str, int]:
-    """The words of a vocab.txt, one a line, id = line number."""
+    """The words of a vocab.txt, one per line; the id is the line number."""
     try:
         words = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
-        raise BadInput(f"{path} is not UTF-8 text (byte {error.start}); fetch the vocabulary again.") from error
+        raise BadInput(f"{path} is not UTF-8 text (byte {error.start}); download the vocabulary again.") from error
     return {word.rstrip("\r"): i for i, word in enumerate(words) if word.strip()}
 
 
 def _word_piece_spec(vocabulary: dict[str, int]) -> dict[str, Any]:
-    """The description of an uncased BERT WordPiece tokenizer over these words and their ids."""
+    """The specification of an uncased BERT WordPiece tokenizer with these words and ids."""
     spec = copy.deepcopy(_UNCASED_BERT)
     spec["model"]["vocab"] = vocabulary
     spec["added_tokens"] = [_added(vocabulary[n[0]], n[0]) for n in _SPECIAL_NAMES.values() if n[0] in vocabulary]

@@ -1,4 +1,4 @@
-"""A vocabulary of one's own: uncased WordPiece, learnt from text by the `tokenizers` library."""
+"""Trains a vocabulary: uncased WordPiece, learned from text by the `tokenizers` library."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from openrealm.text.tokenizer import Tokenizer
 
 SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 MIN_SIZE = 100
-_PIECES_PER_LETTER = 40  # a letter takes two places, one as a continuation
+_PIECES_PER_LETTER = 40  # a letter takes two entries, one of them as a continuation
 
 
 def train_vocabulary(texts: Sequence[str], size: int) -> Tokenizer:
-    """The tokenizer whose word pieces, at most `size` with the five special ones, cover `texts` best.
+    """A tokenizer with at most `size` word pieces, the five special ones included, learned from `texts`.
 
-    The same texts give the same vocabulary. Letters beyond the commonest `size` / 40 are left out: a word that has
-    one is unknown.
-    Raises BadConfig where `size` is under MIN_SIZE, BadInput where there is no text.
+    The same texts give the same vocabulary. Only the `size` / 40 most common letters are included: a word with any
+    other letter is unknown.
+    Raises BadConfig if `size` is less than MIN_SIZE, BadInput if there is no text.
     """
     if size < MIN_SIZE:
-        raise BadConfig(f"A vocabulary of {size} word pieces was asked for; at least {MIN_SIZE} are needed.")
+        raise BadConfig(f"The vocabulary size is {size}; it must be at least {MIN_SIZE}.")
     normalizer = normalizers.BertNormalizer(lowercase=True)
-    letters = _commonest_letters(texts, normalizer, max(MIN_SIZE // 4, size // _PIECES_PER_LETTER))
+    letters = _most_common_letters(texts, normalizer, max(MIN_SIZE // 4, size // _PIECES_PER_LETTER))
     if not letters:
-        raise BadInput("There is no text to learn a vocabulary from; give a source with articles.")
-    # The library's own types are looser than what it takes.
+        raise BadInput("There is no text to train a vocabulary on; give a source with articles.")
+    # The library's type stubs are too narrow.
     make_model: Any = models.WordPiece
     make_trainer: Any = trainers.WordPieceTrainer
     backend: Any = _Backend(make_model(unk_token=SPECIALS[1]))
@@ -40,8 +40,8 @@ def train_vocabulary(texts: Sequence[str], size: int) -> Tokenizer:
         vocab_size=size,
         initial_alphabet=letters,
         limit_alphabet=len(letters),
-        # The library numbers continuations as its hash table gives them, and breaks ties by number: named here, they
-        # have the same numbers each time.
+        # The library numbers continuations in the order of its hash table and breaks ties by number; listed here,
+        # they get the same numbers every time.
         special_tokens=[*SPECIALS, *(f"##{letter}" for letter in letters)],
         show_progress=False,
     )
@@ -50,8 +50,8 @@ def train_vocabulary(texts: Sequence[str], size: int) -> Tokenizer:
     return Tokenizer.from_words(sorted(ids, key=ids.__getitem__))
 
 
-def _commonest_letters(texts: Sequence[str], normalizer: Any, num_letters: int) -> list[str]:
-    """The letters, digits and signs that are met most often, sorted."""
+def _most_common_letters(texts: Sequence[str], normalizer: Any, num_letters: int) -> list[str]:
+    """The most common letters, digits and signs, sorted."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(normalizer.normalize_str(text))

@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrealm.corpus.sources.bzip2 import Stretch, blocks
+from openrealm.corpus.sources.bzip2 import Chunk, blocks
 
 
-def found(data: bytes) -> list[Stretch]:
+def found(data: bytes) -> list[Chunk]:
     return list(blocks(io.BytesIO(data)))
 
 
-def text_of(stretches: list[Stretch]) -> bytes:
-    return b"".join(stretch.data or b"" for stretch in stretches)
+def text_of(chunks: list[Chunk]) -> bytes:
+    return b"".join(chunk.data or b"" for chunk in chunks)
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +27,17 @@ def text() -> bytes:
 
 @given(st.lists(st.binary(max_size=3000), max_size=4), st.integers(1, 9))
 def test_any_bytes_in_any_number_of_streams_come_back(parts: list[bytes], level: int) -> None:
-    stretches = found(b"".join(bz2.compress(part, level) for part in parts) or bz2.compress(b""))
-    assert all(stretch.data is not None for stretch in stretches)
-    assert text_of(stretches) == b"".join(parts)
+    chunks = found(b"".join(bz2.compress(part, level) for part in parts) or bz2.compress(b""))
+    assert all(chunk.data is not None for chunk in chunks)
+    assert text_of(chunks) == b"".join(parts)
 
 
 def test_blocks_of_one_stream_lie_end_to_end(text: bytes) -> None:
     packed = bz2.compress(text, 1)
-    stretches = found(packed)
-    assert len(stretches) == 6
-    assert [stretch.start for stretch in stretches[1:]] == [stretch.end for stretch in stretches[:-1]]
-    assert (stretches[0].start, text_of(stretches)) == (4, text)
+    chunks = found(packed)
+    assert len(chunks) == 6
+    assert [chunk.start for chunk in chunks[1:]] == [chunk.end for chunk in chunks[:-1]]
+    assert (chunks[0].start, text_of(chunks)) == (4, text)
 
 
 @pytest.mark.parametrize("kind", ["flipped", "cut", "taken out"])
@@ -45,7 +45,7 @@ def test_blocks_of_one_stream_lie_end_to_end(text: bytes) -> None:
 def test_every_damage_is_noticed_and_costs_no_other_block(text: bytes, kind: str, num_streams: int) -> None:
     step = len(text) // num_streams + 1
     packed = b"".join(bz2.compress(text[n : n + step], 1) for n in range(0, len(text), step))
-    whole = {stretch.data for stretch in found(packed)}
+    whole = {chunk.data for chunk in found(packed)}
     rng = random.Random(kind)
     for _ in range(12):
         first = rng.randrange(4, len(packed))
@@ -58,19 +58,19 @@ def test_every_damage_is_noticed_and_costs_no_other_block(text: bytes, kind: str
         else:
             last = min(len(packed), first + rng.randrange(1, 60_000))
             del damaged[first:last]
-        stretches = found(bytes(damaged))
-        lost = [stretch for stretch in stretches if stretch.data is None]
+        chunks = found(bytes(damaged))
+        lost = [chunk for chunk in chunks if chunk.data is None]
         assert lost, first
-        kept = {stretch.data for stretch in stretches} - {None}
+        kept = {chunk.data for chunk in chunks} - {None}
         assert kept <= whole
         touched = sum(s.start <= last and first < s.end + 11 for s in found(packed))
         assert kind == "cut" or len(kept) >= len(whole) - touched
-        assert all(stretch.start <= first for stretch in lost[:1])
+        assert all(chunk.start <= first for chunk in lost[:1])
 
 
 def test_what_is_no_bzip2_at_all_is_one_loss() -> None:
-    assert found(b"plain text" * 9) == [Stretch(0, 90, None, "it does not begin as bzip2 does")]
-    assert found(b"") == [Stretch(0, 0, None, "it does not begin as bzip2 does")]
+    assert found(b"plain text" * 9) == [Chunk(0, 90, None, "the file does not begin like bzip2")]
+    assert found(b"") == [Chunk(0, 0, None, "the file does not begin like bzip2")]
 
 
 def test_a_missing_block_is_noticed_by_the_check_sum_of_its_stream(text: bytes) -> None:
@@ -79,6 +79,6 @@ def test_a_missing_block_is_noticed_by_the_check_sum_of_its_stream(text: bytes) 
     assert len(marks) == 6
     without = bits[: marks[1]] + bits[marks[2] :]
     without += "0" * (-len(without) % 8)
-    stretches = found(int(without, 2).to_bytes(len(without) // 8, "big"))
-    assert next(stretch.problem for stretch in stretches if stretch.data is None) == "blocks before it are missing"
-    assert sum(stretch.data is not None for stretch in stretches) == 5
+    chunks = found(int(without, 2).to_bytes(len(without) // 8, "big"))
+    assert next(chunk.problem for chunk in chunks if chunk.data is None) == "blocks before it are missing"
+    assert sum(chunk.data is not None for chunk in chunks) == 5

@@ -119,4 +119,4 @@ def test_the_reader_stops_with_the_offset_or_salvages(tmp_path: Path, packed: di
         kept, described = read(path, salvage=True)
         assert stopped == described["losses"][0]["start"] <= at
         assert kept == [title for title in every if title in set(kept)], "in order, none twice"
-        assert described["skipped"]["damaged stretch"] == len(described["losses"])
+        assert described["skipped"]["damaged range"] == len(described["losses"])

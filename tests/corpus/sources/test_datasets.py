@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from openrealm.corpus.sources import datasets, open_source
-from openrealm.corpus.sources.datasets import Wanted
+from openrealm.corpus.sources.datasets import Selection
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.types import Article
 
@@ -29,17 +29,17 @@ def library() -> Any:
 
 
 def test_a_name_with_its_options() -> None:
-    assert Wanted.named("datasets:a/b?config=20231101.simple&split=test&id=key&title=name&text=body") == Wanted(
+    assert Selection.named("datasets:a/b?config=20231101.simple&split=test&id=key&title=name&text=body") == Selection(
         name="a/b", config="20231101.simple", split="test", id="key", title="name", text="body"
     )
-    assert Wanted.named("datasets:a/b") == Wanted(name="a/b", split="train", id="id", title="title", text="text")
+    assert Selection.named("datasets:a/b") == Selection(name="a/b", split="train", id="id", title="title", text="text")
 
 
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("datasets:a?splt=x", r"no option 'splt'; expected datasets:NAME\?key=value with config, split"),
-        ("datasets:", "no name"),
+        ("datasets:a?splt=x", r"unknown option 'splt'; expected datasets:NAME\?key=value with the keys config, split"),
+        ("datasets:?split=x", "no name"),
     ],
 )
 def test_a_name_that_is_none_is_refused(source: str, message: str) -> None:
@@ -49,10 +49,10 @@ def test_a_name_that_is_none_is_refused(source: str, message: str) -> None:
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
-    articles, description = open_source("datasets:a/b")
-    assert description == {"kind": "datasets", "name": "datasets:a/b"}
+    source = open_source("datasets:a/b")
+    assert source.description == {"kind": "datasets", "name": "datasets:a/b"}
     with pytest.raises(NotInstalled, match=r'pip install "openrealm\[datasets\]"'):
-        list(articles())
+        list(source.articles())
 
 
 @pytest.mark.peers
@@ -67,8 +67,8 @@ def test_a_folder_is_read_by_the_columns_named(library: Any, tmp_path: Path, kin
     else:
         folder.mkdir()
         table.to_parquet(str(folder / "train.parquet"))
-    articles, _ = open_source(f"datasets:{folder}?id=key&title=name&text=body")
-    assert list(articles()) == [Article("7", "Lima", "In <Peru>."), Article("8", "", "Two.")]
+    source = open_source(f"datasets:{folder}?id=key&title=name&text=body")
+    assert list(source.articles()) == [Article("7", "Lima", "In <Peru>."), Article("8", "", "Two.")]
 
 
 @pytest.mark.peers
@@ -77,15 +77,15 @@ def test_a_column_that_is_not_there_and_text_that_is_none(library: Any, tmp_path
     with pytest.raises(
         BadInput, match=r"row 1 has no column 'text' \(its columns: key, name, body\); name it with \?text="
     ):
-        list(datasets.read(Wanted(name=str(tmp_path))))
+        list(datasets.read(Selection(name=str(tmp_path))))
     with pytest.raises(BadInput, match=r"row 1: 'key' is a int; expected a string"):
-        list(datasets.read(Wanted(name=str(tmp_path), text="key")))
+        list(datasets.read(Selection(name=str(tmp_path), text="key")))
 
 
 @pytest.mark.peers
 def test_what_cannot_be_had_is_one_sentence(library: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(
-        BadInput, match=r"datasets:.*nowhere cannot be read \(.*\); check name, config, split and network"
+        BadInput, match=r"datasets:.*nowhere could not be read \(.*\); check name, config, split and network"
     ):
-        list(datasets.read(Wanted(name=str(tmp_path / "nowhere"))))
+        list(datasets.read(Selection(name=str(tmp_path / "nowhere"))))

@@ -60,9 +60,13 @@ def test_header_and_places(plain: Path, numbered_pages: list[str]) -> None:
 @pytest.mark.parametrize(
     ("harm", "why", "lost"),
     [
-        (lambda text: text[: text.index("<title>Town 299<")], "it ends within a page", {299}),
-        (lambda text: text.removesuffix("</mediawiki>\n"), "it ends before </mediawiki>", set()),
-        (lambda text: text.replace("<page>\n    <title>Town 7<", "<pagf>\n    <title>Town 7<"), "this is no page", {7}),
+        (lambda text: text[: text.index("<title>Town 299<")], "the file ends within a page", {299}),
+        (lambda text: text.removesuffix("</mediawiki>\n"), "the file ends before </mediawiki>", set()),
+        (
+            lambda text: text.replace("<page>\n    <title>Town 7<", "<pagf>\n    <title>Town 7<"),
+            "this is not a page",
+            {7},
+        ),
         (lambda text: text.replace("</page>", "</pagf>", 1), "a page has no end", {0}),
     ],
 )
@@ -106,14 +110,14 @@ def test_a_packed_dump_that_breaks_off_keeps_what_came_before(tmp_path: Path, mu
 def test_a_file_that_is_no_dump_is_one_loss(tmp_path: Path) -> None:
     path = tmp_path / "a.xml"
     path.write_text("<html>No dump.</html>")
-    assert list(pieces(path)) == [Loss(0, 21, "it ends before </mediawiki>")]
+    assert list(pieces(path)) == [Loss(0, 21, "the file ends before </mediawiki>")]
     path.rename(tmp_path / "a.xml.bz2")
-    assert list(pieces(tmp_path / "a.xml.bz2")) == [Loss(0, 21, "it does not begin as bzip2 does")]
+    assert list(pieces(tmp_path / "a.xml.bz2")) == [Loss(0, 21, "the file does not begin like bzip2")]
 
 
 def test_a_file_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.xml").mkdir()
-    with pytest.raises(BadInput, match=r"a.xml cannot be read \(Is a directory\); check its permissions"):
+    with pytest.raises(BadInput, match=r"a.xml could not be read \(Is a directory\); check its permissions"):
         list(pieces(tmp_path / "a.xml"))
 
 
@@ -132,7 +136,7 @@ def test_a_page_without_measure_is_passed_over(
     assert data[: large.end].endswith(b"</page>")
     assert data[large.end : last.start].isspace()
     plain.write_bytes(data[: large.end - 9_000])
-    assert losses_of(plain) == [Loss(large.start, large.end - 9_000, "it ends within a page")]
+    assert losses_of(plain) == [Loss(large.start, large.end - 9_000, "the file ends within a page")]
 
 
 def test_what_holds_no_page_is_not_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +145,7 @@ def test_what_holds_no_page_is_not_kept_in_memory(tmp_path: Path, monkeypatch: p
     path = tmp_path / "a.xml"
     path.write_text("no page " * 10_000)
     losses = losses_of(path)
-    assert {loss.why for loss in losses} == {"this is no page", "it ends before </mediawiki>"}
+    assert {loss.why for loss in losses} == {"this is not a page", "the file ends before </mediawiki>"}
     assert [loss.start for loss in losses[1:]] == [loss.end for loss in losses[:-1]]
     assert (losses[0].start, losses[-1].end) == (0, 80_000)
 

@@ -57,7 +57,7 @@ def test_hard_wrapped_text_becomes_paragraphs(tmp_path: Path) -> None:
     assert article.text == ("The city of Lima was founded in the year 1535 by a Spanish conqueror.\nIt is the capital.")
 
 
-def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
+def test_skipped_files_are_counted_by_reason(tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / ".git").mkdir(parents=True)
     (root / ".git" / "x.txt").write_text("hidden")
@@ -76,12 +76,12 @@ def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
     skipped = {"from before": 1}
     assert [article.text for article in folder.read(root, skipped=skipped)] == ["Lima."]
     assert skipped == {
-        "hidden": 2,
-        "blank": 1,
-        "ending .docx": 1,
-        "ending absent": 1,
-        "ending .txt": 1,
-        "link leading outside the folder": 2,
+        "hidden file": 2,
+        "blank file": 1,
+        "file with extension .docx": 1,
+        "file without an extension": 1,
+        "special file": 1,
+        "link out of the folder": 2,
         "link inside the folder": 3,
     }
 
@@ -94,7 +94,7 @@ def test_what_is_left_out_is_counted_by_reason(tmp_path: Path) -> None:
         ("a.txt", b"caf\xe9 au lait", "is not utf-8 text (byte 3 is 0xe9)"),
         ("a.html", b"<p>caf\xe9", "is not utf-8 text (byte 6 is 0xe9)"),
         ("a.txt", b"x" * 10_000_000, "line 1 has 10,000,000 characters"),
-        ("a.pdf", b"%PDF-1.4 broken", "cannot be read as PDF"),
+        ("a.pdf", b"%PDF-1.4 broken", "could not be read as PDF"),
     ],
 )
 def test_a_file_that_is_not_what_it_is_called_is_named(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -103,7 +103,7 @@ def test_a_file_that_is_not_what_it_is_called_is_named(tmp_path: Path, name: str
     found = refusal(tmp_path)
     assert found.startswith(str(tmp_path / name))
     assert message in found
-    assert "take it out" in found
+    assert "remove it" in found
     assert time.perf_counter() - start < 5
 
 
@@ -119,7 +119,7 @@ def test_a_pdf_is_read_page_by_page(tmp_path: Path) -> None:
     (tmp_path / "scan.pdf").write_bytes(minimal_pdf(""))
     skipped: dict[str, int] = {}
     assert list(folder.read(tmp_path, skipped=skipped)) == [Article("paper.pdf", "paper", "Lima is the capital.")]
-    assert skipped == {"blank": 1}
+    assert skipped == {"blank file": 1}
 
 
 def test_one_file_can_be_the_source(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_folders_with_nothing_to_read_are_refused(tmp_path: Path) -> None:
     assert "holds no .txt, .md, .html or .pdf file (it is empty)" in refusal(tmp_path)
     (tmp_path / "a.docx").write_text("x")
     (tmp_path / ".b.txt").write_text("x")
-    assert "(left out: 1 ending .docx, 1 hidden)" in refusal(tmp_path)
+    assert "(skipped: 1 file with extension .docx, 1 hidden file)" in refusal(tmp_path)
     assert "does not exist" in refusal(tmp_path / "nowhere")
 
 
@@ -154,4 +154,4 @@ def test_a_file_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
 def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
     (tmp_path / "a.txt").chmod(0)
-    assert f"{tmp_path / 'a.txt'} cannot be read" in refusal(tmp_path)
+    assert f"{tmp_path / 'a.txt'} could not be read" in refusal(tmp_path)

@@ -51,7 +51,7 @@ def test_a_file_cut_short_names_the_line_reached(tmp_path: Path, ending: str, ke
     path = written(tmp_path, ending, "\n".join(LINES).encode())
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
     message = refusal(path)
-    assert f"{path} is damaged or cut short" in message
+    assert f"{path} is damaged or truncated" in message
     assert "line" in message
 
 
@@ -59,7 +59,7 @@ def test_a_file_cut_short_names_the_line_reached(tmp_path: Path, ending: str, ke
 def test_a_file_that_is_not_compressed_at_all_is_refused(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"articles{ending}"
     path.write_text(LINES[0])
-    assert f"{path} is damaged or cut short in the first line" in refusal(path)
+    assert f"{path} is damaged or truncated in the first line" in refusal(path)
 
 
 def test_two_compressed_parts_end_to_end_are_one_file(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_two_compressed_parts_end_to_end_are_one_file(tmp_path: Path) -> None:
         (b'{"text": null}', r'"text" is null; expected a string'),
         (b'{"text": 3}', r'"text" is a int; expected a string'),
         (b'{"text": "a", "title": ["b"]}', r'"title" is a list; expected a string'),
-        (b'{"text": "a", "id": true}', r'"id" is a bool; expected a string or a whole number'),
+        (b'{"text": "a", "id": true}', r'"id" is a bool; expected a string or an integer'),
         (b'{"text": "a\xff"}', r"is not UTF-8 \(byte 11 of the line\)"),
         (b"[" * 100_000, r"is not JSON"),
     ],
@@ -108,7 +108,7 @@ def test_an_endless_line_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").mkdir()
-    assert "a.jsonl cannot be read" in refusal(tmp_path / "a.jsonl")
+    assert "a.jsonl could not be read" in refusal(tmp_path / "a.jsonl")
 
 
 articles = st.lists(

@@ -42,9 +42,10 @@ def test_articles_have_text_and_mentions_and_what_is_none_is_counted(
         make_page(10, "Talk:Lima", prose, ns=1),
         make_page(11, "Tom &amp; Jerry", f"A &lt; B. {prose}"),
     ]
-    articles, description = open_source(str(dump_of(pages)), num_workers=1)
+    source = open_source(dump_of(pages), num_workers=1)
+    description = source.description
     for _ in range(2):
-        first, last = articles()
+        first, last = source.articles()
         assert first == Article("3", "Lima", f"Lima is in Peru. {prose.strip()}", (Span(11, 15, "entity"),))
         assert (last.id, last.title, last.text[:6]) == ("11", "Tom &amp; Jerry", "A < B.")
         assert description["skipped"] == {
@@ -54,7 +55,7 @@ def test_articles_have_text_and_mentions_and_what_is_none_is_counted(
 
 
 POISON: dict[str, tuple[str, str]] = {
-    "a line of 10 MB": ("word " * 2_000_000, "a line without end"),
+    "a line of 10 MB": ("word " * 2_000_000, "a line too long"),
 }
 MORE_POISON = {
     **POISON,
@@ -125,11 +126,11 @@ def test_damage_stops_with_its_byte_and_salvage_lists_the_losses(tmp_path: Path,
     path.write_bytes(data)
     with pytest.raises(BadInput, match=r"towns.xml.bz2 is damaged at byte [\d,]+ \(.*--salvage"):
         list(mediawiki.read(path, num_workers=2))
-    articles, description = open_source(str(path), salvage=True, num_workers=2)
-    kept = list(articles())
+    source = open_source(path, salvage=True, num_workers=2)
+    kept, description = list(source.articles()), source.description
     assert 200 <= len(kept) < 300
     assert description["losses"][0]["start"] <= len(data) // 2 < description["losses"][0]["end"]
-    assert description["skipped"]["damaged stretch"] == len(description["losses"])
+    assert description["skipped"]["damaged range"] == len(description["losses"])
 
 
 def test_a_page_that_is_no_xml_is_damage(

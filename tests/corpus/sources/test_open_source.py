@@ -47,7 +47,7 @@ def test_skipped_files_of_a_folder_are_counted_again_with_every_reading(tmp_path
     source = open_source(tmp_path)
     for _ in range(2):
         list(source.articles())
-        assert source.description["skipped"] == {"ending .docx": 1}
+        assert source.description["skipped"] == {"file with extension .docx": 1}
 
 
 def test_the_factbook_is_known_by_name() -> None:
@@ -76,7 +76,8 @@ def test_a_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.docx").write_text("x")
     with pytest.raises(
-        BadInput, match=r"ends in \.docx; give a \.txt, \.md, \.html or \.pdf, \.jsonl or \.parquet file"
+        BadInput,
+        match=r"has the unknown extension \.docx; give a \.txt, \.md, \.html or \.pdf, \.jsonl or \.parquet file",
     ):
         list(open_source(tmp_path / "a.docx").articles())
 

@@ -40,7 +40,7 @@ def test_text_alone_is_enough_and_is_cleaned(tmp_path: Path) -> None:
         ({"text": ["a", None]}, r'row 2: "text" is a NoneType; expected a string'),
         ({"text": [1]}, r'row 1: "text" is a int; expected a string'),
         ({"text": ["a"], "title": [2]}, r'row 1: "title" is a int; expected a string'),
-        ({"text": ["a"], "id": [2.5]}, r'row 1: "id" is a float; expected a string or a whole number'),
+        ({"text": ["a"], "id": [2.5]}, r'row 1: "id" is a float; expected a string or an integer'),
         ({"text": ["x" * 1_000_001]}, r"row 1: line 1 has 1,000,001 characters"),
     ],
 )
@@ -54,7 +54,7 @@ def test_what_is_not_as_expected_is_named(tmp_path: Path, columns: dict[str, lis
 @pytest.mark.parametrize("data", [b"", b"PAR1 but not really", b"PAR1" + bytes(100) + b"PAR1"])
 def test_what_is_not_parquet_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "a.parquet").write_bytes(data)
-    with pytest.raises(BadInput, match=r"a\.parquet cannot be read as Parquet .*; fetch or write the file again"):
+    with pytest.raises(BadInput, match=r"a\.parquet could not be read as Parquet .*; download or write the file again"):
         list(parquet.read(tmp_path / "a.parquet"))
 
 
@@ -63,5 +63,5 @@ def test_damage_inside_is_noticed(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 0xFF
     path.write_bytes(bytes(data))
-    with pytest.raises(BadInput, match="cannot be read as Parquet"):
+    with pytest.raises(BadInput, match="could not be read as Parquet"):
         list(parquet.read(path))

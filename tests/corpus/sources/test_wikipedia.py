@@ -15,7 +15,7 @@ import pytest
 
 from openrealm.corpus.sources import open_source
 from openrealm.corpus.sources.wikipedia import Dump, cache_folder
-from openrealm.errors import BadInput, Busy
+from openrealm.errors import BadConfig, BadInput, Busy
 
 DUMP = Dump("testwiki", "20260101")
 Serve = Callable[..., "Server"]
@@ -151,7 +151,10 @@ def test_a_download_with_another_check_sum_is_thrown_away(serve: Serve, tmp_path
     part.parent.mkdir(parents=True)
     part.write_bytes(b"x" + data[1:500_000])
     serve()
-    with pytest.raises(BadInput, match=rf"SHA-1 [0-9a-f]{{40}}, not {hashlib.sha1(data).hexdigest()}.*it was removed"):
+    with pytest.raises(
+        BadInput,
+        match=rf"SHA-1 [0-9a-f]{{40}}, but .* {hashlib.sha1(data).hexdigest()}; the file was removed",
+    ):
         DUMP.fetch(tmp_path / "kept")
     assert DUMP.fetch(tmp_path / "kept").read_bytes() == data
 
@@ -164,7 +167,7 @@ def test_without_a_check_sum_it_says_so(
     (below / DUMP.file_name).write_bytes(data)
     serve(folder=tmp_path / "mirror")
     assert DUMP.fetch(tmp_path / "kept").read_bytes() == data
-    assert f"has no check sum for {DUMP.file_name}: the download will not be verified." in capsys.readouterr().err
+    assert f"has no checksum of {DUMP.file_name}: the download will not be verified." in capsys.readouterr().err
 
 
 def test_a_dump_that_there_is_not_and_a_mirror_that_there_is_not(
@@ -179,15 +182,17 @@ def test_a_dump_that_there_is_not_and_a_mirror_that_there_is_not(
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setenv("OPENREALM_MIRROR", f"http://127.0.0.1:{unused.getsockname()[1]}")
         with pytest.raises(
-            BadInput, match=r"cannot be fetched \(.*refused.*\); .* by other means and give its path instead"
+            BadInput, match=r"could not be downloaded \(.*refused.*\); .* by other means and give its path instead"
         ):
             DUMP.fetch(tmp_path / "kept", pause_seconds=0)
 
 
-@pytest.mark.parametrize("name", [":", ":simplewiki", ":simplewiki:today", ":../x:20260101", ":simplewiki:20260101x"])
+@pytest.mark.parametrize("name", [":simplewiki", ":simplewiki:today", ":../x:20260101", ":simplewiki:20260101x"])
 def test_a_name_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(BadInput, match="is not of the form wikipedia:WIKI:DATE, such as wikipedia:simplewiki:20260101"):
+    with pytest.raises(BadInput, match="not have the form wikipedia:WIKI:DATE, such as wikipedia:simplewiki:20260101"):
         open_source(f"wikipedia{name}")
+    with pytest.raises(BadConfig, match="needs an argument; write wikipedia:WIKI:DATE"):
+        open_source("wikipedia:")
 
 
 def test_the_cache_is_where_the_user_wants_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,8 @@ class Source(ABC):
     """
 
     description: dict[str, Any]
+    argument: ClassVar[str]
+    """What to write after the colon, for the message that it is missing; by default, the name of the parameter."""
 
     @abstractmethod
     def articles(self) -> Iterator[Article]:

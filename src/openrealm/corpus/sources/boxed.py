@@ -1,6 +1,6 @@
-"""Work on pages in child processes with a limit on time and memory: whatever a page does, the run goes on.
+"""Parses pages in child processes with limits on time and memory, so that no page can stop the run.
 
-Answers come back in the order of the pages, whatever the number of processes.
+Answers come back in the order of the pages, for any number of processes.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from openrealm.errors import OpenRealmError
 MAX_SECONDS = 5.0
 MAX_BYTES = 1 << 30
 _WORKER = "openrealm.corpus.sources.page_worker"
-# A stopped or swapping process uses no time of its own; by the clock it may take this many times as long.
+# A stopped or swapping process uses no CPU time; by the wall clock it may take this many times as long.
 _CLOCK_FACTOR = 60
-_WAITING_FOR_EACH_WORKER = 4
+_QUEUED_PER_WORKER = 4
 _SOURCE = Path(__file__).parents[3]
 
 Page = TypeVar("Page")
 
 
 class Box:
-    """One child process after the other: a page that a child dies of costs that child alone."""
+    """A child process that is replaced when a page kills it."""
 
     def __init__(self, max_seconds: float = MAX_SECONDS, max_bytes: int = MAX_BYTES) -> None:
         self._limits = (max_seconds, max_bytes)
@@ -43,7 +43,7 @@ class Box:
         self._namespaces: list[str] = []
 
     def ask(self, xml: bytes, namespaces: list[str]) -> dict[str, Any]:
-        """The answer of `page_worker.answer`, or {"poison": why} when the child died of the page."""
+        """The answer of `page_worker.answer`, or {"poison": why} if the page killed the child."""
         child = self._child or self._started()
         try:
             if namespaces != self._namespaces:
@@ -52,7 +52,7 @@ class Box:
             _send(child, xml)
             found: dict[str, Any] = json.loads(self._received(child))
         except (OSError, ValueError, EOFError, TimeoutError) as error:
-            return {"poison": self._buried(child, error)}
+            return {"poison": self._cause_of_death(child, error)}
         return found
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class Box:
         except (OSError, ValueError, EOFError, TimeoutError) as error:
             self.close()
             raise OpenRealmError(
-                f"The process that reads pages ended before it could read one; run {' '.join(command)} to see why."
+                f"The process that parses pages exited before it was ready; run {' '.join(command)} to see why."
             ) from error
         return child
 
@@ -83,8 +83,8 @@ class Box:
         deadline = time.monotonic() + self._limits[0] * _CLOCK_FACTOR
         return _read(child, int(_read(child, 8, deadline)), deadline)
 
-    def _buried(self, child: subprocess.Popen[bytes], error: Exception) -> str:
-        """Why the child died, in words for the user."""
+    def _cause_of_death(self, child: subprocess.Popen[bytes], error: Exception) -> str:
+        """Why the child died, as a key of `mediawiki`'s reasons."""
         if isinstance(error, TimeoutError):
             self.close()
             return "time"
@@ -119,9 +119,9 @@ def _read(child: subprocess.Popen[bytes], length: int, deadline: float) -> bytes
 def in_boxes(
     pages: Iterable[tuple[Page, bytes | None, list[str]]], num_workers: int, **limits: Any
 ) -> Iterator[tuple[Page, dict[str, Any]]]:
-    """Each page with its answer, in the order given; `limits` are those of `Box`.
+    """Each page with its answer, in the given order; `limits` are those of `Box`.
 
-    pages  a page as the caller knows it, its XML, and the names of namespaces to drop; without XML the answer is {}
+    pages  any object, the page's XML, and the names of namespaces to drop; without XML the answer is {}
     """
     boxes = [Box(**limits) for _ in range(num_workers)]
     idle: queue.SimpleQueue[Box] = queue.SimpleQueue()
@@ -142,7 +142,7 @@ def in_boxes(
     try:
         for page, xml, namespaces in pages:
             waiting.append((page, pool.submit(work, xml, namespaces)))
-            if len(waiting) >= num_workers * _WAITING_FOR_EACH_WORKER:
+            if len(waiting) >= num_workers * _QUEUED_PER_WORKER:
                 first, future = waiting.popleft()
                 yield first, future.result()
         while waiting:

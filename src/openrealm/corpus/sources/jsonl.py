@@ -1,4 +1,4 @@
-"""JSON lines as a source, plain or compressed: {"id": ..., "title": ..., "text": ...} on each line."""
+"""JSON lines as a source, plain or compressed: {"id": ..., "title": ..., "text": ...} per line."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ class JsonLines(FileSource):
 
 
 def read(path: Path) -> Iterator[Article]:
-    """Articles of a .jsonl, .jsonl.xz, .jsonl.gz or .jsonl.zst file, in its order; blank lines are passed over.
+    """Articles of a .jsonl, .jsonl.xz, .jsonl.gz, .jsonl.zst or .jsonl.bz2 file, in order; blank lines are skipped.
 
-    A missing id is the line's number, a missing title is empty. Lines without text give no article.
-    Raises BadInput naming the file and line that is not as expected, or where compressed data broke off.
+    The id defaults to the line number, the title to an empty string. Lines without text give no article.
+    Raises BadInput naming the file and line that is invalid, or at which compressed data ends too early.
     """
     for number, line in _lines(path):
         where = f"{path}:{number}"
@@ -54,7 +54,7 @@ def read(path: Path) -> Iterator[Article]:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines, blank ones left out; never more than MAX_LINE_BYTES in memory."""
+    """Numbered lines without blank ones; never more than MAX_LINE_BYTES in memory."""
     number = 0
     try:
         with _opened(path) as handle:
@@ -62,15 +62,15 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                 number += 1
                 if len(line) > MAX_LINE_BYTES:
                     raise BadInput(
-                        f"{path}:{number} is longer than {MAX_LINE_BYTES:,} bytes; put one article on each line."
+                        f"{path}:{number} is longer than {MAX_LINE_BYTES:,} bytes; write one article per line."
                     )
                 if line.strip():
                     yield number, line
     except (*_BROKEN, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise BadInput(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+            raise BadInput(f"{path} could not be read ({error.strerror}); check its permissions.") from error
         reached = f"after line {number}" if number else "in the first line"
-        raise BadInput(f"{path} is damaged or cut short {reached} ({error}); fetch the file again.") from error
+        raise BadInput(f"{path} is damaged or truncated {reached} ({error}); download the file again.") from error
 
 
 def _opened(path: Path) -> IO[bytes]:
@@ -82,7 +82,7 @@ def _opened(path: Path) -> IO[bytes]:
     if ending == ".bz2":
         return cast(IO[bytes], bz2.open(path, "rb"))
     if ending == ".zst":
-        # Arrow's reader, because it notices a file cut short; the zstandard package takes that for the end.
+        # Arrow's reader, because it notices a truncated file; the zstandard package takes that for the end.
         return io.BufferedReader(pa.input_stream(str(path), compression="zstd", buffer_size=1 << 16))
     return path.open("rb")
 
@@ -107,7 +107,7 @@ def _id(value: dict[str, Any], number: int, where: str) -> str:
     if found is None:
         return str(number)
     if isinstance(found, bool) or not isinstance(found, str | int):
-        raise BadInput(f'{where}: "id" is a {type(found).__name__}; expected a string or a whole number.')
+        raise BadInput(f'{where}: "id" is a {type(found).__name__}; expected a string or an integer.')
     return str(found)
 
 

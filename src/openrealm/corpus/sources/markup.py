@@ -1,4 +1,4 @@
-"""Markdown and HTML reduced to a title and plain text."""
+"""Converts Markdown and HTML to a title and plain text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DEFINITION = re.compile(r" {0,3}\[[^\[\]]+\]:[ \t]+\S")
 _TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _OPENING = re.compile(r"[ \t]*(?:(?:>[ \t]?|[-*+][ \t]+|\d{1,9}[.)][ \t]+)[ \t]*)+(?:\[[ xX]\][ \t])?")
 
-# Every repetition is bounded, so that no input makes these slow.
+# Every repetition is bounded, so that no input can make these slow.
 _INLINE_MARKS = (
     (re.compile(r"!?\[([^\[\]]{0,1000})\]\([^()]{0,2000}(?:\([^()]{0,500}\)[^()]{0,500})?\)"), r"\1"),
     (re.compile(r"!?\[([^\[\]]{1,1000})\]\[[^\[\]]{0,200}\]"), r"\1"),
@@ -37,35 +37,35 @@ _INLINE_TAGS = frozenset(_INLINE_TAG_NAMES.split())
 
 
 def markdown_to_text(markdown: str) -> tuple[str, str]:
-    """Title (the first heading, or "") and text: headings as sentences, links as their words, code as it stands.
+    """Title (the first heading, or "") and text: headings as sentences, links as their text, code unchanged.
 
-    Soft line ends become spaces; paragraphs, list items and table rows stand on lines of their own.
+    Soft line breaks become spaces; paragraphs, list items and table rows are on lines of their own.
     """
     title = ""
     lines: list[str] = []
     fence = ""
-    runs_on = was_quoted = False
+    continues = was_quoted = False
     for line in _FRONT_MATTER.sub("", markdown).split("\n"):
         mark = _FENCE.match(line)
         if mark and (not fence or mark.group(1).startswith(fence)):
-            fence, runs_on = "" if fence else mark.group(1), False
+            fence, continues = "" if fence else mark.group(1), False
         elif fence:
             lines.append(line)
-        elif heading := _heading(line, lines if runs_on else []):
+        elif heading := _heading(line, lines if continues else []):
             title = title or heading
             lines.append(_as_sentence(heading))
-            runs_on = False
+            continues = False
         elif not line.strip() or _RULE.match(line) or _DEFINITION.match(line) or _is_table_rule(line):
-            runs_on = False
+            continues = False
         else:
             is_quoted = line.lstrip().startswith(">")
-            runs_on = _add_prose(lines, line, runs_on and (was_quoted or not is_quoted))
+            continues = _add_prose(lines, line, continues and (was_quoted or not is_quoted))
             was_quoted = is_quoted
     return title, "\n".join(lines)
 
 
 def _heading(line: str, paragraph: list[str]) -> str:
-    """The words of a heading that `line` is, or that it makes, by underlining it, of the line before; else ""."""
+    """Text of the heading that `line` is, or that it makes of the previous line by underlining it; else ""."""
     if match := _HEADING.match(line):
         return _inline(match.group(2))
     if paragraph and _UNDERLINE.match(line):
@@ -77,8 +77,8 @@ def _is_table_rule(line: str) -> bool:
     return "|" in line and _TABLE_RULE.match(line) is not None
 
 
-def _add_prose(lines: list[str], line: str, runs_on: bool) -> bool:
-    """Add a line of prose to the paragraph or open a new one; returns whether the next line may run on from it."""
+def _add_prose(lines: list[str], line: str, continues: bool) -> bool:
+    """Add a line of prose to the paragraph or start a new one; returns whether the next line may continue it."""
     opening = _OPENING.match(line)
     is_item = opening is not None and opening.group().strip() != ">"
     words = line[opening.end() :] if opening else line
@@ -86,7 +86,7 @@ def _add_prose(lines: list[str], line: str, runs_on: bool) -> bool:
     if is_row:
         words = ", ".join(cell.strip() for cell in words.strip().strip("|").split("|"))
     text = _inline(words.strip())
-    if runs_on and not is_item and not is_row and lines:
+    if continues and not is_item and not is_row and lines:
         lines[-1] = f"{lines[-1]} {text}"
     else:
         lines.append(text)
@@ -104,7 +104,7 @@ def _as_sentence(heading: str) -> str:
 
 
 def html_to_text(markup: str) -> tuple[str, str]:
-    """Title (<title>, else the first <h1>, else "") and text: a line for every block, without scripts and styles."""
+    """Title (<title>, else the first <h1>, else "") and text: one line per block, without scripts and styles."""
     parser = _TextParser()
     parser.feed(markup)
     parser.close()

@@ -1,4 +1,4 @@
-"""A MediaWiki dump as a source: `pages-articles.xml.bz2` of any wiki, of one stream or many, or plain .xml."""
+"""A MediaWiki dump as a source: `pages-articles.xml.bz2` of any wiki, with one stream or many, or plain .xml."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from openrealm.corpus.sources.dump import Loss, Piece, pieces
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.types import Article, Span
 
-# Namespaces whose links are pictures, categories and the like, by number; their names differ between languages.
+# Numbers of namespaces whose links are pictures, categories and the like; their names differ between languages.
 _DROPPED_NAMESPACES = {"-2", "-1", "6", "14"}
 _MAX_LISTED = 1000
 _DUMP_NAME = re.compile(r".*\.xml(?:-p\d+p\d+\S*)?(?:\.bz2)?")  # parts of a dump are named by their page numbers
@@ -50,18 +50,18 @@ def read(
     num_workers: int | None = None,
     description: MutableMapping[str, Any] | None = None,
 ) -> Iterator[Article]:
-    """Articles of a dump in its order, the same for any number of workers; links are kept as mentions.
+    """Articles of a dump in order, the same for any number of workers; links are kept as mentions.
 
-    salvage      go on behind damage instead of stopping at it
-    num_workers  child processes that read pages; none is one for each core
-    description  gains "skipped": pages left out, counted by reason; "quarantined": pages that were too much for their
-                 box of 5 s and 1 GB (or otherwise unreadable), by id, title and reason; with `salvage`, "losses":
+    salvage      continue after damage instead of stopping at it
+    num_workers  child processes that parse pages; None means one per core
+    description  is extended by "skipped": number of skipped pages by reason; "quarantined": pages that exceeded the
+                 limits of 5 s and 1 GB or could not be parsed, by id, title and reason; with `salvage`, "losses":
                  ranges of bytes that could not be read, and why. Lists end after 1,000 entries, counts do not
-    Raises BadInput naming the byte where the dump is damaged, NotInstalled without mwparserfromhell.
+    Raises BadInput naming the byte at which the dump is damaged, NotInstalled without mwparserfromhell.
     """
     if importlib.util.find_spec("mwparserfromhell") is None:
         raise NotInstalled(
-            f'{path} needs mwparserfromhell to be read; install it with: pip install "openrealm[wikipedia]".'
+            f'Reading {path} needs mwparserfromhell; install it with: pip install "openrealm[wikipedia]".'
         )
     report = _Report(path, salvage, description if description is not None else {})
     for piece, answer in in_boxes(_pages(path), num_workers or len(os.sched_getaffinity(0))):
@@ -73,11 +73,11 @@ def read(
             mentions = tuple(Span(start, end, "entity") for start, end in answer["mentions"])
             yield Article(answer["id"], answer["title"], answer["text"], mentions)
         else:
-            report.leave_out(piece, answer)
+            report.skip(piece, answer)
 
 
 def _pages(path: Path) -> Iterator[tuple[Piece | Loss, bytes | None, list[str]]]:
-    """Pages to be read, each with the names of the namespaces whose links are no text, and losses in their places."""
+    """Pages to be parsed, each with the names of the namespaces whose links are dropped, and losses in their places."""
     namespaces: list[str] = []
     for piece in pieces(path):
         if isinstance(piece, Loss):
@@ -89,7 +89,7 @@ def _pages(path: Path) -> Iterator[tuple[Piece | Loss, bytes | None, list[str]]]
 
 
 def _dropped_namespaces(header: bytes) -> list[str]:
-    """Names of the namespaces of files and categories, from the dump's header; none when it cannot be read."""
+    """Names of the namespaces of files and categories, from the dump's header; none if it cannot be parsed."""
     start, end = header.find(b"<namespaces"), header.find(b"</namespaces>")
     try:
         found = ET.fromstring(header[start : end + len(b"</namespaces>")]) if 0 <= start < end else ()
@@ -103,13 +103,13 @@ _WHY = {
     "memory": "over 1 GB",
     "size": "over 64 MB",
     "nesting": "nested too deeply",
-    "endless line": "a line without end",
+    "endless line": "a line too long",
     "crash": "the parser crashed",
 }
 
 
 class _Report:
-    """What is told of a source beside its articles; begun anew with every reading."""
+    """What is reported of a dump besides its articles; starts empty with every reading."""
 
     def __init__(self, path: Path, salvage: bool, description: MutableMapping[str, Any]) -> None:
         self._path, self._salvage = path, salvage
@@ -120,8 +120,8 @@ class _Report:
         if salvage:
             description["losses"] = self._losses
 
-    def leave_out(self, piece: Piece, answer: dict[str, Any]) -> None:
-        """Count a page that gives no article; list it where it was not by a rule."""
+    def skip(self, piece: Piece, answer: dict[str, Any]) -> None:
+        """Count a page that gives no article; list it unless it was skipped by a rule."""
         if "skip" in answer:
             self._count(answer["skip"])
             return
@@ -132,13 +132,13 @@ class _Report:
             self._quarantined.append({**named, "byte": piece.start, "why": why})
 
     def lose(self, loss: Loss) -> None:
-        """Count a damaged stretch and list it, or stop at it with BadInput."""
+        """Count and list a damaged range, or stop at it with BadInput."""
         if not self._salvage:
             raise BadInput(
-                f"{self._path} is damaged at byte {loss.start:,} ({loss.why}); fetch the file again, or keep what is "
-                "whole with --salvage (--set corpus.salvage=true)."
+                f"{self._path} is damaged at byte {loss.start:,} ({loss.why}); download the file again, or recover the "
+                "intact parts with --salvage (--set corpus.salvage=true)."
             )
-        self._count("damaged stretch")
+        self._count("damaged range")
         if len(self._losses) < _MAX_LISTED:
             self._losses.append(dataclasses.asdict(loss))
 
@@ -147,6 +147,6 @@ class _Report:
 
 
 def _inner(xml: bytes | None, tag: str) -> str:
-    """What stands in the first such tag of a page that could not be parsed."""
+    """Content of the first such tag of a page that could not be parsed."""
     before, _, rest = (xml or b"").partition(f"<{tag}>".encode())
     return rest.partition(b"</")[0][:200].decode("utf-8", "replace") if before != (xml or b"") else ""

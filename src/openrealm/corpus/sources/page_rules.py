@@ -1,4 +1,4 @@
-"""Which pages of a wiki are no articles, by rules on title and wikitext."""
+"""Which pages of a wiki are not articles, by rules on title and wikitext."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LIST_TITLE = re.compile(
 
 
 def title_reason(page: ET.Element, title: str) -> str:
-    """Why a page is no article, from its title and what the dump says of it; empty where it may be one."""
+    """Why a page is not an article, judging by its title and metadata; empty if it may be one."""
     if (page.findtext("ns") or "0").strip() != "0":
         return "other namespace"
     if page.find("redirect") is not None:
@@ -42,14 +42,14 @@ def title_reason(page: ET.Element, title: str) -> str:
 
 
 def title_rule(title: str) -> str:
-    """The same from the title alone."""
+    """Why a page is not an article, judging by its title alone."""
     if _DISAMBIGUATION_TITLE.search(title):
         return "disambiguation"
     return "list" if _LIST_TITLE.match(title) else ""
 
 
 def reason_to_skip(markup: str, text: str | None) -> str:
-    """The same from its wikitext and, where it was made already, its text, which is short under MIN_CHARACTERS."""
+    """Why a page is not an article, judging by its wikitext and, if given, by the length of its text."""
     if _REDIRECT.match(markup):
         return "redirect"
     if _DISAMBIGUATION.search(markup):

@@ -1,7 +1,7 @@
-"""The process that a page is read in: started by `boxed.py`, limited in time and memory by the kernel, and expendable.
+"""The process that parses a page: started by `boxed.py`, limited in time and memory by the kernel, and expendable.
 
-Pages come in on standard input and answers go out on standard output, each as a length in eight digits and that many
-bytes: XML of a page in, JSON out. A list in JSON names the wiki's namespaces. The first answer says that it is ready.
+Pages arrive on standard input and answers leave on standard output, each as a length in eight digits and that many
+bytes: XML of a page in, JSON out. A JSON list sets the namespaces to drop. The first answer says that it is ready.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from openrealm.corpus.sources.page_rules import reason_to_skip, title_reason
 from openrealm.corpus.sources.wikitext import plain_text
 from openrealm.errors import BadInput
 
-NO_MEMORY = 3  # the exit code for a page that took too much
+NO_MEMORY = 3  # exit code for a page that needs too much memory
 _LENGTH_BYTES = 8
-# What XML may not hold: control characters, halves of surrogate pairs, and numbers that stand for either.
+# Not allowed in XML: control characters, lone surrogates, and numeric references to either.
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ILLEGAL_NUMBER = re.compile(r"&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01])|x0*(?:[0-8bcef]|1[0-9a-f]|d[89a-f]..));", re.I)
 
 
 def answer(xml: bytes, dropped_namespaces: list[str]) -> dict[str, Any]:
-    """What becomes of a page: {"id", "title", "text", "mentions"}, {"skip": reason}, or {"damaged": what}.
+    """The result for a page: {"id", "title", "text", "mentions"}, {"skip": reason}, or {"damaged": what}.
 
-    Every answer names the page's title where it has one. "poison" instead of "skip" where the page is to be listed.
+    Answers name the page's title if it has one. "poison" replaces "skip" if the page is to be listed.
     """
     try:
         page = ET.fromstring(_legal(xml))
@@ -58,7 +58,7 @@ def _legal(xml: bytes) -> str:
 
 
 def read_message() -> bytes | None:
-    """The next message, or None when there are no more."""
+    """The next message, or None at the end of input."""
     length = sys.stdin.buffer.read(_LENGTH_BYTES)
     return sys.stdin.buffer.read(int(length)) if length else None
 
@@ -71,11 +71,11 @@ def write_message(value: dict[str, Any]) -> None:
 
 
 def main(max_seconds: float, max_bytes: int) -> None:
-    """Answer pages until there are no more. A page over the limits ends the process: `boxed.py` sees how it died."""
+    """Answer pages until input ends. A page over the limits kills the process: `boxed.py` sees how it died."""
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; this process ends with its input
-    import mwparserfromhell  # noqa: F401  # no page pays for it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent; this process exits with its input
+    import mwparserfromhell  # noqa: F401  # imported before any page's time is measured
 
     write_message({})
     namespaces: list[str] = []
@@ -83,7 +83,7 @@ def main(max_seconds: float, max_bytes: int) -> None:
         if message.startswith(b"["):
             namespaces = json.loads(message)
             continue
-        # Time of this process alone, so that a busy machine makes no page a slow one; the kernel's default is to kill.
+        # CPU time of this process only, so that pages do not time out on a busy machine; the signal kills by default.
         signal.setitimer(signal.ITIMER_PROF, max_seconds)
         try:
             result = answer(message, namespaces)
@@ -97,4 +97,4 @@ if __name__ == "__main__":
     try:
         main(float(sys.argv[1]), int(sys.argv[2]))
     except MemoryError:
-        os._exit(NO_MEMORY)  # at once: there may be none left to tidy up with
+        os._exit(NO_MEMORY)  # at once: there may be no memory left to clean up

@@ -1,4 +1,4 @@
-"""A Parquet file as a source: columns id, title and text, read in batches."""
+"""A Parquet file as a source: the columns id, title and text, read in batches."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Parquet(FileSource):
 
 
 def read(path: Path) -> Iterator[Article]:
-    """Articles in the file's order; without a column "id" it is the row's number from 1, without "title" it is empty.
+    """Articles in the file's order; the id defaults to the row number from 1, the title to an empty string.
 
-    Rows with blank text give no article. Raises BadInput when the file is not Parquet, is damaged, has no column
-    "text", or a row's text is null.
+    Rows with blank text give no article. Raises BadInput if the file is not Parquet or damaged, has no column "text",
+    or a row's text is null.
     """
     for number, row in enumerate(_rows(path), start=1):
         article = _article(row, number, f"{path}, row {number}")
@@ -52,7 +52,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{path} cannot be read as Parquet ({reason}); fetch or write the file again.") from error
+        raise BadInput(f"{path} could not be read as Parquet ({reason}); download or write the file again.") from error
 
 
 def _columns(path: Path, schema: pa.Schema) -> list[str]:
@@ -69,7 +69,7 @@ def _article(row: dict[str, Any], number: int, where: str) -> Article:
     if not isinstance(title, str | None):
         raise BadInput(f'{where}: "title" is a {type(title).__name__}; expected a string.')
     if isinstance(row_id, bool) or not isinstance(row_id, str | int | None):
-        raise BadInput(f'{where}: "id" is a {type(row_id).__name__}; expected a string or a whole number.')
+        raise BadInput(f'{where}: "id" is a {type(row_id).__name__}; expected a string or an integer.')
     text = clean_text(text)
     check_line_lengths(text, where)
     return Article(str(number if row_id is None else row_id), clean_title(title or ""), text)

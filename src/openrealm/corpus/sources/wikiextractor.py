@@ -1,4 +1,4 @@
-"""What WikiExtractor wrote with --json: folders AA, AB, ... of files wiki_00, wiki_01, ... of JSON lines."""
+"""Output of WikiExtractor --json as a source: folders AA, AB, ... of files wiki_00, wiki_01, ... of JSON lines."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class WikiExtractor(FileSource):
 
 
 def read(folder: Path, *, skipped: MutableMapping[str, int] | None = None) -> Iterator[Article]:
-    """Articles in the order of files and lines; lists, disambiguations and short pages are counted in `skipped`.
+    """Articles in the order of files and lines; skipped lists, disambiguations and short pages are counted.
 
-    Each line is {"id", "title", "text", "url"}. Raises BadInput naming file and line that is not as expected.
+    Each line is {"id", "title", "text", "url"}. Raises BadInput naming the file and line that is invalid.
     """
     counts: MutableMapping[str, int] = {} if skipped is None else skipped
     counts.clear()
@@ -47,7 +47,7 @@ def read(folder: Path, *, skipped: MutableMapping[str, int] | None = None) -> It
 
 
 def _refuse_documents(path: Path) -> None:
-    """Raise BadInput for the other format that WikiExtractor has."""
+    """Raise BadInput for WikiExtractor's other format."""
     with path.open("rb") as handle:
         if handle.read(5) == b"<doc ":
             raise BadInput(f"{path} holds <doc> elements, not JSON; run WikiExtractor again with --json.")

@@ -1,4 +1,4 @@
-"""Dumps of Wikimedia's wikis, fetched once: resumed after a stop, held against the mirror's check sum."""
+"""Dumps of Wikimedia's wikis: downloaded once, resumed after an interruption, checked against the mirror's SHA-1."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ _TIMEOUT_SECONDS = 60
 _MAX_FAILURES = 4
 
 
-class _BrokenOff(Exception):
-    """The connection failed; what has arrived is kept, and the next try goes on behind it."""
+class _ConnectionLost(Exception):
+    """The connection failed; what has arrived is kept, and the next attempt continues from there."""
 
 
 class Wikipedia(Source):
     """A wiki's dump by name and date, downloaded when it is first read."""
+
+    argument = "WIKI:DATE"
 
     def __init__(self, name: str, *, salvage: bool = False, num_workers: int | None = None) -> None:
         """`name` is "WIKI:DATE"; the options are those of `mediawiki.read`."""
@@ -58,26 +60,26 @@ class Dump:
 
     @staticmethod
     def named(source: str) -> Dump:
-        """From "wikipedia:WIKI:DATE". Raises BadInput when it is not of that form."""
+        """Parse "wikipedia:WIKI:DATE". Raises BadInput if it does not have that form."""
         match = _NAME.fullmatch(source)
         if not match:
             raise BadInput(
-                f"{source} is not of the form wikipedia:WIKI:DATE, such as wikipedia:simplewiki:20260101; the dates "
-                f"that there are stand at {MIRROR}/simplewiki/."
+                f"{source} does not have the form wikipedia:WIKI:DATE, such as wikipedia:simplewiki:20260101; the "
+                f"available dates are listed at {MIRROR}/simplewiki/."
             )
         return Dump(match[1], match[2])
 
     @property
     def file_name(self) -> str:
-        """As the mirrors name it."""
+        """The dump's file name on every mirror."""
         return f"{self.wiki}-{self.date}-pages-articles.xml.bz2"
 
     def fetch(self, folder: Path | None = None, *, pause_seconds: float = 2.0) -> Path:
-        """The dump's file below `folder` (see `cache_folder`), fetched where it is not there yet.
+        """The dump's file in `folder` (default: `cache_folder`), downloaded unless it is there.
 
-        A stopped download goes on where it ended. The mirror is MIRROR or what OPENREALM_MIRROR names. Raises BadInput
-        when the mirror cannot be reached, has no such dump, or the check sum is another; Busy while another process
-        fetches the same dump.
+        An interrupted download continues where it stopped. The mirror is MIRROR unless OPENREALM_MIRROR names another.
+        Raises BadInput if the mirror cannot be reached, has no such dump, or the checksum differs; Busy while another
+        process downloads the same dump.
         """
         folder = (folder or cache_folder()) / f"{self.wiki}-{self.date}"
         final = folder / self.file_name
@@ -93,12 +95,12 @@ class Dump:
         return final
 
     def _published_sum(self, address: str) -> str | None:
-        """SHA-1 of the dump as the mirror publishes it; None, and a word to the user, where it publishes none."""
+        """The dump's SHA-1 as published by the mirror; if there is none, tells the user and returns None."""
         url = f"{address}/{self.wiki}-{self.date}-sha1sums.txt"
         try:
             with _requested(url, 0) as response:
                 lines = response.read(_READ_BYTES).decode("utf-8", "replace").splitlines()
-        except _BrokenOff as error:
+        except _ConnectionLost as error:
             raise _unreachable(url, error, self.file_name) from error
         except urllib.error.HTTPError as error:
             lines = []
@@ -106,29 +108,29 @@ class Dump:
                 raise _unreachable(url, error, self.file_name) from error
         found = [line.split()[0].lower() for line in lines if line.split()[1:] == [self.file_name]]
         if not found:
-            say(f"{url} has no check sum for {self.file_name}: the download will not be verified.")
+            say(f"{url} has no checksum of {self.file_name}: the download will not be verified.")
         return found[0] if found else None
 
 
 def cache_folder() -> Path:
-    """Where dumps are kept: $OPENREALM_CACHE, else openrealm below the user's cache folder, and there dumps."""
+    """Where dumps are kept: "dumps" in $OPENREALM_CACHE, or in "openrealm" in the user's cache folder."""
     users = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return Path(os.environ.get("OPENREALM_CACHE") or users / "openrealm") / "dumps"
 
 
 def _download(url: str, part: Path, pause_seconds: float) -> None:
-    """Bring `part` to the length of what lies at `url`, by new connections while they bring anything."""
+    """Download `url` into `part`, reconnecting as long as new data arrives."""
     num_failures = 0
     while True:
         before = _size(part)
         try:
-            return _go_on(url, part)
+            return _continue(url, part)
         except urllib.error.HTTPError as error:
             if error.code == http.client.NOT_FOUND:
                 listed = url.rsplit("/", 2)[0]
                 raise BadInput(f"{url} does not exist; choose one of the dates listed at {listed}/.") from error
             failure: Exception = error
-        except _BrokenOff as error:
+        except _ConnectionLost as error:
             failure = error
         num_failures = 1 if _size(part) > before else num_failures + 1
         if num_failures >= _MAX_FAILURES:
@@ -136,11 +138,11 @@ def _download(url: str, part: Path, pause_seconds: float) -> None:
         time.sleep(pause_seconds * 2**num_failures)
 
 
-def _go_on(url: str, part: Path) -> None:
+def _continue(url: str, part: Path) -> None:
     start = _size(part)
     try:
         with _requested(url, start) as response:
-            if response.status != http.client.PARTIAL_CONTENT:  # the server sends it all
+            if response.status != http.client.PARTIAL_CONTENT:  # the server sends the whole file
                 part.unlink(missing_ok=True)
                 start = 0
             num_bytes = start + int(response.headers.get("Content-Length") or 0)
@@ -152,12 +154,12 @@ def _go_on(url: str, part: Path) -> None:
     except urllib.error.HTTPError as error:
         if error.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
-        if error.headers.get("Content-Range", "").rpartition("/")[2] != str(start):  # longer than the file: another's
+        if error.headers.get("Content-Range", "").rpartition("/")[2] != str(start):  # longer than the file
             part.unlink(missing_ok=True)
-            raise _BrokenOff("what was there belongs to another file") from error
+            raise _ConnectionLost("the partial file belongs to another dump") from error
         return
     if _size(part) < num_bytes:
-        raise _BrokenOff(f"{_size(part):,} of {num_bytes:,} bytes arrived")
+        raise _ConnectionLost(f"{_size(part):,} of {num_bytes:,} bytes arrived")
 
 
 def _requested(url: str, start: int) -> http.client.HTTPResponse:
@@ -170,7 +172,7 @@ def _requested(url: str, start: int) -> http.client.HTTPResponse:
     except urllib.error.HTTPError:
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _BrokenOff(str(getattr(error, "reason", error) or type(error).__name__)) from error
+        raise _ConnectionLost(str(getattr(error, "reason", error) or type(error).__name__)) from error
     return response
 
 
@@ -179,7 +181,7 @@ def _received(response: http.client.HTTPResponse) -> Iterator[bytes]:
         try:
             data = response.read1(_READ_BYTES)
         except (OSError, http.client.HTTPException) as error:
-            raise _BrokenOff(str(error) or type(error).__name__) from error
+            raise _ConnectionLost(str(error) or type(error).__name__) from error
         if not data:
             return
         yield data
@@ -194,8 +196,8 @@ def _check(part: Path, expected: str | None) -> None:
         part.unlink()
         name = part.name.removesuffix(".part")
         raise BadInput(
-            f"{name} has the SHA-1 {found}, not {expected} as the mirror says; it was removed, so run the same command "
-            "again."
+            f"{name} has the SHA-1 {found}, but the mirror publishes {expected}; the file was removed, so run the same "
+            "command again."
         )
 
 
@@ -205,6 +207,6 @@ def _size(path: Path) -> int:
 
 def _unreachable(url: str, error: Exception, file_name: str) -> BadInput:
     return BadInput(
-        f"{url} cannot be fetched ({error}); run the same command again to go on, or fetch {file_name} by other means "
-        "and give its path instead of the name."
+        f"{url} could not be downloaded ({error}); run the same command again to continue, or download {file_name} by "
+        "other means and give its path instead of the name."
     )

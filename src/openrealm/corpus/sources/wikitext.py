@@ -1,8 +1,8 @@
-"""Wikitext into prose: templates, tables, references and markup go, link texts are remembered.
+"""Converts wikitext to prose: templates, tables, references and markup are removed, link texts are remembered.
 
-mwparserfromhell takes the markup apart into tokens, which are read here once, from left to right. Making its tree of
-them would take most of the time, and most of the tree would be references. Runs in the boxed child processes of
-`page_worker.py`: what it is given may be anything.
+mwparserfromhell splits the markup into tokens, which are read here once, from left to right. Building its tree from
+them would take most of the time, and most of the tree would be references. Runs in the child processes of
+`page_worker.py`, so the input may be anything.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from openrealm.corpus.clean import clean_text
 from openrealm.types import Span
 
-# Noncharacters around a link's text while the text is cleaned, so that its place survives; texts may not hold them.
+# Noncharacters that mark a link's text while the text is cleaned, so that its position survives.
 _OPEN, _CLOSE = "\ufdd0", "\ufdd1"
 _MARKS = re.compile(f"[{_OPEN}{_CLOSE}]")
 _KEPT_EMPTY = {"br", "p", "div", "li", "dt", "dd", "hr", "tr", "blockquote", "center", "poem"}
@@ -25,13 +25,13 @@ ref references gallery math chem ce timeline score hiero graph mapframe maplink 
 style templatestyles script pre inputbox categorytree indicator section includeonly tr td th
 """
 _DROPPED_TAGS = frozenset(_TAG_NAMES.split())
-# Templates whose text belongs to the sentence: which of their unnamed parameters it is made of.
-_SPOKEN_TEMPLATES: dict[str, tuple[str, ...]] = {
+# Templates whose text belongs to the sentence, with the unnamed parameters that it consists of.
+_TEXT_TEMPLATES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("convert", "cvt"), ("1", "2")),
     **dict.fromkeys(("lang", "langx", "transl", "transliteration"), ("2",)),
     **dict.fromkeys(("nowrap", "nobr", "nobold", "small", "abbr", "ill", "visible anchor", "nihongo", "gaps"), ("1",)),
 }
-# Sections of links and notes rather than prose, in the languages of the largest wikis; compared in lower case.
+# Sections of links and notes instead of prose, in the languages of the largest wikis; compared in lower case.
 _SECTION_NAMES = """
 references;notes;footnotes;citations;sources;bibliography;further reading;external links;see also;related pages
 other websites;notes and references;gallery;einzelnachweise;weblinks;literatur;siehe auch;références
@@ -42,15 +42,15 @@ zobacz też;referenties;externe links;zie ook;bronnen;脚注;外部リンク;関
 """
 _DROPPED_SECTIONS = frozenset(re.split("[;\n]", _SECTION_NAMES.strip()))
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]{2,10})?|simple|commons|species|wikt|wiktionary|meta|mw", re.IGNORECASE)
-# What is left over where markup was taken out: each pattern and what stands in its place.
-_TIDIED = tuple(
+# Leftovers of removed markup: patterns and their replacements.
+_LEFTOVERS = tuple(
     (re.compile(pattern), new)
     for pattern, new in (
         (r"__[A-Z]{3,30}__", ""),  # switches such as __NOTOC__
         (r"(?m)^ ?(?:\{\||\|\}|\|).*$", ""),  # lines of a table that was never closed
         (r"\{\{+|\}\}+|\[\[+|\]\]+|'''?|\{\||\|\}", ""),
         (rf"\b(?:https?|ftp)://[^\s{_OPEN}{_CLOSE}]+", ""),
-        (r" ?(?:\(\s*(?:[,;:/–—-]\s*)*\)|\[\s*\])", ""),  # brackets with nothing in them
+        (r" ?(?:\(\s*(?:[,;:/–—-]\s*)*\)|\[\s*\])", ""),  # empty brackets
         (r"\(\s*(?:[,;]\s*)+", "("),
         (rf"{_OPEN}(\s+)", rf"\1{_OPEN}"),
         (rf"(\s+){_CLOSE}", rf"{_CLOSE}\1"),
@@ -60,7 +60,7 @@ _TIDIED = tuple(
 )
 _LIST_MARKS = ("*", "#", ":", ";")
 
-_Token = dict[str, Any]  # of the parser: the name of its class is its kind
+_Token = dict[str, Any]  # a token of the parser; the name of its class is its kind
 _ENTITY_SIGNS = {"HTMLEntityNumeric": "#", "HTMLEntityHex": "x"}
 _DEPTHS = {
     **dict.fromkeys(("TemplateOpen", "ArgumentOpen", "WikilinkOpen", "ExternalLinkOpen", "TagOpenOpen"), 1),
@@ -71,18 +71,18 @@ _DEPTHS = {
 
 
 def plain_text(markup: str, dropped_namespaces: Iterable[str] = ()) -> tuple[str, tuple[Span, ...]]:
-    """Cleaned prose of a page and the places of its links in it, of the kind "entity".
+    """Cleaned prose of a page, and the ranges of its links in it, of the kind "entity".
 
-    markup              the page's wikitext, entities of the XML resolved
-    dropped_namespaces  names of namespaces (in the wiki's language) whose links are no text: files, categories
-    Headings end a paragraph and are left out, and so are whole sections of references and links.
+    markup              the page's wikitext, with XML entities resolved
+    dropped_namespaces  names of namespaces (in the wiki's language) whose links are not text: files, categories
+    Headings end a paragraph and are dropped, as are whole sections of references and links.
     """
     dropped = frozenset(name.casefold() for name in dropped_namespaces) | {"file", "image", "category", "media"}
-    markup = _MARKS.sub("", markup).replace("\0", "")  # the parser takes NUL for the end
+    markup = _MARKS.sub("", markup).replace("\0", "")  # the parser stops at NUL
     raw = clean_text(_Reader(_tokens_of(markup), dropped).page(), entities=False)
-    for pattern, new in _TIDIED:
+    for pattern, new in _LEFTOVERS:
         raw = pattern.sub(new, raw)
-    return _taken_apart(clean_text(raw, entities=False))
+    return _without_marks(clean_text(raw, entities=False))
 
 
 def _tokens_of(markup: str) -> Iterable[_Token]:
@@ -92,13 +92,13 @@ def _tokens_of(markup: str) -> Iterable[_Token]:
 
 
 class _Reader:
-    """Makes text of tokens, link texts between marks. A node is what stands between two tokens that belong together."""
+    """Converts tokens to text, with link texts between marks. A node is everything between two matching tokens."""
 
     def __init__(self, tokens: Iterable[_Token], dropped_namespaces: frozenset[str]) -> None:
         self._tokens, self._dropped = iter(tokens), dropped_namespaces
 
     def page(self) -> str:
-        """All of it but headings and sections that are lists of links."""
+        """The whole text without headings and without sections that are lists of links."""
         parts: list[str] = []
         dropped_level = 0
         for token in self._tokens:
@@ -123,7 +123,7 @@ class _Reader:
         raise ValueError(f"no {' or '.join(ends)} follows")
 
     def _skip(self) -> str:
-        """Pass over the rest of a node, whatever is in it."""
+        """Skip the rest of a node."""
         depth = 1
         for token in self._tokens:
             depth += _DEPTHS.get(_kind(token), 0)
@@ -132,7 +132,7 @@ class _Reader:
         return ""
 
     def _node(self, token: _Token) -> str:
-        """The node that opens with a token; signs within a node, such as "=" in a template, are no text."""
+        """Text of the node that begins with a token; delimiters within a node, such as "=", are not text."""
         kind = _kind(token)
         if kind == "Text":
             return str(token["text"])
@@ -160,7 +160,7 @@ class _Reader:
     def _template(self, token: _Token) -> str:
         name, end = self._until("TemplateParamSeparator", "TemplateClose")
         name = name.strip().casefold().replace("_", " ")
-        if name not in _SPOKEN_TEMPLATES:
+        if name not in _TEXT_TEMPLATES:
             return self._skip() if end == "TemplateParamSeparator" else ""
         values: dict[str, str] = {}
         num_unnamed = 0
@@ -173,7 +173,7 @@ class _Reader:
                 num_unnamed += 1
                 key = str(num_unnamed)
             values[key] = value
-        return " ".join(values[key] for key in _SPOKEN_TEMPLATES[name] if key in values)
+        return " ".join(values[key] for key in _TEXT_TEMPLATES[name] if key in values)
 
     def _tag(self, token: _Token) -> str:
         name, end = self._until("TagAttrStart", "TagCloseOpen", "TagCloseSelfclose")
@@ -223,8 +223,8 @@ def _folded(prefix: str) -> str:
     return prefix.replace("_", " ").strip().casefold()
 
 
-def _taken_apart(marked: str) -> tuple[str, tuple[Span, ...]]:
-    """Text without marks, and the ranges that stood between them; letters that follow a link at once belong to it."""
+def _without_marks(marked: str) -> tuple[str, tuple[Span, ...]]:
+    """Text without marks, and the ranges between them; letters directly after a link belong to it."""
     parts: list[str] = []
     spans: list[Span] = []
     length = start = 0
