@@ -13,7 +13,7 @@ from common import arguments, duration, end, in_turn, not_measured, report
 
 if TYPE_CHECKING:
     from openrealm.run.folder import Run
-    from openrealm.serve.answerer import Service
+    from openrealm.serve.answerer import Answerer
 
 _FIGURE, _PEER = "time to answer a question", "BM25 with the same reader"
 
@@ -22,11 +22,11 @@ def main() -> None:
     given = arguments(__doc__.splitlines()[0], run=("runs/quickstart", "runs/quickstart"), questions=(100, 20))
     from openrealm.errors import OpenRealmError
     from openrealm.run.folder import Run
-    from openrealm.serve.answerer import Service
+    from openrealm.serve.answerer import Answerer
 
     try:
         run = Run.open(Path(given.run))
-        realm = Service.open(run.folder)
+        realm = Answerer.open(run.folder)
     except OpenRealmError as error:
         end(
             f"Nothing to measure: {error}",
@@ -35,7 +35,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(given.threads)
-    bm25, texts = bm25_service(run), asked(run)
+    bm25, texts = bm25_answerer(run), asked(run)
     for_realm, for_bm25 = itertools.cycle(texts), itertools.cycle(texts)
     seconds = in_turn(
         {"ours": lambda: realm.ask(next(for_realm)), "bm25": lambda: bm25.ask(next(for_bm25))},
@@ -46,14 +46,15 @@ def main() -> None:
     report(duration(f"{_FIGURE}, {run.config.name}", seconds["ours"], _PEER, seconds["bm25"], note))
 
 
-def bm25_service(run: Run) -> Service:
+def bm25_answerer(run: Run) -> Answerer:
     """REALM's span reader on passages retrieved by BM25."""
     from openrealm.run import artefacts
     from openrealm.run.systems import SYSTEMS
-    from openrealm.serve.answerer import Service
+    from openrealm.serve.answerer import Answerer
 
-    model, source = artefacts.open_model(run, SYSTEMS["realm"].stage), artefacts.bm25_retriever(run, trained=False)
-    return Service(run.config, model, artefacts.open_corpus(run), source, artefacts.engine_of(run), "bm25")
+    model, finder = artefacts.open_model(run, SYSTEMS["realm"].stage), artefacts.bm25_finder(run, trained=False)
+    corpus, engine = artefacts.open_corpus(run), artefacts.engine_of(run)
+    return Answerer(model, corpus, finder=finder, config=run.config, engine=engine)
 
 
 def asked(run: Run) -> list[str]:

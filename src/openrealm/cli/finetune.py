@@ -44,7 +44,8 @@ def finetune(
 ) -> None:
     """Train a system to answer questions.
 
-    Without --questions it is trained on the run's questions, which are generated if there are none.
+    Without --questions it is trained on the run's questions, which are generated if there are none. With --resume,
+    systems that are already fine-tuned are skipped.
     """
     from openrealm.run import artefacts, stages
     from openrealm.run.questions import replace
@@ -53,11 +54,16 @@ def finetune(
     found = run_for(run, settings, recipe, config)
     names = list(SYSTEMS) if system and "all" in system else system or ["realm"]
     chosen = [stages.get(system_of(name).stage) for name in names]
-    options = [word for name in names for word in ("--system", name)]
-    with stoppable(again("finetune", *options, "--run", run)), found.writing():
+    words = ["finetune", *(word for name in names for word in ("--system", name)), "--run", run]
+
+    def how_to_continue() -> str:
+        return again(*words, *(["--resume"] if any(stage.can_resume(found) for stage in chosen) else []))
+
+    with stoppable(how_to_continue), found.writing():
         artefacts.open_corpus(found)
         if questions is not None:
             replace(found, train=questions, regex=regex)
         for stage in chosen:
-            stage.perform(found, stages.Options(resume=resume))
+            if not (resume and stage.is_current(found)):
+                stage.perform(found, stages.Options(resume=resume and (len(chosen) == 1 or stage.can_resume(found))))
     suggest_next(chosen[-1], run)

@@ -83,7 +83,8 @@ def index(run: Run, stage: Stage, options: Options) -> None:
     try:
         artefacts.open_index(run, model, stage.start)
     except (MissingStage, Mismatch):  # none yet, or one of another corpus under the same name
-        Index.build(model, opened, run.index, step=artefacts.index_step(run, stage.start), engine=engine)
+        step, searcher = artefacts.index_step(run, stage.start), run.config.index.searcher
+        Index.build(model, opened, run.index, step=step, engine=engine, searcher=searcher)
 
 
 def pretrain(run: Run, stage: Stage, options: Options) -> None:
