@@ -13,5 +13,5 @@ answerer = orm.Answerer(model, corpus, orm.Index.open("index/", corpus, model))
 
 for answer in answerer.ask(sys.argv[1:]):
     print(answer.question)
-    print(f"  {answer.text}")
-    print(f"  {answer.source.title}: {answer.source.text}")
+    print("->", answer.text)
+    print(f"   {answer.source.title}: {answer.source.text}")

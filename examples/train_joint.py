@@ -33,8 +33,8 @@ model.save_pretrained("out/")
 joint.index.save("index/")
 
 answer = orm.Answerer(model, corpus, joint.index).ask("Where is the library?")
-print(f"{answer.text}  ({answer.source.title}, retrieval utility {answer.retrieval_utility:+.2f} nats)")
+print(answer.text, answer.source.title, answer.retrieval_utility, sep=" | ")
 
 hits = joint.index.search(model.encode_query(["Where is the library?"]), k=5)
 for score, passage in zip(hits.score_BK[0].tolist(), hits.id_BK[0].tolist(), strict=True):
-    print(f"{score:6.2f}  {corpus.passage(passage).text[:80]}")
+    print(f"{score:6.2f}  {corpus[passage].title}")

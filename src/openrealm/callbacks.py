@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from openrealm.errors import BadConfig, NotInstalled
 
@@ -30,6 +30,9 @@ class Callback:
     >>> orm.registry.CALLBACKS.add("print_loss", PrintLoss) is PrintLoss
     True
     """
+
+    changes_training: ClassVar[bool] = False
+    """Whether weights may depend on it, as on early stopping: then a stage with another such callback is rerun."""
 
     def on_train_begin(self, trainer: Trainer) -> None:
         """Before the first step, or after a checkpoint was loaded."""
@@ -106,6 +109,8 @@ class EarlyStopping(Callback):
     >>> import openrealm as orm
     >>> callback = orm.callbacks.EarlyStopping("recall@5", patience=3, mode="max")
     """
+
+    changes_training = True
 
     def __init__(self, metric: str = "loss", patience: int = 3, mode: Literal["min", "max"] = "min") -> None:
         """`metric` is a name in what the task's evaluation returns; `mode` says whether it should fall or rise."""

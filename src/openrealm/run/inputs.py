@@ -14,6 +14,7 @@ from openrealm import files
 from openrealm.corpus.sources import is_name, open_source, stamps
 from openrealm.factbook.source import NAME as FACTBOOK
 from openrealm.factbook.source import package_version
+from openrealm.registry import CALLBACKS
 from openrealm.run.folder import Run
 from openrealm.run.queries import digest_at, queries_folder
 
@@ -38,7 +39,7 @@ def warm_start(run: Run) -> Any:
     config = run.config
     lengths = (config.pretrain.max_query_tokens, config.pretrain.max_joint_tokens, config.pretrain.num_heldout_queries)
     sections = [dataclasses.asdict(section) for section in (config.model, config.masking, config.warm_start)]
-    return [config.seed, config.precision, digest_at(run.corpus), sections, lengths]
+    return [config.seed, config.precision, digest_at(run.corpus), sections, lengths, _callbacks(run)]
 
 
 def pretrain(run: Run) -> Any:
@@ -46,12 +47,17 @@ def pretrain(run: Run) -> Any:
     settings = dataclasses.asdict(run.config.pretrain)
     if settings["queries"] is not None:
         settings["queries"] = digest_at(queries_folder(settings["queries"]))
-    return settings
+    return [settings, _callbacks(run)]
 
 
 def finetune(run: Run) -> Any:
     """The settings of fine-tuning and the training questions."""
-    return [dataclasses.asdict(run.config.finetune), stored_questions(run).get("train")]
+    return [dataclasses.asdict(run.config.finetune), stored_questions(run).get("train"), _callbacks(run)]
+
+
+def _callbacks(run: Run) -> list[str]:
+    """The callbacks on which weights may depend; adding an observer reruns nothing."""
+    return [name for name in run.config.callbacks if CALLBACKS.get(name.partition(":")[0]).changes_training]
 
 
 def stored_questions(run: Run) -> dict[str, Any]:
