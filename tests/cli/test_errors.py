@@ -170,7 +170,7 @@ def test_a_failed_rebuild_keeps_the_existing_corpus(
         (["corpus", "--set", "pretrain.num_steps=many"], r"pretrain.num_steps is 'many'.*whole number"),
         (["quickstart", "--set", "pretrain.num_steps=0"], r"at least 1"),
         (["quickstart", "--recipe", "paper"], r"recipe paper is not for the quickstart"),
-        (["run", ".", "--set", "seed=-1"], r"seed is -1"),
+        (["run", ".", "--set", "seed=-1"], r"seed is '-1'"),
     ],
 )
 def test_a_command_that_cannot_run_is_one_sentence_and_leaves_nothing(
