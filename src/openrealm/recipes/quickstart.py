@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from openrealm.config import (
     Config,
     CorpusConfig,
@@ -73,16 +71,15 @@ def quickstart() -> Config:
 def quickstart_minilm() -> Config:
     """The quickstart with MiniLM, which is already trained as a retriever and so gets lower learning rates."""
     config = quickstart()
-    return dataclasses.replace(
-        config,
-        model=dataclasses.replace(config.model, backbone="minilm", freeze_embeddings=True),
-        warm_start=dataclasses.replace(
-            config.warm_start, num_steps=250, ict_batch=16, tower_learning_rate=2e-5, head_learning_rate=1e-3
+    return config.replace(
+        model=config.model.replace(backbone="minilm", freeze_embeddings=True),
+        warm_start=config.warm_start.replace(
+            num_steps=250, ict_batch=16, tower_learning_rate=2e-5, head_learning_rate=1e-3
         ),
-        pretrain=dataclasses.replace(
-            config.pretrain, num_steps=160, ict_batch=16, tower_learning_rate=2e-5, head_learning_rate=2e-4
+        pretrain=config.pretrain.replace(
+            num_steps=160, ict_batch=16, tower_learning_rate=2e-5, head_learning_rate=2e-4
         ),
-        finetune=dataclasses.replace(
-            config.finetune, num_steps=60, learning_rate=5e-5, tower_learning_rate=2e-5, head_learning_rate=1e-3
+        finetune=config.finetune.replace(
+            num_steps=60, learning_rate=5e-5, tower_learning_rate=2e-5, head_learning_rate=1e-3
         ),
     )

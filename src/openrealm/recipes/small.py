@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 from openrealm.config import Config
@@ -23,21 +22,17 @@ def small(num_passages: int = 0) -> Config:
         return round(min(fewest, most) + share * (most - min(fewest, most)))
 
     num_joint = steps(24, known.pretrain.num_steps)
-    return dataclasses.replace(
-        known,
+    return known.replace(
         name="own-text",
-        corpus=dataclasses.replace(known.corpus, source=".", prose_only=False, near_duplicates=True),
-        masking=dataclasses.replace(
-            known.masking, kinds=("entity", "date", "number"), min_passages=1, max_masked_tokens=10
-        ),
-        warm_start=dataclasses.replace(known.warm_start, num_steps=steps(24, known.warm_start.num_steps)),
-        pretrain=dataclasses.replace(
-            known.pretrain,
+        corpus=known.corpus.replace(source=".", prose_only=False, near_duplicates=True),
+        masking=known.masking.replace(kinds=("entity", "date", "number"), min_passages=1, max_masked_tokens=10),
+        warm_start=known.warm_start.replace(num_steps=steps(24, known.warm_start.num_steps)),
+        pretrain=known.pretrain.replace(
             num_steps=num_joint,
             refresh_steps=max(4, num_joint // 4),
             eval_steps=max(4, num_joint // 4),
             checkpoint_steps=max(4, num_joint // 4),
             num_heldout_queries=min(known.pretrain.num_heldout_queries, max(8, num_passages // 10)),
         ),
-        finetune=dataclasses.replace(known.finetune, num_steps=steps(40, known.finetune.num_steps)),
+        finetune=known.finetune.replace(num_steps=steps(40, known.finetune.num_steps)),
     )

@@ -285,10 +285,10 @@ def test_a_tail_trains_and_a_resumed_run_draws_the_same(
 def test_switches_that_do_not_fit_are_refused() -> None:
     assert PretrainConfig(num_candidates=8, num_tail_candidates=6).num_tail_candidates == 6
     for values, words in (
-        ({"num_tail_candidates": 7}, "must exceed them"),
-        ({"num_tail_candidates": 8, "use_null": False}, "must exceed them"),
-        ({"num_tail_candidates": 2, "loss": "pdist"}, "needs pretrain.loss=marginal"),
-        ({"loss": "rag"}, "pretrain.loss is 'rag', but no loss has that name; known are: adist, emdr2"),
+        ({"num_tail_candidates": 7}, "must exceed pretrain.num_tail_candidates"),
+        ({"num_tail_candidates": 8, "use_null": False}, "must exceed pretrain.num_tail_candidates"),
+        ({"num_tail_candidates": 2, "loss": "pdist"}, "must be 0 unless pretrain.loss is marginal"),
+        ({"loss": "rag"}, "no loss has that name; known are: adist, emdr2"),
     ):
         with pytest.raises(BadConfig, match=words):
             PretrainConfig(**values)  # type: ignore[arg-type]
