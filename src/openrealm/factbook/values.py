@@ -121,7 +121,7 @@ def capital(value: str) -> Iterator[str]:
 
 
 def place(value: str) -> Iterator[str]:
-    """The name of a summit or a low point; unnamed ones are left out."""
+    """The name of a highest or lowest point; unnamed ones are skipped."""
     item = first_outside_brackets(without_notes(value), ";")
     if bare(item)[:1].isupper():
         yield re.split(r" (?:on|at|near) ", bare(item))[0]
