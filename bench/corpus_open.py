@@ -54,7 +54,7 @@ def write(folder: Path, num_passages: int) -> None:
     """Publish a corpus of synthetic passages in the format of docs/formats.md."""
     from factbook import tokenizer
     from openrealm import files
-    from openrealm.corpus.corpus import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS
+    from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS
     from openrealm.corpus.ragged import RaggedWriter
     from openrealm.corpus.shards import write_table
     from openrealm.recipes.small import small

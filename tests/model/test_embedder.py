@@ -11,7 +11,7 @@ import torch
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.errors import DamagedArtefact
-from openrealm.model.embedder import embed_corpus, load_tower, save_tower
+from openrealm.model.embedder import embed_corpus, load_tower
 from openrealm.model.realm import Realm
 from openrealm.types import NULL
 
@@ -46,7 +46,7 @@ def test_a_tower_comes_back_from_its_file_with_its_digest(
     changes = [f"model.shared_towers={shared}", "model.pooling=mean", "model.normalize=true"]
     model = toy_realm(*changes, seed=5)
     model.retriever.passage_tower.projection.weight.data.mul_(1.5)
-    digest = save_tower(model, tmp_path / "tower")
+    digest = model.save_passage_tower(tmp_path / "tower")
     tower = load_tower(tmp_path / "tower")
     assert digest == tower.digest() == model.retriever.passage_tower.digest()
     expected = embed_corpus(model.retriever.passage_tower, toy_corpus, engine)
@@ -55,7 +55,7 @@ def test_a_tower_comes_back_from_its_file_with_its_digest(
 
 @pytest.mark.parametrize("name", ["tower.safetensors", "config.json"])
 def test_a_damaged_tower_is_refused_by_name(tmp_path: Path, toy_realm: Callable[..., Realm], name: str) -> None:
-    save_tower(toy_realm(), tmp_path / "tower")
+    toy_realm().save_passage_tower(tmp_path / "tower")
     path = tmp_path / "tower" / name
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(DamagedArtefact, match=name):

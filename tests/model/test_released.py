@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from openrealm.model.embedder import load_tower, save_tower
+from openrealm.model.embedder import load_tower
 from openrealm.model.reader import MaskedTokenHead
 from openrealm.model.realm import Realm
 from openrealm.model.retriever import Tower
@@ -42,7 +42,7 @@ def test_a_released_tower_is_stored_and_read_back(
     model = toy_realm("model.projection=released", "model.norm_eps=1e-3", "model.dropout=0").eval()
     model.save_pretrained(tmp_path / "model")
     back = Realm.from_pretrained(tmp_path / "model").eval()
-    digest = save_tower(model, tmp_path / "tower")
+    digest = model.save_passage_tower(tmp_path / "tower")
     tower = load_tower(tmp_path / "tower").eval()
     assert back.retriever.passage_tower.digest() == tower.digest() == digest
     with torch.no_grad():

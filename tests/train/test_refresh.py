@@ -18,7 +18,7 @@ from openrealm import files
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, num_cores
 from openrealm.index.index import Binding, Index, versions
-from openrealm.model.embedder import embed_corpus, save_tower
+from openrealm.model.embedder import embed_corpus
 from openrealm.model.realm import Realm
 from openrealm.train.refresh import Refresher, share_of_cores, work
 
@@ -105,7 +105,7 @@ def test_stopping_ends_a_worker_at_once_and_clears_its_litter(
 def order_for(
     tmp_path: Path, model: Realm, toy_corpus_folder: Path, bound: Binding, **changes: object
 ) -> tuple[Path, str]:
-    digest = save_tower(model, tmp_path / "snapshot")
+    digest = model.save_passage_tower(tmp_path / "snapshot")
     order = {
         "snapshot": str(tmp_path / "snapshot"),
         "corpus": str(toy_corpus_folder),

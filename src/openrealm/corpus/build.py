@@ -10,7 +10,8 @@ from typing import Any, cast
 
 from openrealm.corpus.blocks import PassageRule
 from openrealm.corpus.builder import build_corpus
-from openrealm.corpus.corpus import FORMAT, Corpus
+from openrealm.corpus.corpus import Corpus
+from openrealm.corpus.layout import FORMAT
 from openrealm.corpus.sources import Source, open_source
 from openrealm.corpus.tagger import Tagger
 from openrealm.errors import BadInput, DamagedArtefact, MissingStage

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from openrealm import __version__, files
 from openrealm.corpus.blocks import MAX_TITLE_TOKENS, PassageKind, PassageRule
-from openrealm.corpus.corpus import FORMAT, Corpus
+from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.duplicates import groups_of
 from openrealm.corpus.join import join
+from openrealm.corpus.layout import FORMAT
 from openrealm.corpus.near_duplicates import near_groups
 from openrealm.corpus.shards import Parts, Shards, articles_digest
 from openrealm.corpus.tagger import Tagger, load_tagger

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import numpy as np
 
 from openrealm.corpus.blocks import PassageKind, PassageRule, passage_id
+from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS
 from openrealm.corpus.ragged import IntArray, Ragged, open_flat
 from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import DamagedArtefact, Mismatch
@@ -22,21 +23,6 @@ from openrealm.types import NULL, Passage
 if TYPE_CHECKING:
     from openrealm.corpus.sources import Source
     from openrealm.types import Article
-
-FORMAT = 2
-ID_BYTES = 16
-# Rows of different lengths: their type ("token" means the manifest's token_type) and the numbers per entry.
-PASSAGE_ROWS = {
-    "body": ("token", 1),
-    "title": ("token", 1),
-    "offsets": ("u4", 2),
-    "sentences": ("u4", 2),
-    "spans": ("u4", 3),
-    "text": ("u1", 1),
-}
-ARTICLE_ROWS = {"article_ids": ("u1", 1), "article_titles": ("u1", 1)}
-# Rows of equal length, one per passage.
-PASSAGE_NUMBERS = {"ids": ("u1", ID_BYTES), "bounds": ("u4", 2), "articles": ("u4", 1), "groups": ("u4", 1)}
 
 
 class Corpus:

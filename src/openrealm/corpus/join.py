@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openrealm import files
-from openrealm.corpus.corpus import ARTICLE_ROWS, PASSAGE_ROWS
+from openrealm.corpus.layout import ARTICLE_ROWS, PASSAGE_ROWS
 from openrealm.corpus.ragged import RaggedWriter
 from openrealm.corpus.shards import TABLE_FILE, Arrays, Shards, new_passages
 from openrealm.corpus.tagger import KINDS

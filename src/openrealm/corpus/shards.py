@@ -21,8 +21,8 @@ from safetensors.numpy import load_file, save
 
 from openrealm import files
 from openrealm.corpus.blocks import Block, PassageRule, cut_all
-from openrealm.corpus.corpus import ID_BYTES, PASSAGE_ROWS
 from openrealm.corpus.duplicates import text_key
+from openrealm.corpus.layout import ID_BYTES, PASSAGE_ROWS
 from openrealm.corpus.ragged import IntArray, end_to_end, selected, texts_end_to_end
 from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import BadInput, DamagedArtefact, MissingStage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,24 +17,20 @@ from openrealm.engine import Engine
 from openrealm.model.encoder import Encoder, backbone_from_config
 from openrealm.model.retriever import Tower
 
-if TYPE_CHECKING:
-    from openrealm.model.realm import Realm
-
 _CHUNK_TOKENS = 4096
 
 
-def save_tower(model: Realm, folder: Path) -> str:
-    """Write the passage tower of `model` atomically; returns its digest."""
-    tower = model.retriever.passage_tower
+def save_tower(tower: Tower, config: ModelConfig, backbone_settings: dict[str, Any], folder: Path) -> str:
+    """Write a tower atomically, with what `load_tower` needs to rebuild it; returns its digest."""
     digest = tower.digest()
     with files.new_folder(folder, {"kind": "tower", "encoder": digest}) as out:
         files.write_safetensors(out / "tower.safetensors", tower.state_dict())
         files.write_json(
             out / "config.json",
             {
-                "model": dataclasses.asdict(model.config),
-                "backbone": model.backbone_settings,
-                "pad_id": model.specials.pad,
+                "model": dataclasses.asdict(config),
+                "backbone": backbone_settings,
+                "pad_id": tower.encoder.pad_id,
             },
         )
     return digest

@@ -21,7 +21,7 @@ from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadConfig, BadInput, DamagedArtefact, Mismatch
 from openrealm.model import hub
-from openrealm.model.embedder import embed_corpus
+from openrealm.model.embedder import embed_corpus, save_tower
 from openrealm.model.encoder import Encoder, backbone_from_config, load_backbone
 from openrealm.model.heads import stored_heads, take_head, take_projection
 from openrealm.model.reader import Reader
@@ -368,6 +368,10 @@ class Realm(nn.Module):
         True
         """
         return embed_corpus(self.retriever.passage_tower, corpus, engine or engine_for(Config()), progress)
+
+    def save_passage_tower(self, folder: Path) -> str:
+        """Write the passage tower as it is now, for another process; returns its digest."""
+        return save_tower(self.retriever.passage_tower, self.config, self.backbone_settings, folder)
 
     def passage_digest(self) -> str:
         """SHA-256 of the passage tower's weights: what an index is bound to.

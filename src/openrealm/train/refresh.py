@@ -18,7 +18,7 @@ from openrealm import files, memory
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, num_cores
 from openrealm.index.index import Binding, Index, MakeSearcher, version_folder
-from openrealm.model.embedder import embed_corpus, load_tower, save_tower
+from openrealm.model.embedder import embed_corpus, load_tower
 from openrealm.model.realm import Realm
 from openrealm.progress import say
 
@@ -101,7 +101,7 @@ class Refresher:
     def start(self, model: Realm, step: int, num_threads: int) -> None:
         """Take a snapshot of the passage tower and start a worker on it."""
         snapshot = self._folder / "snapshot"
-        digest = save_tower(model, snapshot)
+        digest = model.save_passage_tower(snapshot)
         self._target = version_folder(self._index_folder, step, digest)
         order = {
             "snapshot": str(snapshot),
