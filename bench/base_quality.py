@@ -243,14 +243,10 @@ def embedded(
     model: Realm, name: str, leads: Sequence[Article], questions: Sequence[Question], folder: Path, engine: Engine
 ) -> Sides:
     """The passages retrieved by the model's towers."""
-    import numpy as np
     import torch
 
     from openrealm.corpus.builder import build_corpus
-    from openrealm.index.exact import search
-    from openrealm.progress import track
-    from openrealm.train.embedder import embed_corpus
-    from openrealm.train.layout import Layout
+    from openrealm.index.index import Index
 
     corpus: Corpus = build_corpus(
         leads,
@@ -260,13 +256,11 @@ def embedded(
         tagger=NoNames(),
         source={"name": WIKI.name},
     )
-    layout = Layout(corpus, title_in_joint=True)
-    with track(f"{name}: embedding passages", len(corpus)) as advance:
-        vector_ND = embed_corpus(model.retriever.passage_tower, layout, engine, advance)
-    rows = [layout.query(np.array(model.tokenizer.encode(question.text)[0]), 64) for question in questions]
+    index = Index.build(model, corpus, engine=engine)
+    rows = [corpus.query_row(model.tokenizer.encode(question.text)[0], 64) for question in questions]
     with torch.inference_mode(), engine.autocast():
         query_BD = model.retriever.encode_query(rows).float().cpu()
-    found = [search(vector_ND, part, max(_RESULTS))[1] for part in query_BD.split(128)]
+    found = [index.search(part, max(_RESULTS)).id_BK for part in query_BD.split(128)]
     return Sides(torch.cat(found).tolist(), [corpus.passage(i).text for i in range(len(corpus))])
 
 

@@ -99,11 +99,12 @@ def trained(shape: Shape, given: Any, folder: Path, engine: Engine) -> tuple[dic
     """Train a shape for `given.seconds`; returns its held-out metrics, its tokenizer and its number of weights."""
     from openrealm.base.prepare import prepare
     from openrealm.base.settings import BaseSettings
+    from openrealm.base.task import BaseEncoding
     from openrealm.base.texts import Texts
-    from openrealm.base.trainer import BaseTrainer
+    from openrealm.model.state import unique_state
+    from openrealm.train.trainer import Trainer
 
-    settings = dataclasses.replace(
-        BaseSettings(),
+    settings = BaseSettings(
         **dataclasses.asdict(shape),
         heldout_rate=0.05,
         mlm_batch=24,
@@ -115,9 +116,10 @@ def trained(shape: Shape, given: Any, folder: Path, engine: Engine) -> tuple[dic
     )
     home = folder / f"vocabulary-{shape.vocab_size}"
     texts = Texts(prepare([given.source], home, settings, given.articles), settings.heldout_rate, 0)
-    trainer = BaseTrainer(settings, texts, folder / shape.name, engine, minutes=given.seconds / 60)
-    row = trainer.train() | {"tokens": trainer.num_tokens, "steps": trainer.step}
-    return row, texts.tokenizer, sum(tensor.numel() for tensor in trainer.model.own_state().values())
+    task = BaseEncoding(texts, settings)
+    trainer = Trainer(task.new_model(), task, folder / shape.name, minutes=given.seconds / 60, engine=engine)
+    row = trainer.train().last | {"tokens": trainer.num_tokens, "steps": trainer.step}
+    return row, texts.tokenizer, sum(tensor.numel() for tensor in unique_state(trainer.model).values())
 
 
 def speeds(
@@ -157,7 +159,7 @@ def speeds(
         return (
             {keys[int(number)]: seconds for number, seconds in embedding.items()},
             {keys[int(number)]: seconds for number, seconds in joint.items()},
-            len(sides[None].layout.corpus),
+            len(sides[None].corpus),
         )
 
 
@@ -173,9 +175,8 @@ class Side:
         from joint_step import Ours, World
         from openrealm.corpus.builder import build_corpus
         from openrealm.model.realm import Realm
-        from openrealm.train.layout import Layout
 
-        corpus = build_corpus(
+        self.corpus = build_corpus(
             articles(given.speed_articles),
             folder,
             words,
@@ -186,14 +187,13 @@ class Side:
         torch.manual_seed(0)
         model = Realm(config.model, backbone, words).to(engine.device)
         self.engine, self.tower = engine, model.retriever.passage_tower
-        self.layout = Layout(corpus, title_in_joint=True)
-        self._ours = Ours(World(config, model, corpus, engine))
+        self._ours = Ours(World(config, model, self.corpus, engine))
 
     def embed(self) -> None:
         """E_doc of all passages."""
-        from openrealm.train.embedder import embed_corpus
+        from openrealm.model.embedder import embed_corpus
 
-        embed_corpus(self.tower, self.layout, self.engine)
+        embed_corpus(self.tower, self.corpus, self.engine)
 
     def step(self) -> None:
         """One joint training step."""

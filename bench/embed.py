@@ -15,9 +15,9 @@ from common import Figure, arguments, in_turn, rate, report, require_same
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from openrealm.corpus.corpus import Corpus
     from openrealm.engine import Engine
     from openrealm.model.retriever import Tower
-    from openrealm.train.layout import Layout
 
 _BATCH = 64
 
@@ -28,11 +28,10 @@ def main() -> None:
 
     from factbook import corpus_of, tokenizer
     from openrealm.engine import engine_for
+    from openrealm.model.embedder import embed_corpus
     from openrealm.model.encoder import Encoder, load_backbone
     from openrealm.model.retriever import Tower
     from openrealm.recipes.quickstart import quickstart
-    from openrealm.train.embedder import embed_corpus
-    from openrealm.train.layout import Layout
 
     torch.set_num_threads(given.threads)
     config = quickstart()
@@ -43,12 +42,11 @@ def main() -> None:
     tower.to(engine.device).eval()
     # An article has about one and a half passages of the quickstart's length.
     with corpus_of(config, given.passages * 2 // 3) as corpus:
-        layout = Layout(corpus, title_in_joint=True)
-        peer = Peer(tower, layout)
-        ours = embed_corpus(tower, layout, engine)
+        peer = Peer(tower, corpus)
+        ours = embed_corpus(tower, corpus, engine)
         require_same("vectors", bool(torch.allclose(ours, peer.embed(engine.autocast()), atol=0.02)))
         sides: dict[str, Any] = {
-            "ours": lambda: embed_corpus(tower, layout, engine),
+            "ours": lambda: embed_corpus(tower, corpus, engine),
             "same": lambda: peer.embed(engine.autocast()),
         }
         if engine.bf16:
@@ -69,7 +67,7 @@ def _figures(seconds: dict[str, list[float]], num_passages: int, engine: Engine)
 class Peer:
     """The same computation, written plainly with `transformers.BertModel`."""
 
-    def __init__(self, tower: Tower, layout: Layout) -> None:
+    def __init__(self, tower: Tower, corpus: Corpus) -> None:
         from transformers import BertConfig, BertModel
 
         own: Any = tower.encoder.backbone
@@ -78,7 +76,7 @@ class Peer:
         model: Any = BertModel(config, add_pooling_layer=False)
         self._model = model.to(tower.encoder.device).eval()
         self._model.load_state_dict(own.state_dict())
-        self._projection, self._layout, self._pad_id = tower.projection, layout, tower.encoder.pad_id
+        self._projection, self._corpus, self._pad_id = tower.projection, corpus, tower.encoder.pad_id
 
     def embed(self, autocast: AbstractContextManager[Any]) -> Tensor:
         """Unit vectors of all passages, N x D."""
@@ -86,8 +84,8 @@ class Peer:
 
         parts = []
         with torch.inference_mode(), autocast:
-            for start in range(0, len(self._layout.corpus), _BATCH):
-                rows = [self._layout.passage(i) for i in range(start, min(start + _BATCH, len(self._layout.corpus)))]
+            for start in range(0, len(self._corpus), _BATCH):
+                rows = [self._corpus.passage_row(i) for i in range(start, min(start + _BATCH, len(self._corpus)))]
                 longest = max(map(len, rows))
                 ids = torch.full((len(rows), longest), self._pad_id)
                 mask, segments = torch.zeros_like(ids), torch.zeros_like(ids)

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from openrealm.config import Config
     from openrealm.corpus.corpus import Corpus
     from openrealm.engine import Engine
+    from openrealm.model.reading import Reading
     from openrealm.model.realm import Realm
     from openrealm.train.examples import Example
-    from openrealm.train.layout import Layout
 
 
 def main() -> None:
@@ -55,37 +55,24 @@ def main() -> None:
 
 
 class World:
-    """What both sides share: masked queries, index, row layout and candidate search."""
+    """What both sides share: masked queries, index and candidate search."""
 
     def __init__(self, config: Config, model: Realm, corpus: Corpus, engine: Engine) -> None:
-        import torch
-
-        from openrealm.train.embedder import embed_corpus
+        from openrealm.index.index import Index
         from openrealm.train.examples import MaskedExamples
-        from openrealm.train.layout import Layout
 
-        self.config, self.model, self.engine = config, model, engine
-        self.settings = config.pretrain
-        self.layout: Layout = Layout(corpus, title_in_joint=config.model.title_in_joint)
+        self.config, self.model, self.corpus, self.engine = config, model, corpus, engine
+        self.settings, self.with_title = config.pretrain, config.model.title_in_joint
         masked = MaskedExamples(corpus, config.masking, self.settings.max_query_tokens - 2, 8, config.seed)
         self.examples: Sequence[Example] = masked.batch(0, self.settings.batch_size)
-        self.vector_ND = embed_corpus(model.retriever.passage_tower, self.layout, engine)
-        self.group_N = torch.from_numpy(corpus.groups.astype("int64"))
+        self.index = Index.build(model, corpus, engine=engine)
         model.train()
 
     def candidates(self, query_BD: Tensor) -> list[list[int]]:
         """The null passage and the top passages for each query."""
-        from openrealm.train.joint import find_candidates
+        from openrealm.train.candidates import find_candidates
 
-        return find_candidates(
-            self.vector_ND,
-            self.group_N,
-            query_BD,
-            self.examples,
-            self.settings.num_candidates,
-            use_null=True,
-            block_trivial=True,
-        )
+        return find_candidates(self.index, query_BD, self.examples, self.settings.num_candidates)
 
     def optimizer(self, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """The same for both sides, with a learning rate so small that no measurement affects the next."""
@@ -115,30 +102,29 @@ class Ours:
 
     def queries(self) -> Tensor:
         """E_in of the masked queries."""
-        from openrealm.train.joint import encode_queries
+        from openrealm.train.candidates import query_rows
 
         world = self._world
         with world.engine.autocast():
-            return encode_queries(world.model, world.layout, world.examples, world.settings.max_query_tokens)
+            return world.model.retriever.encode_query(
+                query_rows(world.corpus, world.examples, world.settings.max_query_tokens)
+            )
 
     def loss(self, candidates: list[list[int]] | None = None) -> Tensor:
         """-log p(y|x), mean over the queries; searches for candidates if none are given."""
-        from openrealm.model.marginal import marginal_log_likelihood
-        from openrealm.train.joint import joint_reading
+        from openrealm.train.candidates import pack_candidates
 
         world, query_BD = self._world, self.queries()
         with world.engine.autocast():
-            reading = joint_reading(
-                world.model,
-                world.layout,
+            inputs = pack_candidates(
+                world.corpus,
                 world.examples,
-                query_BD,
                 candidates or world.candidates(query_BD),
-                world.settings.max_joint_tokens,
+                world.settings,
+                with_title=world.with_title,
             )
-        return -marginal_log_likelihood(
-            reading.score_BK, reading.gold_logp_BKJ, reading.mask_BJ, valid_BK=reading.valid_BK
-        ).mean()
+            reading: Reading = world.model(inputs, query_BD)
+        return reading.marginal_loss().mean()
 
     def step(self) -> None:
         """One training step."""
@@ -173,14 +159,14 @@ class Peer:
         """-log p(y|x), mean over the queries; searches for candidates if none are given."""
         import torch
 
-        world, settings, layout = self._world, self._world.settings, self._world.layout
+        world, settings, corpus = self._world, self._world.settings, self._world.corpus
         num_queries = len(world.examples)
         with world.engine.autocast():
-            queries = [layout.query(e.query, settings.max_query_tokens) for e in world.examples]
+            queries = [corpus.query_row(e.query, settings.max_query_tokens) for e in world.examples]
             query_BD = self._embed(queries, settings.max_query_tokens) / world.config.model.temperature
             chosen = candidates or world.candidates(query_BD)
-            rows = [layout.passage(p) for row in chosen for p in row]
-            passage_BKD = self._embed(rows, layout.max_passage_tokens).view(num_queries, -1, query_BD.shape[1])
+            rows = [corpus.passage_row(p) for row in chosen for p in row]
+            passage_BKD = self._embed(rows, corpus.max_row_tokens).view(num_queries, -1, query_BD.shape[1])
             score_BK = (query_BD[:, None] * passage_BKD).sum(dim=2)
             read_BK = self._read(chosen)
         return -torch.logsumexp(torch.log_softmax(score_BK, dim=1) + read_BK, dim=1).mean()
@@ -193,7 +179,7 @@ class Peer:
         """Hidden states and mask of rows padded to `num_tokens`."""
         import torch
 
-        ids = torch.full((len(rows), num_tokens), self._world.layout.specials.pad)
+        ids = torch.full((len(rows), num_tokens), self._world.corpus.specials.pad)
         mask, segments = torch.zeros_like(ids), torch.zeros_like(ids)
         for n, row in enumerate(rows):
             ids[n, : len(row)] = torch.from_numpy(row.ids)
@@ -216,7 +202,10 @@ class Peer:
         world = self._world
         pairs = [(example, p) for example, row in zip(world.examples, candidates, strict=True) for p in row]
         num_tokens = world.settings.max_joint_tokens
-        rows = [world.layout.joint(example.query, passage, num_tokens)[0] for example, passage in pairs]
+        rows = [
+            world.corpus.joint_row(example.query, passage, num_tokens, with_title=world.with_title)[0]
+            for example, passage in pairs
+        ]
         hidden, _ = self._hidden(self._reader, rows, num_tokens)
         places = [(n, place + 1) for n, (example, _) in enumerate(pairs) for place in example.positions]
         row_M, place_M = torch.tensor(places, device=hidden.device).T

@@ -1,4 +1,4 @@
-"""Queries per second of exact search: `index.exact.search` against numpy, and against faiss Flat if it is installed."""
+"""Queries per second of exact search: `Index.search` against numpy, and against faiss Flat if it is installed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def main() -> None:
     import numpy as np
     import torch
 
-    from openrealm.index.exact import search
+    from openrealm.index.index import Binding, Index
 
     torch.set_num_threads(given.threads)
     rng = np.random.default_rng(0)
     vector_ND = rng.standard_normal((given.passages, _DIM), dtype=np.float32)
     query_BD = rng.standard_normal((_BATCH, _DIM), dtype=np.float32)
-    tensor_ND, tensor_BD = torch.from_numpy(vector_ND), torch.from_numpy(query_BD)
+    index = Index(torch.from_numpy(vector_ND), Binding("", "", ""))
     sides: dict[str, Callable[[], Any]] = {
-        "ours": lambda: search(tensor_ND, tensor_BD, _RESULTS)[1].numpy(),
+        "ours": lambda: index.search(query_BD, _RESULTS).id_BK.numpy(),
         "numpy (argpartition)": lambda: by_numpy(vector_ND, query_BD),
     }
     has_faiss = importlib.util.find_spec("faiss") is not None

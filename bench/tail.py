@@ -116,36 +116,36 @@ def read_everything(num_articles: int, num_queries: int) -> list[Query]:
 
     from factbook import corpus_of
     from openrealm.engine import Engine
-    from openrealm.model.marginal import reading_log_likelihood
     from openrealm.model.realm import Realm
     from openrealm.recipes.quickstart import quickstart
-    from openrealm.train.embedder import embed_corpus
+    from openrealm.train.candidates import pack_candidates
     from openrealm.train.examples import MaskedExamples
-    from openrealm.train.joint import encode_queries, read
-    from openrealm.train.layout import NULL, Layout
+    from openrealm.types import NULL
 
     config = quickstart()
     settings = config.pretrain
     with corpus_of(config, num_articles) as corpus, torch.no_grad():
         torch.manual_seed(0)
         model = Realm.from_backbone(config.model, corpus.tokenizer()).eval()
-        layout = Layout(corpus, title_in_joint=config.model.title_in_joint)
         masked = MaskedExamples(corpus, config.masking, settings.max_query_tokens - 2, 8, config.seed)
         examples: list[Example] = masked.batch(0, num_queries)
-        null_1D = model.retriever.encode_passage([layout.passage(NULL)])
-        vector_ND = torch.cat([embed_corpus(model.retriever.passage_tower, layout, Engine("cpu", False)), null_1D])
+        null_1D = model.retriever.encode_passage([corpus.passage_row(NULL)])
+        vector_ND = torch.cat([model.embed_corpus(corpus, engine=Engine("cpu", False)), null_1D])
         generator = torch.Generator().manual_seed(1)
         found = []
         for example in examples:
             allowed = [n for n in range(len(corpus)) if corpus.group(n) != corpus.group(example.passage)]
             row = [NULL, *allowed]
-            query_1D = encode_queries(model, layout, [example], settings.max_query_tokens)
-            gold_logp_1AJ, mask_1J, _ = read(model, layout, [example], [row], settings.max_joint_tokens)
+            with_title = config.model.title_in_joint
+            inputs = pack_candidates(corpus, [example], [row], settings, with_title=with_title)
+            query_1D = model.retriever.encode_query(inputs.query_rows)
+            gold_logp_AJ = model.reader.gold_log_prob(
+                inputs.joint_rows, [*inputs.positions] * len(row), [*inputs.gold] * len(row)
+            )
             vector_AD = vector_ND[row].double()  # the null passage (-1) is the last row
             score_A = vector_AD @ query_1D[0].double()
             noise_A = STALE_NATS * torch.randn(len(row), generator=generator, dtype=torch.float64)
-            read_A = reading_log_likelihood(gold_logp_1AJ, mask_1J)[0].double()
-            found.append(Query(score_A, score_A + noise_A, read_A, vector_AD))
+            found.append(Query(score_A, score_A + noise_A, gold_logp_AJ.sum(dim=1).double(), vector_AD))
     return found
 
 
@@ -173,7 +173,7 @@ def estimate(query: Query, method: str, budget: int, rng: np.random.Generator) -
     """The gradient and log p(y|x) from at most `budget` passages, and how many were read."""
     import torch
 
-    from openrealm.train.joint import draw_tail
+    from openrealm.train.candidates import draw_tail
 
     stale_A = query.stale_A if method == "tail by stale score" else query.score_A
     num_drawn = 0 if method == TOP else budget // 2

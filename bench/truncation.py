@@ -81,33 +81,30 @@ def read(run: Run, num_queries: int, num_exact: int, num_threads: int) -> list[Q
     from openrealm.model.marginal import reading_log_likelihood
     from openrealm.model.realm import Realm
     from openrealm.run import artefacts, stages
+    from openrealm.train.candidates import find_candidates, pack_candidates, query_rows
     from openrealm.train.examples import MaskedExamples
-    from openrealm.train.joint import encode_queries, find_candidates, joint_reading
-    from openrealm.train.layout import NULL, Layout
+    from openrealm.types import NULL
 
     torch.set_num_threads(num_threads)
     settings, engine, corpus = run.config.pretrain, engine_for(run.config), artefacts.open_corpus(run)
     model = Realm.from_pretrained(stages.get("pretrain").model_folder(run)).to(engine.device).eval()
-    layout = Layout(corpus, title_in_joint=run.config.model.title_in_joint)
-    vector_ND = artefacts.open_index(run, artefacts.binding_of(model, corpus), "pretrain").vector_ND
-    group_N = torch.from_numpy(corpus.groups.astype("int64"))
+    with_title = run.config.model.title_in_joint
+    index = artefacts.open_index(run, model, "pretrain")
     heldout = MaskedExamples(
         corpus, run.config.masking, settings.max_query_tokens - 2, settings.num_heldout_queries, run.config.seed
     ).heldout
     queries = []
     for example in heldout[:num_queries]:
         with torch.inference_mode(), engine.autocast():
-            query_1D = encode_queries(model, layout, [example], settings.max_query_tokens)
-            found = find_candidates(
-                vector_ND, group_N, query_1D, [example], num_exact, use_null=True, block_trivial=settings.block_trivial
-            )
-            reading = joint_reading(model, layout, [example], query_1D, found, settings.max_joint_tokens)
-            null_1D = model.retriever.encode_passage([layout.passage(NULL)])
+            query_1D = model.retriever.encode_query(query_rows(corpus, [example], settings.max_query_tokens))
+            found = find_candidates(index, query_1D, [example], num_exact, block_trivial=settings.block_trivial)
+            reading = model(pack_candidates(corpus, [example], found, settings, with_title=with_title), query_1D)
+            null_1D = model.retriever.encode_passage([corpus.passage_row(NULL)])
         query_D = query_1D[0].double().cpu()
-        vector_KD = torch.cat([null_1D.cpu(), vector_ND[found[0][1:]]]).double()
-        score_N = vector_ND.double() @ query_D
+        vector_KD = torch.cat([null_1D.cpu(), index.vector_ND[found[0][1:]]]).double()
+        score_N = index.vector_ND.double() @ query_D
         if settings.block_trivial:
-            score_N[group_N == group_N[example.passage]] = -torch.inf
+            score_N[index.group_N == index.group_N[example.passage]] = -torch.inf
         score_N[found[0][1:]] = -torch.inf
         score_K = reading.score_BK[0].double().cpu()
         log_total = torch.cat([score_K, score_N]).logsumexp(dim=0)

@@ -123,6 +123,24 @@ def test_a_script_ends_with_its_figures() -> None:
     assert figures[0]["ratio"] > 0
 
 
+def test_ask_measures_both_sides_of_a_run(answering_run: Path) -> None:
+    command = [
+        sys.executable,
+        BENCH / "ask.py",
+        "--quick",
+        "--threads",
+        "1",
+        "--questions",
+        "3",
+        "--run",
+        answering_run,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    (figure,) = json.loads(done.stdout.splitlines()[-1])
+    assert figure["num_rounds"] == 3
+    assert min(figure["value"], figure["peer_value"]) > 0
+
+
 def test_ask_without_a_run_says_so_and_still_prints_the_json_line(tmp_path: Path) -> None:
     command = [sys.executable, BENCH / "ask.py", "--quick", "--run", tmp_path / "none"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from openrealm.train.joint import draw_tail
+from openrealm.train.candidates import draw_tail
 
 BENCH = Path(__file__).parents[2] / "bench"
 

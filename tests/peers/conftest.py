@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-HOUSE = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent.parent
 Compare = Callable[[str, Tensor, Tensor], None]
 # In float32, of values of a few units at most: relative where they are larger than 1.
 CLOSE = 1e-5
@@ -20,7 +20,7 @@ CLOSE = 1e-5
 @pytest.fixture(scope="session")
 def peer_python() -> str:
     """The interpreter that has transformers 4.39.3, or a skip that says how to get it."""
-    python = os.environ.get("OPENREALM_PEERS_PYTHON", str(HOUSE / ".venv-peers" / "bin" / "python"))
+    python = os.environ.get("OPENREALM_PEERS_PYTHON", str(ROOT / ".venv-peers" / "bin" / "python"))
     if not Path(python).exists():
         pytest.skip(f"{python} is not there; `make test-peers` makes it (or set OPENREALM_PEERS_PYTHON)")
     return python
