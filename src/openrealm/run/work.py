@@ -70,8 +70,8 @@ def warm_start(run: Run, stage: Stage, options: Options) -> None:
     torch.manual_seed(run.config.seed)
     model = Realm.from_backbone(run.config.model, opened.tokenizer())
     recent = _train(run, stage, options, model, WarmStart(opened, config=run.config)).recent
-    shown = (name for name in recent if name.endswith(("loss", "accuracy")))
-    say("warm start: " + ", ".join(f"{name.replace('_', ' ')} {recent[name]:.2f}" for name in shown))
+    shown = [f"{name.replace('_', ' ')} {recent[name]:.2f}" for name in recent if name.endswith(("loss", "accuracy"))]
+    say("warm start: " + (", ".join(shown) or "no steps"))
 
 
 def index(run: Run, stage: Stage, options: Options) -> None:
