@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +14,26 @@ import torch
 import openrealm as orm
 from openrealm.cli.main import main
 from openrealm.config import Config
+from openrealm.registry import CALLBACKS, LOSSES, RULES, SEARCHERS, SOURCES, TAGGERS
 from openrealm.run.folder import Run
 from openrealm.types import Article
 
 GUIDE = Path(__file__).parent.parent / "docs" / "guide" / "extending.md"
 
 
+ADDED = ((CALLBACKS, "best_recall"), (LOSSES, "decided"), (RULES, "percentages"), (SEARCHERS, "half"),
+         (SOURCES, "lines"), (TAGGERS, "capitals"))  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def parts() -> dict[str, Any]:
-    """What the Python of the guide defines, run block after block."""
+def parts() -> Iterator[dict[str, Any]]:
+    """What the Python of the guide defines, run block after block; what it adds to the registries goes afterwards."""
     names: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
         exec(compile(block, str(GUIDE), "exec"), names)
-    return names
+    yield names
+    for registry, name in ADDED:
+        registry.remove(name)
 
 
 @pytest.fixture

@@ -164,8 +164,11 @@ class Recorder(Callback):
         self.events.append("over")
 
 
-def test_a_users_own_task_and_callback_by_object_and_by_name(tmp_path: Path, metric_rows: MetricRows) -> None:
+def test_a_users_own_task_and_callback_by_object_and_by_name(
+    tmp_path: Path, metric_rows: MetricRows, request: pytest.FixtureRequest
+) -> None:
     CALLBACKS.add("recorder", Recorder)
+    request.addfinalizer(lambda: CALLBACKS.remove("recorder"))
     task, mine = Fit(eval_steps=2), Recorder()
     trainer = Trainer(Line(), task, tmp_path, num_steps=2, checkpoint_steps=2, callbacks=[mine, "recorder:x"])
     outcome = trainer.train()

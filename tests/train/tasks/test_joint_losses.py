@@ -73,7 +73,7 @@ def test_the_papers_loss_by_name_is_logged_once(
 
 
 def test_a_users_loss_joins_the_registry_and_is_trained_by_its_name(
-    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows, request: pytest.FixtureRequest
 ) -> None:
     """Marginal plus a tenth of the entropy, by name from the configuration and by object: the same weights."""
 
@@ -81,6 +81,7 @@ def test_a_users_loss_joins_the_registry_and_is_trained_by_its_name(
     def sharp(reading: Reading) -> Tensor:
         return reading.marginal_loss() + 0.1 * reading.entropy()
 
+    request.addfinalizer(lambda: LOSSES.remove("sharp"))
     weights = []
     for name, settings, loss in (("by-name", ["pretrain.loss=sharp"], None), ("by-object", [], sharp)):
         trainer = make_trainer(tmp_path / name, "pretrain.num_steps=2", "model.dropout=0", *settings, loss=loss)
