@@ -18,10 +18,10 @@ Row = Mapping[str, float | int | str]
 
 
 class Callback:
-    """What a `Trainer` calls; override what you need. Setting `trainer.should_stop` ends training after the step.
+    """Observer of a `Trainer`; override the methods you need. Set `trainer.should_stop` to end training after a step.
 
-    Every process of a training by several has its callbacks; evaluations and checkpoints are the first one's alone, and
-    its `should_stop` counts.
+    With several processes each one calls its own callbacks, but only the first one (`trainer.ranks.is_first`) evaluates
+    and saves checkpoints, and only its `should_stop` counts.
 
     >>> import openrealm as orm
     >>> class PrintLoss(orm.callbacks.Callback):
@@ -35,45 +35,49 @@ class Callback:
     """Whether weights may depend on it, as on early stopping: then a stage with another such callback is rerun."""
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Before the first step, or after a checkpoint was loaded."""
+        """Called before the first step, after the checkpoint was loaded if training is resumed."""
 
     def on_step_begin(self, trainer: Trainer) -> None:
-        """Before each step; `trainer.step` counts the steps already done."""
+        """Called before each step; `trainer.step` is the number of steps done."""
 
     def on_step_end(self, trainer: Trainer, row: Row) -> None:
-        """After each step, with what it logged."""
+        """Called after each step with the values it logged."""
 
     def on_evaluate(self, trainer: Trainer, row: Row) -> None:
-        """After each evaluation on held-out data, with its results."""
+        """Called after each evaluation on held-out data with its results."""
 
     def on_checkpoint(self, trainer: Trainer, folder: Path) -> None:
-        """After a checkpoint was published as `folder`."""
+        """Called after a checkpoint was saved as `folder`."""
 
     def on_train_end(self, trainer: Trainer) -> None:
-        """After the last step; not called if training fails."""
+        """Called at the end of training; not called if training fails."""
 
     def state(self) -> dict[str, Any]:
-        """JSON values to keep in a checkpoint, so that a resumed run goes on as if it had not stopped."""
+        """JSON values to store in checkpoints, so that a resumed training continues as if it had not stopped."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned."""
+        """Restore what `state` returned."""
 
 
 class TensorBoard(Callback):
-    """Write every logged number as TensorBoard events; needs `pip install "openrealm[tensorboard]"`.
+    """Writes all logged numbers as TensorBoard events; needs `pip install "openrealm[tensorboard]"`.
+
+    With several processes only the first one writes.
 
     >>> import openrealm as orm
     >>> callback = orm.callbacks.TensorBoard("logs/")
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        """`folder`: where event files go; None is `tensorboard/` in the trainer's folder."""
+        """`folder`: destination of the event files; None means `tensorboard/` in the trainer's folder."""
         self._folder = None if folder is None else Path(folder)
         self._writer: Any = None
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        """Open the event file; steps after the checkpoint of a resumed run replace what was written before."""
+        """Open the event file; when training is resumed, events after the checkpoint are discarded."""
+        if not trainer.ranks.is_first:
+            return
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
@@ -85,18 +89,21 @@ class TensorBoard(Callback):
         self._writer = make(str(folder), purge_step=trainer.step + 1)
 
     def on_step_end(self, trainer: Trainer, row: Row) -> None:
-        """Write what the step logged below "train/"."""
+        """Write the step's values under "train/"."""
         self._write("train", trainer.step, row)
 
     def on_evaluate(self, trainer: Trainer, row: Row) -> None:
-        """Write the results of an evaluation below "heldout/"."""
+        """Write the results of an evaluation under "heldout/"."""
         self._write("heldout", trainer.step, row)
 
     def on_train_end(self, trainer: Trainer) -> None:
         """Close the event file."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def _write(self, split: str, step: int, row: Row) -> None:
+        if self._writer is None:
+            return
         for name, value in row.items():
             if not isinstance(value, str):
                 self._writer.add_scalar(f"{split}/{name}", value, step)
@@ -104,7 +111,7 @@ class TensorBoard(Callback):
 
 
 class EarlyStopping(Callback):
-    """Stop when a measure on held-out data has not improved for `patience` evaluations.
+    """Stops training when a metric on held-out data has not improved for `patience` evaluations.
 
     >>> import openrealm as orm
     >>> callback = orm.callbacks.EarlyStopping("recall@5", patience=3, mode="max")
@@ -113,28 +120,34 @@ class EarlyStopping(Callback):
     changes_training = True
 
     def __init__(self, metric: str = "loss", patience: int = 3, mode: Literal["min", "max"] = "min") -> None:
-        """`metric` is a name in what the task's evaluation returns; `mode` says whether it should fall or rise."""
+        """Choose what to watch.
+
+        metric    name of a metric that the task's evaluation returns
+        patience  evaluations without improvement after which training stops
+        mode      "min" if lower values are better, "max" if higher ones are
+        Raises BadConfig for an invalid mode or patience.
+        """
         if mode not in ("min", "max"):
-            raise BadConfig(f'EarlyStopping: mode is {mode!r}; "min" or "max" is expected.')
+            raise BadConfig(f'EarlyStopping: mode is {mode!r}; expected "min" or "max".')
         if patience < 1:
-            raise BadConfig(f"EarlyStopping: patience is {patience}; at least 1 is expected.")
+            raise BadConfig(f"EarlyStopping: patience is {patience}; expected at least 1.")
         self.metric, self.patience, self.mode = metric, patience, mode
         self.best, self.num_bad = math.inf, 0
 
     def on_evaluate(self, trainer: Trainer, row: Row) -> None:
-        """Compare with the best result so far. Raises BadConfig if the evaluation has no such measure."""
+        """Compare with the best result so far. Raises BadConfig if the evaluation has no such metric."""
         if self.metric not in row:
-            raise BadConfig(f"EarlyStopping: there is no measure {self.metric!r}; choose from {', '.join(row)}.")
+            raise BadConfig(f"EarlyStopping: there is no metric {self.metric!r}; choose from {', '.join(row)}.")
         value = float(row[self.metric]) * (1 if self.mode == "min" else -1)
         self.num_bad = 0 if value < self.best else self.num_bad + 1
         self.best = min(self.best, value)
         trainer.should_stop = trainer.should_stop or self.num_bad >= self.patience
 
     def state(self) -> dict[str, Any]:
-        """The best result (None before the first evaluation) and how many evaluations it has stood."""
+        """The best result (None before the first evaluation) and the number of evaluations since then."""
         return {"best": self.best if math.isfinite(self.best) else None, "num_bad": self.num_bad}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on counting where the checkpoint was."""
+        """Continue counting from the checkpoint."""
         self.best = math.inf if state["best"] is None else state["best"]
         self.num_bad = state["num_bad"]

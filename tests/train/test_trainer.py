@@ -201,8 +201,8 @@ def test_the_mean_of_several_steps_is_logged(tmp_path: Path, metric_rows: Metric
     assert [row["loss"] for row in rows] == pytest.approx([sum(losses[:3]) / 3, sum(losses[3:]) / 2], rel=1e-5)
 
 
-def test_early_stopping_ends_when_nothing_improves_and_counts_on_after_a_resume(
-    tmp_path: Path, stop_at: Callable[..., Callback], stopped: type[Exception]
+def test_early_stopping_ends_training_when_nothing_improves_and_is_resumed(
+    tmp_path: Path, stop_at: Callable[..., Callback], stopped: type[Exception], metric_rows: MetricRows
 ) -> None:
     class Stuck(Fit):
         def evaluate(self, model: Line) -> Row:
@@ -215,8 +215,12 @@ def test_early_stopping_ends_when_nothing_improves_and_counts_on_after_a_resume(
     assert trainer().train().num_steps == 3
     with pytest.raises(stopped):
         trainer(stop_at(2)).train()
-    assert trainer().train(resume=True).num_steps == 3
-    with pytest.raises(BadConfig, match="no measure 'loss'; choose from recall"):
+    resumed = trainer()
+    assert resumed.train(resume=True).num_steps == 3
+    rows = metric_rows(resumed)
+    assert trainer().train(resume=True).num_steps == 3, "the last checkpoint knows that training was stopped"
+    assert metric_rows(resumed) == rows, "nothing is evaluated or logged twice"
+    with pytest.raises(BadConfig, match="no metric 'loss'; choose from recall"):
         Trainer(Line(), Stuck(eval_steps=1), tmp_path, callbacks=[EarlyStopping()]).train()
 
 

@@ -106,13 +106,14 @@ class Trainer:
         self.should_stop = False
         self.step, self.seconds, self.num_tokens = 0, 0.0, 0
         self._num_metrics = 0
+        self._evaluated_step: int | None = None
         self._unlogged: list[Row] = []
         self._recent: deque[Row] = deque(maxlen=_NUM_RECENT)
         model.to(self.engine.device)
         task.setup(self)
         self.optimizer = adam(task.parameter_groups(model), self.schedule.weight_decay)
         trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.guard = Guard(trained, self.schedule.clip_norm, give_back_steps=self.schedule.free_memory_steps)
+        self.guard = Guard(trained, self.schedule.clip_norm, free_memory_steps=self.schedule.free_memory_steps)
 
     @property
     def checkpoints(self) -> Path:
@@ -128,12 +129,12 @@ class Trainer:
         """
         torch.manual_seed(self.seed)
         found = checkpoint.checkpoints(self.checkpoints) if resume else []
-        if found:
-            self._load(found[-1])
-        elif self.ranks.is_first:
-            metrics.start_over(self.folder)
-            checkpoint.remove_all(self.checkpoints)
         try:
+            if found:
+                self._load(found[-1])
+            elif self.ranks.is_first:
+                metrics.start_over(self.folder)
+                checkpoint.remove_all(self.checkpoints)
             self._notify("on_train_begin")
             if self.step == 0:
                 self._evaluate()
@@ -165,21 +166,20 @@ class Trainer:
         schedule = self.schedule
         batches = self.task.batches(self.step, self.ranks.rank, self.ranks.num_ranks)
         total = schedule.num_steps if self.minutes is None else round(60 * self.minutes)
-        done, is_evaluated = 0, False
+        done = 0
         unit = "" if self.minutes is None else " (seconds)"
         with track(self.task.name.replace("_", " ") + unit, total) as advance:
             while (share := self.share_done()) < 1 and not self._is_stopped():
                 note = self._one_step(batches, share)
                 now = min(total, self.step if self.minutes is None else int(self.seconds))
                 advance(now - done, note)
-                done, is_evaluated = now, bool(schedule.eval_steps and self.step % schedule.eval_steps == 0)
-                if is_evaluated:
+                done = now
+                if schedule.eval_steps and self.step % schedule.eval_steps == 0:
                     self._evaluate()
                 if self.step % schedule.checkpoint_steps == 0:
                     self._save()
         self._flush()
-        if not is_evaluated:
-            self._evaluate()
+        self._evaluate()
         if schedule.checkpoint_at_end:
             self._save()
         outcome = self.outcome
@@ -202,11 +202,9 @@ class Trainer:
                     loss.backward()  # type: ignore[no-untyped-call]
                 total += float(loss.detach())
         except NonFinite:
-            self.guard.skip(self.optimizer, self.step)
-            log = {}
-        else:
-            self.ranks.average_gradients(self.guard.parameters)
-            self.guard.step(self.optimizer, total, self.step)
+            total, log = math.nan, {}
+        total = self.ranks.average(self.guard.parameters, total)
+        self.guard.step(self.optimizer, total, self.step)
         self.step += 1
         num_tokens = int(log.pop("num_tokens", 0))
         self.num_tokens += num_tokens * self.ranks.num_ranks
@@ -237,8 +235,10 @@ class Trainer:
         self._unlogged = []
 
     def _evaluate(self) -> None:
-        if self.schedule.eval_steps is None:
+        """Evaluate, unless that is off or was already done at this step."""
+        if self.schedule.eval_steps is None or self._evaluated_step == self.step:
             return
+        self._evaluated_step = self.step
         if self.ranks.is_first:
             row = self.task.evaluate(self.model)
             if row:
@@ -268,8 +268,10 @@ class Trainer:
             "seconds": self.seconds,
             "num_tokens": self.num_tokens,
             "num_metrics": self._num_metrics,
-            "unlogged": [_finite(row) for row in self._unlogged],
-            "recent": [_finite(row) for row in self._recent],
+            "evaluated_step": self._evaluated_step,
+            "should_stop": self.should_stop,
+            "unlogged": [metrics.finite(row) for row in self._unlogged],
+            "recent": [metrics.finite(row) for row in self._recent],
             "num_skipped": self.guard.num_skipped,
             "num_skipped_in_a_row": self.guard.num_in_a_row,
             "first": self.outcome.first,
@@ -287,6 +289,7 @@ class Trainer:
         for n, callback in enumerate(self.callbacks):
             if _key(n, callback) in state["callbacks"]:
                 callback.load_state(state["callbacks"][_key(n, callback)])
+        self._evaluated_step, self.should_stop = state["evaluated_step"], state["should_stop"]
         self._num_metrics = state["num_metrics"]
         if self.ranks.is_first:
             files.truncate_lines(self.folder / metrics.FILE, self._num_metrics)
@@ -299,11 +302,6 @@ class Trainer:
 
 def _key(number: int, callback: Callback) -> str:
     return f"{number}:{type(callback).__qualname__}"
-
-
-def _finite(row: Row) -> Row:
-    """`row` without NaN and infinities, which JSON cannot hold."""
-    return {name: value for name, value in row.items() if not isinstance(value, float) or math.isfinite(value)}
 
 
 def _means(rows: Sequence[Row]) -> dict[str, float]:
