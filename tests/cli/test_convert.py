@@ -56,7 +56,7 @@ def test_vectors_of_an_index_become_block_emb_only_for_their_own_tower(
 ) -> None:
     words = ["--to", "huggingface", "--index", str(answering_run / "index"), "--out", str(tmp_path / "out")]
     assert main(["convert", str(model_folder), *words]) == 2
-    assert "was made with another" in printed(capsys)
+    assert "was built with another" in printed(capsys)
     assert not (tmp_path / "out").exists()
 
 

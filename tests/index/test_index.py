@@ -1,4 +1,4 @@
-"""Index versions: published whole, bound by digest, refused when they belong elsewhere."""
+"""Index versions are published atomically, bound by digests, and refused where they do not belong."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from openrealm import files
-from openrealm.errors import DamagedArtefact, Mismatch, MissingStage, NonFinite, ShapeMismatch
+from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage, NonFinite, ShapeMismatch
 from openrealm.index.index import Binding, Index, newest, prune, version_name, versions
 
 BINDING = Binding(encoder="e" * 64, tokenizer="t" * 64, corpus="c" * 64)
 
 
-def test_a_version_comes_back_as_it_was_published(tmp_path: Path) -> None:
+def test_a_version_is_read_as_it_was_published(tmp_path: Path) -> None:
     vector_ND = torch.randn(7, 3)
     path = Index(vector_ND, BINDING, step=12).save(tmp_path)
     assert path.name == version_name(12, BINDING.encoder) == "00000012-eeeeeeee"
@@ -37,14 +37,14 @@ def test_an_index_of_something_else_is_refused_with_both_digests(tmp_path: Path,
         Index.open(path, expected=other)
 
 
-def test_what_is_no_index_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
     with files.new_folder(tmp_path / "tower", {"kind": "tower", "encoder": "e"}):
         pass
-    with pytest.raises(Mismatch, match="holds 'tower', not an index"):
+    with pytest.raises(Mismatch, match="contains 'tower', not an index"):
         Index.open(tmp_path / "tower")
     with pytest.raises(MissingStage, match="nothing"):
         Index.open(tmp_path / "nothing")
-    with pytest.raises(MissingStage, match=r"holds no index; build one with Index\.build, or run `openrealm index`"):
+    with pytest.raises(MissingStage, match=r"contains no index; build one with Index\.build or `openrealm index`"):
         newest(tmp_path)
 
 
@@ -58,9 +58,27 @@ def test_vectors_that_are_not_finite_are_never_published(tmp_path: Path, bad: fl
     assert list(tmp_path.rglob("*")) == []
 
 
-def test_a_table_of_another_shape_is_refused(tmp_path: Path) -> None:
+def test_vectors_of_another_shape_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ShapeMismatch, match=r"\(5,\)"):
         Index(torch.ones(5), BINDING, step=0).save(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("query", "k", "exclude", "words"),
+    [
+        (torch.ones(2, 3), 1, None, "shape \\(2, 3\\) and k=1; expected vectors of 2 dimensions"),
+        (torch.ones(2, 2, 2), 1, None, "expected vectors of 2 dimensions"),
+        (torch.ones(1, 2), 0, None, "k=0; expected vectors of 2 dimensions and k of at least 1"),
+        (torch.ones(2, 2), 1, [[0]], "got 1 collections of passages to exclude for 2 queries"),
+        (torch.ones(1, 2), 1, [[-1]], "exclude contains -1, but passages are numbered from 0 to 4"),
+        (torch.ones(1, 2), 1, [[0, 5]], "exclude contains 5"),
+    ],
+)
+def test_searches_that_do_not_fit_are_refused(
+    query: torch.Tensor, k: int, exclude: list[list[int]] | None, words: str
+) -> None:
+    with pytest.raises(BadInput, match=words):
+        Index(torch.ones(5, 2), BINDING).search(query, k, exclude)
 
 
 def test_a_damaged_version_is_refused_by_name(tmp_path: Path) -> None:
@@ -72,7 +90,7 @@ def test_a_damaged_version_is_refused_by_name(tmp_path: Path) -> None:
         Index.open(path, expected=BINDING)
 
 
-def test_the_newest_is_the_one_of_the_highest_step_and_survives_every_pruning(tmp_path: Path) -> None:
+def test_the_newest_version_has_the_highest_step_and_is_never_pruned(tmp_path: Path) -> None:
     paths = [Index(torch.ones(2, 2), BINDING, step=step).save(tmp_path) for step in (100, 5, 20, 3)]
     assert versions(tmp_path) == [paths[3], paths[1], paths[2], paths[0]]
     assert newest(tmp_path) == paths[0]
@@ -83,7 +101,7 @@ def test_the_newest_is_the_one_of_the_highest_step_and_survives_every_pruning(tm
     assert sorted(path.name for path in (tmp_path / "versions").iterdir()) == [paths[0].name]
 
 
-def test_what_a_killed_writer_left_is_no_version(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_writer_are_not_a_version(tmp_path: Path) -> None:
     Index(torch.ones(2, 2), BINDING, step=0).save(tmp_path)
     half = tmp_path / "versions" / ".tmp-999999999-00000001-eeeeeeee"
     half.mkdir()
@@ -102,8 +120,8 @@ for step in range(10**6):
 """
 
 
-def test_a_reader_polling_while_versions_are_published_sees_whole_ones_only(tmp_path: Path) -> None:
-    """The writer is another process, and is killed in the middle of its work."""
+def test_a_reader_polling_while_versions_are_published_sees_complete_ones_only(tmp_path: Path) -> None:
+    """The writer is another process, which is killed while it writes."""
     writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path)], env=os.environ | {"OMP_NUM_THREADS": "1"})
     steps = []
     try:

@@ -158,7 +158,7 @@ def test_a_snapshot_that_is_not_the_announced_tower_is_refused(
         binding,
         binding={"encoder": "f" * 64, "tokenizer": binding.tokenizer, "corpus": binding.corpus},
     )
-    with pytest.raises(SystemExit, match="not the tower that was announced"):
+    with pytest.raises(SystemExit, match="not of the announced passage tower"):
         work(order)
     assert versions(tmp_path / "index") == []
 

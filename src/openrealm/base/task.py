@@ -58,16 +58,8 @@ class BaseEncoding(Task[Batch]):
         """Raises BadInput if there is nothing to train on."""
         self.settings, self.texts, self.teacher = settings, texts, teacher
         self._examples = BaseExamples(texts, SpanIndex(texts), settings)
-        self.schedule = Schedule(
-            num_steps=settings.num_steps,
-            warmup_steps=settings.warmup_steps,
-            weight_decay=settings.weight_decay,
-            clip_norm=settings.clip_norm,
-            eval_steps=settings.eval_steps,
-            checkpoint_steps=settings.checkpoint_steps,
-            checkpoint_at_end=True,
-            log_steps=_LOG_STEPS,
-            free_memory_steps=_FREE_MEMORY_STEPS,
+        self.schedule = Schedule.from_settings(
+            settings, checkpoint_at_end=True, log_steps=_LOG_STEPS, free_memory_steps=_FREE_MEMORY_STEPS
         )
 
     def new_model(self) -> Base:

@@ -1,1 +1,1 @@
-"""Immutable index versions, bound by digest to encoder, tokenizer and corpus, and the searches over them."""
+"""Immutable index versions, bound by digest to passage tower, tokenizer and corpus; searchers and BM25."""

@@ -1,15 +1,15 @@
-"""The index of a corpus: a vector for every passage, the groups of near-duplicates, and what it was made with.
+"""The index of a corpus: one vector per passage, groups of near-duplicates, and the digests it is bound to.
 
-An index is immutable. On disk it is a version: a folder that is published atomically and named by training step and
-tower digest. Vectors are the truth; search structures are derived from them by a searcher.
+An index is immutable. On disk it is a version: a folder that is published atomically and named after the training step
+and the digest of the passage tower. Only vectors are stored; a searcher derives its search structures from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,21 +29,21 @@ _SPARE = 4
 
 
 class PassageEncoder(Protocol):
-    """What an index is built with; `Realm` is one."""
+    """Embeds the passages of a corpus for an index; `Realm` is one."""
 
     def embed_corpus(
         self, corpus: Corpus, *, engine: Engine | None = None, progress: Callable[[int], None] | None = None
     ) -> Tensor:
-        """Vectors of all passages, N x D, float32, on the CPU."""
+        """Vectors of all passages, N x D, float32, on the CPU; `progress` gets the number just embedded."""
         ...
 
     def passage_digest(self) -> str:
-        """SHA-256 of the weights that `embed_corpus` uses."""
+        """Hex SHA-256 of the weights used by `embed_corpus`."""
         ...
 
 
 class Searcher(Protocol):
-    """Maximum inner product search over the vectors that it was made with."""
+    """Maximum inner product search over a fixed set of vectors."""
 
     def search(self, query_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """Scores and passage numbers, both B x min(k, N), best first, ties by passage number."""
@@ -55,27 +55,39 @@ MakeSearcher = Callable[[Tensor], Searcher]
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What an index belongs to: digests of passage tower, tokenizer and corpus."""
+    """Digests of the passage tower, tokenizer and corpus that an index belongs to."""
 
     encoder: str
     tokenizer: str
     corpus: str
 
+    @classmethod
+    def read(cls, version: Path) -> Binding:
+        """The binding of a published version, from its manifest. Raises MissingStage or DamagedArtefact."""
+        return cls._of(files.read_manifest(version, verify=False))
+
+    @classmethod
+    def _of(cls, manifest: Mapping[str, Any]) -> Binding:
+        return cls(manifest["encoder"], manifest["tokenizer"], manifest["corpus"])
+
     def check(self, expected: Binding, where: str) -> None:
-        """Raise Mismatch, showing both digests, if this is not `expected`; "" in `expected` matches everything."""
+        """Raise Mismatch, showing both digests, if this is not `expected`; "" in `expected` matches any digest.
+
+        where  what the message calls the index, such as its folder
+        """
         for what in ("encoder", "tokenizer", "corpus"):
             stored, wanted = getattr(self, what), getattr(expected, what)
             if wanted and stored != wanted:
                 raise Mismatch(
-                    f"{where} was made with another {what}: its digest is {stored[:16]}, the one in use is "
-                    f"{wanted[:16]}; build the index again with `openrealm index`."
+                    f"{where} was built with another {what}: its digest is {stored[:16]}, the one in use is "
+                    f"{wanted[:16]}; rebuild the index with Index.build or `openrealm index`."
                 )
 
 
 class Hits(NamedTuple):
-    """What a search found, best first: scores and passage numbers, both B x K.
+    """Results of a search, best first: scores and passage numbers, both B x K.
 
-    A query with fewer than K results is padded with the passage number -1 and the score -inf.
+    Rows with fewer than K results are padded with passage number -1 and score -inf.
     """
 
     score_BK: Tensor
@@ -87,7 +99,7 @@ class Hits(NamedTuple):
 
 
 class Index:
-    """Vectors of all passages of one corpus, made by one passage tower, and the search over them.
+    """The vectors of all passages of a corpus, computed by one passage tower, and the search over them.
 
     >>> import openrealm as orm
     >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
@@ -110,21 +122,24 @@ class Index:
         step: int = 0,
         searcher: str | MakeSearcher = "exact",
     ) -> None:
-        """An index in memory; `Index.build` and `Index.open` make one for a corpus.
+        """Create an index in memory; use `Index.build` or `Index.open` to get one for a corpus.
 
-        vector_ND  float32; row i is the vector of passage i
-        binding    what the vectors were made with
-        group_N    group of near-duplicates of each passage, named by its first passage; None: every passage is alone
+        vector_ND  passage vectors, converted to float32; row i belongs to passage i
+        binding    what the vectors were computed with
+        group_N    per passage, the first passage of its group of near-duplicates; None puts each into its own group
         step       training step of the passage tower
         searcher   a name in `registry.SEARCHERS`, or a function from vectors to a `Searcher`
-        Raises ShapeMismatch if `vector_ND` is not a table, NonFinite naming the first bad passage.
+        Raises ShapeMismatch if `vector_ND` does not have two dimensions, NonFinite naming the first bad passage.
         """
         if vector_ND.ndim != 2:
-            raise ShapeMismatch(f"vector_ND is {tuple(vector_ND.shape)}; N vectors of D dimensions are expected.")
+            raise ShapeMismatch(
+                f"vector_ND has shape {tuple(vector_ND.shape)}; expected N vectors of D dimensions, shape (N, D)."
+            )
         finite_N = torch.isfinite(vector_ND).all(dim=1)
         if not bool(finite_N.all()):
             raise NonFinite(
-                f"The vector of passage {int((~finite_N).nonzero()[0])} is not finite; no index is made of it."
+                f"The vector of passage {int((~finite_N).nonzero()[0])} is not finite; the weights of the encoder have "
+                "diverged, so return to an earlier checkpoint."
             )
         self.vector_ND = vector_ND.float()
         self.binding, self.step = binding, step
@@ -145,8 +160,11 @@ class Index:
     ) -> Index:
         """Embed every passage of `corpus` with the passage tower of `model`.
 
-        folder  where to `save` the index; None keeps it in memory alone
-        engine  precision of the matrix products; None chooses it by the hardware
+        folder    where to `save` the index; None keeps it in memory only
+        step      training step of the passage tower
+        engine    device and precision; None chooses them to suit the hardware
+        searcher  as in the constructor
+        Raises NonFinite if a vector is not finite.
         """
         with track("index", corpus.num_passages) as advance:
             vector_ND = model.embed_corpus(corpus, engine=engine, progress=advance)
@@ -166,11 +184,13 @@ class Index:
         expected: Binding | None = None,
         searcher: str | MakeSearcher = "exact",
     ) -> Index:
-        """Read a version, or the newest one below a folder that `save` was given, with its digests checked.
+        """Read an index and check the digests of its files.
 
-        corpus, model  what the index has to belong to, as far as given; the corpus brings the groups too
-        expected       the same as digests
-        Raises MissingStage, DamagedArtefact, or Mismatch showing both digests.
+        folder         a version, or the folder that was passed to `save`, of which the newest version is read
+        corpus, model  what the index must belong to, if given; without `corpus` each passage is its own group
+        expected       digests that the index must have, instead of those of `corpus` and `model`
+        searcher       as in the constructor
+        Raises MissingStage if there is no index, DamagedArtefact, or Mismatch showing both digests.
         """
         from safetensors.torch import load_file
 
@@ -179,10 +199,10 @@ class Index:
         manifest = files.read_manifest(path)
         if manifest.get("kind") != "index":
             raise Mismatch(
-                f"{path} holds {manifest.get('kind')!r}, not an index; give a folder that Index.save wrote, or one of "
-                "its versions."
+                f"{path} contains {manifest.get('kind')!r}, not an index; give a folder written by Index.save or "
+                "one of its versions."
             )
-        binding = Binding(manifest["encoder"], manifest["tokenizer"], manifest["corpus"])
+        binding = Binding._of(manifest)
         if expected is None:
             expected = Binding(
                 model.passage_digest() if model else "",
@@ -196,7 +216,7 @@ class Index:
 
     @property
     def name(self) -> str:
-        """Folder name of this version: sorts by step and shows the tower."""
+        """Folder name of this version: training step and the start of the passage tower's digest."""
         return version_name(self.step, self.binding.encoder)
 
     def __len__(self) -> int:
@@ -210,47 +230,58 @@ class Index:
     ) -> Hits:
         """The k passages with the largest inner product for each query.
 
-        query    query vectors, B x D (or one vector, D), as `Realm.encode_query` returns them
-        exclude  per query, passages that must not be found; their near-duplicates are left out too
+        query    query vectors, B x D or a single one of shape (D,), as returned by `Realm.encode_query`
+        k        maximum number of passages per query, at least 1
+        exclude  per query, numbers of passages to leave out together with their near-duplicates
+        Raises BadInput if a shape, k or a passage number does not fit.
         """
         query_BD = torch.as_tensor(query).detach().float().cpu()
         query_BD = query_BD[None] if query_BD.ndim == 1 else query_BD
-        if query_BD.shape[1] != self.vector_ND.shape[1] or k < 1:
+        if query_BD.ndim != 2 or query_BD.shape[1] != self.vector_ND.shape[1] or k < 1:
             raise BadInput(
-                f"search got queries of shape {tuple(query_BD.shape)} and k={k}; vectors of {self.vector_ND.shape[1]} "
-                "dimensions and k >= 1 are expected."
+                f"Index.search got queries of shape {tuple(query_BD.shape)} and k={k}; expected vectors of "
+                f"{self.vector_ND.shape[1]} dimensions and k of at least 1."
             )
         if exclude is None:
             return Hits(*self.searcher.search(query_BD, k))
+        if len(exclude) != len(query_BD):
+            raise BadInput(
+                f"Index.search got {len(exclude)} collections of passages to exclude for {len(query_BD)} queries; "
+                "expected one per query, which may be empty."
+            )
         return self._search_without(query_BD, k, [self._groups_of(passages) for passages in exclude])
 
     def _groups_of(self, passages: Collection[int]) -> set[int]:
+        if bad := [passage for passage in passages if not 0 <= passage < len(self)]:
+            raise BadInput(f"exclude contains {bad[0]}, but passages are numbered from 0 to {len(self) - 1}.")
         return set(self.group_N[list(passages)].tolist()) if len(passages) else set()
 
     def _search_without(self, query_BD: Tensor, k: int, excluded: Sequence[set[int]]) -> Hits:
-        """`search` without the excluded groups: a few more results are asked for, and more where those do not do."""
-        num_asked = k + _SPARE
+        """Search without the excluded groups: request a few extra results, and more if those do not suffice."""
+        num_requested = k + _SPARE
         while True:
-            score_BA, id_BA = self.searcher.search(query_BD, num_asked)
-            groups = self.group_N[id_BA].tolist()
+            score_BR, id_BR = self.searcher.search(query_BD, num_requested)
+            groups = self.group_N[id_BR].tolist()
             kept = [
                 [place for place, group in enumerate(row) if group not in bad][:k]
                 for row, bad in zip(groups, excluded, strict=True)
             ]
-            if num_asked >= len(self) or all(len(row) == k for row in kept):
-                return _hits(score_BA, id_BA, kept)
+            if num_requested >= len(self) or all(len(row) == k for row in kept):
+                return _hits(score_BR, id_BR, kept)
             size_G = torch.bincount(self.group_N)
-            num_asked = k + max(int(size_G[list(bad)].sum()) for bad in excluded)
+            num_requested = k + max(int(size_G[list(bad)].sum()) for bad in excluded)
 
     def check(self, model: PassageEncoder, corpus: Corpus) -> None:
-        """Raise Mismatch, showing both digests, if this is not an index of `corpus` by the passage tower of `model`."""
+        """Raise Mismatch, showing both digests, unless this index was built with `model` for `corpus`."""
         expected = Binding(model.passage_digest(), corpus.tokenizer_digest, corpus.digest)
         self.binding.check(expected, f"Index {self.name}")
 
     def refresh(self, model: PassageEncoder, corpus: Corpus, *, step: int = 0, engine: Engine | None = None) -> Index:
-        """An index of the same corpus by the passage tower as it is now; this one, if the tower is the same.
+        """A new index of `corpus` with the current passage tower of `model`, or this one if the tower has not changed.
 
-        Raises Mismatch if `corpus` is not the one that this index was made for.
+        step    training step of the passage tower
+        engine  device and precision; None chooses them to suit the hardware
+        Raises Mismatch if this index is not of `corpus`.
         """
         self.binding.check(Binding("", corpus.tokenizer_digest, corpus.digest), f"Index {self.name}")
         if model.passage_digest() == self.binding.encoder:
@@ -258,7 +289,7 @@ class Index:
         return type(self).build(model, corpus, step=step, engine=engine, searcher=self._make_searcher)
 
     def save(self, folder: str | Path) -> Path:
-        """Publish this index as a version below `folder`, atomically; returns the version's folder."""
+        """Publish this index atomically as a version in `folder`; returns the version's folder."""
         target = Path(folder) / _VERSIONS / self.name
         manifest = {
             "kind": "index",
@@ -275,31 +306,31 @@ class Index:
 
 
 def version_name(step: int, encoder_digest: str) -> str:
-    """Folder name of a version: sorts by step and shows the tower."""
+    """Folder name of a version: training step and the start of the passage tower's digest; sorts by step."""
     return f"{step:08d}-{encoder_digest[:8]}"
 
 
 def versions(folder: Path) -> list[Path]:
-    """Published versions below `folder`, oldest first."""
+    """Folders of the versions published in `folder`, by training step."""
     found = (path.parent for path in (folder / _VERSIONS).glob(f"*/{files.MANIFEST}"))
     return sorted(path for path in found if not path.name.startswith("."))
 
 
 def version_folder(folder: Path, step: int, encoder_digest: str) -> Path:
-    """Where the version of a step and a tower lies, whether or not it has been published."""
+    """Path of the version of a training step and passage tower, whether published or not."""
     return folder / _VERSIONS / version_name(step, encoder_digest)
 
 
 def newest(folder: Path) -> Path:
-    """The version of the highest step. Raises MissingStage if none has been published."""
+    """The version with the highest training step. Raises MissingStage if none has been published."""
     found = versions(folder)
     if not found:
-        raise MissingStage(f"{folder} holds no index; build one with Index.build, or run `openrealm index` first.")
+        raise MissingStage(f"{folder} contains no index; build one with Index.build or `openrealm index` first.")
     return found[-1]
 
 
 def prune(folder: Path, keep: Collection[str]) -> None:
-    """Delete every version but those named; the newest is never deleted."""
+    """Delete all versions except the newest one and those named in `keep`."""
     for path in versions(folder)[:-1]:
         if path.name not in keep:
             files.remove_folder(path)
@@ -309,11 +340,11 @@ def _groups(corpus: Corpus) -> Tensor:
     return torch.from_numpy(corpus.groups.astype("int64"))
 
 
-def _hits(score_BA: Tensor, id_BA: Tensor, kept: Sequence[Sequence[int]]) -> Hits:
-    """The results at the places `kept` of each row, padded to the longest."""
+def _hits(score_BR: Tensor, id_BR: Tensor, kept: Sequence[Sequence[int]]) -> Hits:
+    """The results at the positions `kept` of each row, padded to the longest."""
     longest = max((len(row) for row in kept), default=0)
     score_BK = torch.full((len(kept), longest), -torch.inf)
     id_BK = torch.full((len(kept), longest), -1)
     for b, places in enumerate(kept):
-        score_BK[b, : len(places)], id_BK[b, : len(places)] = score_BA[b, places], id_BA[b, places]
+        score_BK[b, : len(places)], id_BK[b, : len(places)] = score_BR[b, places], id_BR[b, places]
     return Hits(score_BK, id_BK)

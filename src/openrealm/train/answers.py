@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from openrealm import files
 from openrealm.corpus.corpus import Corpus
 from openrealm.evaluate.answers import compile_pattern
 from openrealm.text.tokenizer import Tokenizer
@@ -16,6 +17,11 @@ from openrealm.types import Question
 
 Pieces = tuple[int, ...]
 Sought = Pieces | re.Pattern[str]
+
+
+def questions_digest(questions: Sequence[Question]) -> str:
+    """Digest of the texts and answers of `questions`, in their order."""
+    return files.digest_of([[question.text, list(question.answers), question.regex] for question in questions])
 
 
 def continuation_ids(tokenizer: Tokenizer) -> npt.NDArray[np.bool_]:

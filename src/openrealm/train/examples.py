@@ -1,4 +1,4 @@
-"""Masked examples from a corpus: which sentence, which span, in which order; pure functions of (seed, step, rank)."""
+"""Masked examples from a corpus: sentence, span and order are pure functions of (seed, step, rank)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ _MIN_USABLE = 4
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A masked query x and its answer y: `positions` are the places of [MASK] in `query`, `gold` what belongs there.
+    """A masked query x and its answer y.
 
-    `passage` is its number in X, the corpus of the queries; `blocked` are the groups of Z, the corpus of the
-    candidates, that would give the answer away (trivial candidates; Guu et al. 2020, Sec. 3.4).
+    query      token ids without [CLS] and [SEP]
+    positions  where `query` has [MASK]
+    gold       the token ids that belong there
+    passage    number of its passage in X, the corpus of the queries
+    kind       kind of the masked span ("entity", "date", "number"), or the masking strategy
+    blocked    groups of Z, the corpus of the candidates, that would reveal the answer (Guu et al. 2020, Sec. 3.4)
     """
 
     query: Ids
@@ -38,20 +42,20 @@ class Example:
 
     @property
     def original(self) -> Ids:
-        """The query with the masks filled in."""
+        """The query before masking."""
         filled = self.query.copy()
         filled[list(self.positions)] = self.gold
         return filled
 
 
 class Order:
-    """An endless shuffled walk over items: epoch after epoch, each in a fresh order, any step reachable directly."""
+    """An endless shuffled sequence of items: a new permutation in each epoch, with random access to any step."""
 
     def __init__(self, items: Sequence[int], seed: int) -> None:
-        """Raises BadInput where there is no item to walk over."""
+        """Raises BadInput if there are no items."""
         if not len(items):
             raise BadInput(
-                "There is nothing to train on: the list of training items is empty; give more text or questions."
+                "There is nothing to train on: no passage or question is usable; provide more text or questions."
             )
         self._items = np.asarray(items, dtype=np.int64)
         self._seed = seed
@@ -62,7 +66,10 @@ class Order:
         return len(self._items)
 
     def take_with_neighbours(self, start: int, count: int, run: int) -> list[int]:
-        """Like `take`, but every item brings the `run` - 1 that follow it in the unshuffled list: hard negatives."""
+        """Like `take`, but in runs of `run` items that are neighbours in the unshuffled list, as hard negatives.
+
+        An item is never repeated, so that there may be fewer than `count`.
+        """
         taken: dict[int, None] = {}
         for item in self.take(start // run, -(-count // run)):
             for offset in range(run):
@@ -74,7 +81,7 @@ class Order:
         return {int(item): number for number, item in enumerate(self._items)}
 
     def take(self, start: int, count: int) -> list[int]:
-        """Items number start ... start + count - 1 of the walk."""
+        """Items start, ..., start + count - 1 of the sequence."""
         taken = []
         for number in range(start, start + count):
             epoch, place = divmod(number, len(self._items))
@@ -86,7 +93,7 @@ class Order:
 
 
 def window(sentences: npt.NDArray[np.int64], start: int, end: int, max_tokens: int) -> tuple[int, int]:
-    """Token range of the sentences that hold [start, end), cut around it where they exceed `max_tokens`."""
+    """Token range of the sentences that contain [start, end), cut around it if they exceed `max_tokens`."""
     first = max(0, int(np.searchsorted(sentences[:, 0], start, side="right")) - 1)
     last = max(first, int(np.searchsorted(sentences[:, 0], end - 1, side="right")) - 1)
     low, high = int(sentences[first, 0]), int(sentences[last, 1])
@@ -104,10 +111,13 @@ def masked_example(
     rng: np.random.Generator,
     recurring: Set[Pieces] | None = None,
 ) -> Example | None:
-    """One example from a passage, or None where it has nothing to mask.
+    """One example from a passage, or None if it contains nothing to mask.
 
-    Guu et al. 2020, Sec. 3.4: "salient" hides one named entity or date; "uniform" 15 % of the tokens, "span" one
-    random span. `max_tokens` bounds the query without its special tokens; with `recurring` only such spans are hidden.
+    Guu et al. 2020, Sec. 3.4: "salient" masks one named entity or date, "uniform" 15% of the tokens, "span" one random
+    span.
+
+    max_tokens  longest query, without [CLS] and [SEP]
+    recurring   the only spans that may be masked (see `recurring_spans`); None allows all
     """
     body = np.asarray(corpus.body_tokens(passage), dtype=np.int64)
     sentences = np.asarray(corpus.sentences(passage), dtype=np.int64)
@@ -146,10 +156,10 @@ def masked_example(
 
 
 def recurring_spans(corpus: Corpus, config: MaskingConfig) -> Set[Pieces] | None:
-    """Salient spans tagged in `config.min_passages` passages or more; None where all may be masked.
+    """Salient spans that occur in at least `config.min_passages` passages; None if all may be masked.
 
-    Duplicates count once. A name that stands in one passage alone cannot be looked up when that passage is blocked as
-    trivial.
+    Near-duplicates count once. A name that occurs in one passage only cannot be looked up, since that passage is
+    excluded as trivial.
     """
     if config.strategy != "salient" or config.min_passages <= 1:
         return None
@@ -166,7 +176,7 @@ def _pieces(body: Ids, span: tuple[int, int, str]) -> Pieces:
 
 
 def _title_for(corpus: Corpus, passage: int, answer: Ids, config: MaskingConfig, max_tokens: int) -> Ids:
-    """The title to put before the query; none when it would give the answer away or leave it no room."""
+    """The title to prepend to the query; empty if it would reveal the answer or leave no room for it."""
     if not config.title_in_query:
         return np.zeros(0, dtype=np.int64)
     title = np.asarray(corpus.title_tokens(passage), dtype=np.int64)
@@ -178,7 +188,7 @@ def _title_for(corpus: Corpus, passage: int, answer: Ids, config: MaskingConfig,
 
 
 def contains(tokens: Ids, wanted: Sequence[int] | Ids) -> bool:
-    """Whether the token sequence `wanted` occurs in `tokens`."""
+    """Whether `tokens` contains the token sequence `wanted`; False if that is empty."""
     wanted = np.asarray(wanted, dtype=np.int64)
     if not 0 < len(wanted) <= len(tokens):
         return False
@@ -187,9 +197,9 @@ def contains(tokens: Ids, wanted: Sequence[int] | Ids) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """Another corpus X to take queries from (Guu et al. 2020, Sec. 4.3: CC-News), and what of Z each would find copied.
+    """Another corpus X to take queries from, such as CC-News (Guu et al. 2020, Sec. 4.3).
 
-    blocked  the groups of Z that are never candidates for a passage of X, such as `corpus.matches.Matches.groups`
+    blocked  the groups of Z that contain copies of a passage of X, such as `corpus.matches.Matches.groups`
     """
 
     corpus: Corpus
@@ -197,9 +207,9 @@ class Queries:
 
 
 def _held_out(groups: Sequence[int], num_heldout: int) -> list[int]:
-    """Places of the first `num_heldout` whose groups together are no more than a quarter of all; one at least.
+    """Positions of the first `num_heldout` items whose groups make up at most a quarter of all; at least one.
 
-    None where all are of one group.
+    Empty if all belong to one group.
     """
     members, held, places = Counter(groups), set[int](), list[int]()
     num_left = len(groups) // _MIN_USABLE
@@ -215,7 +225,7 @@ def _held_out(groups: Sequence[int], num_heldout: int) -> list[int]:
 
 
 class MaskedExamples:
-    """Training and held-out examples of X for candidates from Z. Held-out passages and their groups never train."""
+    """Training and held-out examples from X with candidates from Z; held-out groups are never trained on."""
 
     def __init__(
         self,
@@ -226,9 +236,13 @@ class MaskedExamples:
         seed: int,
         queries: Queries | None = None,
     ) -> None:
-        """`corpus` is Z, and X too where there are no other `queries`.
+        """Find the passages that contain something to mask, and hold some of them out.
 
-        Raises BadInput where so few passages hold something to mask that none could be held out.
+        corpus       Z; also X, if `queries` is None
+        max_tokens   longest query, without [CLS] and [SEP]
+        num_heldout  number of held-out examples; at most a quarter of all passages is held out
+        queries      X, if it is another corpus
+        Raises BadInput if too few passages contain something to mask.
         """
         self.corpus = corpus if queries is None else queries.corpus
         self.config, self.max_tokens, self.seed = config, max_tokens, seed
@@ -245,7 +259,12 @@ class MaskedExamples:
         shuffled = np.random.default_rng([seed, 2]).permutation(usable).tolist()
         groups = [self.corpus.group(i) for i in shuffled]
         held = _held_out(groups, num_heldout)
-        self.heldout = [self._certain(shuffled[place], 3, shuffled[place]) for place in held]
+        if not held:
+            raise BadInput(
+                f"All passages of {self.corpus.folder} with something to mask are near-duplicates of each other, so "
+                "that none can be held out or retrieved for another; provide more varied text."
+            )
+        self.heldout = [self._example(shuffled[place], 3, shuffled[place]) for place in held]
         held_groups = {groups[place] for place in held}
         self._order = Order([i for i, group in zip(shuffled, groups, strict=True) if group not in held_groups], seed)
 
@@ -253,16 +272,16 @@ class MaskedExamples:
         return len(self._order)
 
     def batch(self, step: int, size: int, rank: int = 0, num_ranks: int = 1) -> list[Example]:
-        """The examples of a step that fall to one of `num_ranks` processes: a function of seed and arguments alone.
+        """The examples of a step for one of `num_ranks` processes, a function of seed and arguments.
 
-        Every num_ranks-th of the step's `size` examples, from number `rank` on: together the ranks have just the
-        examples that one process alone would have.
+        These are every num_ranks-th of the step's `size` examples, starting with `rank`, so that together the processes
+        get the same examples as a single one would. Raises BadInput for a rank that does not exist.
         """
         if not 0 <= rank < num_ranks:
             raise BadInput(f"Rank {rank} is not one of {num_ranks} processes; expected 0 to {num_ranks - 1}.")
         start = step * size
         taken = list(enumerate(self._order.take(start, size), start))
-        return [self._certain(passage, 4, number) for number, passage in taken[rank::num_ranks]]
+        return [self._example(passage, 4, number) for number, passage in taken[rank::num_ranks]]
 
     def _make(self, passage: int, rng: np.random.Generator) -> Example | None:
         example = masked_example(self.corpus, passage, self.config, self.max_tokens, rng, self._recurring)
@@ -270,19 +289,20 @@ class MaskedExamples:
             return example
         return replace(example, blocked=self._blocked(passage))
 
-    def _certain(self, passage: int, *stream: int) -> Example:
+    def _example(self, passage: int, *stream: int) -> Example:
+        """An example from a usable passage; masking is retried, since some draws find nothing to mask."""
         rng = np.random.default_rng([self.seed, *stream])
         for _ in range(20):
             example = self._make(passage, rng)
             if example is not None:
                 return example
         fallback = self._make(passage, np.random.default_rng([self.seed, 1, passage]))
-        assert fallback is not None, "a usable passage yields an example with the generator it was found with"
+        assert fallback is not None, "a passage is usable if this generator yields an example"
         return fallback
 
 
 def pretraining_examples(config: Config, corpus: Corpus, queries: Queries | None = None) -> MaskedExamples:
-    """The examples of joint pre-training on `corpus` by a run's configuration."""
+    """The examples of pre-training on `corpus` with the settings of `config`; raises BadInput as `MaskedExamples`."""
     settings = config.pretrain
     max_tokens = settings.max_query_tokens - 2
     return MaskedExamples(corpus, config.masking, max_tokens, settings.num_heldout_queries, config.seed, queries)

@@ -1,8 +1,8 @@
-"""The index, refreshed by another process while training goes on (Guu et al. 2020, Sec. 3.3).
+"""Asynchronous refreshes of the index while training continues (Guu et al. 2020, Sec. 3.3).
 
-The trainer writes a snapshot of the passage tower and starts a worker; the worker embeds every passage and publishes an
-index version; the trainer checks between steps whether the worker has finished, and switches. It never waits. A worker
-that dies costs one warning and is started again when the next refresh is due.
+The trainer writes a snapshot of the passage tower and starts a worker process, which embeds every passage and publishes
+an index version. Between steps the trainer checks whether the worker has finished, and then switches to that version;
+it never waits. If a worker dies, the trainer prints a warning and starts a new one when the next refresh is due.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _REPEAT_WARNING_STEPS = 20
 
 
 class Refresher:
-    """The index in use, and at most one worker that makes the next one.
+    """The index in use, and at most one worker that builds the next one.
 
-    index          the newest version
+    index          the version in use
     refresh_steps  steps at which training switched to a new version
-    num_failed     workers that died
+    num_failed     number of workers that died
     """
 
     def __init__(
@@ -45,12 +45,13 @@ class Refresher:
         max_staleness_steps: int | None = None,
         searcher: str | MakeSearcher = "exact",
     ) -> None:
-        """Nothing is written or started before `update`.
+        """Configure the refreshes; nothing is written or started before `update`.
 
         index_folder         where versions are published
-        folder               where the snapshot, the worker's order and its log go
-        every_steps          steps between two starts of a refresh; None: never
-        max_staleness_steps  warn when the index is older; None: never
+        folder               where the snapshot, the worker's instructions and its log are written
+        every_steps          steps between the starts of two refreshes; None never refreshes
+        max_staleness_steps  age of the index, in steps, beyond which to warn; None never warns
+        searcher             as in `Index`, for the versions that are opened
         """
         self.index = index
         self.refresh_steps: list[int] = []
@@ -59,30 +60,31 @@ class Refresher:
         self._every_steps, self._max_staleness_steps = every_steps, max_staleness_steps
         self._searcher = searcher
         self._last_start = 0
+        self._is_published = False
         self._worker: subprocess.Popen[bytes] | None = None
         self._target: Path | None = None
 
     @property
     def is_running(self) -> bool:
-        """Whether a worker was started and its result not yet collected."""
+        """Whether a worker was started whose result has not been collected yet."""
         return self._worker is not None
 
     @property
     def worker(self) -> subprocess.Popen[bytes] | None:
-        """The running worker's process."""
+        """The process of the running worker, if any."""
         return self._worker
 
     def watch(self, worker: subprocess.Popen[bytes], target: Path) -> None:
-        """Take over a worker that somebody else started, which publishes the version `target`."""
+        """Adopt a worker that was started elsewhere and will publish the version `target`."""
         self._worker, self._target = worker, target
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait for the running worker, if there is one; the next `update` collects its result."""
+        """Wait up to `timeout` seconds for the running worker, if any; the next `update` collects its result."""
         if self._worker is not None:
             self._worker.wait(timeout=timeout)
 
     def update(self, model: Realm, step: int) -> bool:
-        """Collect a finished version, warn of a stale one, start the next refresh when it is due; never waits.
+        """Switch to a finished version, warn if the index is stale, and start a refresh if one is due; never waits.
 
         Returns whether `index` was replaced.
         """
@@ -99,7 +101,7 @@ class Refresher:
         return finished is not None
 
     def start(self, model: Realm, step: int, num_threads: int) -> None:
-        """Take a snapshot of the passage tower and start a worker on it."""
+        """Save a snapshot of the passage tower and start a worker that embeds the corpus with it."""
         snapshot = self._folder / "snapshot"
         digest = model.save_passage_tower(snapshot)
         self._target = version_folder(self._index_folder, step, digest)
@@ -125,7 +127,7 @@ class Refresher:
             )
 
     def collect(self) -> Path | None:
-        """The version of a worker that has just finished, else None at once; a dead worker is reported and dropped."""
+        """The version of a worker that has just finished; None if there is none, or if it died (which is reported)."""
         if self._worker is None or self._target is None:
             return None
         memory.note_workers(self._worker.pid)
@@ -143,7 +145,7 @@ class Refresher:
         return None
 
     def close(self) -> None:
-        """Kill a running worker; what it had not published is discarded."""
+        """Kill a running worker and discard what it has not published."""
         if self._worker is not None:
             self._worker.kill()
             self._worker.wait()
@@ -152,7 +154,7 @@ class Refresher:
         files.remove_folder(self._folder / "snapshot")
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps: the version in use, by name and binding, and when the last refresh was started."""
+        """JSON values for a checkpoint: the version in use, and the steps of refreshes."""
         return {
             "index": {"step": self.index.step, "binding": asdict(self.index.binding)},
             "last_refresh_step": self._last_start,
@@ -160,39 +162,43 @@ class Refresher:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Open the version that was in use. Raises MissingStage or Mismatch if it is gone or another corpus's."""
+        """Open the version that was in use. Raises MissingStage if it is gone, Mismatch if it is of another corpus."""
         step, binding = state["index"]["step"], Binding(**state["index"]["binding"])
         path = version_folder(self._index_folder, step, binding.encoder)
         expected = Binding(binding.encoder, self._corpus.tokenizer_digest, self._corpus.digest)
         self.index = Index.open(path, self._corpus, expected=expected, searcher=self._searcher)
-        # A refresh that was running when the checkpoint was written is started again.
+        # Restart a refresh that was running when the checkpoint was saved.
         self._last_start = min(state["last_refresh_step"], self.index.step)
         self.refresh_steps = list(state["refresh_steps"])
 
     def _publish_first(self) -> None:
-        """Publish an index that was built in memory, so that a checkpoint can name it."""
-        if (
-            not self._index_folder.exists()
-            or not version_folder(self._index_folder, self.index.step, self.index.binding.encoder).exists()
-        ):
+        """Publish an index that was built in memory, so that checkpoints can refer to it.
+
+        An earlier training may have left a version of the same name that belongs to another corpus.
+        """
+        if self._is_published:
+            return
+        path = version_folder(self._index_folder, self.index.step, self.index.binding.encoder)
+        if not path.exists() or Binding.read(path) != self.index.binding:
             self.index.save(self._index_folder)
+        self._is_published = True
 
     def _warn_if_stale(self, step: int) -> None:
-        """One line when the index becomes older than allowed, repeated every 20 steps (a worker may hang for ever)."""
+        """Warn when the index gets older than allowed, and again every 20 steps, since a worker may hang."""
         limit, age = self._max_staleness_steps, step - self.index.step
         if limit is not None and age > limit and (age - limit - 1) % _REPEAT_WARNING_STEPS == 0:
             say(f"The index is {age} steps old, more than max_staleness_steps={limit}; training continues.")
 
 
 def share_of_cores(busy: bool) -> tuple[int, int]:
-    """Threads for the trainer and for the worker: all to the trainer when no worker is busy, else half each."""
+    """Numbers of threads for trainer and worker: half of the cores each if the worker is `busy`."""
     total = num_cores()
     worker = max(1, total // 2)
     return (max(1, total - worker), worker) if busy else (total, worker)
 
 
 def work(order_file: Path) -> None:
-    """The worker: embed the corpus with the snapshot and publish. Exits quietly when its trainer is gone."""
+    """The worker's program: embed the corpus with the snapshot and publish the index; exit if the trainer is gone."""
     import torch
 
     order = files.read_json(order_file)
@@ -200,7 +206,7 @@ def work(order_file: Path) -> None:
     corpus = Corpus.open(Path(order["corpus"]))
     tower = load_tower(Path(order["snapshot"]))
     if tower.digest() != order["binding"]["encoder"]:
-        raise SystemExit("the snapshot is not the tower that was announced")
+        raise SystemExit("the snapshot is not of the announced passage tower")
     engine = Engine(order["device"], order["bf16"])
     tower.to(engine.device)
 

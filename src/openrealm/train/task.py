@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor, nn
@@ -48,6 +48,15 @@ class Schedule:
     checkpoint_at_end: bool = False
     log_steps: int = 1
     free_memory_steps: int = 1
+
+    @classmethod
+    def from_settings(cls, settings: object, **fixed: Any) -> Schedule:
+        """A schedule of the fields that `settings` has under the same names, such as a section of the configuration.
+
+        fixed  values of the other fields
+        """
+        names = [field.name for field in fields(cls)]
+        return cls(**{name: getattr(settings, name) for name in names if hasattr(settings, name)} | fixed)
 
 
 class Task(ABC, Generic[BatchT]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 import subprocess
 import sys
@@ -131,6 +132,23 @@ def test_without_folders_the_index_is_made_and_refreshed_in_the_trainers_own(
     assert [path.name for path in versions(tmp_path / "index")] == [first.name]
 
 
+def test_an_old_version_of_another_corpus_in_the_folder_is_replaced(
+    tmp_path: Path,
+    toy_config: Callable[..., Config],
+    toy_realm: Callable[..., Realm],
+    toy_corpus: Corpus,
+    engine: Engine,
+) -> None:
+    model = toy_realm()
+    index = Index.build(model, toy_corpus, engine=engine)
+    Index(index.vector_ND, replace(index.binding, corpus="f" * 64)).save(tmp_path / "index")
+    task = Joint(toy_corpus, index, config=toy_config())
+    Trainer(model, task, tmp_path, engine=engine, num_steps=1, checkpoint_steps=1).train()
+    assert Index.open(tmp_path / "index", toy_corpus).binding == index.binding
+    resumed = Joint(toy_corpus, index, config=toy_config())
+    assert Trainer(toy_realm(), resumed, tmp_path, engine=engine, num_steps=1).train(resume=True).num_steps == 1
+
+
 def hang(trainer: Trainer) -> subprocess.Popen[bytes]:
     """A worker that never ends, where the refresher keeps its own."""
     worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -224,8 +242,21 @@ def test_the_third_in_a_row_stops_the_run(tmp_path: Path, make_trainer: MakeTrai
 
 def test_a_loss_of_the_wrong_shape_is_refused(tmp_path: Path, make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(tmp_path, loss=lambda reading: reading.marginal_loss().mean())
-    with pytest.raises(ShapeMismatch, match=r"shape \(\) for 4 queries; one value per query is expected, shape \(4,\)"):
+    with pytest.raises(ShapeMismatch, match=r"shape \(\) for 4 queries; expected one value per query, shape \(4,\)"):
         trainer.train()
+
+
+def test_a_partial_function_is_a_loss_and_the_number_of_threads_is_restored(
+    tmp_path: Path, make_trainer: MakeTrainer
+) -> None:
+    def scaled(reading: Reading, factor: float) -> Tensor:
+        torch.set_num_threads(2)
+        return factor * reading.marginal_loss()
+
+    trainer = make_trainer(tmp_path, "pretrain.num_steps=1", "num_threads=1", loss=functools.partial(scaled, factor=2))
+    assert joint_of(trainer).loss_name == "functools.partial"
+    assert trainer.train().num_steps == 1
+    assert torch.get_num_threads() == 1
 
 
 def test_an_unknown_loss_or_setting_is_refused(tmp_path: Path, make_trainer: MakeTrainer, toy_corpus: Corpus) -> None:

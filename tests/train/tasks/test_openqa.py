@@ -159,7 +159,7 @@ def test_what_is_missing_or_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(BadInput, match="no questions to train on"):
         OpenQA(toy_corpus, None, [])
-    with pytest.raises(BadInput, match="needs an index, or another finder"):
+    with pytest.raises(BadInput, match="needs an index or a finder"):
         OpenQA(toy_corpus, None, toy_questions)
     engine = Engine("cpu", False)
     task = OpenQA(toy_corpus, Index.build(toy_realm(seed=1), toy_corpus, engine=engine), toy_questions)

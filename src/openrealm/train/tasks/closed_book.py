@@ -1,4 +1,4 @@
-"""Closed book: the reader fills the answer in from its weights alone, with the null passage as context."""
+"""Closed-book answering: the reader fills in the answer without a passage, from what its weights know."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from openrealm import files
 from openrealm.config import Config, FinetuneConfig
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.recipes.small import small
 from openrealm.text.pack import Row as EncoderRow
+from openrealm.train.answers import questions_digest
 from openrealm.train.examples import Order
+from openrealm.train.optimizer import peak_rates
 from openrealm.train.task import Log, ParameterGroup, Schedule, Task
 from openrealm.types import NULL, Question
 
 
 class ClosedBook(Task[list[int]]):
-    """Questions whose first answer the reader learns to fill in, without any passage.
+    """Trains the reader to fill in the first answer of each question, without a passage.
 
     >>> import openrealm as orm
     >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
@@ -37,65 +38,68 @@ class ClosedBook(Task[list[int]]):
     def __init__(
         self, corpus: Corpus, questions: Sequence[Question], *, config: Config | None = None, **settings: Any
     ) -> None:
-        """Tokenize questions and answers; those whose answers are regular expressions are left out.
+        """Tokenize questions and answers; questions whose answers are regular expressions are skipped.
 
-        config    settings; None are those of `openrealm run` for a corpus of this size
-        settings  any field of `FinetuneConfig`, in place of the configuration's
-        Raises BadInput if no question is left.
+        config    settings; None means those of `openrealm run` for a corpus of this size
+        settings  fields of `FinetuneConfig` that override `config`
+        Raises BadInput if no question remains, BadConfig for an unknown setting.
         """
         config = small(len(corpus)) if config is None else config
         self.config = config.replace(finetune=config.finetune.replace(**settings))
         self.settings, self.corpus = self.config.finetune, corpus
         tokenizer = corpus.tokenizer()
         self.questions = list(questions)
-        self._asked = [ids for ids, _ in tokenizer.encode_batch([q.text for q in questions])]
-        texts = ["" if question.regex else question.answers[0] for question in questions]  # a pattern is not a text
-        self._wanted = [ids[: self.settings.max_span_tokens] for ids, _ in tokenizer.encode_batch(texts)]
-        self._order = Order([i for i in range(len(questions)) if self._wanted[i]], self.config.seed)
-        self.schedule = Schedule(
-            num_steps=self.settings.num_steps,
-            warmup_steps=self.settings.warmup_steps,
-            weight_decay=self.settings.weight_decay,
-            clip_norm=self.settings.clip_norm,
-            checkpoint_steps=self.settings.checkpoint_steps,
-        )
+        self._tokens = [ids for ids, _ in tokenizer.encode_batch([q.text for q in questions])]
+        texts = [
+            "" if question.regex else question.answers[0] for question in questions
+        ]  # a pattern has no word pieces
+        self._gold = [ids[: self.settings.max_span_tokens] for ids, _ in tokenizer.encode_batch(texts)]
+        self._order = Order([i for i in range(len(questions)) if self._gold[i]], self.config.seed)
+        self.schedule = Schedule.from_settings(self.settings)
 
     def parameter_groups(self, model: Realm) -> list[ParameterGroup]:
-        """The masked-token head, and the reader's encoder."""
-        rate, head_rate = self.settings.learning_rate, self.settings.head_learning_rate
-        return [
-            (model.reader.head.parameters(), rate if head_rate is None else head_rate),
-            (model.reader.parameters(), rate),
-        ]
+        """The masked-token head and the reader's encoder."""
+        rate, head_rate, _ = peak_rates(self.settings)
+        return [(model.reader.head.parameters(), head_rate), (model.reader.parameters(), rate)]
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> list[int]:
-        """Numbers of the questions of a step, a function of seed and step."""
+        """Indices of the questions of a step, a function of seed and step."""
         return self._order.take(step * self.settings.batch_size, self.settings.batch_size)
 
     def losses(self, model: Realm, batch: list[int], log: Log) -> Iterator[Tensor]:
-        """-log p of the answers' word pieces, mean over word pieces."""
-        wanted = [self._wanted[i] for i in batch]
-        made = [
-            masked_question(self.corpus, self._asked[i], len(tokens), self.settings)
-            for i, tokens in zip(batch, wanted, strict=True)
+        """-log p of the answers' word pieces in nats, mean over word pieces."""
+        gold = [self._gold[i] for i in batch]
+        masked = [
+            masked_question(self.corpus, self._tokens[i], len(tokens), self.settings)
+            for i, tokens in zip(batch, gold, strict=True)
         ]
         with self.trainer.engine.autocast():
-            logp_nJ = model.reader.gold_log_prob([row for row, _ in made], [places for _, places in made], wanted)
-        loss = -logp_nJ.sum() / sum(map(len, wanted))
+            logp_nJ = model.reader.gold_log_prob(
+                [row for row, _ in masked], [positions for _, positions in masked], gold
+            )
+        loss = -logp_nJ.sum() / sum(map(len, gold))
         log["loss"] = float(loss.detach())
         yield loss
 
     def fingerprint(self) -> Any:
         """Settings, questions and corpus."""
-        questions = files.digest_of([[q.text, list(q.answers), q.regex] for q in self.questions])
         values = self.config.to_dict()
-        return [values["seed"], values["model"], values["finetune"], questions, self.corpus.digest]
+        return [
+            values["seed"],
+            values["model"],
+            values["finetune"],
+            questions_digest(self.questions),
+            self.corpus.digest,
+        ]
 
 
 def masked_question(
     corpus: Corpus, question: Sequence[int], num_masks: int, settings: FinetuneConfig
 ) -> tuple[EncoderRow, list[int]]:
-    """`[CLS] question [MASK] … [MASK] [SEP] [SEP]` and where the masks are."""
+    """`[CLS] question [MASK] … [MASK] [SEP] [SEP]` and the positions of the masks.
+
+    The question is truncated so that it fits into `max_query_tokens` together with the masks.
+    """
     cut = list(question)[: max(0, settings.max_query_tokens - 2 - num_masks)]
     row, _ = corpus.joint_row([*cut, *[corpus.specials.mask] * num_masks], NULL, settings.max_reader_tokens)
     return row, [1 + len(cut) + j for j in range(num_masks)]
@@ -105,16 +109,19 @@ def masked_question(
 def answer_closed_book(
     model: Realm, corpus: Corpus, questions: Sequence[Question], settings: FinetuneConfig, engine: Engine
 ) -> list[str]:
-    """The filling with the best mean log-probability over lengths 1 to `max_span_tokens`, each mask filled alone."""
+    """Answer each question with the likeliest filling of 1 to `max_span_tokens` masks.
+
+    Masks are filled independently; fillings of different lengths are compared by their mean log-probability.
+    """
     model.eval()
     tokenizer = corpus.tokenizer()
-    asked = [ids for ids, _ in tokenizer.encode_batch([q.text for q in questions])]
+    tokens = [ids for ids, _ in tokenizer.encode_batch([q.text for q in questions])]
     best_logp = np.full(len(questions), -np.inf)
     best_text = [""] * len(questions)
     for num_masks in range(1, settings.max_span_tokens + 1):
-        made = [masked_question(corpus, ids, num_masks, settings) for ids in asked]
+        masked = [masked_question(corpus, ids, num_masks, settings) for ids in tokens]
         with engine.autocast():
-            filled_nJ, logp_n = model.reader.fill([row for row, _ in made], [places for _, places in made])
+            filled_nJ, logp_n = model.reader.fill([row for row, _ in masked], [positions for _, positions in masked])
         for i, (ids, logp) in enumerate(zip(filled_nJ.tolist(), logp_n.tolist(), strict=True)):
             if logp > best_logp[i]:
                 best_logp[i], best_text[i] = logp, tokenizer.decode(ids)

@@ -1,4 +1,4 @@
-"""Joint pre-training of retriever and reader with the passage summed out (Guu et al. 2020, Sec. 3)."""
+"""Joint pre-training of retriever and reader, marginalising over passages (Guu et al. 2020, Sec. 3)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from torch import Tensor
 
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
-from openrealm.engine import num_cores
 from openrealm.errors import ShapeMismatch
 from openrealm.index.index import Index
 from openrealm.model.marginal import query_weights
@@ -24,21 +23,21 @@ from openrealm.train.candidates import find_candidates, pack_candidates, query_r
 from openrealm.train.examples import Example, Queries, pretraining_examples
 from openrealm.train.heldout import evaluate_heldout, metrics_of
 from openrealm.train.ict import InverseCloze, Pairs
-from openrealm.train.optimizer import grad_norm
+from openrealm.train.optimizer import grad_norm, pretraining_groups
 from openrealm.train.refresh import Refresher, share_of_cores
 from openrealm.train.task import Log, ParameterGroup, Row, Schedule, Task
 from openrealm.train.trainer import Trainer
 
 JointLoss = Callable[[Reading], Tensor]
 
-# Settings that do not change the weights: a resumed training may have others.
+# Settings that do not affect the weights and may differ when training is resumed. The loss is compared by its name.
 _FREE = ("name", "device", "num_threads", "finetune", "callbacks")
 _FREE_IN_PRETRAIN = ("loss", "eval_steps", "checkpoint_steps", "max_staleness_steps")
 
 
 @dataclass(frozen=True, slots=True)
 class JointBatch:
-    """The masked queries of a step, and the sentence-passage pairs of the Inverse Cloze Task beside them."""
+    """The masked queries of a step, and the pairs of the Inverse Cloze Task if that is trained too."""
 
     step: int
     examples: Sequence[Example]
@@ -46,7 +45,9 @@ class JointBatch:
 
 
 class Joint(Task[JointBatch]):
-    """Masked queries of `corpus`, candidates from `index`, which another process refreshes while training goes on.
+    """Trains retriever and reader on masked sentences of `corpus`, with candidate passages found by `index`.
+
+    Another process refreshes the index while training continues (Guu et al. 2020, Sec. 3.3).
 
     >>> import openrealm as orm
     >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
@@ -71,16 +72,16 @@ class Joint(Task[JointBatch]):
         refresh_at_end: bool = True,
         **settings: Any,
     ) -> None:
-        """Prepare masked examples of the corpus.
+        """Prepare the masked examples.
 
         loss            a name in `registry.LOSSES`, or a function from a `Reading` to one loss per query, shape (B,);
-                        None is the configuration's
-        config          settings; None are those of `openrealm run` for a corpus of this size
-        queries         where examples come from, if not from `corpus` (Guu et al. 2020, Sec. 4.3)
-        index_folder    where index versions are published; None is index/ in the trainer's folder
-        refresh_at_end  whether `index` is rebuilt with the final passage tower after the last step
-        settings        any field of `PretrainConfig`, in place of the configuration's
-        Raises BadInput if too few passages hold something to mask, BadConfig for an unknown loss or setting.
+                        None means the one in `config`. Checkpoints identify a function by its name only
+        config          settings; None means those of `openrealm run` for a corpus of this size
+        queries         source of the examples, if not `corpus` itself (Guu et al. 2020, Sec. 4.3)
+        index_folder    where index versions are published; None means index/ in the trainer's folder
+        refresh_at_end  whether to rebuild `index` with the final passage tower after the last step
+        settings        fields of `PretrainConfig` that override `config`
+        Raises BadInput if too few passages contain something to mask, BadConfig for an unknown loss or setting.
         """
         config = small(len(corpus)) if config is None else config
         self.config = config.replace(pretrain=config.pretrain.replace(**settings))
@@ -88,26 +89,23 @@ class Joint(Task[JointBatch]):
         self.corpus, self._first_index = corpus, index
         chosen = self.settings.loss if loss is None else loss
         self.loss: JointLoss = LOSSES.get(chosen) if isinstance(chosen, str) else chosen
-        self.loss_name = chosen if isinstance(chosen, str) else f"{chosen.__module__}.{chosen.__qualname__}"
+        self.loss_name = chosen if isinstance(chosen, str) else _name_of(chosen)
         self.examples = pretraining_examples(self.config, corpus, queries)
         self._ict = InverseCloze(self.config, corpus)
         self._refresh_at_end = refresh_at_end
         self._index_folder = None if index_folder is None else Path(index_folder)
         self._step = 0
         self._refresher: Refresher | None = None
-        self.schedule = Schedule(
-            num_steps=self.settings.num_steps,
-            warmup_steps=self.settings.warmup_steps,
-            weight_decay=self.settings.weight_decay,
-            clip_norm=self.settings.clip_norm,
-            eval_steps=self.settings.eval_steps,
-            checkpoint_steps=self.settings.checkpoint_steps,
-        )
+        self.schedule = Schedule.from_settings(self.settings)
 
     def setup(self, trainer: Trainer) -> None:
-        """Check that the index belongs to the model, and freeze the towers if they are not to train."""
+        """Check that the index belongs to the model, and freeze the towers if the settings say so.
+
+        Raises Mismatch if the index was built with other weights, another tokenizer or another corpus.
+        """
         super().setup(trainer)
         model: Realm = trainer.model
+        self._num_threads = self.config.num_threads or torch.get_num_threads()
         self.index.check(model, self.corpus)
         if self.settings.freeze_towers:
             model.retriever.requires_grad_(False)
@@ -124,38 +122,31 @@ class Joint(Task[JointBatch]):
 
     @property
     def index(self) -> Index:
-        """The index in use; after training, one of the final passage tower."""
+        """The index in use; after training, by default, one built with the final passage tower."""
         return self._first_index if self._refresher is None else self._refresher.index
 
     @property
     def refresher(self) -> Refresher:
-        """What keeps the index fresh; there once a trainer has set the task up."""
+        """Refreshes the index; available once a `Trainer` was created for the task."""
         assert self._refresher is not None, "a Trainer sets the task up"
         return self._refresher
 
     def parameter_groups(self, model: Realm) -> list[ParameterGroup]:
-        """Reader, its head and the towers, each with its own rate."""
-        settings = self.settings
-        rate, head_rate, tower_rate = (
-            settings.learning_rate,
-            settings.head_learning_rate,
-            settings.tower_learning_rate,
-        )
-        return [
-            (model.reader.encoder.parameters(), rate),
-            (model.reader.head.parameters(), rate if head_rate is None else head_rate),
-            (model.retriever.parameters(), rate if tower_rate is None else tower_rate),
-        ]
+        """The reader's encoder, its head and the towers, each with its own learning rate."""
+        return pretraining_groups(model, self.settings)
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> JointBatch:
-        """Masked examples, a function of seed and step."""
+        """The masked examples (and pairs) of a step, a function of seed and step."""
         size = 0 if self.settings.freeze_towers else self.settings.ict_batch
-        # The walk over sentences goes on where the warm start left it.
+        # Continue the order of sentences where the warm start ended.
         pairs = self._ict.pairs(self.config.warm_start.num_steps + step, size) if size else None
         return JointBatch(step, self.examples.batch(step, self.settings.batch_size, rank, num_ranks), pairs)
 
     def losses(self, model: Realm, batch: JointBatch, log: Log) -> Iterator[Tensor]:
-        """The joint loss, one micro-batch after another, then that of the Inverse Cloze Task if it is on."""
+        """The joint loss of one micro-batch after another, then the Inverse Cloze loss if it is on; in nats.
+
+        Raises ShapeMismatch if a custom loss does not return one value per query, NonFinite to skip the step.
+        """
         examples, settings = batch.examples, self.settings
         num_masks_B = torch.tensor([len(example.positions) for example in examples], device=self.trainer.engine.device)
         weight_B = query_weights(num_masks_B, by_masks=settings.mean_over_masks)
@@ -167,8 +158,8 @@ class Joint(Task[JointBatch]):
             loss_B = self.loss(reading)
             if loss_B.shape != (len(part),):
                 raise ShapeMismatch(
-                    f"The loss returned a tensor of shape {tuple(loss_B.shape)} for {len(part)} queries; one value per "
-                    f"query is expected, shape ({len(part)},)."
+                    f"The loss {self.loss_name} returned a tensor of shape {tuple(loss_B.shape)} for {len(part)} "
+                    f"queries; expected one value per query, shape ({len(part)},)."
                 )
             loss = (loss_B * weight_B[first : first + size]).sum()
             readings.append(reading.detach())
@@ -177,16 +168,16 @@ class Joint(Task[JointBatch]):
             yield loss
         log |= metrics_of(readings)
         if self.loss_name != "marginal":
-            log["objective"] = objective  # beside "loss", which is the marginal's whatever is trained
+            log["objective"] = objective  # "loss" is always the marginal, so that runs can be compared
         for tower in ("query_tower", "passage_tower"):
             log[f"{tower}_grad_norm"] = grad_norm(getattr(model.retriever, tower))
-        if batch.pairs is not None:  # after the norms, so that those are of the joint loss alone
+        if batch.pairs is not None:  # after the norms, which are those of the joint loss only
             yield self._ict.loss(model, batch.pairs, self.trainer.engine, log)
 
     def _read(self, model: Realm, examples: Sequence[Example], number: int) -> tuple[Reading, int]:
-        """Candidates by the index as it is, scores and log-probabilities by the live model.
+        """Find candidates with the current index and read them with the live model; also the number of tokens read.
 
-        `number`: that of the first example in the whole training, which decides what is drawn for the tail.
+        `number` is the position of the first example in the whole training; it seeds the draws of the sampled tail.
         """
         settings = self.settings
         with self.trainer.engine.autocast():
@@ -223,16 +214,16 @@ class Joint(Task[JointBatch]):
             return model(inputs, query_BD), inputs.num_tokens
 
     def on_step_begin(self, step: int) -> None:
-        """Use the newest index; leave cores to the refresh worker while it runs."""
+        """Switch to a newly published index; leave cores to the refresh worker while it runs."""
         self._step = step
         if self.refresher.update(self.trainer.model, step):
             index = self.index
             self.trainer.log("refresh", {"index": index.name, "staleness_steps": step - index.step})
         threads, _ = share_of_cores(self.refresher.is_running)
-        torch.set_num_threads(min(threads, self.config.num_threads or num_cores()))
+        torch.set_num_threads(min(threads, self._num_threads))
 
     def step_row(self) -> Row:
-        """How old the index is, counted after the step."""
+        """The index in use and its age in steps, counted after the step."""
         return {
             "staleness_steps": self._step + 1 - self.index.step,
             "index": self.index.name,
@@ -240,20 +231,20 @@ class Joint(Task[JointBatch]):
         }
 
     def evaluate(self, model: Realm) -> Row:
-        """Utility, recall and more on held-out queries."""
+        """Loss, retrieval utility, recall and more on held-out queries."""
         row, _ = evaluate_heldout(
             model, self.corpus, self.index, self.examples.heldout, self.settings, self.trainer.engine
         )
         return row | {"staleness_steps": self.trainer.step - self.index.step}
 
     def note(self, row: Row) -> str:
-        """Loss, utility and the age of the index."""
+        """Loss, retrieval utility and the age of the index."""
         loss = f"loss {row['loss']:.2f}" if "loss" in row else "step skipped"
         utility = f", utility {row['retrieval_utility']:.2f}" if "retrieval_utility" in row else ""
         return f"{loss}{utility}, index {row['staleness_steps']} steps old"
 
     def fingerprint(self) -> Any:
-        """Settings, corpora and loss."""
+        """Settings, corpora and the name of the loss."""
         values = {key: value for key, value in self.config.to_dict().items() if key not in _FREE}
         values["pretrain"] = {key: value for key, value in values["pretrain"].items() if key not in _FREE_IN_PRETRAIN}
         return [values, self.loss_name, self.corpus.digest, self.examples.corpus.digest]
@@ -267,13 +258,21 @@ class Joint(Task[JointBatch]):
         self.refresher.load_state(state)
 
     def finish(self) -> None:
-        """Rebuild the index with the final passage tower, if asked to."""
+        """Rebuild the index with the final passage tower, unless `refresh_at_end` is off."""
         if self._refresh_at_end:
+            self.close()  # a refresh that is still running would be outdated
             trainer = self.trainer
             self.refresher.index = self.index.refresh(
                 trainer.model, self.corpus, step=trainer.step, engine=trainer.engine
             )
 
     def close(self) -> None:
-        """Stop the refresh worker."""
+        """Stop the refresh worker and take back its cores."""
         self.refresher.close()
+        torch.set_num_threads(self._num_threads)
+
+
+def _name_of(loss: JointLoss) -> str:
+    """Import path of a function, or of the class of another callable, such as a partial or a module."""
+    named = loss if hasattr(loss, "__qualname__") else type(loss)
+    return f"{named.__module__}.{named.__qualname__}"

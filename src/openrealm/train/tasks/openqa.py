@@ -1,4 +1,4 @@
-"""Fine-tuning on questions: the index stays, query tower and span reader train (ORQA, Lee et al. 2019)."""
+"""Fine-tuning on questions with a fixed index: query tower and span reader are trained (ORQA, Lee et al. 2019)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from openrealm import files
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadInput
@@ -16,8 +15,9 @@ from openrealm.index.index import Index
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
 from openrealm.recipes.small import small
-from openrealm.train.answers import AnswerFinder
+from openrealm.train.answers import AnswerFinder, questions_digest
 from openrealm.train.examples import Order
+from openrealm.train.optimizer import peak_rates
 from openrealm.train.spans import DenseFinder, PassageFinder, SpanScores, read_spans, tokenize
 from openrealm.train.task import Log, ParameterGroup, Row, Schedule, Task
 from openrealm.train.trainer import Trainer
@@ -25,7 +25,7 @@ from openrealm.types import Question
 
 
 class OpenQA(Task[list[int]]):
-    """Questions with answers: a passage that holds the answer is found, and the answer is a span of it.
+    """Trains retrieval of passages that contain the answer, and extraction of the answer as a span of a passage.
 
     >>> import openrealm as orm
     >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
@@ -49,13 +49,13 @@ class OpenQA(Task[list[int]]):
         config: Config | None = None,
         **settings: Any,
     ) -> None:
-        """Tokenize the questions and find the passages that hold their answers.
+        """Tokenize the questions and find the passages that contain their answers.
 
-        index      of the model's passage tower; it stays as it is
-        finder     another way to find passages, such as `Bm25Finder`; then `index` may be None
-        config     settings; None are those of `openrealm run` for a corpus of this size
-        settings   any field of `FinetuneConfig`, in place of the configuration's
-        Raises BadInput if there is no question, or neither an index nor a finder.
+        index      built with the model's passage tower; it is not changed
+        finder     another way to find passages, such as `Bm25Finder`; `index` may then be None
+        config     settings; None means those of `openrealm run` for a corpus of this size
+        settings   fields of `FinetuneConfig` that override `config`
+        Raises BadInput if there is no question, or neither an index nor a finder, BadConfig for an unknown setting.
         """
         config = small(len(corpus)) if config is None else config
         self.config = config.replace(finetune=config.finetune.replace(**settings))
@@ -64,25 +64,19 @@ class OpenQA(Task[list[int]]):
             raise BadInput("There are no questions to train on; give at least one.")
         if finder is None:
             if index is None:
-                raise BadInput("OpenQA needs an index, or another finder of passages.")
+                raise BadInput("OpenQA needs an index or a finder; pass Index.build(model, corpus), for example.")
             finder = DenseFinder(index, self.settings.max_query_tokens)
         self.corpus, self.index, self.finder = corpus, index, finder
         self.questions = list(questions)
         self._answers = AnswerFinder(corpus)
         self._tokenized = tokenize([question.text for question in questions], corpus.tokenizer())
         self._order = Order(range(len(questions)), self.config.seed)
-        self.schedule = Schedule(
-            num_steps=self.settings.num_steps,
-            warmup_steps=self.settings.warmup_steps,
-            weight_decay=self.settings.weight_decay,
-            clip_norm=self.settings.clip_norm,
-            checkpoint_steps=self.settings.checkpoint_steps,
-        )
+        self.schedule = Schedule.from_settings(self.settings)
 
     def setup(self, trainer: Trainer) -> None:
-        """Freeze the passage tower; give the query tower weights of its own, and the model a span reader.
+        """Freeze the passage tower, separate the query tower from it, and add a span reader if there is none.
 
-        Raises Mismatch if the index is not the model's.
+        Raises Mismatch if the index was not built with the model's passage tower.
         """
         super().setup(trainer)
         model: Realm = trainer.model
@@ -99,12 +93,10 @@ class OpenQA(Task[list[int]]):
             model.add_span_reader().to(trainer.engine.device)
 
     def parameter_groups(self, model: Realm) -> list[ParameterGroup]:
-        """The span head with the finder's own parameters, the span reader's encoder, the query tower."""
-        settings, span_reader = self.settings, model.span_reader
-        assert span_reader is not None, "setup attaches the span reader"
-        rate = settings.learning_rate
-        head_rate = rate if settings.head_learning_rate is None else settings.head_learning_rate
-        tower_rate = rate if settings.tower_learning_rate is None else settings.tower_learning_rate
+        """The span head with the finder's parameters, the span reader's encoder, and the query tower."""
+        span_reader = model.span_reader
+        assert span_reader is not None, "setup adds the span reader"
+        rate, head_rate, tower_rate = peak_rates(self.settings)
         span_head = [p for n, p in span_reader.named_parameters() if not n.startswith("encoder.")]
         return [
             ([*span_head, *self.finder.parameters()], head_rate),
@@ -113,11 +105,11 @@ class OpenQA(Task[list[int]]):
         ]
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> list[int]:
-        """Numbers of the questions of a step, a function of seed and step."""
+        """Indices of the questions of a step, a function of seed and step."""
         return self._order.take(step * self.settings.batch_size, self.settings.batch_size)
 
     def losses(self, model: Realm, batch: list[int], log: Log) -> Iterator[Tensor]:
-        """L_reader + L_early, each off for a question without a positive."""
+        """L_reader + L_early in nats, mean over questions; each is 0 for a question without a positive."""
         settings = self.settings
         asked, tokenized = [self.questions[i] for i in batch], [self._tokenized[i] for i in batch]
         num_early = max(settings.early_candidates, settings.num_candidates)
@@ -135,22 +127,28 @@ class OpenQA(Task[list[int]]):
         yield (reader_B + early_B).mean()
 
     def note(self, row: Row) -> str:
-        """Both losses."""
+        """Reader and early loss."""
         return f"reader {row['reader_loss']:.2f}, early {row['early_loss']:.2f}" if "reader_loss" in row else ""
 
     def fingerprint(self) -> Any:
-        """Settings, questions, corpus, and the index that is searched."""
-        questions = files.digest_of([[q.text, list(q.answers), q.regex] for q in self.questions])
+        """Settings, questions, corpus and index."""
         index = self.index and self.index.binding.encoder
         values = self.config.to_dict()
-        return [values["seed"], values["model"], values["finetune"], questions, self.corpus.digest, index]
+        return [
+            values["seed"],
+            values["model"],
+            values["finetune"],
+            questions_digest(self.questions),
+            self.corpus.digest,
+            index,
+        ]
 
     def state(self) -> dict[str, Any]:
-        """What the finder learned."""
+        """What the finder has learned."""
         return self.finder.state()
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take back what the finder learned."""
+        """Restore what the finder had learned."""
         self.finder.load_state(state)
 
 
@@ -163,21 +161,28 @@ def openqa_losses(
     *,
     early: bool,
 ) -> tuple[Tensor, Tensor]:
-    """L_reader and L_early of a batch, B each, 0 where a question has no positive (Lee et al. 2019, Sec. 4 and 6)."""
+    """L_reader and L_early of a batch (Lee et al. 2019, Sec. 4 and 6).
+
+    scores    of the spans in the passages read
+    score_BE  retrieval scores of the E passages of the early loss
+    id_BE     their numbers
+    early     whether to compute the early loss; zeros otherwise
+    Returns B losses each, in nats, 0 for a question without a positive.
+    """
     num_widths = scores.span_BKPW.shape[3]
     correct_BKPW = torch.zeros(scores.span_BKPW.shape, dtype=torch.bool)
-    has_BE = torch.zeros(id_BE.shape, dtype=torch.bool)
+    has_answer_BE = torch.zeros(id_BE.shape, dtype=torch.bool)
     for b, question in enumerate(questions):
         sought = answers.sought(question)
         for k, passage in enumerate(scores.id_BK[b].tolist()):
             for first, width in answers.correct_spans(passage, sought, num_widths):
                 if first < correct_BKPW.shape[2]:
                     correct_BKPW[b, k, first, width] = True
-        having = torch.tensor(sorted(answers.passages_for(question)), dtype=torch.long)
-        has_BE[b] = torch.isin(id_BE[b], having)
+        positive = torch.tensor(sorted(answers.passages_for(question)), dtype=torch.long)
+        has_answer_BE[b] = torch.isin(id_BE[b], positive)
     device = score_BE.device
     reader_B = marginal.span_reader_loss(
         scores.span_BKPW.flatten(2), correct_BKPW.flatten(2).to(device), scores.valid_BKPW.flatten(2), scores.score_BK
     )
-    early_B = marginal.early_loss(score_BE, has_BE.to(device)) if early else torch.zeros_like(reader_B)
+    early_B = marginal.early_loss(score_BE, has_answer_BE.to(device)) if early else torch.zeros_like(reader_B)
     return reader_B, early_B

@@ -1,4 +1,4 @@
-"""Warm start: towers by the Inverse Cloze Task, the reader's head by masked words (Guu et al. 2020, Sec. 3.4)."""
+"""Warm start: towers by the Inverse Cloze Task, the reader by masked words (Guu et al. 2020, Sec. 3.4)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from openrealm.model.realm import Realm
 from openrealm.recipes.small import small
 from openrealm.train.examples import Example, pretraining_examples
 from openrealm.train.ict import InverseCloze, Pairs
+from openrealm.train.optimizer import pretraining_groups
 from openrealm.train.task import Log, ParameterGroup, Schedule, Task
 from openrealm.train.trainer import Trainer
 from openrealm.types import NULL
@@ -26,7 +27,7 @@ _NUM_RELATED = 5
 
 @dataclass(frozen=True, slots=True)
 class WarmStartBatch:
-    """Pairs for the towers, and for the reader masked queries with the passage that each is read with."""
+    """Sentence-passage pairs for the towers; masked queries for the reader and the passage each is read with."""
 
     pairs: Pairs | None
     examples: Sequence[Example]
@@ -34,7 +35,7 @@ class WarmStartBatch:
 
 
 class WarmStart(Task[WarmStartBatch]):
-    """Both towers learn that a sentence belongs to its passage, the reader to fill in words with a passage as context.
+    """Trains the towers to match sentences to their passages, and the reader to fill in words given a passage.
 
     >>> import openrealm as orm
     >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
@@ -47,11 +48,11 @@ class WarmStart(Task[WarmStartBatch]):
     name: ClassVar[str] = "warm_start"
 
     def __init__(self, corpus: Corpus, *, config: Config | None = None, **settings: Any) -> None:
-        """Prepare masked examples of the corpus.
+        """Prepare the masked examples.
 
-        config    settings; None are those of `openrealm run` for a corpus of this size
-        settings  any field of `WarmStartConfig`, in place of the configuration's
-        Raises BadInput if too few passages hold something to mask.
+        config    settings; None means those of `openrealm run` for a corpus of this size
+        settings  fields of `WarmStartConfig` that override `config`
+        Raises BadInput if too few passages contain something to mask, BadConfig for an unknown setting.
         """
         config = small(len(corpus)) if config is None else config
         self.config = config.replace(warm_start=config.warm_start.replace(**settings))
@@ -60,37 +61,21 @@ class WarmStart(Task[WarmStartBatch]):
         self.examples = pretraining_examples(self.config, corpus)
         self._ict = InverseCloze(self.config, corpus)
         self._contexts = ContextChooser(corpus, self.settings)
-        self.schedule = Schedule(
-            num_steps=self.settings.num_steps,
-            warmup_steps=self.settings.warmup_steps,
-            weight_decay=self.settings.weight_decay,
-            clip_norm=self.settings.clip_norm,
-            checkpoint_steps=self.settings.checkpoint_steps,
-        )
+        self.schedule = Schedule.from_settings(self.settings)
 
     def setup(self, trainer: Trainer) -> None:
-        """Give a head that was never trained the frequencies of word pieces as its bias."""
+        """Initialise the bias of an untrained head with the log frequencies of word pieces."""
         super().setup(trainer)
         if not trainer.model.has_trained_head:
             start_from_unigrams(trainer.model, self.corpus)
             trainer.model.has_trained_head = True  # so that training or loading it again keeps the head
 
     def parameter_groups(self, model: Realm) -> list[ParameterGroup]:
-        """Reader, its head and the towers, each with its own rate."""
-        settings = self.settings
-        rate, head_rate, tower_rate = (
-            settings.learning_rate,
-            settings.head_learning_rate,
-            settings.tower_learning_rate,
-        )
-        return [
-            (model.reader.encoder.parameters(), rate),
-            (model.reader.head.parameters(), rate if head_rate is None else head_rate),
-            (model.retriever.parameters(), rate if tower_rate is None else tower_rate),
-        ]
+        """The reader's encoder, its head and the towers, each with its own learning rate."""
+        return pretraining_groups(model, self.settings)
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> WarmStartBatch:
-        """Pairs and masked queries, a function of seed and step."""
+        """Pairs and masked queries of a step, a function of seed and step."""
         settings = self.settings
         rng = np.random.default_rng([self.config.seed, 5, step])
         pairs = self._ict.pairs(step, settings.ict_batch) if settings.ict_batch else None
@@ -98,7 +83,7 @@ class WarmStart(Task[WarmStartBatch]):
         return WarmStartBatch(pairs, examples, self._contexts.choose(examples, rng))
 
     def losses(self, model: Realm, batch: WarmStartBatch, log: Log) -> Iterator[Tensor]:
-        """The Inverse Cloze loss, then that of the masked words."""
+        """The Inverse Cloze loss, then the masked-word loss, both in nats."""
         if batch.pairs is not None:
             yield self._ict.loss(model, batch.pairs, self.trainer.engine, log)
         if batch.examples:
@@ -117,10 +102,11 @@ class WarmStart(Task[WarmStartBatch]):
 
 
 class ContextChooser:
-    """Which passage a masked query is read with: its own, a related one, or the null passage.
+    """Chooses the passage that a masked query is read with: its own, a related one, or the null passage.
 
-    Its own teaches to copy; a related one (by BM25 with the answer known, its own blocked) teaches to find the answer
-    in other words, and when not to copy; the null passage keeps the language model.
+    With its own passage the reader learns to copy; with a related one (found by BM25 for the unmasked query, outside
+    the query's own group), to find the answer in other words and when not to copy; with the null passage it remains a
+    language model.
     """
 
     def __init__(self, corpus: Corpus, settings: WarmStartConfig) -> None:
@@ -128,14 +114,14 @@ class ContextChooser:
         self._bm25 = Bm25.build(corpus) if settings.related_rate else None
 
     def choose(self, examples: Sequence[Example], rng: np.random.Generator) -> list[int]:
-        """A passage number for each example."""
+        """A passage number for each example; `rng` decides."""
         draws = rng.random(len(examples))
         own, related = self._settings.passage_rate, self._settings.related_rate
         chosen = [example.passage if draw < own else NULL for example, draw in zip(examples, draws, strict=True)]
-        wanting = [n for n, draw in enumerate(draws) if own <= draw < own + related]
-        if self._bm25 is not None and wanting:
-            texts = [self._corpus.tokenizer().decode(examples[n].original.tolist()) for n in wanting]
-            for n, row in zip(wanting, self._bm25.search(texts, _NUM_RELATED)[1].tolist(), strict=True):
+        to_search = [n for n, draw in enumerate(draws) if own <= draw < own + related]
+        if self._bm25 is not None and to_search:
+            texts = [self._corpus.tokenizer().decode(examples[n].original.tolist()) for n in to_search]
+            for n, row in zip(to_search, self._bm25.search(texts, _NUM_RELATED)[1].tolist(), strict=True):
                 group = self._corpus.group(examples[n].passage)
                 others = [passage for passage in row if self._corpus.group(passage) != group]
                 chosen[n] = others[int(rng.integers(len(others)))] if others else NULL
@@ -145,7 +131,7 @@ class ContextChooser:
 def masked_word_loss(
     model: Realm, corpus: Corpus, examples: Sequence[Example], contexts: Sequence[int], max_tokens: int
 ) -> Tensor:
-    """-log p of the masked tokens, mean over tokens, each query read with the passage that `contexts` gives it."""
+    """-log p of the masked tokens in nats, mean over tokens, each query read with its passage in `contexts`."""
     with_title = model.config.title_in_joint
     rows = [
         corpus.joint_row(e.query, passage, max_tokens, with_title=with_title)[0]
@@ -158,7 +144,7 @@ def masked_word_loss(
 
 
 def start_from_unigrams(model: Realm, corpus: Corpus) -> None:
-    """Set the head's bias to the log frequency of each word piece: what a head would otherwise learn first."""
+    """Set the head's bias to the log frequency of each word piece, which a head would otherwise learn first."""
     num_V = np.zeros(model.tokenizer.vocab_size)
     for passage in range(corpus.num_passages):
         np.add.at(num_V, corpus.body_tokens(passage), 1)
