@@ -32,7 +32,7 @@ class Callback:
     """
 
     changes_training: ClassVar[bool] = False
-    """Whether weights may depend on it, as on early stopping: then a stage with another such callback is rerun."""
+    """Whether it can affect the weights, as early stopping does; a stage is rerun if such callbacks have changed."""
 
     def on_train_begin(self, trainer: Trainer) -> None:
         """Called before the first step, after the checkpoint was loaded if training is resumed."""

@@ -1,7 +1,7 @@
 """Names for interchangeable parts: losses, sources, taggers, rules, searchers and callbacks.
 
-A registry maps a name to an object. Built-in entries are import paths, so that listing names imports nothing. Users add
-their own objects with `add`, and packages announce theirs as entry points of the registry's group.
+A registry maps names to objects. Built-in entries are import paths, so that listing names imports nothing. Users add
+objects with `add`, and packages provide them as entry points of the registry's group.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Registry(Generic[T]):
     """
 
     def __init__(self, kind: str, built_in: Mapping[str, str] | None = None) -> None:
-        """An empty registry, or one of built-in entries.
+        """Create a registry.
 
-        kind      singular noun for messages, such as "loss"; entry points of the group "openrealm.KIND" are found too,
-                  with underscores for spaces
-        built_in  import path "module:attribute" by name
+        kind      singular noun for messages, such as "loss"; entry points of the group "openrealm.KIND" (with
+                  underscores instead of spaces) are found too
+        built_in  import paths "module:attribute" by name
         """
         self.kind = kind
         self._paths = dict(built_in or {})
@@ -52,7 +52,7 @@ class Registry(Generic[T]):
     def add(self, name: str) -> Callable[[T], T]: ...
 
     def add(self, name: str, value: T | None = None) -> T | Callable[[T], T]:
-        """Register `value` under `name`, replacing what had that name; without `value`, a decorator."""
+        """Register `value` under `name`, replacing any earlier entry; without `value`, returns a decorator."""
         if value is None:
             return lambda decorated: self.add(name, decorated)
         self._objects[name] = value
@@ -60,12 +60,12 @@ class Registry(Generic[T]):
         return value
 
     def remove(self, name: str) -> None:
-        """Forget what was added under `name`, if anything; a built-in entry of that name is found again."""
+        """Remove the object added under `name`, if any; a built-in entry of that name becomes visible again."""
         self._objects.pop(name, None)
         self._added.discard(name)
 
     def get(self, name: str) -> T:
-        """The object registered under `name`. Raises BadConfig listing the known names if there is none."""
+        """The object registered under `name`. Raises BadConfig with the known names if there is none."""
         if name not in self._objects:
             self.check(name)
             path = self._paths.get(name) or self._plugins()[name]
@@ -74,23 +74,23 @@ class Registry(Generic[T]):
         return self._objects[name]
 
     def create(self, spec: str, **options: Any) -> Any:
-        """Call what is registered under NAME with ARGUMENT, where `spec` is "NAME" or "NAME:ARGUMENT".
+        """Call the object registered under NAME with ARGUMENT, where `spec` is "NAME" or "NAME:ARGUMENT".
 
-        The argument is passed first; of `options`, those that the class or function takes by name are passed on. A
-        missing argument is named as the class' `argument` says, by default as its parameter.
+        The argument is passed first, as a string; `options` that are not parameters of the object are ignored. In the
+        message about a missing argument its name is the object's attribute `argument`, or that of the parameter.
 
         >>> words: Registry[Any] = Registry("word", {"fraction": "fractions:Fraction"})
         >>> words.create("fraction:3/4")
         Fraction(3, 4)
 
-        Raises BadConfig for an unknown name, for an argument that is missing, and for one that is not taken.
+        Raises BadConfig for an unknown name, and if an argument is missing or not accepted.
         """
         name, _, argument = spec.partition(":")
         factory: Any = self.get(name)
         parameters = inspect.signature(factory).parameters
         first = next((p for p in parameters.values() if p.kind in _POSITIONAL), None)
         if argument and first is None:
-            raise BadConfig(f"The {self.kind} {name!r} takes no argument, but {spec!r} gives one; write {name!r}.")
+            raise BadConfig(f"The {self.kind} {name!r} takes no argument, but {spec!r} has one; write {name!r}.")
         form = getattr(factory, "argument", first.name.upper() if first is not None else "")
         if not argument and first is not None and first.default is inspect.Parameter.empty:
             raise BadConfig(f"The {self.kind} {name!r} needs an argument; write {name}:{form}.")
@@ -98,16 +98,19 @@ class Registry(Generic[T]):
         return factory(*([argument] if argument else []), **taken)
 
     def needs_argument(self, name: str) -> bool:
-        """Whether `create` refuses the bare name."""
+        """Whether `create` requires an argument after `name`."""
         parameters = inspect.signature(cast(Any, self.get(name))).parameters.values()
         return any(p.kind in _POSITIONAL and p.default is inspect.Parameter.empty for p in parameters)
 
     def is_shared(self, name: str) -> bool:
-        """Whether another process finds the same object by this name: it is built in or an entry point."""
+        """Whether other processes find the same object under `name`, because it is built in or an entry point."""
         return name in self and name not in self._added
 
     def check(self, name: str, key: str = "") -> None:
-        """Raise BadConfig if nothing is registered under `name`; `key` is the setting that the message names."""
+        """Raise BadConfig if nothing is registered under `name`.
+
+        key  setting with this value, for the message
+        """
         if name not in self:
             near = difflib.get_close_matches(name, self.names(), n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -143,7 +146,7 @@ LOSSES: Registry[Any] = Registry(
     "loss",
     {name: f"openrealm.model.losses:{name}" for name in ("marginal", "emdr2", "pdist", "loop", "adist")},
 )
-"""Losses of joint pre-training: a function from a `Reading` to one loss per query, shape (B,)."""
+"""Losses of joint pre-training: functions from a `Reading` to one loss per query, shape (B,)."""
 
 SOURCES: Registry[Any] = Registry(
     "source",
@@ -158,7 +161,7 @@ SOURCES: Registry[Any] = Registry(
         "wikipedia": "openrealm.corpus.sources.wikipedia:Wikipedia",
     },
 )
-"""Where articles come from: subclasses of `openrealm.corpus.sources.Source`."""
+"""Sources of articles: subclasses of `openrealm.corpus.sources.Source`."""
 
 TAGGERS: Registry[Any] = Registry(
     "tagger",
@@ -182,10 +185,10 @@ RULES: Registry[Any] = Registry(
 """Rules of the tagger "rules": functions from texts and known names to spans; see `openrealm.masking.tagger`."""
 
 SEARCHERS: Registry[Any] = Registry("searcher", {"exact": "openrealm.index.exact:ExactSearcher"})
-"""Maximum inner product search over an index's vectors; see `openrealm.index`."""
+"""Searchers: functions from passage vectors to an `openrealm.index.index.Searcher`."""
 
 CALLBACKS: Registry[Any] = Registry(
     "callback",
     {"tensorboard": "openrealm.callbacks:TensorBoard", "early_stopping": "openrealm.callbacks:EarlyStopping"},
 )
-"""Observers of training; see `openrealm.callbacks`."""
+"""Observers of training: subclasses of `openrealm.callbacks.Callback`."""

@@ -1,4 +1,4 @@
-"""The tasks that a `Trainer` trains, and the base class for your own."""
+"""The tasks a `Trainer` can train, and the base class for custom ones."""
 
 from __future__ import annotations
 

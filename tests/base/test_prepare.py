@@ -57,8 +57,8 @@ def test_a_tiny_run_leaves_weights_card_and_metrics(run: Path) -> None:
         "# openrealm-tiny",
         "toy.jsonl, licence not stated",
         "12 steps",
-        "| alone |",
-        "| beside its own passage |",
+        "| without a passage |",
+        "| with its own passage |",
     ):
         assert words in card
     assert max(len(line) for line in card.splitlines()) <= 120
@@ -171,14 +171,16 @@ def test_it_starts_from_weights_and_learns_from_a_teacher(
     assert len(losses) == 2
     assert min(losses) > 0
     card = " ".join((folder / "model" / "README.md").read_text().split())
-    assert "They went on from weights of 12 steps" in card
+    assert "initialised from an encoder of 12 steps" in card
     assert f"{toy_backbone}, licence not stated" in card
     made = (folder / "teacher" / "manifest.json").stat().st_mtime_ns
     assert main([*command, "--set", "learning_rate=0"]) == 0
     assert (folder / "teacher" / "manifest.json").stat().st_mtime_ns == made
     capsys.readouterr()
     assert main([*command, "--set", "num_layers=3"]) == 2
-    assert "has another shape; use --set num_layers=2 --set hidden_size=32" in capsys.readouterr().err
+    assert (
+        "has other dimensions than the settings; use --set num_layers=2 --set hidden_size=32" in capsys.readouterr().err
+    )
 
 
 def test_a_name_of_shipped_weights_is_found_in_the_package(
@@ -205,7 +207,7 @@ def test_a_name_of_shipped_weights_is_found_in_the_package(
         (["factbook", "--set", "depth=3"], "no setting 'depth'; known are: name, seed"),
         (["factbook", "--tiny", "--set", "teacher=./no"], "base.teacher: ./no is not a folder; give a folder"),
         (["factbook", "--tiny", "--set", "start=./no"], "base.start: ./no is not a folder; give a folder"),
-        (["factbook", "--set", "num_heads=3"], "hidden_size must be a multiple of base.num_heads"),
+        (["factbook", "--set", "num_heads=3"], "which is not a multiple of base.num_heads=3"),
         (["factbook", "--set", "own_rate=0.9"], "must add up to 1 or less"),
         (["factbook", "--set", "num_steps=many"], "base.num_steps is 'many'"),
     ],

@@ -1,4 +1,4 @@
-"""BM25 against its formula, written out word by word."""
+"""BM25 against a direct implementation of its formula."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def slow_scores(query: str, k1: float = 1.5, b: float = 0.75) -> list[float]:
 
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("query", ["capital of Peru", "the", "party", "AMAZON amazon", "Sucre Bolivia government"])
-def test_scores_are_those_of_the_formula_best_first(query: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bm25, "_FEWEST_FOR_NUMBA", 0 if backend == "numba" else 100)
+def test_scores_follow_the_formula_best_first(query: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bm25, "_MIN_PASSAGES_FOR_NUMBA", 0 if backend == "numba" else 100)
     scores, numbers = Bm25(TEXTS).search([query], len(TEXTS))
     expected = slow_scores(query)
     assert sorted(numbers[0].tolist()) == list(range(len(TEXTS)))
@@ -54,14 +54,14 @@ def test_words_are_whole_and_lower_case() -> None:
     assert scores[0, 1] == 0
 
 
-def test_no_more_results_than_passages_and_queries_keep_their_rows() -> None:
+def test_there_are_no_more_results_than_passages_and_queries_keep_their_rows() -> None:
     scores, numbers = Bm25(TEXTS).search(["Peru Lima", "party"], 50)
     assert scores.shape == numbers.shape == (2, len(TEXTS))
     assert (numbers[0, 0], numbers[1, 0]) == (0, 5)
 
 
 @pytest.mark.parametrize("query", ["", "?!", "zyzzyva", "?? zyzzyva ?"])
-def test_a_query_without_a_known_word_still_gets_passages(query: str) -> None:
+def test_a_query_without_known_words_still_gets_passages(query: str) -> None:
     scores, numbers = Bm25(TEXTS).search([query, "Peru"], 3)
     assert scores[0].tolist() == [0, 0, 0]
     assert len(set(numbers[0].tolist())) == 3

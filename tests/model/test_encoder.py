@@ -1,4 +1,4 @@
-"""Chunks of ragged rows give the numbers of single rows; a backbone that cannot be loaded is named in one sentence."""
+"""Chunks of ragged rows give the numbers of single rows; an unusable backbone is named in the error."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openrealm.text.pack import Row
 
 
 @torch.no_grad()
-def test_every_row_gets_the_hidden_states_it_gets_alone(realm_in_float64: Realm, ragged_rows: list[Row]) -> None:
+def test_hidden_states_in_a_chunk_are_those_of_each_row_alone(realm_in_float64: Realm, ragged_rows: list[Row]) -> None:
     encoder = realm_in_float64.reader.encoder
     seen = []
     for indices, hidden_nTH, real_nT in encoder.chunks(ragged_rows, max_rows=7):
@@ -40,18 +40,18 @@ def test_the_segment_of_a_token_matters(realm_in_float64: Realm, ragged_rows: li
     assert not torch.allclose(two_1TH, one_1TH)
 
 
-def test_outputs_of_chunks_return_to_the_order_of_their_rows() -> None:
+def test_outputs_of_chunks_are_put_into_the_order_of_their_rows() -> None:
     parts = [torch.tensor([[30.0], [10.0]]), torch.tensor([[20.0], [0.0]])]
     assert in_order(parts, [3, 1, 2, 0]).flatten().tolist() == [0.0, 10.0, 20.0, 30.0]
 
 
-def test_half_precision_is_widened_and_double_kept() -> None:
+def test_half_precision_becomes_single_and_double_is_kept() -> None:
     assert wide(torch.zeros(1, dtype=torch.bfloat16)).dtype == torch.float32
     assert wide(torch.zeros(1)).dtype == torch.float32
     assert wide(torch.zeros(1, dtype=torch.float64)).dtype == torch.float64
 
 
-def test_a_backbone_comes_from_a_folder_without_pooler_and_with_the_layers_asked_for(toy_backbone: Path) -> None:
+def test_a_backbone_is_loaded_from_a_folder_without_pooler_and_with_the_requested_layers(toy_backbone: Path) -> None:
     whole, first = load_backbone(str(toy_backbone)), load_backbone(str(toy_backbone), num_layers=1, dropout=0.3)
     names = set(dict(first.named_parameters()))
     assert not any("pooler" in name for name in names)
@@ -62,12 +62,12 @@ def test_a_backbone_comes_from_a_folder_without_pooler_and_with_the_layers_asked
         assert torch.equal(parameter, whole.get_parameter(name))
 
 
-def test_more_layers_than_there_are_is_refused(toy_backbone: Path) -> None:
-    with pytest.raises(BadConfig, match=r"model\.num_layers: 3 given, the backbone has 2"):
+def test_more_layers_than_the_backbone_has_are_refused(toy_backbone: Path) -> None:
+    with pytest.raises(BadConfig, match=r"model\.num_layers is 3, but the backbone has 2 layers"):
         load_backbone(str(toy_backbone), num_layers=3)
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match=r"model\.backbone: .*nowhere is not a folder; give a folder"):
         load_backbone(str(tmp_path / "nowhere"))
 
@@ -82,7 +82,7 @@ def test_a_folder_without_a_usable_model_is_named(tmp_path: Path, toy_backbone: 
         (folder / "model.safetensors").write_bytes((toy_backbone / "model.safetensors").read_bytes()[:1000])
     if damage == "bad_json":
         (folder / "config.json").write_text("{")
-    with pytest.raises(BadConfig, match=r"model\.backbone: .*broken cannot be loaded .*; give a folder with"):
+    with pytest.raises(BadConfig, match=r"model\.backbone: .*broken could not be loaded .*; give a folder with"):
         load_backbone(str(folder))
 
 
@@ -94,5 +94,5 @@ def test_weights_in_a_pickle_are_not_read(tmp_path: Path, toy_backbone: Path) ->
     assert not (tmp_path / "ran").exists()
 
 
-def test_the_toy_backbone_is_what_the_config_says(toy_backbone: Path) -> None:
+def test_the_toy_backbone_has_the_size_in_its_config(toy_backbone: Path) -> None:
     assert json.loads((toy_backbone / "config.json").read_text())["hidden_size"] == 32

@@ -1,3 +1,5 @@
+"""Answers cite their passages, with probabilities and utilities checked against direct computations."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -26,7 +28,7 @@ def answerer(answering_run: Path) -> Answerer:
     return Answerer.open(answering_run)
 
 
-def test_an_answer_is_a_piece_of_the_passage_it_was_read_from(answerer: Answerer, answering_run: Path) -> None:
+def test_an_answer_is_a_span_of_the_passage_it_cites(answerer: Answerer, answering_run: Path) -> None:
     answer = answerer.ask(QUESTION)
     assert answer.source is not None
     assert answer.text == answer.source.answer
@@ -50,7 +52,7 @@ def test_the_probabilities_of_the_passages_read_sum_to_one(answerer: Answerer) -
 
 
 def log_probability(corpus: Corpus, run: Run, question: str, passage: int, answer: Sequence[int]) -> float:
-    """log p(y|z,x), mask by mask, from the hidden states of one row: slow and plain."""
+    """log p(y|z,x), mask by mask, from the hidden states of one row."""
     model = artefacts.open_model(run, "finetune_realm").eval()
     tokens, _ = corpus.tokenizer().encode(question)
     query = [*tokens, *[corpus.specials.mask] * len(answer)]
@@ -80,11 +82,11 @@ def test_utility_is_what_the_passage_adds_to_the_answers_log_probability(
         assert read.retrieval_utility == pytest.approx(with_passage - without, abs=1e-4)
 
 
-def test_asking_again_gives_the_same_answer_whatever_the_spaces(answerer: Answerer, one_thread: None) -> None:
+def test_the_same_question_gets_the_same_answer_whatever_its_spaces(answerer: Answerer, one_thread: None) -> None:
     assert answerer.ask(f"  {QUESTION.replace(' ', '   ')}  ") == answerer.ask(QUESTION)
 
 
-def test_a_list_of_questions_gives_a_list_of_answers(answerer: Answerer) -> None:
+def test_a_list_of_questions_returns_a_list_of_answers(answerer: Answerer) -> None:
     questions = [QUESTION, "Who founded the city?", QUESTION]
     answers = answerer.ask(questions)
     assert [answer.question for answer in answers] == questions
@@ -100,20 +102,20 @@ def test_an_empty_question_is_refused(answerer: Answerer, question: str) -> None
         answerer.ask(question)
 
 
-def test_a_question_too_long_to_be_read_is_refused_and_the_longest_is_not(answerer: Answerer) -> None:
+def test_a_question_that_is_too_long_is_refused_but_the_longest_one_is_not(answerer: Answerer) -> None:
     assert answerer.ask("the " * 30).source is not None
-    with pytest.raises(BadInput, match=r"has 31 word pieces, but at most 30"):
+    with pytest.raises(BadInput, match=r"has 31 word pieces, but at most 30 are allowed"):
         answerer.ask("the " * 31)
 
 
 @pytest.mark.parametrize("question", ["[MASK] [SEP] [CLS]", "¿Qué?", "\ud800 \u202e x", "<script>", "🜁 🜂"])
-def test_any_other_text_gets_an_answer(answerer: Answerer, question: str) -> None:
+def test_any_other_text_is_answered(answerer: Answerer, question: str) -> None:
     answer = answerer.ask(question)
     assert answer.source is not None
     assert json.dumps(dataclasses.asdict(answer))
 
 
-def test_bm25_answers_from_the_passage_with_the_questions_words(answering_run: Path) -> None:
+def test_bm25_answers_from_the_passage_with_the_words_of_the_question(answering_run: Path) -> None:
     corpus = artefacts.open_corpus(Run.open(answering_run))
     passage = corpus.passage(10)
     answer = Answerer.open(answering_run, "bm25").ask(passage.text[:60])
@@ -128,12 +130,12 @@ def _probability(passage: ReadPassage) -> float:
 
 
 @pytest.mark.parametrize("system", ["closed_book", "other"])
-def test_a_system_that_reads_nothing_cannot_be_served(answering_run: Path, system: str) -> None:
+def test_a_system_that_reads_no_passages_is_refused(answering_run: Path, system: str) -> None:
     with pytest.raises(BadInput, match=f"no system '{system}' that reads passages"):
         Answerer.open(answering_run, system)
 
 
-def test_what_is_missing_is_named_with_the_command_that_makes_it(answering_run: Path, tmp_path: Path) -> None:
+def test_a_missing_stage_is_named_with_its_command(answering_run: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingStage, match=r"finetune --system warm_start"):
         Answerer.open(answering_run, "warm_start")
     copy = tmp_path / "copy"
@@ -146,7 +148,7 @@ def test_what_is_missing_is_named_with_the_command_that_makes_it(answering_run: 
         Answerer.open(copy)
 
 
-def test_a_run_whose_settings_were_changed_since_is_refused(answering_run: Path, tmp_path: Path) -> None:
+def test_a_run_whose_settings_have_changed_is_refused(answering_run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(answering_run, copy)
     config = json.loads((copy / "config.json").read_text())

@@ -1,4 +1,4 @@
-"""A checkpoint restores everything or is refused; a resumed run ends where an uninterrupted one does, bit for bit."""
+"""A checkpoint restores everything or is refused; a resumed training equals an uninterrupted one bit for bit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STATE = {"fingerprint": "d" * 64, "index": "00000000-e"}
 
 
 class Bench:
-    """A model, an optimiser over all of it, and one step of made-up gradients."""
+    """A model and its optimiser, with steps on random gradients."""
 
     def __init__(self, model: Realm) -> None:
         self.model = model
@@ -49,7 +49,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_weights_adam_and_the_random_generator_come_back(
+def test_weights_adam_and_the_random_generator_are_restored(
     tmp_path: Path, toy_realm: Callable[..., Realm], shared: bool
 ) -> None:
     bench = Bench(toy_realm(f"model.shared_towers={shared}"))
@@ -66,7 +66,7 @@ def test_weights_adam_and_the_random_generator_come_back(
     assert same(other.numbers(), later), "the next random gradients are the same too"
 
 
-def test_a_checkpoint_before_the_first_step_comes_back(tmp_path: Path, toy_realm: Callable[..., Realm]) -> None:
+def test_a_checkpoint_before_the_first_step_is_restored(tmp_path: Path, toy_realm: Callable[..., Realm]) -> None:
     bench, other = Bench(toy_realm()), Bench(toy_realm(seed=9))
     checkpoint.load(
         checkpoint.save(tmp_path, 0, bench.model, bench.optimizer, STATE), other.model, other.optimizer, "d" * 64
@@ -74,7 +74,7 @@ def test_a_checkpoint_before_the_first_step_comes_back(tmp_path: Path, toy_realm
     assert same(other.numbers(), bench.numbers())
 
 
-def test_two_are_kept_oldest_first(tmp_path: Path, toy_realm: Callable[..., Realm]) -> None:
+def test_the_last_two_are_kept_oldest_first(tmp_path: Path, toy_realm: Callable[..., Realm]) -> None:
     bench = Bench(toy_realm())
     for step in (2, 4, 6, 10):
         checkpoint.save(tmp_path, step, bench.model, bench.optimizer, STATE)
@@ -104,7 +104,7 @@ def test_a_damaged_one_is_refused_by_name(tmp_path: Path, toy_realm: Callable[..
         checkpoint.load(path, bench.model, bench.optimizer, "d" * 64)
 
 
-def test_a_tensor_that_is_missing_is_not_passed_over(tmp_path: Path, toy_realm: Callable[..., Realm]) -> None:
+def test_a_missing_tensor_is_an_error(tmp_path: Path, toy_realm: Callable[..., Realm]) -> None:
     bench = Bench(toy_realm())
     path = checkpoint.save(tmp_path, 2, bench.model, bench.optimizer, STATE)
     tensors = unique_state(bench.model)
@@ -128,7 +128,7 @@ SIX = ["pretrain.num_steps=6", "pretrain.checkpoint_steps=3", "pretrain.eval_ste
 
 
 @pytest.mark.parametrize("change", ["pretrain.ict_batch=0", "pretrain.ict_batch=4"])
-def test_six_steps_are_three_and_three(
+def test_three_steps_and_three_resumed_ones_equal_six(
     tmp_path: Path,
     make_trainer: MakeTrainer,
     metric_rows: MetricRows,
@@ -152,7 +152,7 @@ def test_six_steps_are_three_and_three(
     assert outcome == straight.outcome
 
 
-def test_settings_that_change_the_weights_are_refused_and_no_others(
+def test_only_changed_settings_that_affect_the_weights_are_refused(
     tmp_path: Path, make_trainer: MakeTrainer, stop_at: Callable[..., Callback], stopped: type[Exception]
 ) -> None:
     with pytest.raises(stopped):
@@ -174,7 +174,7 @@ def test_settings_that_change_the_weights_are_refused_and_no_others(
     assert make_trainer(tmp_path, *SIX, *free).train(resume=True).num_steps == 6
 
 
-def test_without_a_checkpoint_resuming_starts_at_the_beginning(
+def test_resuming_without_a_checkpoint_starts_at_the_beginning(
     tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows
 ) -> None:
     trainer = make_trainer(tmp_path, "pretrain.num_steps=2")
@@ -182,7 +182,7 @@ def test_without_a_checkpoint_resuming_starts_at_the_beginning(
     assert [row["step"] for row in metric_rows(trainer)] == [0, 1, 2, 2]
 
 
-def test_starting_over_forgets_the_checkpoints_of_the_run_before(
+def test_starting_over_deletes_earlier_checkpoints(
     tmp_path: Path, make_trainer: MakeTrainer, stop_at: Callable[..., Callback], stopped: type[Exception]
 ) -> None:
     make_trainer(tmp_path, *SIX).train()
@@ -192,7 +192,7 @@ def test_starting_over_forgets_the_checkpoints_of_the_run_before(
     assert [path.name for path in checkpoint.checkpoints(tmp_path / "run" / "checkpoints")] == ["step-00000003"]
 
 
-def test_a_checkpoint_whose_index_is_gone_or_another_corpus_s_is_refused(
+def test_a_checkpoint_whose_index_is_gone_or_of_another_corpus_is_refused(
     tmp_path: Path, make_trainer: MakeTrainer, stop_at: Callable[..., Callback], stopped: type[Exception]
 ) -> None:
     with pytest.raises(stopped):

@@ -1,4 +1,4 @@
-"""The one loop: all six tasks resume bit for bit after a kill; callbacks, early stopping, schedules, fingerprints."""
+"""The training loop: all six tasks resume bit for bit after a kill; callbacks, early stopping, schedules."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def order(
 def test_a_killed_training_resumes_to_the_same_bits(
     tmp_path: Path, order: Callable[[str, Path], dict[str, Any]], metric_rows: MetricRows, name: str
 ) -> None:
-    """The process is killed with SIGKILL once its first checkpoint is there; weights, Adam and metrics end alike."""
+    """The process gets SIGKILL after its first checkpoint; in the end weights, Adam's state and metrics are equal."""
     file = tmp_path / "order.json"
     files.write_json(file, order(name, tmp_path / "killed"))
     process = subprocess.Popen([sys.executable, str(PROGRAM), str(file)], env=os.environ | {"OMP_NUM_THREADS": "1"})
@@ -108,7 +108,7 @@ class Line(nn.Module):
 
 
 class Fit(Task[float]):
-    """A task defined outside the package: a weight is pulled towards 1."""
+    """A task defined outside the package: moves a weight towards 1."""
 
     name: ClassVar[str] = "fit"
 
@@ -140,7 +140,7 @@ class Fit(Task[float]):
 
 
 class Recorder(Callback):
-    """Notes what it is called with."""
+    """Records its calls."""
 
     def __init__(self, argument: str = "") -> None:
         self.argument, self.events = argument, list[str]()
@@ -164,7 +164,7 @@ class Recorder(Callback):
         self.events.append("over")
 
 
-def test_a_users_own_task_and_callback_by_object_and_by_name(
+def test_a_custom_task_runs_with_callbacks_by_object_and_by_name(
     tmp_path: Path, metric_rows: MetricRows, request: pytest.FixtureRequest
 ) -> None:
     CALLBACKS.add("recorder", Recorder)
@@ -233,7 +233,7 @@ def test_a_failing_training_is_closed_but_not_finished(
     assert (task.is_finished, task.is_closed) == (False, True)
 
 
-def test_a_checkpoint_of_other_settings_is_refused_but_not_for_how_often_it_looks(
+def test_a_checkpoint_of_other_settings_is_refused_unless_only_intervals_differ(
     tmp_path: Path, stop_at: Callable[..., Callback], stopped: type[Exception]
 ) -> None:
     with pytest.raises(stopped):
@@ -247,21 +247,21 @@ def test_a_checkpoint_of_other_settings_is_refused_but_not_for_how_often_it_look
     assert trainer.task.asked == [4, 5, 6, 7, 8, 9]
 
 
-def test_a_training_by_the_clock_ends_when_the_time_is_over(tmp_path: Path) -> None:
+def test_training_by_the_clock_ends_when_the_time_is_up(tmp_path: Path) -> None:
     outcome = Trainer(Line(), Fit(), tmp_path, minutes=0.005).train()
-    assert outcome.num_steps > 10, "not after the schedule's number of steps"
+    assert outcome.num_steps > 10, "the schedule's number of steps does not apply"
 
 
-def test_a_setting_that_is_not_one_is_refused() -> None:
+def test_unknown_settings_and_callbacks_are_refused() -> None:
     with pytest.raises(BadConfig, match="no setting 'stepps'; known are: checkpoint_at_end"):
         Trainer(Line(), Fit(), stepps=3)
     with pytest.raises(BadConfig, match=r"no callback 'tensorbord'; known are: .*; did you mean tensorboard"):
         Trainer(Line(), Fit(), callbacks=["tensorbord"])
-    with pytest.raises(BadConfig, match="The task fit runs in one process"):
+    with pytest.raises(BadConfig, match="The task fit supports one process only"):
         Trainer(Line(), Fit(), ranks=Ranks(0, 2))
 
 
-def test_tensorboard_gets_what_is_logged(tmp_path: Path) -> None:
+def test_tensorboard_receives_the_logged_values(tmp_path: Path) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     Trainer(Line(), Fit(eval_steps=2), tmp_path, num_steps=4, callbacks=["tensorboard"]).train()
     found = events.EventAccumulator(str(tmp_path / "tensorboard"))

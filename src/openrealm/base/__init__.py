@@ -1,1 +1,1 @@
-"""Training a base encoder: vocabulary, texts, examples, the model and its export."""
+"""Training a base encoder: vocabulary, texts, examples, task, evaluation and export."""

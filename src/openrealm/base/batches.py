@@ -1,4 +1,4 @@
-"""Batches of all objectives of a base encoder as padded tensors: a pure function of step and process number."""
+"""Batches of all objectives of a base encoder as padded tensors, a pure function of seed, step and rank."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ _SMALL_CHUNK_TOKENS, _LARGE_CHUNK_TOKENS = 4096, 65_536
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one process learns from in one step; `teacher_BE` are the teacher's vectors of the texts in `taught`."""
+    """The part of a step's batch for one process.
+
+    masked             masked examples
+    queries, passages  pairs of the Inverse Cloze Task
+    taught             texts for distillation, and `teacher_BE` the teacher's vectors of them
+    num_tokens         word pieces in all of them
+    """
 
     masked: list[Chunk]
     queries: list[Chunk]
@@ -32,25 +38,25 @@ class Batch:
 
 
 class Batches:
-    """The batch of any step, as one of several processes reads it."""
+    """Batches for training with random access to any step, divided among processes."""
 
     def __init__(self, examples: BaseExamples, *, teacher: TeacherVectors | None = None, on_cpu: bool = True) -> None:
         self._examples, self._teacher = examples, teacher
         self._chunk_tokens = _SMALL_CHUNK_TOKENS if on_cpu else _LARGE_CHUNK_TOKENS
         self._corpora = examples.texts.corpora
-        walks = [self._several(number, heldout=False) for number in range(len(self._corpora))]
-        self._orders = [Order(walk, examples.settings.seed) if walk else None for walk in walks]
+        usable = [self._multi_sentence(number, heldout=False) for number in range(len(self._corpora))]
+        self._orders = [Order(passages, examples.settings.seed) if passages else None for passages in usable]
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> Batch:
-        """The part of a step's batch that falls to process number `rank`: a function of seed and arguments."""
-        settings, turn = self._examples.settings, step * num_ranks + rank
-        first = turn * settings.mlm_batch
+        """The part of a step's batch for process `rank`, a function of seed and arguments."""
+        settings, number = self._examples.settings, step * num_ranks + rank
+        first = number * settings.mlm_batch
         rows = [self._examples.example(first + n) for n in range(settings.mlm_batch)]
-        pairs = self._inverse_cloze(turn) if settings.ict_batch else Pairs([], [])
+        pairs = self._inverse_cloze(number) if settings.ict_batch else Pairs([], [])
         taught: list[Row] = []
         teacher_BE = torch.zeros(0, 0)
         if self._teacher is not None:
-            taught, teacher_BE = self._teacher.batch(turn, settings.teacher_batch)
+            taught, teacher_BE = self._teacher.batch(number, settings.teacher_batch)
         return Batch(
             masked_chunks(rows, self._pad_id, self._chunk_tokens),
             self._plain(pairs.queries),
@@ -61,11 +67,11 @@ class Batches:
         )
 
     def heldout_cloze(self, num_pairs: int) -> tuple[list[Chunk], list[Chunk]]:
-        """Held-out sentences and their passages, out of the corpus that has most of them."""
-        walks = [self._several(number, heldout=True) for number in range(len(self._corpora))]
-        number = int(np.argmax([len(walk) for walk in walks]))
+        """Held-out sentences and their passages, from the corpus with the most held-out passages."""
+        usable = [self._multi_sentence(number, heldout=True) for number in range(len(self._corpora))]
+        number = int(np.argmax([len(passages) for passages in usable]))
         rng = np.random.default_rng([self._examples.settings.seed, 26])
-        drawn = rng.permutation(walks[number])[:num_pairs].tolist()
+        drawn = rng.permutation(usable[number])[:num_pairs].tolist()
         pairs = self._pairs(number, drawn, rng) if drawn else Pairs([], [])
         return self._plain(pairs.queries), self._plain(pairs.passages)
 
@@ -76,26 +82,26 @@ class Batches:
     def _plain(self, rows: Sequence[Row]) -> list[Chunk]:
         return chunks(rows, self._pad_id, self._chunk_tokens)
 
-    def _several(self, corpus: int, *, heldout: bool) -> list[int]:
-        """Passages of a corpus, by its own numbers, that have several sentences."""
+    def _multi_sentence(self, corpus: int, *, heldout: bool) -> list[int]:
+        """The passages of corpus number `corpus` that have several sentences, by their numbers in it."""
         texts = self._examples.texts
         here = slice(texts.first_passage[corpus], texts.first_passage[corpus + 1])
-        several = np.diff(texts.sentences.starts)[here] > 1
-        found: list[int] = np.flatnonzero(several & (texts.is_heldout_N[here] == heldout)).tolist()
+        has_several = np.diff(texts.sentences.starts)[here] > 1
+        found: list[int] = np.flatnonzero(has_several & (texts.is_heldout_N[here] == heldout)).tolist()
         return found
 
-    def _inverse_cloze(self, turn: int) -> Pairs:
-        """Sentences and their passages, all of one corpus, which is drawn by its size."""
+    def _inverse_cloze(self, batch_number: int) -> Pairs:
+        """Sentences and their passages from one corpus, which is drawn in proportion to its size."""
         settings = self._examples.settings
-        rng = np.random.default_rng([settings.seed, 25, turn])
+        rng = np.random.default_rng([settings.seed, 25, batch_number])
         sizes = np.array([0 if order is None else len(order) for order in self._orders])
         if not sizes.sum():
             return Pairs([], [])
         number = int(rng.choice(len(sizes), p=sizes / sizes.sum()))
         order = self._orders[number]
-        assert order is not None, "a corpus without a walk has size 0"
+        assert order is not None, "a corpus without usable passages has size 0"
         size, run = settings.ict_batch, settings.ict_neighbours
-        return self._pairs(number, order.take_with_neighbours(turn * size, size, run), rng)
+        return self._pairs(number, order.take_with_neighbours(batch_number * size, size, run), rng)
 
     def _pairs(self, corpus: int, passages: Sequence[int], rng: np.random.Generator) -> Pairs:
         settings = self._examples.settings
@@ -110,7 +116,10 @@ class Batches:
 
 
 def chunks(rows: Sequence[Row], pad_id: int, num_tokens: int, masked: Sequence[MaskedRow] = ()) -> list[Chunk]:
-    """`rows`, sorted by length, in chunks of at most `num_tokens` with padding (or one row)."""
+    """Padded chunks of `rows`, sorted by length, of at most `num_tokens` including padding, or of one row.
+
+    masked  the same rows with their masks, if they have any
+    """
     found: list[Chunk] = []
     held: list[int] = []
     for number in [*sorted(range(len(rows)), key=lambda i: len(rows[i])), -1]:
@@ -122,7 +131,7 @@ def chunks(rows: Sequence[Row], pad_id: int, num_tokens: int, masked: Sequence[M
 
 
 def masked_chunks(rows: Sequence[MaskedRow], pad_id: int, num_tokens: int) -> list[Chunk]:
-    """`chunks` with the places of the masks and what belongs there."""
+    """`chunks` of masked rows, with the positions of the masks and the correct word pieces."""
     return chunks([row.row for row in rows], pad_id, num_tokens, rows)
 
 

@@ -1,9 +1,9 @@
-"""First weights with which a BERT copies before it has learnt anything: an induction circuit written down.
+"""Initial weights with which an untrained BERT copies: a hand-written induction circuit.
 
-Left to chance, a small encoder finds out only after many millions of word pieces that a mask can be filled in from a
-passage that has the same neighbours (docs/lab-log.md). So the first layer's heads look at the word pieces one and two
-places before and after, and write down what they see; the second layer's heads compare these notes, prefer segment 1,
-where the passage is, and copy what stands there. The other layers start by chance. Everything goes on learning.
+From random weights, a small encoder needs many millions of word pieces to learn that a mask can be filled in from a
+passage with the same neighbours (docs/lab-log.md). Here the heads of the first layer attend to the word pieces one and
+two positions before and after, and record them; the heads of the second layer compare these records, prefer segment 1
+(the passage), and copy the matching word piece. All other layers are random, and all weights are trained afterwards.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import torch
 from torch import Tensor, nn
 
 _EMBEDDING_SCALE = 0.07
-_POSITION_SHARPNESS = 3.0  # of the heads that look at neighbours
-_MATCH_SHARPNESS = 0.9  # of the heads that compare notes
-_FAR_WEIGHT = 0.6  # of the notes on neighbours two places off
-_PASSAGE_BONUS = 20.0  # what a word piece of segment 1 scores more
+_POSITION_SHARPNESS = 3.0  # of heads that attend to neighbours
+_MATCH_SHARPNESS = 0.9  # of heads that compare records
+_FAR_WEIGHT = 0.6  # of records of neighbours two positions away
+_PASSAGE_BONUS = 20.0  # added to the score of word pieces in segment 1
 _COPY_SCALE = 4.0
 _MIN_LAYERS = 2
 
 
 @torch.no_grad()
 def start_by_copying(backbone: nn.Module) -> bool:
-    """Write the circuit into a fresh BERT, drawing from torch's generator.
+    """Write the circuit into an untrained BERT, using torch's random generator.
 
-    False, and nothing changed, where it has fewer than two layers or heads of less than 8 dimensions.
+    Returns False and changes nothing if it has fewer than two layers, fewer than two heads, or heads of fewer than 8
+    dimensions.
     """
     bert: Any = backbone
     num_heads = int(bert.config.num_attention_heads)
@@ -43,7 +44,9 @@ def start_by_copying(backbone: nn.Module) -> bool:
 
 
 def _embed(embeddings: Any, rates_F: Tensor, num_place: int) -> None:
-    """The first `num_place` dimensions tell the position, the last of them the segment, all others the word piece."""
+    """Encode the position in the first `num_place` dimensions, the segment in the last of them, and the word piece in
+    all others.
+    """
     words, places, segments = (
         part.weight
         for part in (embeddings.word_embeddings, embeddings.position_embeddings, embeddings.token_type_embeddings)
@@ -59,7 +62,7 @@ def _embed(embeddings: Any, rates_F: Tensor, num_place: int) -> None:
 
 
 def _look_at_neighbours(attention: Any, rates_F: Tensor, offsets: list[int], size: int) -> Tensor:
-    """Head h attends `offsets[h]` places on and notes the word piece; returns where in the state, H x H by heads."""
+    """Let head h attend `offsets[h]` positions away and record the word piece; returns the output matrix, H x H."""
     query, key, value, out = _weights(attention)
     for weight in (query, key, value):
         weight.zero_()
@@ -78,7 +81,7 @@ def _look_at_neighbours(attention: Any, rates_F: Tensor, offsets: list[int], siz
 
 
 def _copy_matches(attention: Any, note_HH: Tensor, offsets: list[int], size: int) -> None:
-    """Every head compares all notes at once; head h copies its share of the word piece's dimensions."""
+    """Let every head compare all records, and head h copy its share of the word piece's dimensions."""
     query, key, value, out = _weights(attention)
     value.zero_()
     out.zero_()
@@ -108,6 +111,6 @@ def _orthogonal(size: int) -> Tensor:
 
 
 def _turned(angle: Tensor) -> Tensor:
-    """Takes (sin p, cos p) to (sin(p + angle), cos(p + angle))."""
+    """The rotation that maps (sin p, cos p) to (sin(p + angle), cos(p + angle))."""
     cos, sin = angle.cos(), angle.sin()
     return torch.stack([torch.stack([cos, sin]), torch.stack([-sin, cos])])

@@ -1,8 +1,8 @@
-"""Masked queries for a base encoder, alone or with a passage as context: each a pure function of seed and number.
+"""Masked queries for a base encoder, with or without a passage; each is a pure function of seed and number.
 
-The rows are those that the reader of REALM meets, so that it can copy before joint training begins. Where it can
-copy, the hidden span is often swapped, in query and passage alike, for one from elsewhere: what was learnt by heart
-does not help then.
+They have the format that the reader of REALM sees, so that it can copy before joint training begins. If the passage
+contains the masked span, that span is often replaced in both by another one, so that it cannot be recalled but only
+copied.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from openrealm.train.examples import Order, contains, window
 
 Ints = npt.NDArray[np.int64]
 ALONE, OWN, RELATED, UNRELATED = CONTEXTS = ("alone", "own", "related", "unrelated")
-_DRAWN = (OWN, RELATED, UNRELATED, ALONE)  # in the order of the settings' rates; what is left reads alone
+_DRAWN = (OWN, RELATED, UNRELATED, ALONE)  # in the order of the rates in the settings; ALONE is the rest
 _TRIED_SPANS = 4
 _NOTHING = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class MaskedRow:
-    """A joint row with masks: `positions` in the row, `gold` what belongs there, and which of `CONTEXTS` it has."""
+    """A joint row with masks: their `positions`, the correct word pieces `gold`, and one of `CONTEXTS`."""
 
     row: Row
     positions: Ints
@@ -36,7 +36,7 @@ class MaskedRow:
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """A stretch of a passage's body, and which word pieces of it to hide; `answer` is its salient span, if any."""
+    """Part of a passage's body, the positions `hidden` to mask in it, and its salient span `answer`, possibly empty."""
 
     passage: int
     tokens: Ints
@@ -48,7 +48,7 @@ class BaseExamples:
     """Training examples and held-out ones of `texts`."""
 
     def __init__(self, texts: Texts, index: SpanIndex, settings: BaseSettings) -> None:
-        """Raises BadInput where there is nothing to train on."""
+        """Raises BadInput if there is nothing to train on."""
         self.texts, self.index, self.settings = texts, index, settings
         tokenizer = texts.tokenizer
         self.specials = Specials.of(tokenizer)
@@ -60,7 +60,7 @@ class BaseExamples:
         self.order = Order(self._trained.tolist(), settings.seed)
 
     def example(self, number: int) -> MaskedRow:
-        """Training example `number` of an endless walk over the passages."""
+        """Training example `number` of an endless sequence over shuffled passages."""
         settings = self.settings
         rng = np.random.default_rng([settings.seed, 22, number])
         passage = self.order.take(number, 1)[0]
@@ -77,9 +77,11 @@ class BaseExamples:
         return self._laid_out(query, hidden, context, other, rng)
 
     def heldout(self, number: int) -> dict[str, MaskedRow]:
-        """The same held-out query alone, with its own passage, with another that holds its span, and with any other.
+        """The same held-out query alone, with its own passage, with another that contains its span, and with any other.
 
-        One salient span is hidden. Only queries for which another passage holds the span are given: `heldout_passages`.
+        One salient span is masked. Empty if no other passage contains it.
+
+        number  number of the passage
         """
         rng = np.random.default_rng([self.settings.seed, 23, number])
         query, others = self._answerable(number, rng, np.ones_like(self._is_trained_N))
@@ -92,7 +94,7 @@ class BaseExamples:
         return rows
 
     def heldout_rows(self, num_queries: int) -> list[dict[str, MaskedRow]]:
-        """`heldout` of passages in a shuffled order, up to `num_queries` that can be answered elsewhere."""
+        """`heldout` for up to `num_queries` random passages whose span also occurs elsewhere."""
         passages = np.random.default_rng([self.settings.seed, 24]).permutation(np.flatnonzero(self.texts.is_heldout_N))
         rows: list[dict[str, MaskedRow]] = []
         for passage in passages.tolist():
@@ -103,7 +105,7 @@ class BaseExamples:
         return rows
 
     def _any_span(self, passage: int, rng: np.random.Generator) -> tuple[int, int]:
-        """A salient span of the passage, or an empty one anywhere in its body."""
+        """A random salient span of the passage, or an empty one at a random position if there is none."""
         spans = self.texts.spans[passage]
         if len(spans):
             start, end = spans[int(rng.integers(len(spans)))].tolist()
@@ -112,7 +114,7 @@ class BaseExamples:
         return start, start
 
     def _query(self, passage: int, span: tuple[int, int], rng: np.random.Generator, *, alone: bool = False) -> _Query:
-        """The sentence or sentences around a span; read alone, the whole body, of which more can be hidden."""
+        """The sentences around a span or, if `alone`, the whole body, of which more can be masked."""
         body, (start, end) = self.texts.body[passage], span
         low, high = 0, len(body)
         if not alone:
@@ -124,7 +126,7 @@ class BaseExamples:
     def _answerable(
         self, passage: int, rng: np.random.Generator, may_read_N: npt.NDArray[np.bool_]
     ) -> tuple[_Query, Ints]:
-        """A query whose span stands in other passages that may be read, and those; the last one tried if none does."""
+        """A query whose span occurs in other passages that may be read, and these passages (none if not found)."""
         query, others = None, _NOTHING
         for _ in range(_TRIED_SPANS):
             query = self._query(passage, self._any_span(passage, rng), rng)
@@ -136,7 +138,7 @@ class BaseExamples:
         return query, others
 
     def _with_words(self, query: _Query, rng: np.random.Generator) -> Ints:
-        """What the query hides, and whole words besides, `mask_rate` of all word pieces."""
+        """The hidden positions of a query and those of random whole words, about `mask_rate` of all word pieces."""
         starts = np.flatnonzero(~self._continues_V[query.tokens])
         if not len(starts):
             return query.hidden
@@ -158,7 +160,7 @@ class BaseExamples:
     def _laid_out(
         self, query: _Query, hidden: Ints, context: str, other: int | None, rng: np.random.Generator
     ) -> MaskedRow:
-        """The example with its passage, title and swap."""
+        """The example with its passage and, depending on random draws, a title and a replaced span."""
         settings = self.settings
         body, title, tokens = self._body(other), self._title(other), query.tokens
         if other is not None and rng.random() < settings.long_rate:
@@ -188,7 +190,7 @@ class BaseExamples:
         return _NOTHING if passage is None else self.texts.title[passage]
 
     def _with_neighbour(self, passage: int, rng: np.random.Generator) -> Ints:
-        """The passage with the one before or after it in its article, so that rows of all lengths are met."""
+        """The passage with the one before or after it in its article, so that rows of all lengths occur."""
         step = 1 if rng.random() < 0.5 else -1
         other = passage + step
         article_N = self.texts.article_N
@@ -199,7 +201,7 @@ class BaseExamples:
 
 
 def swapped(tokens: Ints, old: Ints, new: Ints) -> Ints:
-    """`tokens` with every run that equals `old` replaced by `new`, from left to right."""
+    """`tokens` with each occurrence of the sequence `old` replaced by `new`, from left to right."""
     if not 0 < len(old) <= len(tokens):
         return tokens
     found = np.flatnonzero((np.lib.stride_tricks.sliding_window_view(tokens, len(old)) == old).all(axis=1))
@@ -212,7 +214,7 @@ def swapped(tokens: Ints, old: Ints, new: Ints) -> Ints:
 
 
 def swapped_query(tokens: Ints, hidden: Ints, start: int, length: int, new: Ints) -> tuple[Ints, Ints]:
-    """A query whose hidden span, `length` word pieces from `start`, is `new`; and what is hidden in it now."""
+    """A query with its span of `length` word pieces from `start` replaced by `new`, and its hidden positions."""
     rest = hidden[(hidden < start) | (hidden >= start + length)]
     moved = np.where(rest < start, rest, rest + len(new) - length)
     span = np.arange(start, start + len(new))

@@ -1,4 +1,4 @@
-"""A trained base encoder as a folder that `transformers` and openrealm load, with a card that tells its figures."""
+"""Exports a trained base encoder to a folder for `transformers` and openrealm, with a model card."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from openrealm.base.task import BaseEncoding
     from openrealm.train.trainer import Trainer
 
-# By how a source's name begins; what is not known is said to be so.
+# By prefix of the source's name.
 _LICENCES = {
     "simplewiki": "Simple English Wikipedia, CC BY-SA 3.0",
     "wikinews": "English Wikinews, CC BY 2.5",
@@ -25,7 +25,7 @@ _LICENCES = {
 
 
 def export(trainer: Trainer, task: BaseEncoding, folder: Path) -> None:
-    """Publish weights in half precision, config, tokenizer and card as `folder`, and say how large it is."""
+    """Publish weights in half precision, config, tokenizer and model card as `folder`, and print its size."""
     from openrealm.model.heads import head_state
 
     model, settings, texts = trainer.model, task.settings, task.texts
@@ -48,7 +48,7 @@ def export(trainer: Trainer, task: BaseEncoding, folder: Path) -> None:
 
 
 def figures_of(trainer: Trainer, task: BaseEncoding) -> dict[str, Any]:
-    """What the card tells, as plain values."""
+    """The figures of the model card as JSON values."""
     import torch
 
     from openrealm.hardware import commit_of_checkout, processor
@@ -82,15 +82,15 @@ def figures_of(trainer: Trainer, task: BaseEncoding) -> dict[str, Any]:
 
 
 def _start_of(start: str | None) -> dict[str, Any] | None:
-    """What the weights were gone on from: their name, and how they were made where they tell it."""
+    """The encoder that the weights were initialised from: its name and, if it has a manifest, how it was trained."""
     if start is None:
         return None
     location = Path(backbone_location(start))
     if not (location / files.MANIFEST).is_file():
         return {"name": start}
     manifest = files.read_manifest(location)
-    told = manifest.get("figures", {})
-    return {"name": manifest.get("name", start)} | {key: told[key] for key in _TOLD_OF_START if key in told}
+    known = manifest.get("figures", {})
+    return {"name": manifest.get("name", start)} | {key: known[key] for key in _FIGURES_OF_START if key in known}
 
 
 def card(name: str, figures: dict[str, Any]) -> str:
@@ -100,53 +100,54 @@ def card(name: str, figures: dict[str, Any]) -> str:
         f"# {name}",
         f"A small uncased BERT for openrealm: {shape['num_layers']} layers of {shape['hidden_size']}, "
         f"{shape['num_heads']} heads, {figures['vocab_size']:,} word pieces, {figures['parameters']:,} weights in half "
-        "precision. It fills in masks, alone or beside a passage (`[CLS] query [SEP] title [SEP] passage [SEP]`), and "
-        "gives retrieval vectors: the mean of the last states, times `retrieval_projection.weight`, at length 1, "
-        f"{shape['projection_dim']} dimensions.",
+        "precision. It fills in masks, with or without a passage (`[CLS] query [SEP] title [SEP] passage [SEP]`), and "
+        "computes retrieval vectors: the mean of the last hidden states times `retrieval_projection.weight`, scaled "
+        f"to unit length, in {shape['projection_dim']} dimensions.",
         "## Data",
         "\n".join(f"* {_licence(source['name'])}: {source['passages']:,} passages" for source in figures["sources"]),
-        "Weights made of text under a share-alike licence are given on under CC BY-SA 4.0.",
+        "Weights trained on text under a share-alike licence are distributed under CC BY-SA 4.0.",
         "## Training",
         f"{figures['steps']:,} steps, {figures['tokens']:,} word pieces, {clock(figures['seconds'])} minutes on "
         f"{figures['num_devices']} x {figures['device']}, {figures['precision']}, seed {figures['seed']}, commit "
-        f"{figures['commit']}.{_beginnings(figures['start'])} "
-        "Whole words, names and dates are masked; a share of the queries stands beside its own "
-        "passage, beside another that holds the hidden name (often swapped for a name from elsewhere in both), or "
-        "beside any passage. The Inverse Cloze Task trains the vectors in the same steps."
-        + _taught(figures["teacher"]),
+        f"{figures['commit']}.{_initialisation(figures['start'])} "
+        "Whole words, names and dates are masked; some queries are read with their own passage, with another "
+        "passage that contains the masked name (which is often replaced in both), or with a random passage. The "
+        "Inverse Cloze Task trains the vectors in the same steps." + _distillation(figures["teacher"]),
         "## Figures",
-        f"One hidden name or date a query, {held.get('num_queries', 0)} queries out of articles that were not trained "
-        "on: word pieces filled in rightly, and nats a word piece.",
+        f"{held.get('num_queries', 0)} queries from held-out articles, each with one masked name or date: top-1 "
+        "accuracy and loss (nats) per word piece.",
         "\n".join(["| read | top-1 | loss |", "|---|---|---|", *_rows(held)]),
         "## Limits",
-        "English, mostly encyclopaedic; too small to know much by heart; what it says may be wrong, and carries the "
-        f"slant of its text. The longest row has {shape['max_positions']} word pieces; few in training had over 200.",
+        "English, mostly encyclopaedic. It is too small to memorise much; its predictions may be wrong, and reflect "
+        f"the biases of its text. Inputs have at most {shape['max_positions']} word pieces; few in training had more "
+        "than 200.",
     ]
     if "ict_accuracy" in held:
         share = f"{100 * held['ict_accuracy']:.1f} %"
         parts.insert(
-            -2, f"{share} of as many held-out sentences find the passage they were taken from among all of these."
+            -2, f"{share} of as many held-out sentences retrieve their own passage from those of all these sentences."
         )
     return "\n\n".join(part if part.startswith(("|", "*")) else textwrap.fill(part, 120) for part in parts) + "\n"
 
 
-def _beginnings(start: dict[str, Any] | None) -> str:
+def _initialisation(start: dict[str, Any] | None) -> str:
     if start is None:
         return ""
     if "steps" not in start:
-        return f" They went on from {start['name']}."
+        return f" The weights were initialised from {start['name']}."
     return (
-        f" They went on from weights of {start['steps']:,} steps, {start['tokens']:,} word pieces, "
+        f" The weights were initialised from an encoder of {start['steps']:,} steps, {start['tokens']:,} word pieces, "
         f"{clock(start['seconds'])} minutes, commit {start['commit']}."
     )
 
 
-def _taught(teacher: dict[str, Any] | None) -> str:
+def _distillation(teacher: dict[str, Any] | None) -> str:
     if teacher is None:
         return ""
     known = _TEACHERS.get(teacher["name"], f"{teacher['name']}, licence not stated")
     return (
-        f" So does a teacher: how alike {teacher['texts']:,} short texts are to {known}. None of its weights are here."
+        f" The vectors also learn the similarities of {teacher['texts']:,} short texts according to {known}; none of "
+        "its weights are included."
     )
 
 
@@ -158,13 +159,13 @@ def _rows(held: dict[str, Any]) -> list[str]:
     ]
 
 
-_TOLD_OF_START = ("steps", "tokens", "seconds", "commit")
-_TEACHERS = {"minilm": "all-MiniLM-L6-v2 (Apache-2.0), which learned from a billion pairs of texts"}
+_FIGURES_OF_START = ("steps", "tokens", "seconds", "commit")
+_TEACHERS = {"minilm": "all-MiniLM-L6-v2 (Apache-2.0), trained on a billion pairs of texts"}
 _READINGS = {
-    "alone": "alone",
-    "unrelated": "beside a passage drawn by chance",
-    "related": "beside another passage that holds the name",
-    "own": "beside its own passage",
+    "alone": "without a passage",
+    "unrelated": "with a random passage",
+    "related": "with another passage that contains the name",
+    "own": "with its own passage",
 }
 
 

@@ -1,4 +1,4 @@
-"""Evaluation of a base encoder on held-out text: filling in a hidden name with and without a passage, retrieval."""
+"""Evaluation of a base encoder on held-out text: masked names with and without a passage, and retrieval."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CHUNK_TOKENS = 8192
 
 
 class Heldout:
-    """Held-out queries, each read alone, with its own passage, with another that holds the span, with any other."""
+    """Held-out queries, each read alone, with its own passage, with another that contains the span, and with any."""
 
     def __init__(self, examples: BaseExamples, batches: Batches, num_queries: int) -> None:
         self._rows = examples.heldout_rows(num_queries)
@@ -27,15 +27,16 @@ class Heldout:
 
     @torch.inference_mode()
     def measure(self, model: Base, engine: Engine) -> dict[str, Number]:
-        """Token accuracy and loss (nats a token) of each reading, `copying`: what the passage that holds the span adds.
+        """Metrics of `model`: accuracy and loss (nats per token) of masked tokens in each context, and more.
 
-        `ict_accuracy` is the share of held-out sentences whose passage, without the sentence, comes first among all.
+        copying       accuracy with another passage that contains the span, minus accuracy without a passage
+        ict_accuracy  share of held-out sentences that retrieve their own passage from those of all of them
         """
         model.eval()
         found: dict[str, Number] = {"num_queries": len(self._rows)}
         for context in CONTEXTS if self._rows else ():
-            right, loss = self._fill(model, engine, [rows[context] for rows in self._rows])
-            found |= {f"accuracy_{context}": right, f"loss_{context}": loss}
+            accuracy, loss = self._fill(model, engine, [rows[context] for rows in self._rows])
+            found |= {f"accuracy_{context}": accuracy, f"loss_{context}": loss}
         if self._rows:
             found["copying"] = float(found["accuracy_related"]) - float(found["accuracy_alone"])
         queries, passages = self._cloze
@@ -49,15 +50,15 @@ class Heldout:
 
     def _fill(self, model: Base, engine: Engine, rows: Sequence[MaskedRow]) -> tuple[float, float]:
         """Mean accuracy and mean loss over all masked word pieces."""
-        right, losses = [], []
+        correct, losses = [], []
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             part = _moved(masked_chunks(rows[start : start + _ROWS_AT_ONCE], self._pad_id, _CHUNK_TOKENS), engine)
             with engine.autocast():
                 logit_MV = model.fill(part)
             gold_M = torch.cat([chunk.gold_M for chunk in part])
-            right.append((logit_MV.argmax(dim=1) == gold_M).cpu().numpy())
+            correct.append((logit_MV.argmax(dim=1) == gold_M).cpu().numpy())
             losses.append(torch.nn.functional.cross_entropy(logit_MV, gold_M, reduction="none").cpu().numpy())
-        return float(np.concatenate(right).mean()), float(np.concatenate(losses).mean())
+        return float(np.concatenate(correct).mean()), float(np.concatenate(losses).mean())
 
 
 def _moved(chunks: Sequence[Chunk], engine: Engine) -> list[Chunk]:

@@ -1,4 +1,4 @@
-"""A small BERT that fills in masks and embeds texts, trained for both at once."""
+"""A small BERT that fills in masks and embeds texts, trained on both at once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ from openrealm.model.retriever import Tower
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Padded rows of like length: n rows of T word pieces, M masks in all.
+    """Padded rows of similar length: n rows of T word pieces with M masks in total.
 
-    place_M says which of the n * T word pieces are masked, gold_M what belongs there; both are empty where nothing is.
-    row_n says which rows of the batch these are.
+    id_nT       word pieces
+    real_nT     False for padding
+    segment_nT  segments
+    place_M     positions of the masks among the n * T word pieces
+    gold_M      the correct word pieces at these positions
+    row_n       positions of the rows in the batch
     """
 
     id_nT: Tensor
@@ -30,7 +34,7 @@ class Chunk:
     row_n: Tensor
 
     def to(self, device: torch.device) -> Chunk:
-        """The same on `device`, not waiting for the copy."""
+        """A copy on `device`, made asynchronously where possible."""
         tensors = (self.id_nT, self.real_nT, self.segment_nT, self.place_M, self.gold_M, self.row_n)
         return Chunk(*(tensor.to(device, non_blocking=True) for tensor in tensors))
 
@@ -79,15 +83,15 @@ class Base(nn.Module):
         )
 
     def forward(self, masked: Sequence[Chunk], *to_embed: Sequence[Chunk]) -> tuple[Tensor, list[Tensor]]:
-        """All objectives in one pass.
+        """Compute what all objectives need in one pass.
 
-        Returns logits over the vocabulary of all masks, chunk after chunk, and the vectors of each part of `to_embed`
-        in the order of its rows (0 x D where there are none).
+        Returns logits over the vocabulary at all masks, chunk after chunk, and the vectors of each part of `to_embed`
+        in the order of its rows (0 x D if it is empty).
         """
         return self.fill(masked), [self.embed(part) for part in to_embed]
 
     def fill(self, chunks: Sequence[Chunk]) -> Tensor:
-        """Logits of all masks, M x V in float32."""
+        """Logits at all masks, chunk after chunk, M x V in float32."""
         picked = []
         for chunk in chunks:
             hidden_nTH = self.encoder(chunk.id_nT, chunk.real_nT, chunk.segment_nT)
@@ -96,7 +100,7 @@ class Base(nn.Module):
         return logit_MV
 
     def embed(self, chunks: Sequence[Chunk]) -> Tensor:
-        """Unit vectors n x D."""
+        """Unit vectors of all rows in their order in the batch, n x D."""
         if not chunks:
             return torch.zeros(0, self.tower.projection.out_features, device=self.encoder.device)
         parts = [self.tower.vectors(self.encoder(c.id_nT, c.real_nT, c.segment_nT), c.real_nT) for c in chunks]

@@ -1,7 +1,7 @@
-"""A base encoder of one's own, from sources of text to a folder of weights: vocabulary, corpora, training, export.
+"""Training a base encoder from sources of text: vocabulary, corpora, teacher vectors, training, export.
 
-Everything lies in one folder (vocabulary/, corpora/, teacher/, training/, model/); what is there already and was made
-from the same is used again.
+Everything is kept in one folder (vocabulary/, corpora/, teacher/, training/, model/). Parts that already exist and were
+made from the same inputs are reused.
 """
 
 from __future__ import annotations
@@ -33,13 +33,18 @@ if TYPE_CHECKING:
     from openrealm.engine import Engine
 
 _TAGGER = "rules"
-_MAX_VOCABULARY_CHARACTERS = 40_000_000  # more text changes few of the word pieces
+_MAX_VOCABULARY_CHARACTERS = 40_000_000  # more text hardly changes the vocabulary
 _KEY = "base_key"
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """A source of text: how its articles are read, its description, which a reading fills, and its identity."""
+    """A source of text.
+
+    articles     reads the articles
+    description  manifest entry of the corpus; reading the articles may add to it
+    identity     JSON values that identify the articles
+    """
 
     articles: Callable[[], Iterator[Article]]
     description: dict[str, Any]
@@ -47,13 +52,13 @@ class Source:
 
     @property
     def name(self) -> str:
-        """A folder's name for its corpus."""
+        """Folder name for its corpus."""
         found = str(self.description.get("name") or self.description["kind"])
         return re.sub(r"[^\w.-]+", "-", found).strip("-.") or "source"
 
 
 def tiny(settings: BaseSettings) -> BaseSettings:
-    """Seconds on one core: it shows that all parts work, and learns next to nothing."""
+    """`settings` reduced to a few seconds of training on one core, to try out all parts."""
     return dataclasses.replace(
         settings,
         name="openrealm-tiny",
@@ -79,9 +84,9 @@ def tiny(settings: BaseSettings) -> BaseSettings:
 
 
 def open_sources(names: Sequence[str], max_articles: int | None = None) -> list[Source]:
-    """The sources by path or name, each cut to its first `max_articles`.
+    """The sources with these paths or names, each limited to its first `max_articles`.
 
-    Raises BadInput where one is not there, or two have one name.
+    Raises BadInput if a source does not exist, or if two sources have the same name.
     """
     found = []
     for name in names:
@@ -90,7 +95,7 @@ def open_sources(names: Sequence[str], max_articles: int | None = None) -> list[
         read = source.articles if max_articles is None else _first(source.articles, max_articles)
         found.append(Source(read, source.description, identity))
         if found[-1].name in {source.name for source in found[:-1]}:
-            raise BadInput(f"Two sources are named {found[-1].name}; rename one, so that each has a corpus of its own.")
+            raise BadInput(f"Two sources are named {found[-1].name}; rename one, so that each gets its own corpus.")
     return found
 
 
@@ -101,7 +106,7 @@ def _first(read: Callable[[], Iterator[Article]], count: int) -> Callable[[], It
 def prepare(
     names: Sequence[str], folder: Path, settings: BaseSettings, max_articles: int | None = None
 ) -> list[Corpus]:
-    """Vocabulary and corpora below `folder`, made where they are not there yet. Sources are read once for each."""
+    """Build the vocabulary and the corpora in `folder`, unless they exist; each of the two reads all sources once."""
     tokenizer = _vocabulary(open_sources(names, max_articles), folder / "vocabulary", settings)
     sources = open_sources(names, max_articles)
     return [_corpus(source, folder / "corpora" / source.name, tokenizer, settings) for source in sources]
@@ -122,7 +127,7 @@ def _vocabulary(sources: Sequence[Source], folder: Path, settings: BaseSettings)
 
 
 def _sample(sources: Sequence[Source]) -> Iterable[str]:
-    """Texts of all sources, each article of an equal share of what is read."""
+    """Texts of the articles of all sources, with an equal number of characters from each source."""
     for source in sources:
         room = _MAX_VOCABULARY_CHARACTERS // len(sources)
         for article in source.articles():
@@ -151,7 +156,7 @@ def _corpus(source: Source, folder: Path, tokenizer: Tokenizer, settings: BaseSe
 
 
 def prepare_teacher(texts: Texts, folder: Path, settings: BaseSettings, engine: Engine) -> None:
-    """The teacher's vectors of sentences and passages of `texts` in `folder`, made where they are not there yet."""
+    """Compute the teacher's vectors of sentences and passages from `texts` in `folder`, unless they exist."""
     from openrealm.base.teacher import drawn_texts, write_teacher_vectors
 
     assert settings.teacher is not None
@@ -168,7 +173,7 @@ def prepare_teacher(texts: Texts, folder: Path, settings: BaseSettings, engine: 
 
 
 def _key_of(folder: Path) -> str | None:
-    """The key of what `folder` was made from; None where it is not there or damaged."""
+    """Digest of the inputs that `folder` was made from; None if it does not exist or is damaged."""
     try:
         found: str | None = files.read_manifest(folder)["source"].get(_KEY)
     except (OpenRealmError, KeyError):
@@ -186,11 +191,16 @@ def train_base(
     resume: bool = False,
     max_articles: int | None = None,
 ) -> Path:
-    """The whole way; returns the folder of weights, `folder`/model. Started by torchrun, all its ranks train.
+    """Prepare the data, train and export; returns the folder of the weights, `folder`/model.
 
-    `resume` goes on from the last checkpoint, if there is one. Raises what its parts raise: BadConfig or NotInstalled
-    for a `start` or `teacher` that is not there, BadInput for a source that is not there, Busy where another process
-    trains there, Mismatch for a resume with other settings.
+    If started by torchrun, all its processes train together.
+
+    names         paths or names of sources
+    minutes       stop training after this time instead of `settings.num_steps`
+    resume        continue from the last checkpoint, if there is one
+    max_articles  limit on the articles of each source
+    Raises BadConfig or NotInstalled if `start` or `teacher` could not be found, BadInput if a source does not exist,
+    Busy if another process trains in `folder`, Mismatch if training is resumed with other settings.
     """
     from openrealm.base.export import export
     from openrealm.base.task import BaseEncoding
@@ -201,7 +211,7 @@ def train_base(
 
     for key in ("start", "teacher"):
         if (name := getattr(settings, key)) is not None:
-            backbone_location(name, f"base.{key}")  # a mistake is told before the corpora are built
+            backbone_location(name, f"base.{key}")  # fail before the corpora are built
 
     with contextlib.ExitStack() as stack:
         ranks = stack.enter_context(all_ranks(engine))

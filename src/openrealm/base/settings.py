@@ -1,4 +1,4 @@
-"""How a base encoder is trained: its shape, its data and its losses."""
+"""Settings of a base encoder: its size, its data and its losses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _share(default: float, meaning: str, source: str = "") -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseSettings(Section):
-    """A small BERT, trained to fill in masks with the help of a passage (MLM) and to find passages (ICT).
+    """Settings of a small BERT trained to fill in masks, with or without a passage (MLM), and to find passages (ICT).
 
     >>> BaseSettings(num_layers=4).replace(hidden_size=128).num_layers
     4
@@ -76,7 +76,9 @@ class BaseSettings(Section):
 
     def __post_init__(self) -> None:
         if self.hidden_size % self.num_heads:
-            raise BadConfig("base.hidden_size must be a multiple of base.num_heads.")
+            raise BadConfig(
+                f"base.hidden_size is {self.hidden_size}, which is not a multiple of base.num_heads={self.num_heads}."
+            )
         if self.own_rate + self.related_rate + self.unrelated_rate > 1:
             raise BadConfig("base.own_rate, base.related_rate and base.unrelated_rate must add up to 1 or less.")
         if max(self.max_passage_tokens + 3, self.max_joint_tokens) > self.max_positions:

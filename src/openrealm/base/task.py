@@ -1,4 +1,4 @@
-"""The task that trains a base encoder: masked words, the Inverse Cloze Task and a teacher's similarities at once."""
+"""The task that trains a base encoder: masked words, the Inverse Cloze Task and distillation at once."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from openrealm.train.trainer import Trainer
 _LOG_STEPS = 10
 _FREE_MEMORY_STEPS = 50
 _MAX_WORKERS = 12
-# Settings that do not change the weights: a resumed training may have others.
+# Settings that do not affect the weights and may differ when training is resumed.
 _FREE = ("name", "eval_steps", "num_heldout_queries", "checkpoint_steps")
 
 
 class BaseEncoding(Task[Batch]):
-    """Masked words alone and beside passages, sentences that must find their passage, and a teacher's similarities.
+    """Trains a base encoder on masked words, with and without passages, the Inverse Cloze Task, and distillation.
 
-    The trainer's model is what `new_model` returns; see `openrealm.base.prepare.train_base` for the whole way from
-    sources to a folder of weights.
+    Use the model returned by `new_model`. `openrealm.base.prepare.train_base` does everything from sources of text to a
+    folder of weights.
 
     >>> import openrealm as orm
     >>> from openrealm.base.prepare import tiny
@@ -55,7 +55,7 @@ class BaseEncoding(Task[Batch]):
     splits_batches: ClassVar[bool] = True
 
     def __init__(self, texts: Texts, settings: BaseSettings, teacher: TeacherVectors | None = None) -> None:
-        """Raises BadInput if there is nothing to train on."""
+        """Index the texts. Raises BadInput if there is nothing to train on."""
         self.settings, self.texts, self.teacher = settings, texts, teacher
         self._examples = BaseExamples(texts, SpanIndex(texts), settings)
         self.schedule = Schedule.from_settings(
@@ -63,30 +63,30 @@ class BaseEncoding(Task[Batch]):
         )
 
     def new_model(self) -> Base:
-        """A model of the shape of the settings, see `first_model`."""
+        """A new model for these settings and texts, see `first_model`."""
         return first_model(self.settings, self.texts)
 
     def setup(self, trainer: Trainer) -> None:
-        """Choose how large the chunks of a batch are by the device, and draw the held-out queries."""
+        """Choose the size of chunks to suit the device, and draw the held-out queries."""
         super().setup(trainer)
         self._batches = Batches(self._examples, teacher=self.teacher, on_cpu=trainer.engine.device == "cpu")
         self._heldout = Heldout(self._examples, self._batches, self.settings.num_heldout_queries)
 
     def parameter_groups(self, model: Base) -> list[ParameterGroup]:
-        """All weights at one rate."""
+        """All weights, with one learning rate."""
         return [(model.parameters(), self.settings.learning_rate)]
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> Batch:
-        """What one of `num_ranks` processes learns from, a function of seed and step."""
+        """The batch of a step for one of `num_ranks` processes, a function of seed and step."""
         return self._batches.batch(step, rank, num_ranks)
 
     def batches(self, first_step: int, rank: int = 0, num_ranks: int = 1) -> Iterator[Batch]:
-        """Batches from a step on; beside a CUDA device other processes prepare them."""
+        """All batches from a step onwards; with a CUDA device they are prepared by other processes."""
         num_workers = 0
         if self.trainer.engine.device != "cpu":
             num_workers = max(1, min(_MAX_WORKERS, num_cores() // num_ranks - 1))
             _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each tensor in transit holds a file open
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each tensor in transit keeps a file open
         loader: DataLoader[Batch] = DataLoader(
             _Steps(self, rank, num_ranks),
             batch_size=None,
@@ -97,7 +97,7 @@ class BaseEncoding(Task[Batch]):
         return iter(loader)
 
     def losses(self, model: Base, batch: Batch, log: Log) -> Iterator[Tensor]:
-        """The sum of all losses, from one pass of the model."""
+        """The weighted sum of all losses, in nats."""
         settings, device = self.settings, torch.device(self.trainer.engine.device)
         parts = batch.masked, batch.queries, batch.passages, batch.taught
         masked, queries, passages, taught = ([chunk.to(device) for chunk in part] for part in parts)
@@ -117,7 +117,7 @@ class BaseEncoding(Task[Batch]):
         yield loss
 
     def evaluate(self, model: Base) -> Row:
-        """Filling in hidden names with and without a passage, and finding passages, on held-out text."""
+        """Metrics of masked names, with and without a passage, and of retrieval on held-out text."""
         return self._heldout.measure(model, self.trainer.engine)
 
     def fingerprint(self) -> Any:
@@ -128,7 +128,7 @@ class BaseEncoding(Task[Batch]):
 
 
 class _Steps(Dataset[Batch]):
-    """The batches of one process by step, for torch's loader."""
+    """The batches of one process by step, for torch's data loader."""
 
     def __init__(self, task: BaseEncoding, rank: int, num_ranks: int) -> None:
         self._task, self._rank, self._num_ranks = task, rank, num_ranks
@@ -138,10 +138,10 @@ class _Steps(Dataset[Batch]):
 
 
 def first_model(settings: BaseSettings, texts: Texts) -> Base:
-    """A model of the shape of `settings`, initialised from `settings.start` or at random.
+    """A new model, initialised from `settings.start` or at random.
 
-    The bias of a head that was never trained is the log frequency of each word piece. Raises BadConfig if the weights
-    have another shape.
+    The bias of an untrained head is the log frequency of each word piece. Raises BadConfig if the weights of
+    `settings.start` have another shape.
     """
     tokenizer = texts.tokenizer
     torch.manual_seed(settings.seed)
@@ -172,9 +172,9 @@ def _initialise_from(model: Base, start: str) -> None:
     except RuntimeError as error:
         has = stored.config
         raise BadConfig(
-            f"base.start: {start} has another shape; use --set num_layers={has.num_hidden_layers} --set hidden_size="
-            f"{has.hidden_size} --set num_heads={has.num_attention_heads} --set inner_size={has.intermediate_size} "
-            f"--set max_positions={has.max_position_embeddings}."
+            f"base.start: {start} has other dimensions than the settings; use --set num_layers={has.num_hidden_layers} "
+            f"--set hidden_size={has.hidden_size} --set num_heads={has.num_attention_heads} --set inner_size="
+            f"{has.intermediate_size} --set max_positions={has.max_position_embeddings}."
         ) from error
     heads = stored_heads(backbone_location(start))
     take_head(model.head, heads)

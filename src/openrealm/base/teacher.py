@@ -1,8 +1,8 @@
-"""Distillation of similarities: how similar a sentence encoder, the teacher, finds short texts.
+"""Distillation of the similarities of short texts according to a sentence encoder, the teacher.
 
-A few million words teach no paraphrases ("the currency", "how do people pay"); an encoder trained on many pairs knows
-them. Its vectors are computed once, before training; only the similarity of two texts is learnt from them, so its width
-does not matter (Gou et al. 2021, "Knowledge distillation: a survey", Sec. 2.3: relation-based knowledge).
+A few million words are not enough to learn paraphrases ("the currency", "how do people pay"); an encoder trained on
+many pairs of texts knows them. Its vectors are computed once, before training. Only similarities are distilled, so
+that the dimension of its vectors does not matter (Gou et al. 2021, "Knowledge distillation: a survey", Sec. 2.3).
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ _TEXTS_AT_ONCE = 4096
 
 
 def similarity_loss(vector_BD: Tensor, taught_BE: Tensor, temperature: float) -> Tensor:
-    """KL divergence, in nats, between the teacher's softmax over the other texts and the student's, mean over texts.
+    """KL divergence in nats between the softmax over the other texts of teacher and student, mean over texts.
 
-    Vectors have unit length; the softmax is over their products divided by `temperature`.
+    vector_BD    the student's unit vectors
+    taught_BE    the teacher's unit vectors
+    temperature  divisor of the inner products before the softmax
     """
     own_BB = torch.eye(len(vector_BD), dtype=torch.bool, device=vector_BD.device)
     logp_BB, taught_BB = (
@@ -45,7 +47,7 @@ def similarity_loss(vector_BD: Tensor, taught_BE: Tensor, temperature: float) ->
 
 
 def drawn_texts(texts: Texts, num_sentences: int, num_passages: int, seed: int) -> list[str]:
-    """Short sentences, and passages with their titles, at most one of each per passage; none of held-out articles."""
+    """Short sentences and passages with their titles, at most one of each per passage, without held-out articles."""
     order = np.random.default_rng([seed, 27]).permutation(np.flatnonzero(~texts.is_heldout_N)).tolist()
     passages = [texts.text(i, 0, len(texts.body[i]), with_title=True) for i in order[:num_passages]]
     found: list[str] = []
@@ -67,7 +69,11 @@ def write_teacher_vectors(
     source: dict[str, Any],
     advance: Callable[[int], None],
 ) -> None:
-    """Publish `texts` with the teacher's vector of each: the mean of its last states, normalised to unit length."""
+    """Publish `texts` and their vectors by the teacher, the means of its last hidden states scaled to unit length.
+
+    source   entry of the manifest
+    advance  called with the number of texts just embedded
+    """
     encoder = Encoder(load_backbone(teacher, dropout=0.0), tokenizer.pad_id).eval().to(engine.device)
     rows = _rows(tokenizer, texts)
     order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
@@ -97,7 +103,7 @@ def _rows(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Row]:
 
 
 class TeacherVectors:
-    """What `write_teacher_vectors` wrote, in batches that are a function of seed and number."""
+    """The output of `write_teacher_vectors`, in batches that are a function of seed and number."""
 
     def __init__(self, folder: Path, tokenizer: Tokenizer, seed: int) -> None:
         from safetensors.torch import load_file
@@ -112,7 +118,7 @@ class TeacherVectors:
         return len(self._vector_LE)
 
     def batch(self, number: int, size: int) -> tuple[list[Row], Tensor]:
-        """`size` texts as rows, and the teacher's vectors of them, in float32."""
+        """`size` texts as rows, and their vectors by the teacher in float32."""
         chosen = self._order.take(number * size, size)
         ids: list[Ints] = [self._ids[i] for i in chosen]
         return [Row(row, len(row)) for row in ids], self._vector_LE[chosen].float()

@@ -1,4 +1,4 @@
-"""Several corpora of one tokenizer as one text to train on, in memory as flat arrays, and where each name stands."""
+"""Several corpora with the same tokenizer as flat arrays in memory, and an index of their salient spans."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NEIGHBOURS, _DRAWN = 2, 4
 
 
 class Rows:
-    """Rows of unequal length end to end, as `Ragged` keeps them, in memory."""
+    """Concatenated rows of unequal length in memory."""
 
     def __init__(self, parts: Sequence[npt.NDArray[np.integer]], dtype: str) -> None:
         lengths = np.fromiter((len(part) for part in parts), dtype=np.int64, count=len(parts))
@@ -34,26 +34,30 @@ class Rows:
 
 
 def token_type(tokenizer: Tokenizer) -> str:
-    """The smallest type of numpy's that holds every id of `tokenizer`."""
+    """The smallest numpy type that can represent all token ids of `tokenizer`."""
     return "u2" if tokenizer.vocab_size <= 1 << 16 else "u4"
 
 
 class Texts:
-    """Passages of all corpora, numbered through; held-out articles and their duplicates stand apart.
+    """The passages of all corpora, numbered consecutively.
 
-    body, title, sentences, spans   of passage i; a span is the start and end of a name or date
-    article_N, group_N              numbers that no two corpora share
+    body, title, sentences, spans  rows by passage; spans are the starts and ends of names and dates
+    article_N, group_N             article and group of near-duplicates of each passage; unique across corpora
+    is_heldout_N                   whether a passage is held out, because its article or that of a near-duplicate is
     """
 
     def __init__(self, corpora: Sequence[Corpus], heldout_rate: float, seed: int) -> None:
-        """Raises BadInput where there is no corpus, Mismatch where their tokenizers differ."""
+        """Load the corpora and hold out articles at random, at the rate `heldout_rate`.
+
+        Raises BadInput if there is no corpus, Mismatch if their tokenizers differ.
+        """
         if not corpora:
-            raise BadInput("There is no corpus to train a base encoder on; give at least one source.")
+            raise BadInput("There is no corpus to train a base encoder on; provide at least one source.")
         for corpus in corpora:
             if corpus.tokenizer_digest != corpora[0].tokenizer_digest:
                 raise Mismatch(
-                    f"{corpus.folder} was cut with the tokenizer {corpus.tokenizer_digest[:16]}, {corpora[0].folder} "
-                    f"with {corpora[0].tokenizer_digest[:16]}; build them with one vocabulary."
+                    f"{corpus.folder} was built with the tokenizer {corpus.tokenizer_digest[:16]}, {corpora[0].folder} "
+                    f"with {corpora[0].tokenizer_digest[:16]}; build them with the same vocabulary."
                 )
         self.corpora, self.tokenizer = list(corpora), corpora[0].tokenizer()
         places = [(corpus, i) for corpus in corpora for i in range(len(corpus))]
@@ -72,7 +76,7 @@ class Texts:
         return len(self.group_N)
 
     def text(self, i: int, start: int, end: int, *, with_title: bool = False) -> str:
-        """Word pieces `start` to `end` (one or more) of the body of passage i, as they were written."""
+        """Original text of word pieces `start` to `end` (exclusive, at least one) of the body of passage i."""
         number = int(np.searchsorted(self.first_passage, i, side="right")) - 1
         corpus, own = self.corpora[number], i - self.first_passage[number]
         offsets = corpus.token_offsets(own)
@@ -81,7 +85,7 @@ class Texts:
         return f"{passage.title}. {found}" if with_title else found
 
     def _held_out(self, rate: float, seed: int) -> npt.NDArray[np.bool_]:
-        """Whole articles, drawn; a duplicate goes with the passage that it repeats."""
+        """Passages of articles drawn at random, and their near-duplicates."""
         articles = np.unique(self.article_N)
         drawn = np.random.default_rng([seed, 21]).random(len(articles)) < rate
         is_drawn = np.isin(self.article_N, articles[drawn])
@@ -94,7 +98,7 @@ def _span_rows(spans: Sequence[tuple[int, int, str]]) -> Ints:
 
 
 class SpanIndex:
-    """In which passages a salient span stands: its word pieces hashed, sorted, searched by bisection."""
+    """Finds the passages that contain a salient span, by binary search in sorted hashes of word pieces."""
 
     def __init__(self, texts: Texts) -> None:
         self._texts = texts
@@ -109,16 +113,16 @@ class SpanIndex:
         self._wanted_V = np.zeros_like(self._rarity_V)
 
     def drawn(self, rng: np.random.Generator) -> Ints:
-        """Word pieces of a span drawn from all text."""
+        """Word pieces of a span drawn at random from all texts."""
         number = int(rng.integers(len(self.passage_S)))
         start, end = self._texts.spans.values[number].tolist()
         first = int(self._texts.body.starts[self.passage_S[number]])
         return self._texts.body.values[first + start : first + end].astype(np.int64)
 
     def others(self, passage: int, answer: Ints, rng: np.random.Generator) -> Ints:
-        """Up to eight passages that hold `answer` as a salient span, of other groups than `passage`.
+        """Up to eight passages outside the group of `passage` that contain `answer` as a salient span.
 
-        Those next to it come first, which are often of its own article; the others are drawn.
+        Some are the nearest ones, often of the same article, and some are drawn at random.
         """
         key = _hashes(answer, np.zeros(1, dtype=np.int64), np.array([len(answer)]))[0]
         low, high = np.searchsorted(self._hash, key, "left"), np.searchsorted(self._hash, key, "right")
@@ -132,7 +136,7 @@ class SpanIndex:
         return elsewhere
 
     def closest(self, query: Ints, answer: Ints, passages: Ints) -> int:
-        """The passage that shares the rarest word pieces with `query`, those of `answer` left out."""
+        """The one of `passages` that shares the rarest word pieces with `query`, ignoring those of `answer`."""
         self._wanted_V[query] = self._rarity_V[query]
         self._wanted_V[answer] = 0
         shared = [self._wanted_V[np.unique(self._texts.body[int(i)])].sum() for i in passages]
@@ -141,7 +145,7 @@ class SpanIndex:
 
 
 def _hashes(tokens: npt.NDArray[np.integer], start_S: Ints, length_S: Ints) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of each run of tokens; two different runs agree once in 10^19 pairs."""
+    """A 64-bit hash of each sequence of tokens, given by its start and length."""
     hash_S = (length_S.astype(np.uint64) + np.uint64(1)) * _HASH_FACTOR
     for offset in range(int(length_S.max(initial=0))):
         inside = offset < length_S

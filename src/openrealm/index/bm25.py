@@ -1,4 +1,4 @@
-"""BM25 over titles and bodies (bm25s): the word-matching retriever that the learned one is compared with."""
+"""BM25 over titles and bodies, by bm25s: the lexical baseline of the learned retriever."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy.typing as npt
 from openrealm.corpus.corpus import Corpus
 
 _WORD = re.compile(r"\w+")
-# Below this many passages numpy answers a thousand queries a second, and numba's six seconds of compiling do not pay;
-# at 400,000 it answers 53 a second, numba 1,600. Both give the same scores; equal ones may come in another order.
-_FEWEST_FOR_NUMBA = 100_000
+# With fewer passages numpy answers a thousand queries per second, so that numba's six seconds of compilation do not pay
+# off; with 400,000 it answers 53 per second, and numba 1,600. Scores are the same; the order of ties may differ.
+_MIN_PASSAGES_FOR_NUMBA = 100_000
 
 
 def words(text: str) -> list[str]:
-    """Lower-cased words; no stop list, so that queries of short words still match."""
+    """The words of `text` in lower case, including stop words, so that queries of short words match too."""
     return _WORD.findall(text.lower())
 
 
 class Bm25:
-    """BM25 with the usual k1 = 1.5 and b = 0.75 (Lucene's variant, bm25s's default).
+    """BM25 with the usual k1 = 1.5 and b = 0.75, in Lucene's variant (the default of bm25s).
 
     >>> bm25 = Bm25(["the old mill", "a library in the mill", "rain"])
     >>> scores, passages = bm25.search(["Where is the library?"], 1)
@@ -31,10 +31,10 @@ class Bm25:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        """Index `texts`; text number i is passage i."""
+        """Index `texts`; text i is passage i."""
         import bm25s
 
-        self._index = bm25s.BM25(backend="numba" if len(texts) >= _FEWEST_FOR_NUMBA else "numpy")
+        self._index = bm25s.BM25(backend="numba" if len(texts) >= _MIN_PASSAGES_FOR_NUMBA else "numpy")
         self._index.index([words(text) for text in texts], show_progress=False)
         self._num_passages = len(texts)
 

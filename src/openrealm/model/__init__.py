@@ -1,1 +1,1 @@
-"""The paper's equations and the networks they score with. No input or output but weights, and no index."""
+"""The equations of the papers, and the networks they are applied to; independent of any index."""

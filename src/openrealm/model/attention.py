@@ -1,4 +1,4 @@
-"""How much of a reader's attention each passage gets: what attention distillation teaches the retriever."""
+"""The reader's attention to each passage, the target of attention distillation (Izacard and Grave 2021)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from openrealm.text.pack import Row, chunks_by_length, pad
 def passage_attention(
     encoder: Encoder, rows: Sequence[Row], positions: Sequence[Sequence[int]], max_rows: int = 32
 ) -> Tensor:
-    """Logarithm of the share of attention that goes from a row's masks to its segment 1.
+    """Logarithm of the share of the masks' attention that goes to segment 1 of each row.
 
-    Izacard and Grave 2021 take the cross-attention of a decoder; an encoder over query and passage has the attention
-    of its masked positions instead, averaged over masks, heads and layers. Segment 1 is the passage with the [SEP]
-    that ends it, so that the null passage, which is that [SEP] alone, has a share too.
+    Izacard and Grave 2021 use the cross-attention of a decoder. An encoder over query and passage has the attention of
+    its masked positions instead, averaged over masks, heads and layers. Segment 1 is the passage with its final [SEP],
+    so that the null passage, which is just that [SEP], has a share too.
 
     rows       n joint inputs
-    positions  per row, where its masks are; one at least
-    Returns n log-shares <= 0 in float32. Costs a pass of its own, without gradient and dropout: fused attention, which
-    training may use, does not tell its weights.
+    positions  per row, the positions of its masks, at least one
+    max_rows   rows per forward pass
+    Returns n log-shares <= 0 in float32, without gradient. Needs an extra forward pass without dropout, because fused
+    attention, which training may use, does not return its weights.
     """
     was_training = encoder.training
     encoder.eval()
@@ -42,7 +43,7 @@ def passage_attention(
 
 
 def _weights(encoder: Encoder, rows: Sequence[Row]) -> tuple[Tensor, Tensor, Tensor]:
-    """An empty n x T mask, True where the passage stands, and attention averaged over heads and layers, n x T x T."""
+    """A mask of False, n x T; a mask of the passage, n x T; attention averaged over heads and layers, n x T x T."""
     ids, real, segments = pad(rows, encoder.pad_id)
     device = encoder.device
     inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(real).long()}

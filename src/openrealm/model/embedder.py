@@ -1,4 +1,4 @@
-"""The passage tower on its own: embedding a corpus, and a snapshot that another process can load."""
+"""The passage tower by itself: embedding a corpus, and snapshots for other processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CHUNK_TOKENS = 4096
 
 
 def save_tower(tower: Tower, config: ModelConfig, backbone_settings: dict[str, Any], folder: Path) -> str:
-    """Write a tower atomically, with what `load_tower` needs to rebuild it; returns its digest."""
+    """Publish a tower and its configuration as `folder` atomically; returns its digest."""
     digest = tower.digest()
     with files.new_folder(folder, {"kind": "tower", "encoder": digest}) as out:
         files.write_safetensors(out / "tower.safetensors", tower.state_dict())
@@ -37,7 +37,7 @@ def save_tower(tower: Tower, config: ModelConfig, backbone_settings: dict[str, A
 
 
 def load_tower(folder: Path) -> Tower:
-    """Read what `save_tower` wrote, with its digests checked."""
+    """Read a tower written by `save_tower`. Raises DamagedArtefact if a file differs from its digest."""
     from safetensors.torch import load_file
 
     files.read_manifest(folder)
@@ -51,10 +51,11 @@ def load_tower(folder: Path) -> Tower:
 
 @torch.no_grad()
 def embed_corpus(tower: Tower, corpus: Corpus, engine: Engine, progress: Callable[[int], None] | None = None) -> Tensor:
-    """Vectors of all passages, N x D, float32, on the CPU; the null passage is not part of an index.
+    """Vectors of all passages, without the null passage, N x D in float32 on the CPU.
 
-    Passages of similar length are embedded together, so that little is padded. `progress` is called with the number of
-    passages just embedded. Leaves the tower in the mode, training or not, that it was in.
+    Passages of similar length are embedded together to minimise padding. The tower's training mode is restored.
+
+    progress  called with the number of passages just embedded
     """
     was_training = tower.training
     tower.eval()
@@ -62,7 +63,7 @@ def embed_corpus(tower: Tower, corpus: Corpus, engine: Engine, progress: Callabl
     rows = [corpus.passage_row(i) for i in range(num_passages)]
     order = sorted(range(num_passages), key=lambda i: len(rows[i]))
     vector_ND = torch.zeros(num_passages, tower.projection.out_features)
-    with engine.autocast():  # once for all chunks: every entry rounds the weights anew
+    with engine.autocast():  # once for all chunks, since each entry rounds the weights again
         for chunk in _chunks(order, [len(row) for row in rows]):
             vector_ND[chunk] = tower([rows[i] for i in chunk], max_rows=len(chunk)).float().cpu()
             if progress is not None:
@@ -72,7 +73,7 @@ def embed_corpus(tower: Tower, corpus: Corpus, engine: Engine, progress: Callabl
 
 
 def _chunks(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Runs of `order` of about _CHUNK_TOKENS tokens each, so that short passages do not make small matrices."""
+    """Consecutive parts of `order` with up to _CHUNK_TOKENS tokens each, so that matrices are large enough."""
     chunk: list[int] = []
     for number in order:
         if chunk and (len(chunk) + 1) * lengths[number] > _CHUNK_TOKENS:

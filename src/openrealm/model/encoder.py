@@ -1,4 +1,4 @@
-"""Any BERT-like encoder by name or folder, and how rows of unequal length go through it without much padding."""
+"""BERT-like encoders by name or folder, applied to rows of unequal length with little padding."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from openrealm.errors import BadConfig
 from openrealm.model.weights import backbone_location
 from openrealm.text.pack import Row, chunks_by_length, pad
 
-# Longest rows for which unfused attention is the faster one on a CPU.
+# Longest rows for which unfused attention is faster on a CPU.
 _PLAIN_ATTENTION_TOKENS = 160
 
 
 def load_backbone(name: str, *, num_layers: int | None = None, dropout: float = 0.1) -> nn.Module:
-    """The encoder of `name` (see `backbone_location`) without pooler, cut to its first `num_layers` where given."""
+    """The encoder `name` (see `backbone_location`) without its pooler.
+
+    num_layers  keep only the first layers; None keeps all
+    dropout     dropout rate of hidden states and attention
+    Raises BadConfig if it could not be loaded or has fewer layers.
+    """
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModel
     from transformers.utils.logging import disable_progress_bar
@@ -30,17 +35,17 @@ def load_backbone(name: str, *, num_layers: int | None = None, dropout: float = 
         settings = AutoConfig.from_pretrained(location)
         _adjust(settings, num_layers, dropout)
         model = AutoModel.from_pretrained(location, config=settings, use_safetensors=True, attn_implementation="sdpa")
-        model = model.float()  # weights stored in half precision too are trained in full
+        model = model.float()  # train in full precision, even if stored in half
     except (OSError, ValueError, SafetensorError) as error:
         raise BadConfig(
-            f"model.backbone: {name} cannot be loaded ({str(error).strip().partition(chr(10))[0]}); give a folder with "
-            "config.json and model.safetensors, a reachable hub id, 'openrealm-mini' or 'minilm'."
+            f"model.backbone: {name} could not be loaded ({str(error).strip().partition(chr(10))[0]}); give a folder "
+            "with config.json and model.safetensors, a reachable hub id, 'openrealm-mini' or 'minilm'."
         ) from error
     return _without_pooler(model)
 
 
 def backbone_from_config(settings: dict[str, Any]) -> nn.Module:
-    """The same architecture with random weights, from a stored config (to be filled by `load_state_dict`)."""
+    """The architecture described by a stored config, with random weights."""
     from transformers import AutoConfig, AutoModel
 
     values = dict(settings)
@@ -52,7 +57,10 @@ def backbone_from_config(settings: dict[str, Any]) -> nn.Module:
 def _adjust(settings: Any, num_layers: int | None, dropout: float) -> None:
     if num_layers is not None:
         if not 0 < num_layers <= settings.num_hidden_layers:
-            raise BadConfig(f"model.num_layers: {num_layers} given, the backbone has {settings.num_hidden_layers}.")
+            raise BadConfig(
+                f"model.num_layers is {num_layers}, but the backbone has {settings.num_hidden_layers} layers; "
+                "expected at least 1 and at most that many."
+            )
         settings.num_hidden_layers = num_layers
     for key in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
         if hasattr(settings, key):
@@ -67,7 +75,7 @@ def _without_pooler(model: Any) -> nn.Module:
 
 
 class Encoder(nn.Module):
-    """A backbone that takes rows (token ids of unequal length) and yields hidden states chunk by chunk."""
+    """Computes hidden states of rows of unequal length, chunk by chunk."""
 
     def __init__(self, backbone: nn.Module, pad_id: int, *, freeze_embeddings: bool = False) -> None:
         super().__init__()
@@ -83,27 +91,31 @@ class Encoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """The device of the weights."""
         return next(self.parameters()).device
 
     def word_embeddings(self) -> Tensor:
-        """The V x H table that a masked-token head shares."""
+        """The V x H embedding matrix, shared with the masked-token head."""
         table: Tensor = self.backbone.get_input_embeddings().weight  # type: ignore[operator]
         return table
 
     def _choose_attention(self, num_tokens: int) -> None:
-        """For short rows on a CPU, plain matrix products beat the fused kernel's backward (docs/lab-log.md)."""
+        """Use plain matrix products for short rows on a CPU, where the fused kernel is slower (docs/lab-log.md)."""
         plain = self.device.type == "cpu" and num_tokens <= _PLAIN_ATTENTION_TOKENS
         self.backbone.config._attn_implementation = "eager" if plain else "sdpa"  # type: ignore[union-attr]
 
     def chunks(self, rows: Sequence[Row], max_rows: int = 32) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-        """Yield (indices into `rows`, hidden n x T x H, mask n x T), short rows first, padded to a chunk's longest."""
+        """Yield (indices into `rows`, hidden states n x T x H, mask n x T) of chunks of up to `max_rows` rows.
+
+        Short rows come first; T is the longest row of a chunk, and the mask is False for padding.
+        """
         for indices in chunks_by_length([len(row) for row in rows], max_rows):
             ids, real, segments = pad([rows[index] for index in indices], self.pad_id)
             real_nT = torch.from_numpy(real).to(self.device)
             yield indices, self(torch.from_numpy(ids).to(self.device), real_nT, torch.from_numpy(segments)), real_nT
 
     def forward(self, id_nT: Tensor, real_nT: Tensor, segment_nT: Tensor) -> Tensor:
-        """Hidden states n x T x H of padded rows, as `pad` gives them."""
+        """Hidden states n x T x H of padded rows, as returned by `pad`."""
         self._choose_attention(id_nT.shape[1])
         inputs = {"input_ids": id_nT, "attention_mask": real_nT.long()}
         if self._has_segments:
@@ -113,12 +125,12 @@ class Encoder(nn.Module):
 
 
 def wide(tensor: Tensor) -> Tensor:
-    """At least float32, for sums and softmaxes that bfloat16 would spoil; float64 stays."""
+    """`tensor` in at least float32, for sums and softmaxes that need more precision than bfloat16."""
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
 def in_order(parts: Sequence[Tensor], indices: Sequence[int]) -> Tensor:
-    """Concatenate chunk outputs and put them back into the order of the rows they came from."""
+    """Concatenate the outputs of chunks and restore the order of the rows, `indices` being those of the chunks."""
     inverse = torch.empty(len(indices), dtype=torch.long)
     inverse[torch.tensor(indices, dtype=torch.long)] = torch.arange(len(indices))
     whole = torch.cat(list(parts))

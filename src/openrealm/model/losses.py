@@ -1,20 +1,20 @@
-"""Losses of joint pre-training: the paper's marginal, and others from the literature, in the registry `LOSSES`.
+"""Losses of joint pre-training in the registry `LOSSES`: the paper's marginal, and others from the literature.
 
-Axes: B queries, K candidates, J masked tokens. Everything stays in log space.
+Axes: B queries, K candidates, J masked tokens. All computations are in log space.
 
-The papers below train a reader that reads all K passages at once. Ours reads one at a time, so a form had to be chosen
-for the likelihood of "all K". SG is stop-gradient and P the softmax of the scores:
+The papers below train a reader that attends to all K passages at once. Ours reads one passage at a time, so the
+likelihood given "all K" is a mixture. SG is stop-gradient and P the softmax of the scores:
 
     marginal  -log sum_z p(z|x) p(y|z,x)                                                 Guu et al. 2020, Eq. 1
     emdr2     -log sum_z p(z|x) SG p(y|z,x)  -  log (1/K) sum_z p(y|z,x)                 Singh et al. 2021
-    pdist     KL(SG softmax_z log p(y|z,x) || P)               + the reader's share      Izacard et al. 2022 (Atlas)
-    loop      KL(SG softmax_z -log p(y|D without z,x) || P)    + the reader's share      Izacard et al. 2022 (Atlas)
-    adist     KL(SG softmax_z attention on z || P)             + the reader's share      Izacard and Grave 2021
+    pdist     KL(SG softmax_z log p(y|z,x) || P)               + reader loss             Izacard et al. 2022 (Atlas)
+    loop      KL(SG softmax_z -log p(y|D without z,x) || P)    + reader loss             Izacard et al. 2022 (Atlas)
+    adist     KL(SG softmax_z attention to z || P)             + reader loss             Izacard and Grave 2021
 
-The reader's share is -log sum_z SG p(z|x) p(y|z,x): the reader learns exactly as from the marginal, so that pdist,
-loop and adist differ from it in what the retriever learns from, and in nothing else. EMDR2 is the mirror case: its
-retriever's term has the marginal's own gradient, and its reader, as in the paper, does not see the scores.
-(With the reader's share in place of its second term, EMDR2's gradient would be the marginal's altogether.)
+The reader loss is -log sum_z SG p(z|x) p(y|z,x): the reader gets the same gradient as from the marginal, so that pdist,
+loop and adist differ from the marginal only in the gradient of the retriever. EMDR2 is the opposite: its first term
+gives the retriever the gradient of the marginal, and its reader, as in the paper, does not use the scores. (With the
+reader loss as second term, the gradient of EMDR2 would be exactly that of the marginal.)
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ def emdr2_loss(
     valid_BK: Tensor | None = None,
     per_token: bool = False,
 ) -> Tensor:
-    """EMDR2: the retriever by the marginal of a fixed reader, the reader by its own likelihood of all K.
+    """EMDR2: a marginal with fixed reader for the retriever, plus a likelihood given all K passages for the reader.
 
-    Singh et al. 2021 (End-to-End Training of Multi-Document Reader and Retriever), the objective of Sec. 2. There
-    the reader reads all K without their scores; here its likelihood is the even mixture of its K single readings.
+    Singh et al. 2021 (End-to-End Training of Multi-Document Reader and Retriever), Sec. 2. There the reader attends to
+    all K passages without their scores; here its likelihood is the uniform mixture over the K passages.
 
-    Arguments and errors as `model.marginal.marginal_log_likelihood`. Returns B losses in nats, both terms together.
+    Arguments and errors as in `model.marginal.marginal_log_likelihood`. Returns B losses in nats (both terms).
     """
     retriever_B = marginal_log_likelihood(
         score_BK, gold_logp_BKJ.detach(), mask_BJ, valid_BK=valid_BK, per_token=per_token
     )
-    even_BK = torch.zeros_like(score_BK)
-    reader_B = marginal_log_likelihood(even_BK, gold_logp_BKJ, mask_BJ, valid_BK=valid_BK, per_token=per_token)
+    uniform_BK = torch.zeros_like(score_BK)
+    reader_B = marginal_log_likelihood(uniform_BK, gold_logp_BKJ, mask_BJ, valid_BK=valid_BK, per_token=per_token)
     return -retriever_B - reader_B
 
 
@@ -66,9 +66,9 @@ def reader_loss(
     valid_BK: Tensor | None = None,
     per_token: bool = False,
 ) -> Tensor:
-    """The reader's share of the marginal: -log sum_z SG p(z|x) p(y|z,x). The scores get no gradient.
+    """-log sum_z SG p(z|x) p(y|z,x): the marginal without gradient for the retriever.
 
-    Arguments and errors as `model.marginal.marginal_log_likelihood`. Returns B losses in nats.
+    Arguments and errors as in `model.marginal.marginal_log_likelihood`. Returns B losses in nats.
     """
     return -marginal_log_likelihood(score_BK.detach(), gold_logp_BKJ, mask_BJ, valid_BK=valid_BK, per_token=per_token)
 
@@ -81,12 +81,12 @@ def perplexity_distillation_loss(
     valid_BK: Tensor | None = None,
     per_token: bool = False,
 ) -> Tensor:
-    """PDist: the retriever is pulled towards softmax_z log p(y|z,x), the posterior under an even prior.
+    """PDist: distils softmax_z log p(y|z,x), the posterior under a uniform prior, into the retriever.
 
-    Izacard et al. 2022 (Atlas), Sec. 2.2. `per_token=True` takes the mean over the masks for log p(y|z,x), the sum
-    otherwise. The reader gets no gradient.
+    Izacard et al. 2022 (Atlas), Sec. 2.2. log p(y|z,x) is the sum over masks, or their mean with `per_token=True`. The
+    reader gets no gradient.
 
-    Arguments and errors as `model.marginal.marginal_log_likelihood`. Returns B divergences in nats, >= 0.
+    Arguments and errors as in `model.marginal.marginal_log_likelihood`. Returns B divergences in nats, >= 0.
     """
     check_shapes(score_BK, gold_logp_BKJ, mask_BJ, valid_BK)
     read_BK = reading_log_likelihood(gold_logp_BKJ, mask_BJ)
@@ -103,19 +103,19 @@ def leave_one_out_loss(
     valid_BK: Tensor | None = None,
     per_token: bool = False,
 ) -> Tensor:
-    """LOOP: the retriever is pulled towards the passages without which y would be least likely.
+    """LOOP: distils into the retriever how much less likely y is without each passage.
 
-    Izacard et al. 2022 (Atlas), Sec. 2.2: p_LOOP(z) is proportional to exp(-log p(y|D without z, x)), and that
-    likelihood is here the marginal over the other candidates. Neither it nor the reader gets a gradient. A query
-    with one candidate has nothing to learn and gives 0.
+    Izacard et al. 2022 (Atlas), Sec. 2.2: p_LOOP(z) is proportional to exp(-log p(y|D without z, x)); here that
+    likelihood is the marginal over the other candidates. Neither it nor the reader gets a gradient. The loss of a query
+    with a single candidate is 0.
 
-    Arguments and errors as `model.marginal.marginal_log_likelihood`. Returns B divergences in nats, >= 0.
+    Arguments and errors as in `model.marginal.marginal_log_likelihood`. Returns B divergences in nats, >= 0.
     """
     check_shapes(score_BK, gold_logp_BKJ, mask_BJ, valid_BK)
     num_candidates = score_BK.shape[1]
     valid_BK = torch.ones_like(score_BK, dtype=torch.bool) if valid_BK is None else valid_BK
     others_BKK = valid_BK[:, None, :] & ~torch.eye(num_candidates, dtype=torch.bool, device=score_BK.device)
-    # Where no other is left the marginal would be of nothing; any finite value serves, since the softmax of one is 1.
+    # Without other candidates the marginal is undefined; any finite value will do, since the softmax of one value is 1.
     others_BKK = others_BKK | ~others_BKK.any(dim=2, keepdim=True)
 
     def repeated(tensor: Tensor) -> Tensor:
@@ -132,12 +132,12 @@ def leave_one_out_loss(
 
 
 def attention_distillation_loss(score_BK: Tensor, attention_BK: Tensor, *, valid_BK: Tensor | None = None) -> Tensor:
-    """ADist: the retriever is pulled towards the softmax of the attention that the reader pays to each passage.
+    """ADist: distils the softmax of the reader's attention to each passage into the retriever.
 
     Izacard and Grave 2021 (Distilling Knowledge from Reader to Retriever), Sec. 3; Atlas, Sec. 2.2.
 
     score_BK      inner products, unnormalised, finite
-    attention_BK  the reader's attention to each passage as a logit, finite; give the logarithm of a mass of attention
+    attention_BK  the reader's attention to each passage as a finite logit, such as the logarithm of its share
     valid_BK      False where a query has fewer than K candidates
     Returns B divergences in nats, >= 0; the attention gets no gradient. Raises ShapeMismatch, NonFinite.
     """
@@ -145,7 +145,7 @@ def attention_distillation_loss(score_BK: Tensor, attention_BK: Tensor, *, valid
         found = None if valid_BK is None else tuple(valid_BK.shape)
         raise ShapeMismatch(
             f"attention_BK is {tuple(attention_BK.shape)}, score_BK is {tuple(score_BK.shape)}, valid_BK is {found}: "
-            "they must agree."
+            "their shapes must agree."
         )
     require_finite(score_BK, "score_BK")
     require_finite(attention_BK, "attention_BK")
@@ -155,59 +155,60 @@ def attention_distillation_loss(score_BK: Tensor, attention_BK: Tensor, *, valid
 def _divergence(target_logit_BK: Tensor, score_BK: Tensor, valid_BK: Tensor | None) -> Tensor:
     """KL(SG softmax(target) || p(z|x)) over the valid candidates; its gradient in the scores is p - target."""
     target_BK = retrieval_log_prob(target_logit_BK.detach(), valid_BK)
-    surplus_BK = target_BK - retrieval_log_prob(score_BK, valid_BK)
+    log_ratio_BK = target_BK - retrieval_log_prob(score_BK, valid_BK)
     if valid_BK is not None:
-        surplus_BK = surplus_BK.masked_fill(~valid_BK, 0.0)
-    return (target_BK.exp() * surplus_BK).sum(dim=1)
+        log_ratio_BK = log_ratio_BK.masked_fill(~valid_BK, 0.0)
+    return (target_BK.exp() * log_ratio_BK).sum(dim=1)
 
 
 def marginal(reading: Reading) -> Tensor:
-    """The paper's loss, -log p(y|x), B, in nats (Guu et al. 2020, Eq. 1)."""
+    """The paper's loss -log p(y|x), shape (B,), in nats (Guu et al. 2020, Eq. 1)."""
     return reading.marginal_loss()
 
 
 def emdr2(reading: Reading) -> Tensor:
-    """`emdr2_loss` of a reading, B, in nats."""
+    """`emdr2_loss` of a reading, shape (B,), in nats."""
     return emdr2_loss(*_parts(reading), valid_BK=reading.valid_BK, per_token=reading.per_token)
 
 
 def pdist(reading: Reading) -> Tensor:
-    """Perplexity distillation with the reader's share, B, in nats."""
+    """Perplexity distillation plus reader loss, shape (B,), in nats."""
     parts = _parts(reading)
     distilled_B = perplexity_distillation_loss(*parts, valid_BK=reading.valid_BK, per_token=reading.per_token)
-    return _reader_share(reading) + distilled_B
+    return _reader_loss_of(reading) + distilled_B
 
 
 def loop(reading: Reading) -> Tensor:
-    """Leave-one-out distillation with the reader's share, B, in nats."""
+    """Leave-one-out distillation plus reader loss, shape (B,), in nats."""
     distilled_B = leave_one_out_loss(*_parts(reading), valid_BK=reading.valid_BK, per_token=reading.per_token)
-    return _reader_share(reading) + distilled_B
+    return _reader_loss_of(reading) + distilled_B
 
 
 def adist(reading: Reading) -> Tensor:
-    """Attention distillation with the reader's share, B, in nats; costs an extra pass of the reader."""
+    """Attention distillation plus reader loss, shape (B,), in nats; needs an extra forward pass of the reader."""
     distilled_B = attention_distillation_loss(reading.score_BK, reading.attention_BK, valid_BK=reading.valid_BK)
-    return _reader_share(reading) + distilled_B
+    return _reader_loss_of(reading) + distilled_B
 
 
 def _parts(reading: Reading) -> tuple[Tensor, Tensor, Tensor]:
     return reading.score_BK, reading.gold_logp_BKJ, reading.mask_BJ
 
 
-def _reader_share(reading: Reading) -> Tensor:
+def _reader_loss_of(reading: Reading) -> Tensor:
     return reader_loss(*_parts(reading), valid_BK=reading.valid_BK, per_token=reading.per_token)
 
 
 def sampled_tail_log_weights(log_q: Tensor, count: Tensor, num_draws: int) -> Tensor:
-    """log c - log(m q): what to add to the score of a passage that was drawn c times in m draws by probability q.
+    """log c - log(m q): the log-weight of a passage that was drawn c times in m draws with probability q.
 
-    The best passages are summed exactly and m draws, with replacement, stand for all the others: sums of exp(score),
-    of the denominator of p(z|x) as of the numerator of p(y|x), are then unbiased estimates of the full sums.
-    Botev et al. 2017 (Complementary Sum Sampling); importance sampling of a softmax: Bengio and Senecal 2003. The
-    logarithm of the quotient of both sums, and its gradient, are biased by O(1/m): docs/results/tail.md measures it.
+    The best passages are summed exactly, and m draws with replacement represent all others. With these log-weights
+    added to the scores, the sums in the denominator of p(z|x) and the numerator of p(y|x) are unbiased estimates of the
+    full sums (Botev et al. 2017, Complementary Sum Sampling; for importance sampling of a softmax, Bengio and Senecal
+    2003). The logarithm of their quotient, and its gradient, have a bias of O(1/m), measured in docs/results/tail.md.
 
-    log_q  log-probability of each drawn passage, over those that are not summed exactly
-    count  how often it was drawn, >= 1, of the same shape
-    Returns log-weights in nats, of that shape.
+    log_q      log-probability of each passage drawn, among those that are not summed exactly
+    count      how often it was drawn, >= 1, same shape
+    num_draws  number of draws m
+    Returns log-weights in nats, same shape.
     """
     return count.to(log_q.dtype).log() - log_q - math.log(num_draws)

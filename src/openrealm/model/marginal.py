@@ -1,4 +1,4 @@
-"""The paper's equations as pure functions of tensors; nothing here knows of encoders, text or files.
+"""The equations of the papers as pure functions of tensors, independent of encoders, text and files.
 
 Axes: B queries, K candidates, J masked tokens, S answer spans of a passage, E passages of the early loss.
 Probabilities never leave log space: a sum over passages is a logsumexp over K.
@@ -13,6 +13,7 @@ from openrealm.errors import NonFinite, ShapeMismatch
 
 
 def require_finite(tensor: Tensor, name: str) -> None:
+    """Raise NonFinite naming the first row of `tensor`, a query, with a value that is not finite."""
     finite = torch.isfinite(tensor).flatten(1).all(dim=1)
     if not bool(finite.all()):
         bad = int((~finite).nonzero()[0, 0])
@@ -20,6 +21,7 @@ def require_finite(tensor: Tensor, name: str) -> None:
 
 
 def check_shapes(score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: Tensor | None) -> None:
+    """Raise ShapeMismatch if B, K or J differ between the tensors, NonFinite if a value is not finite."""
     num_queries, num_candidates = score_BK.shape
     if gold_logp_BKJ.shape[:2] != (num_queries, num_candidates) or gold_logp_BKJ.ndim != 3:
         raise ShapeMismatch(
@@ -38,13 +40,11 @@ def check_shapes(score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid
 
 
 def retrieval_log_prob(score_BK: Tensor, valid_BK: Tensor | None = None) -> Tensor:
-    """log p(z|x): the inner products turned into log-probabilities over the candidates.
-
-    Guu et al. 2020, Eq. 2, renormalised over the K candidates (Sec. 3.3).
+    """log p(z|x) (Guu et al. 2020, Eq. 2), renormalised over the K candidates (Sec. 3.3).
 
     score_BK  inner products f(x, z), unnormalised
-    valid_BK  False where a query had fewer than K candidates; those get -inf
-    Returns B x K log-probabilities in nats.
+    valid_BK  False where a query has fewer than K candidates
+    Returns B x K log-probabilities in nats, -inf where `valid_BK` is False.
     """
     if valid_BK is not None:
         score_BK = score_BK.masked_fill(~valid_BK, -torch.inf)
@@ -52,7 +52,7 @@ def retrieval_log_prob(score_BK: Tensor, valid_BK: Tensor | None = None) -> Tens
 
 
 def reading_log_likelihood(gold_logp_BKJ: Tensor, mask_BJ: Tensor) -> Tensor:
-    """log p(y|z,x) = sum_j log p(y_j|z,x), over the real masks (Guu et al. 2020, Sec. 3.2).
+    """log p(y|z,x) = sum_j log p(y_j|z,x) over the masks of a query (Guu et al. 2020, Sec. 3.2).
 
     Returns B x K log-probabilities in nats.
     """
@@ -67,18 +67,18 @@ def marginal_log_likelihood(
     valid_BK: Tensor | None = None,
     per_token: bool = False,
 ) -> Tensor:
-    """Log-probability of the masked tokens with the retrieved passage summed out.
+    """log p(y|x): log-probability of the masked tokens, marginalised over the candidates.
 
-    Guu et al. 2020, Eq. 1 and Sec. 3.2. `per_token=True` is the released TensorFlow behaviour, which
-    sums passages out once per masked token and averages over tokens; the two agree for one mask, and up to
-    the average for one passage.
+    Guu et al. 2020, Eq. 1 and Sec. 3.2. `per_token=True` is the behaviour of the released TensorFlow code, which
+    marginalises separately for each masked token and averages over tokens. Both agree for a single mask, and, except
+    for the averaging, for a single passage.
 
-    score_BK        inner products, unnormalised, finite; column 0 is the null passage
+    score_BK        inner products, unnormalised, finite
     gold_logp_BKJ   log-probability of each correct token, in nats, <= 0
-    mask_BJ         True where mask j is real; padding contributes nothing
-    valid_BK        False where a query has fewer than K candidates
-    Returns B log-probabilities in nats; a query with no real mask gives 0.
-    Raises ShapeMismatch if B, K or J differ; NonFinite naming the first bad query.
+    mask_BJ         True for masks, False for padding, which is ignored
+    valid_BK        False where a query has fewer than K candidates; None if all are valid
+    Returns B log-probabilities in nats, 0 for a query without masks.
+    Raises ShapeMismatch if B, K or J differ, NonFinite naming the first query with a value that is not finite.
     """
     check_shapes(score_BK, gold_logp_BKJ, mask_BJ, valid_BK)
     logp_BK = retrieval_log_prob(score_BK, valid_BK)
@@ -90,10 +90,10 @@ def marginal_log_likelihood(
 
 
 def query_weights(num_masks_B: Tensor, *, by_masks: bool = False) -> Tensor:
-    """(B,) shares of the queries in a batch's loss, summing to 1.
+    """Weights of the queries in the loss of a batch, shape (B,), which sum to 1.
 
-    Every query counts alike, as in Guu et al. 2020, Sec. 3.1; with `by_masks` every mask does, as in the released code,
-    so that a query of three masks counts three times one of a single mask.
+    All queries have the same weight, as in Guu et al. 2020, Sec. 3.1; with `by_masks` a query's weight is proportional
+    to its number of masks, as in the released code.
     """
     weight_B = num_masks_B.float() if by_masks else torch.ones_like(num_masks_B, dtype=torch.float32)
     return weight_B / weight_B.sum()
@@ -102,7 +102,10 @@ def query_weights(num_masks_B: Tensor, *, by_masks: bool = False) -> Tensor:
 def passage_posterior(
     score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: Tensor | None = None
 ) -> Tensor:
-    """p(z|x,y): which candidate explains the answer (Guu et al. 2020, Sec. 3.3). Returns B x K probabilities."""
+    """p(z|x,y), the posterior of the candidates given the answer (Guu et al. 2020, Sec. 3.3).
+
+    Arguments and errors as in `marginal_log_likelihood`. Returns B x K probabilities.
+    """
     check_shapes(score_BK, gold_logp_BKJ, mask_BJ, valid_BK)
     logp_BK = retrieval_log_prob(score_BK, valid_BK) + reading_log_likelihood(gold_logp_BKJ, mask_BJ)
     return torch.softmax(logp_BK, dim=1)
@@ -113,14 +116,17 @@ def retriever_signal(
 ) -> Tensor:
     """r(z) = p(z|x,y) - p(z|x): the gradient of log p(y|x) with respect to f(x,z).
 
-    Guu et al. 2020, Sec. 3.3: positive exactly when z predicts y better than the expectation does.
-    Returns B x K; each row sums to 0.
+    Guu et al. 2020, Sec. 3.3: positive if and only if z predicts y better than expected under p(z|x).
+    Arguments and errors as in `marginal_log_likelihood`. Returns B x K values; each row sums to 0.
     """
     return passage_posterior(score_BK, gold_logp_BKJ, mask_BJ, valid_BK) - retrieval_log_prob(score_BK, valid_BK).exp()
 
 
 def utility_BK(gold_logp_BKJ: Tensor, mask_BJ: Tensor) -> Tensor:
-    """RU(z|x) = log p(y|z,x) - log p(y|null,x), in nats, column 0 (the null passage) being 0 (Sec. 4.4)."""
+    """Retrieval utility RU(z|x) = log p(y|z,x) - log p(y|null,x) (Guu et al. 2020, Sec. 4.4).
+
+    Column 0 must be the null passage. Returns B x K values in nats, 0 in column 0.
+    """
     read_BK = reading_log_likelihood(gold_logp_BKJ, mask_BJ)
     return read_BK - read_BK[:, :1]
 
@@ -128,10 +134,10 @@ def utility_BK(gold_logp_BKJ: Tensor, mask_BJ: Tensor) -> Tensor:
 def expected_utility(
     score_BK: Tensor, gold_logp_BKJ: Tensor, mask_BJ: Tensor, valid_BK: Tensor | None = None
 ) -> Tensor:
-    """The retrieval utility that a query can expect: RU averaged under p(z|x) over its real passages.
+    """Expectation of the retrieval utility under p(z|x), renormalised over all candidates but the null passage.
 
-    The null passage (column 0) is left out and p renormalised, since its utility is 0 by definition.
-    Returns B utilities in nats; a query with no real candidate gives 0.
+    Column 0 must be the null passage, whose utility is 0 by definition. Returns B utilities in nats, 0 for a query
+    without other candidates.
     """
     real_BK = torch.ones_like(score_BK, dtype=torch.bool) if valid_BK is None else valid_BK.clone()
     real_BK[:, 0] = False
@@ -140,31 +146,34 @@ def expected_utility(
 
 
 def span_reader_loss(span_score_BKS: Tensor, correct_BKS: Tensor, valid_BKS: Tensor, score_BK: Tensor) -> Tensor:
-    """L_reader: -log of the mass on spans equal to an answer, over all spans of the passages read.
+    """L_reader: -log of the probability of all correct spans among the spans of the passages read.
 
     Lee et al. 2019 (ORQA), Sec. 4; Guu et al. 2020, Sec. 3.2. A span's logit is g(s) + f(x, z_s).
 
-    span_score_BKS  g(s), the span scorer's logits
-    correct_BKS     True where the span equals an answer
+    span_score_BKS  g(s), the scores of spans
+    correct_BKS     True for spans that equal an answer
     valid_BKS       False for padding
     score_BK        f(x, z) of the passages read
-    Returns B losses in nats, 0 for a query with no correct span (the loss is off without a positive).
+    Returns B losses in nats, 0 for a query without a correct span.
     """
     logit_BKS = span_score_BKS + score_BK[:, :, None]
     total_B = logit_BKS.masked_fill(~valid_BKS, -torch.inf).flatten(1).logsumexp(dim=1)
     positive_BKS = correct_BKS & valid_BKS
     has_positive_B = positive_BKS.flatten(1).any(dim=1)
-    # A row without a positive would be -inf and poison the gradient: its first span stands in, then the row is zeroed.
-    stand_in_BKS = positive_BKS | ~has_positive_B[:, None, None]
-    correct_B = logit_BKS.masked_fill(~(stand_in_BKS & valid_BKS), -torch.inf).flatten(1).logsumexp(dim=1)
+    # Without a positive the sum would be empty and its gradient NaN: all spans are used instead, and the loss set to 0.
+    summed_BKS = positive_BKS | ~has_positive_B[:, None, None]
+    correct_B = logit_BKS.masked_fill(~(summed_BKS & valid_BKS), -torch.inf).flatten(1).logsumexp(dim=1)
     return torch.where(has_positive_B, total_B - correct_B, torch.zeros_like(total_B))
 
 
 def early_loss(score_BE: Tensor, has_answer_BE: Tensor) -> Tensor:
-    """L_early: -log of the retriever's mass on the top passages that contain an answer.
+    """L_early: -log of the retrieval probability of all passages that contain an answer among the top E.
 
-    Lee et al. 2019 (ORQA), Eq. for the early update: p renormalised over the E (5,000) best passages.
-    Returns B losses in nats, 0 for a query with no positive.
+    Lee et al. 2019 (ORQA), Sec. 6: p(z|x) is renormalised over the E (5,000) best passages.
+
+    score_BE       f(x, z)
+    has_answer_BE  True for passages that contain an answer
+    Returns B losses in nats, 0 for a query without such a passage.
     """
     has_positive_B = has_answer_BE.any(dim=1)
     positive_BE = has_answer_BE | ~has_positive_B[:, None]

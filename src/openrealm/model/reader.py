@@ -1,4 +1,4 @@
-"""p(y|z,x) in pre-training: the knowledge-augmented encoder, BERT over query and passage with a masked-token head."""
+"""p(y|z,x) in pre-training: the knowledge-augmented encoder over query and passage (Guu et al. 2020, Sec. 3.2)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from openrealm.text.pack import Row
 
 
 class MaskedTokenHead(nn.Module):
-    """BERT's head: dense, the encoder's activation, LayerNorm, then the (shared) word embeddings and a bias."""
+    """BERT's masked-token head: dense layer, activation, LayerNorm, product with the word embeddings, bias."""
 
     def __init__(self, hidden_size: int, vocab_size: int, *, activation: str = "gelu", norm_eps: float = 1e-5) -> None:
         from transformers.activations import ACT2FN
 
         super().__init__()
         self.dense = nn.Linear(hidden_size, hidden_size)
-        # The identity passes on what the encoder knows of each token, so that a new head starts by copying
-        # (docs/lab-log.md).
+        # With the identity a new head starts by copying the tokens that the encoder represents (docs/lab-log.md).
         nn.init.eye_(self.dense.weight)
         nn.init.zeros_(self.dense.bias)
         self.activation: nn.Module = ACT2FN[activation]
@@ -28,13 +27,13 @@ class MaskedTokenHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def forward(self, hidden_MH: Tensor, table_VH: Tensor) -> Tensor:
-        """Logits over the vocabulary, M x V in float32."""
+        """Logits over the vocabulary, M x V in float32, of hidden states M x H with the word embeddings `table_VH`."""
         transformed_MH: Tensor = self.norm(self.activation(self.dense(hidden_MH)))
         return wide(transformed_MH @ table_VH.to(transformed_MH.dtype).T) + self.bias
 
 
 class Reader(nn.Module):
-    """One softmax over the vocabulary at each mask of `[CLS] x [SEP] body [SEP]` (Guu et al. 2020, Sec. 3.2)."""
+    """Predicts each mask of `[CLS] x [SEP] body [SEP]` independently (Guu et al. 2020, Sec. 3.2)."""
 
     def __init__(self, encoder: Encoder, vocab_size: int, *, norm_eps: float = 1e-5) -> None:
         super().__init__()
@@ -44,12 +43,12 @@ class Reader(nn.Module):
     def gold_log_prob(
         self, rows: Sequence[Row], positions: Sequence[Sequence[int]], gold: Sequence[Sequence[int]]
     ) -> Tensor:
-        """log p(y_j|z,x) of the right token at each mask.
+        """log p(y_j|z,x) of the correct token at each mask.
 
         rows       n joint inputs
-        positions  per row, where its masks are
-        gold       per row, the token ids that belong there (as many)
-        Returns n x J in nats, J the largest number of masks, 0 where a row has fewer.
+        positions  per row, the positions of its masks
+        gold       per row, the correct token ids at these positions
+        Returns n x J values in nats, where J is the largest number of masks, padded with 0.
         """
         num_masks = max(len(row) for row in positions)
         index_nJ = torch.zeros(len(rows), num_masks, dtype=torch.long)
@@ -74,9 +73,11 @@ class Reader(nn.Module):
         return in_order(parts, order)
 
     def fill(self, rows: Sequence[Row], positions: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """The likeliest token at each mask; every row has the same number J of masks.
+        """The most likely token at each mask.
 
-        Returns token ids, n x J, and the mean log-probability of each row's filling, n, in nats.
+        rows       n joint inputs
+        positions  per row, the positions of its masks, J in every row
+        Returns token ids, n x J, and the mean of their log-probabilities in nats, shape (n,).
         """
         ids: list[Tensor] = []
         means: list[Tensor] = []
@@ -91,7 +92,7 @@ class Reader(nn.Module):
         return in_order(ids, order), in_order(means, order)
 
     def _table(self) -> Tensor:
-        """The V x H word embeddings, without rows that only pad the encoder's table to a round size."""
+        """The V x H word embeddings, without rows that only pad the encoder's matrix."""
         table = self.encoder.word_embeddings()
         vocab_size = self.head.bias.shape[0]
         return table if table.shape[0] == vocab_size else table[:vocab_size]

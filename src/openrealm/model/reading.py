@@ -1,4 +1,4 @@
-"""A joint reading: what retriever and reader say about a batch of masked queries and their candidates.
+"""The joint model's inputs and outputs: scores and log-probabilities of masked queries and their candidates.
 
 Axes: B queries, K candidates (column 0 is the null passage if it is used), J masked tokens, U distinct passages.
 """
@@ -25,15 +25,15 @@ class JointInputs:
 
     query_rows     B rows `[CLS] x [SEP]`
     passage_rows   U rows `[CLS] title [SEP] body [SEP]`, each distinct candidate once
-    place_BK       which of the U passages a candidate is; anything where `valid_BK` is False
+    place_BK       index of a candidate in `passage_rows`; arbitrary where `valid_BK` is False
     valid_BK       False where a query has fewer than K candidates
     joint_rows     one row `[CLS] x [SEP] body [SEP]` for each valid candidate, query after query
-    positions      per query, where its masks are in its joint rows
-    gold           per query, the token ids that belong there
+    positions      per query, the positions of its masks in its joint rows
+    gold           per query, the correct token ids at these positions
     log_weight_BK  log-weights of sampled candidates (see `losses.sampled_tail_log_weights`); None if none was sampled
-    per_token      sum passages out once per masked token, as the released code does
+    per_token      marginalise over passages separately for each masked token, as in the released code
     has_null       whether column 0 is the null passage
-    candidates     per query, the numbers of its candidates in their corpus; passed on for whoever looks at a reading
+    candidates     per query, the passage numbers of its candidates, if known; copied to the `Reading`
     """
 
     query_rows: Sequence[Row]
@@ -50,24 +50,24 @@ class JointInputs:
 
     @property
     def num_tokens(self) -> int:
-        """Word pieces that towers and reader read."""
+        """Number of word pieces read by towers and reader."""
         return sum(len(row) for rows in (self.query_rows, self.passage_rows, self.joint_rows) for row in rows)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Live scores and log-probabilities of the candidates; losses are functions of it.
+    """Output of `Realm.forward`: scores and log-probabilities of the candidates. Losses are functions of it.
 
-    score_BK       f(x,z), with the log-weight of sampled candidates added, so that sums over K estimate those over the
-                   whole corpus; unnormalised
+    score_BK       f(x,z), unnormalised; includes the log-weights of sampled candidates, so that sums over K estimate
+                   sums over the whole corpus
     gold_logp_BKJ  log p(y_j|z,x) of each correct token, in nats
-    mask_BJ        True where mask j is real
+    mask_BJ        True for masks, False for padding
     valid_BK       False where a query has fewer than K candidates
-    log_weight_BK  the log-weights alone; None if no candidate was sampled
-    per_token      whether passages are summed out once per masked token (the released code) or per query (the paper)
+    log_weight_BK  the log-weights by themselves; None if no candidate was sampled
+    per_token      whether to marginalise separately for each masked token (released code) or for the query (paper)
     has_null       whether column 0 is the null passage
-    candidates     per query, the numbers of the passages read, as far as they are known
-    attend         computes `attention_BK`, by an extra pass of the reader
+    candidates     per query, the numbers of the passages read, if known
+    attend         computes `attention_BK` by an extra forward pass of the reader
 
     Methods return one value per query or candidate and are differentiable:
 
@@ -95,49 +95,49 @@ class Reading:
     attend: Callable[[], Tensor] | None = field(default=None, repr=False, compare=False)
 
     def marginal_log_likelihood(self) -> Tensor:
-        """log p(y|x) with the passage summed out, B, in nats (Guu et al. 2020, Eq. 1)."""
+        """log p(y|x), marginalised over the candidates, shape (B,), in nats (Guu et al. 2020, Eq. 1)."""
         return marginal.marginal_log_likelihood(
             self.score_BK, self.gold_logp_BKJ, self.mask_BJ, valid_BK=self.valid_BK, per_token=self.per_token
         )
 
     def marginal_loss(self) -> Tensor:
-        """-log p(y|x), B, in nats: the loss of the paper."""
+        """The loss of the paper, -log p(y|x), shape (B,), in nats."""
         return -self.marginal_log_likelihood()
 
     def retrieval_log_prob(self) -> Tensor:
-        """log p(z|x) over the candidates, B x K, in nats; -inf where there is no candidate (Eq. 2)."""
+        """log p(z|x) of the candidates, B x K, in nats, -inf where there is none (Guu et al. 2020, Eq. 2)."""
         return marginal.retrieval_log_prob(self.score_BK, self.valid_BK)
 
     def posterior(self) -> Tensor:
-        """p(z|x,y): which candidate explains the answer, B x K (Guu et al. 2020, Sec. 3.3)."""
+        """p(z|x,y), the posterior of the candidates given the answer, B x K (Guu et al. 2020, Sec. 3.3)."""
         return marginal.passage_posterior(self.score_BK, self.gold_logp_BKJ, self.mask_BJ, self.valid_BK)
 
     def entropy(self) -> Tensor:
-        """Entropy of p(z|x), B, in nats; 0 if one candidate has all the mass."""
+        """Entropy of p(z|x), shape (B,), in nats; 0 if one candidate has all of the probability."""
         logp_BK = self.retrieval_log_prob()
-        # A weighted candidate stands for several passages, each as likely as it is without the weight.
+        # A weighted candidate represents several passages, each as likely as the candidate without its weight.
         each_BK = logp_BK if self.log_weight_BK is None else logp_BK - self.log_weight_BK
         return -(logp_BK.exp() * each_BK.masked_fill(~self.valid_BK, 0.0)).sum(dim=1)
 
     def utility_BK(self) -> Tensor:
-        """Retrieval utility of each candidate, B x K, in nats; needs the null passage as column 0."""
+        """Retrieval utility of each candidate, B x K, in nats; requires the null passage in column 0."""
         return marginal.utility_BK(self.gold_logp_BKJ, self.mask_BJ)
 
     def expected_utility(self) -> Tensor:
-        """Retrieval utility averaged under p(z|x) over the real passages, B, in nats; needs the null passage."""
+        """Expected retrieval utility, shape (B,), in nats; requires the null passage in column 0."""
         return marginal.expected_utility(self.score_BK, self.gold_logp_BKJ, self.mask_BJ, self.valid_BK)
 
     @cached_property
     def attention_BK(self) -> Tensor:
-        """Log-share of the masks' attention that each candidate gets, B x K, without gradient.
+        """Logarithm of the share of the masks' attention that goes to each candidate, B x K, without gradient.
 
-        Computed on first use by an extra pass of the reader; 0 where there is no candidate.
+        Computed on first access by an extra forward pass of the reader; 0 where there is no candidate.
         """
-        assert self.attend is not None, "a reading made by hand has no reader to ask for its attention"
+        assert self.attend is not None, "attention is available only in a reading returned by the model"
         return self.attend()
 
     def detach(self) -> Reading:
-        """The same values without gradients and without the reader behind them."""
+        """The same values without gradients and without access to the attention."""
         return Reading(
             score_BK=self.score_BK.detach(),
             gold_logp_BKJ=self.gold_logp_BKJ.detach(),
@@ -151,24 +151,24 @@ class Reading:
 
 
 def read_jointly(retriever: Retriever, reader: Reader, inputs: JointInputs, query_BD: Tensor | None = None) -> Reading:
-    """Scores by the live towers and log-probabilities by the live reader, so that the gradient is exact.
+    """Compute scores with the current towers and log-probabilities with the current reader, with exact gradients.
 
-    `query_BD` are the query vectors, if they were needed before (to search for the candidates).
+    query_BD  the query vectors, if they were already computed to search for candidates
     """
     if query_BD is None:
         query_BD = retriever.encode_query(inputs.query_rows)
     vector_UD = retriever.encode_passage(inputs.passage_rows)
     device = vector_UD.device
-    # Multiplied out by hand: under autocast a matrix product would round the scores to bfloat16.
+    # Not a matrix product, which autocast would round to bfloat16.
     score_BK = (query_BD[:, None, :] * vector_UD[inputs.place_BK.to(device)]).sum(dim=2)
     log_weight_BK = None if inputs.log_weight_BK is None else inputs.log_weight_BK.to(score_BK)
     if log_weight_BK is not None:
         score_BK = score_BK + log_weight_BK
     num_read = inputs.valid_BK.sum(dim=1).tolist()
-    positions = [where for where, count in zip(inputs.positions, num_read, strict=True) for _ in range(count)]
+    positions = [masks for masks, count in zip(inputs.positions, num_read, strict=True) for _ in range(count)]
     gold = [tokens for tokens, count in zip(inputs.gold, num_read, strict=True) for _ in range(count)]
     flat_nJ = reader.gold_log_prob(inputs.joint_rows, positions, gold)
-    num_masks_B = torch.tensor([len(where) for where in inputs.positions], device=device)
+    num_masks_B = torch.tensor([len(masks) for masks in inputs.positions], device=device)
 
     def attend() -> Tensor:
         share_n = passage_attention(reader.encoder, inputs.joint_rows, positions)
@@ -188,5 +188,5 @@ def read_jointly(retriever: Retriever, reader: Reader, inputs: JointInputs, quer
 
 
 def _by_query(flat: Tensor, num_read: Sequence[int]) -> Tensor:
-    """Values of all candidates, query after query, as a table with one row per query, padded with 0."""
+    """Values of all candidates, query after query, as one row per query, padded with 0."""
     return torch.nn.utils.rnn.pad_sequence(list(torch.split(flat, list(num_read))), batch_first=True)

@@ -1,4 +1,4 @@
-"""p(z|x): two towers into one space, and inner products between them (Guu et al. 2020, Eq. 2)."""
+"""p(z|x): two towers that map queries and passages into one vector space (Guu et al. 2020, Eq. 2)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from openrealm.text.pack import Row
 
 
 def mean_pooled(hidden_nTH: Tensor, real_nT: Tensor) -> Tensor:
-    """The mean of each row's states, n x H, in their dtype; `real_nT` is False where there is padding."""
+    """Mean of the hidden states of each row, n x H, in their dtype; `real_nT` is False for padding."""
     weight_nT1 = real_nT[:, :, None].to(hidden_nTH.dtype)
     return (hidden_nTH * weight_nT1).sum(dim=1) / weight_nT1.sum(dim=1)
 
 
 class Tower(nn.Module):
-    """E(x) = W . pool(encoder(x)): the [CLS] state (the paper) or the mean over tokens, projected to D.
+    """E(x) = W . pool(encoder(x)), with the [CLS] state (the paper) or the mean over tokens as pool.
 
-    With `projection="released"`, as in Google's code, it is LayerNorm(W . tanh(dense(pool)) + b).
+    With `projection="released"`, as in Google's code, E(x) = LayerNorm(W . tanh(dense(pool)) + b).
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class Tower(nn.Module):
         )
         self.projection = nn.Linear(encoder.hidden_size, projection_dim, bias=released)
         self.norm = nn.LayerNorm(projection_dim, eps=norm_eps) if released else None
-        # Orthogonal rows keep the inner products of a pre-trained encoder as well as D directions can.
+        # Orthogonal rows preserve the inner products of a pre-trained encoder as well as D dimensions can.
         nn.init.orthogonal_(self.projection.weight)
         self.pooling = pooling
         self.normalize = normalize
 
     @classmethod
     def from_config(cls, encoder: Encoder, config: ModelConfig) -> Tower:
-        """The tower that `config` describes, on `encoder`."""
+        """The tower described by `config`, using `encoder`."""
         return cls(
             encoder,
             config.projection_dim,
@@ -62,7 +62,7 @@ class Tower(nn.Module):
         )
 
     def forward(self, rows: Sequence[Row], max_rows: int = 32) -> Tensor:
-        """Vectors of `rows`, n x D in float32; unit length when `normalize`."""
+        """Vectors of `rows`, n x D in float32, of unit length if `normalize` is set."""
         parts: list[Tensor] = []
         order: list[int] = []
         for indices, hidden_nTH, real_nT in self.encoder.chunks(rows, max_rows):
@@ -71,7 +71,7 @@ class Tower(nn.Module):
         return in_order(parts, order)
 
     def vectors(self, hidden_nTH: Tensor, real_nT: Tensor) -> Tensor:
-        """Vectors n x D of rows whose hidden states are known; `real_nT` is False where there is padding."""
+        """Vectors n x D from hidden states; `real_nT` is False for padding."""
         pooled_nH = hidden_nTH[:, 0] if self.pooling == "cls" else mean_pooled(hidden_nTH, real_nT)
         vector_nD = wide(self._project(pooled_nH))
         return nn.functional.normalize(vector_nD, dim=1) if self.normalize else vector_nD
@@ -83,7 +83,7 @@ class Tower(nn.Module):
         return vector_nD if self.norm is None else self.norm(vector_nD)
 
     def digest(self) -> str:
-        """Hex SHA-256 of every weight, by name: what an index is bound to."""
+        """Hex SHA-256 of names and weights, to which an index is bound."""
         sha = hashlib.sha256()
         for name, tensor in sorted(self.state_dict().items()):
             sha.update(name.encode())
@@ -92,7 +92,11 @@ class Tower(nn.Module):
 
 
 class Retriever(nn.Module):
-    """Both towers. `shared=True` uses one set of weights for queries and passages."""
+    """The query tower and the passage tower.
+
+    shared       use the same weights for both
+    temperature  divisor of the scores
+    """
 
     def __init__(self, passage_tower: Tower, *, shared: bool, temperature: float = 1.0) -> None:
         super().__init__()
@@ -101,7 +105,7 @@ class Retriever(nn.Module):
         self.temperature = temperature
 
     def encode_query(self, rows: Sequence[Row], max_rows: int = 32) -> Tensor:
-        """E_in(x), B x D, divided by the temperature so that an inner product is the score f(x, z) itself."""
+        """E_input(x), B x D, divided by the temperature, so that inner products are the scores f(x, z)."""
         vector_BD: Tensor = self.query_tower(rows, max_rows) / self.temperature
         return vector_BD
 
@@ -111,6 +115,6 @@ class Retriever(nn.Module):
         return vector_ND
 
     def untie(self) -> None:
-        """Give the query tower weights of its own, so that it can train while passages keep their vectors."""
+        """Separate the weights of the query tower, so that it can be trained without changing passage vectors."""
         if self.query_tower is self.passage_tower:
             self.query_tower = copy.deepcopy(self.passage_tower)

@@ -1,4 +1,4 @@
-"""p(y|z,x) in fine-tuning: a score for every span of at most W tokens of the passages read (ORQA, Sec. 4)."""
+"""p(y|z,x) in fine-tuning: scores of all spans of up to W tokens (Lee et al. 2019, Sec. 4)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from openrealm.text.pack import Row
 
 
 class SpanReader(nn.Module):
-    """g(s) = MLP([h_start(s); h_end(s)]): 2 x 256, sum, ReLU, LayerNorm, 1 (Guu et al. 2020, Sec. 3.2)."""
+    """g(s) = MLP([h_start(s); h_end(s)]) (Guu et al. 2020, Sec. 3.2).
+
+    The MLP is a layer of `span_hidden` units with ReLU and LayerNorm, and a linear layer.
+    """
 
     def __init__(
         self, encoder: Encoder, span_hidden: int = 256, max_span_tokens: int = 10, *, norm_eps: float = 1e-5
@@ -26,12 +29,12 @@ class SpanReader(nn.Module):
         self.max_span_tokens = max_span_tokens
 
     def forward(self, rows: Sequence[Row], body_starts: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Scores of all spans, relative to the body's first token.
+        """Scores of all spans of the bodies.
 
-        rows         n joint inputs, each ending in one [SEP]
+        rows         n joint inputs, each of which ends with one [SEP]
         body_starts  per row, the position of the body's first token
-        Returns g and its mask, both n x P x W: span [p, p + w] of the body at [n, p, w]; P is the longest body's
-        length, at least 1.
+        Returns g and a mask of valid spans, both n x P x W, where [n, p, w] is the span from token p to token p + w of
+        the body (inclusive) and P is the length of the longest body, at least 1.
         """
         num_body = [len(row) - 1 - start for row, start in zip(rows, body_starts, strict=True)]
         longest = max(1, *num_body) if len(num_body) > 1 else max(1, num_body[0])

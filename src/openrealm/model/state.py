@@ -1,4 +1,4 @@
-"""Weights of a module by name, each tensor once, however many names share it."""
+"""State dicts without duplicates of shared tensors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openrealm.errors import DamagedArtefact
 
 
 def unique_state(module: nn.Module) -> dict[str, Tensor]:
-    """The state dict of `module` without aliases: a tensor that several names share is kept under its first name.
+    """The state dict of `module` with shared tensors under their first name only.
 
     Safetensors cannot store shared tensors, and towers or encoders may be shared.
     """
@@ -20,7 +20,10 @@ def unique_state(module: nn.Module) -> dict[str, Tensor]:
 
 
 def load_unique_state(module: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:
-    """Load what `unique_state` returned. Raises DamagedArtefact naming `where` if a tensor is missing or unknown."""
+    """Load the result of `unique_state`. Raises DamagedArtefact if tensors are missing or unknown.
+
+    where  the file that `tensors` are from, for the message
+    """
     missing, unexpected = module.load_state_dict(tensors, strict=False)
     missing = sorted(set(missing) - _aliases(module))
     if missing or unexpected:
@@ -31,7 +34,7 @@ def load_unique_state(module: nn.Module, tensors: Mapping[str, Tensor], where: P
 
 
 def _aliases(module: nn.Module) -> set[str]:
-    """Names of tensors that already have another name."""
+    """All names of shared tensors except their first."""
     seen: set[int] = set()
     aliases: set[str] = set()
     for name, tensor in module.state_dict(keep_vars=True).items():

@@ -1,1 +1,1 @@
-"""Questions answered from a finished run."""
+"""Answers questions with a trained model."""

@@ -1,4 +1,4 @@
-"""A fine-tuned model as a function: question -> answer with the passage it was read from."""
+"""`Answerer`: a fine-tuned model as a function from questions to answers that cite a passage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from openrealm.types import NULL, Answer, Question, ReadPassage
 
 
 class Answerer:
-    """Answers questions from a corpus and shows the passage that each answer was read from.
+    """Answers questions from a corpus and cites the passage used.
 
     >>> import openrealm as orm
     >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
@@ -50,21 +50,25 @@ class Answerer:
         config: Config | None = None,
         engine: Engine | None = None,
     ) -> None:
-        """Put the model into evaluation mode.
+        """Check the parts, move the model to its device and put it into evaluation mode.
 
-        index   of the model's passage tower
-        finder  another way to find passages, such as `Bm25Finder`; then `index` may be None
-        config  settings; None are those of `openrealm run` for a corpus of this size
-        engine  device and precision; None chooses them by the hardware
-        Raises MissingStage if the model has no span reader yet, Mismatch if the index is not the model's.
+        model   fine-tuned on `OpenQA`, so that it has a span reader
+        index   built with the model's passage tower
+        finder  another way to find passages, such as `Bm25Finder`; `index` may then be None
+        config  settings; None means those of `openrealm run` for a corpus of this size
+        engine  device and precision; None chooses them to suit the hardware
+        Raises MissingStage if the model has no span reader, BadInput if there is neither an index nor a finder,
+        Mismatch if the index was not built with this model and corpus.
         """
         config = small(len(corpus)) if config is None else config
         if model.span_reader is None:
-            raise MissingStage("This model cannot answer questions yet; train it on orm.tasks.OpenQA first.")
+            raise MissingStage(
+                "This model has no span reader to answer questions with; train it on openrealm.tasks.OpenQA first."
+            )
         self._settings, self._max_joint_tokens = config.finetune, config.pretrain.max_joint_tokens
         if finder is None:
             if index is None:
-                raise BadInput("Answerer needs an index, or another finder of passages.")
+                raise BadInput("Answerer needs an index or a finder; pass Index.build(model, corpus), for example.")
             index.check(model, corpus)
             finder = DenseFinder(index, self._settings.max_query_tokens)
         self._model, self._corpus, self._finder = model, corpus, finder
@@ -75,9 +79,11 @@ class Answerer:
 
     @classmethod
     def open(cls, run_folder: str | Path, system: str = "realm") -> Answerer:
-        """Load a fine-tuned system of a run; nothing is written.
+        """Load a fine-tuned system from a run; nothing is written.
 
-        Raises MissingStage naming the command to run first, Mismatch or DamagedArtefact for what does not fit.
+        system  a system that reads passages, such as "realm" or "bm25"
+        Raises BadInput for another system, MissingStage naming the command to run first, Mismatch if settings have
+        changed since, DamagedArtefact.
         """
         readers = [name for name, entry in SYSTEMS.items() if entry.reads_passages]
         if system not in readers:
@@ -98,12 +104,12 @@ class Answerer:
     def ask(self, question: list[str] | tuple[str, ...]) -> list[Answer]: ...
 
     def ask(self, question: str | list[str] | tuple[str, ...]) -> Answer | list[Answer]:
-        """The best answer, the passage it was read from, and the best spans of the other passages read.
+        """The best answer with its passage, and the best spans of the other passages read.
 
-        p(z|x) is renormalised over the passages read. RU(z|x) = log p(y|z,x) - log p(y|null,x), in nats, with y the
-        passage's own answer: how much likelier the masked-token reader finds it with the passage beside the question.
-        A list of questions gives a list of answers.
-        Raises BadInput for a question that is empty or longer than what is read of one.
+        A list of questions returns a list of answers. `probability` is p(z|x), renormalised over the passages read.
+        `retrieval_utility` is RU(z|x) = log p(y|z,x) - log p(y|null,x) in nats (Guu et al. 2020, Sec. 4.4), where y is
+        the passage's best span: how much more likely the passage makes it for the masked-token reader.
+        Raises BadInput if a question is empty or too long.
         """
         if isinstance(question, str):
             return self._ask([question])[0]
@@ -132,12 +138,12 @@ class Answerer:
     def _checked(self, text: str) -> list[int]:
         tokens, _ = self._tokenizer.encode(text)
         if not tokens:
-            raise BadInput("The question is empty; ask something such as: Where is the library?")
+            raise BadInput("The question is empty; ask something like: Where is the library?")
         most = self._settings.max_query_tokens - 2
         if len(tokens) > most:
             raise BadInput(
-                f"The question has {len(tokens)} word pieces, but at most {most} can be read "
-                "(finetune.max_query_tokens); ask it in fewer words."
+                f"The question has {len(tokens)} word pieces, but at most {most} are allowed "
+                "(finetune.max_query_tokens); shorten it."
             )
         return tokens
 
@@ -164,8 +170,8 @@ class Answerer:
         return out
 
     def _utilities(self, tokens: Sequence[int], found: Sequence[Found]) -> list[float]:
-        """RU of every passage for its own answer: the question and as many masks as the answer has word pieces."""
-        rows, places, gold = [], [], []
+        """Retrieval utility of each passage for its best span, read as masks that follow the question."""
+        rows, positions, gold = [], [], []
         with_title = self._model.config.title_in_joint
         for one in found:
             answer = self._pieces(one)
@@ -173,17 +179,17 @@ class Answerer:
             for passage in (NULL, one.passage):
                 row, _ = self._corpus.joint_row(query, passage, self._max_joint_tokens, with_title=with_title)
                 rows.append(row)
-                places.append([1 + len(tokens) + j for j in range(len(answer))])
+                positions.append([1 + len(tokens) + j for j in range(len(answer))])
                 gold.append(answer)
         with self._engine.autocast():
-            logp_nJ = self._model.reader.gold_log_prob(rows, places, gold).float()
+            logp_nJ = self._model.reader.gold_log_prob(rows, positions, gold).float()
         gold_logp_K2J = logp_nJ.view(len(found), 2, -1)
         is_real_KJ = torch.arange(gold_logp_K2J.shape[2]) < torch.tensor([[len(row)] for row in gold[::2]])
         utility_K2 = marginal.utility_BK(gold_logp_K2J, is_real_KJ.to(logp_nJ.device))
         return [float(value) for value in utility_K2[:, 1]]
 
     def _pieces(self, one: Found) -> list[int]:
-        """The word pieces of an answer as they stand in its passage."""
+        """The word pieces of an answer in its passage."""
         ids = self._corpus.body_tokens(one.passage).tolist()
         offsets = self._corpus.token_offsets(one.passage).tolist()
         return [

@@ -1,1 +1,1 @@
-"""Warm start, joint pre-training with an index refreshed by another process, and fine-tuning."""
+"""Training: the trainer, its tasks, examples, candidates, answer spans, index refreshes and checkpoints."""

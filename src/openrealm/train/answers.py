@@ -1,4 +1,4 @@
-"""Where answers occur in passages: on word-piece and word boundaries, never as a raw substring (ORQA's rule)."""
+"""Occurrences of answers in passages, on word boundaries rather than as substrings (Lee et al. 2019, ORQA)."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def questions_digest(questions: Sequence[Question]) -> str:
 
 
 def continuation_ids(tokenizer: Tokenizer) -> npt.NDArray[np.bool_]:
-    """V booleans: True for word pieces that continue a word ("##s")."""
+    """V booleans, True for word pieces that continue a word, such as "##s"."""
     return np.array([tokenizer.token(i).startswith("##") for i in range(tokenizer.vocab_size)])
 
 
 def occurrences(body: npt.NDArray[np.int64], answer: Pieces, continues: npt.NDArray[np.bool_]) -> list[int]:
-    """Starts of `answer` in `body` that end where a word ends."""
+    """Positions in `body` at which `answer` starts and ends at the end of a word."""
     if not 0 < len(answer) <= len(body):
         return []
     hits = np.flatnonzero(
@@ -41,9 +41,9 @@ def occurrences(body: npt.NDArray[np.int64], answer: Pieces, continues: npt.NDAr
 
 
 class AnswerFinder:
-    """All passages that contain an answer, by postings of the answer's rarest piece; each answer is looked up once.
+    """Finds all passages that contain an answer, through an inverted index of word pieces; results are cached.
 
-    A regular expression has no rarest piece, so that the text of every passage is searched.
+    For a regular expression the text of every passage is searched.
     """
 
     def __init__(self, corpus: Corpus) -> None:
@@ -60,9 +60,9 @@ class AnswerFinder:
         self._found: dict[Sought, frozenset[int]] = {}
 
     def sought(self, question: Question) -> Sequence[Sought]:
-        """Every answer of a question as word pieces, or as a compiled pattern.
+        """The answers of a question as word pieces, or as compiled patterns.
 
-        An answer with an unknown piece may be anything and is left out.
+        Answers with an unknown word piece are omitted, since they would match any unknown word.
         """
         if question.regex:
             return [compile_pattern(answer) for answer in question.answers]
@@ -83,7 +83,7 @@ class AnswerFinder:
         return set().union(*(self.passages_with(answer) for answer in self.sought(question)))
 
     def correct_spans(self, passage: int, answers: Sequence[Sought], num_widths: int) -> list[tuple[int, int]]:
-        """(first token, width - 1) of each occurrence in a body of an answer, of at most `num_widths` pieces."""
+        """(first token, width - 1) of each occurrence of an answer of at most `num_widths` tokens in a body."""
         places = [place for answer in dict.fromkeys(answers) for place in self._places(passage, answer)]
         return [(first, width - 1) for first, width in dict.fromkeys(places) if width <= num_widths]
 

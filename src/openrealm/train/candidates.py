@@ -1,4 +1,4 @@
-"""Candidates of masked queries: the best passages by a (stale) index, and passages drawn for the rest of the corpus.
+"""Candidates of masked queries: the best passages in a (stale) index, and a sample of the others.
 
 Axes: B queries, K candidates, N corpus, D projection.
 """
@@ -20,7 +20,7 @@ from openrealm.text.pack import Row
 from openrealm.train.examples import Example
 from openrealm.types import NULL
 
-_TAIL_STREAM = 6  # apart from the streams of other random choices of the same seed
+_TAIL_STREAM = 6  # keeps these random numbers independent of others with the same seed
 
 
 def find_candidates(
@@ -32,9 +32,11 @@ def find_candidates(
     use_null: bool = True,
     block_trivial: bool = True,
 ) -> list[list[int]]:
-    """The passages to read for each query: the null passage first, then the best by `index` that are not trivial.
+    """The numbers of the passages to read for each query (Guu et al. 2020, Sec. 3.4).
 
-    Guu et al. 2020, Sec. 3.4. `block_trivial` leaves out the query's own passage and its near-duplicates.
+    use_null       put the null passage first; it counts towards `num_candidates`
+    block_trivial  exclude the query's own passage and its near-duplicates
+    Returns up to `num_candidates` passages per query, best first.
     """
     blocked = [example.blocked if block_trivial else () for example in examples]
     if not use_null:
@@ -55,11 +57,14 @@ def sample_tail(
     seed: int,
     step: int,
 ) -> tuple[list[list[int]], list[list[float]]]:
-    """`candidates` with passages drawn from all others, and every one's log-weight (0 where nothing was drawn).
+    """Extend `candidates` by random passages that represent the rest of the corpus.
 
-    A passage is drawn with the probability that the (stale) index gives it among those that are neither a candidate
-    nor trivial: with fresh scores the denominator of p(z|x) is then exact. A passage drawn twice is read once, with
-    twice the weight. The draws are a function of seed, step and the arguments; each query scans the whole index.
+    A passage that is neither a candidate nor trivial is drawn with its probability under the (stale) index; with fresh
+    scores this makes the denominator of p(z|x) exact. A passage drawn twice is read once with twice the weight. The
+    draws are a function of seed, step and arguments. Each query scans the whole index.
+
+    num_draws  draws per query, with replacement
+    Returns the extended candidates and their log-weights, which are 0 for those in `candidates`.
     """
     rng = np.random.default_rng([seed, _TAIL_STREAM, step])
     drawn, log_weights = [], []
@@ -76,9 +81,10 @@ def sample_tail(
 
 
 def draw_tail(score_N: Tensor, num_draws: int, rng: np.random.Generator) -> tuple[list[int], list[float]]:
-    """Draw passages with replacement by softmax(score_N), float64, -inf for those that are no part of the tail.
+    """Draw passages with replacement from softmax(score_N).
 
-    Returns the distinct passages drawn, in passage order, and their log-weights; nothing where the tail is empty.
+    score_N  scores in float64, -inf for passages outside the tail
+    Returns the distinct passages drawn, in ascending order, and their log-weights; two empty lists if there is no tail.
     """
     if not bool(score_N.isfinite().any()):
         return [], []
@@ -98,10 +104,10 @@ def pack_candidates(
     with_title: bool,
     log_weights: Sequence[Sequence[float]] | None = None,
 ) -> JointInputs:
-    """Encoder inputs of masked queries and their candidates, each distinct passage once.
+    """Encoder inputs of masked queries and their candidates; each distinct passage is embedded once.
 
-    with_title   the reader sees the passage's title (`model.title_in_joint`)
-    log_weights  those of `sample_tail`, one per candidate
+    with_title   whether the reader sees the passage's title (`model.title_in_joint`)
+    log_weights  log-weights of the candidates, from `sample_tail`
     """
     distinct = sorted({passage for row in candidates for passage in row})
     place = {passage: number for number, passage in enumerate(distinct)}
@@ -124,7 +130,7 @@ def pack_candidates(
 
 
 def query_rows(corpus: Corpus, examples: Sequence[Example], max_tokens: int) -> list[Row]:
-    """The query tower's inputs."""
+    """Inputs of the query tower, truncated to `max_tokens`."""
     return [corpus.query_row(example.query, max_tokens) for example in examples]
 
 

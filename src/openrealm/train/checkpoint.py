@@ -1,4 +1,4 @@
-"""Checkpoints: weights, Adam's state, the random generators and the position in the data, published atomically."""
+"""Checkpoints: weights, optimiser state, random generators and JSON state, published atomically."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _CPU_GENERATOR, _CUDA_GENERATOR = "rng", "cuda_rng."
 
 
 def save(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
-    """Publish `folder`/step-N and delete all but the last two.
+    """Publish the checkpoint `folder`/step-N and delete all but the last two; returns its folder.
 
-    `state` is plain JSON; `load` compares its "fingerprint".
+    state  JSON values; `load` compares its "fingerprint"
     """
     target = folder / f"step-{step:08d}"
     adam: dict[str, Tensor] = {}
@@ -37,18 +37,21 @@ def save(folder: Path, step: int, model: nn.Module, optimizer: torch.optim.Optim
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Finished checkpoints, oldest first."""
+    """Complete checkpoints in `folder`, oldest first."""
     return sorted(path.parent for path in folder.glob(f"step-*/{files.MANIFEST}"))
 
 
 def remove_all(folder: Path) -> None:
-    """Remove the checkpoints of an earlier run, which a resume would else take for this one's."""
+    """Delete the checkpoints of an earlier training, so that they are not mistaken for those of a new one."""
     for old in checkpoints(folder):
         files.remove_folder(old)
 
 
 def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerprint: str) -> dict[str, Any]:
-    """Restore everything `save` stored; returns its `state`. Raises Mismatch when another configuration wrote it."""
+    """Restore model, optimiser and random generators from a checkpoint; returns the stored `state`.
+
+    Raises Mismatch if its fingerprint is not `fingerprint`, DamagedArtefact if a file is damaged or does not fit.
+    """
     files.read_manifest(path)
     state: dict[str, Any] = files.read_json(path / "state.json")
     if state["fingerprint"] != fingerprint:
@@ -68,7 +71,7 @@ def load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, fingerp
 
 
 def _generators() -> dict[str, Tensor]:
-    """The state of the random generators of this process: the CPU's, and each CUDA device's that has one."""
+    """States of this process's random generators: of the CPU and of all CUDA devices in use."""
     states = {_CPU_GENERATOR: torch.get_rng_state()}
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states |= {f"{_CUDA_GENERATOR}{n}": state for n, state in enumerate(torch.cuda.get_rng_state_all())}
@@ -76,7 +79,7 @@ def _generators() -> dict[str, Tensor]:
 
 
 def _set_generators(stored: dict[str, Tensor]) -> None:
-    """Take the generators' states out of `stored` and set them."""
+    """Remove the generators' states from `stored` and set the generators to them."""
     torch.set_rng_state(stored.pop(_CPU_GENERATOR))
     for name in [name for name in stored if name.startswith(_CUDA_GENERATOR)]:
         state, device = stored.pop(name), int(name.removeprefix(_CUDA_GENERATOR))

@@ -1,4 +1,4 @@
-"""What a reading says about the retriever: utility, null mass, entropy, distinct passages, recall (Guu et al. 2020)."""
+"""Metrics of the retriever: utility (Guu et al. 2020, Sec. 4.4), null mass, entropy, distinct passages, recall."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _QUERIES_AT_ONCE = 16
 
 
 def reading_metrics(reading: Reading) -> Row:
-    """Means over the queries of a reading, in nats; those that compare with the null passage need it as column 0.
+    """Metrics of a reading, means over its queries; losses, utilities and entropy in nats.
 
-    With a sampled tail these estimate what the whole corpus would give, except `best_utility`: the best that was read.
+    Metrics that compare with the null passage are omitted if it is not column 0. With a sampled tail all of them
+    estimate the value for the whole corpus, except `best_utility`, which is that of the best passage read.
     """
     reading = reading.detach()
     row: Row = {"loss": float(reading.marginal_loss().mean()), "entropy": float(reading.entropy().mean())}
@@ -42,7 +43,7 @@ def reading_metrics(reading: Reading) -> Row:
 
 
 def metrics_of(readings: Sequence[Reading]) -> Row:
-    """`reading_metrics` over the queries of several readings, and how many distinct passages were read."""
+    """`reading_metrics` over the queries of several readings, and the number of distinct passages in all of them."""
     weights = [len(reading.score_BK) for reading in readings]
     rows = [reading_metrics(reading) for reading in readings]
     row: Row = {
@@ -56,10 +57,10 @@ def metrics_of(readings: Sequence[Reading]) -> Row:
 def evaluate_heldout(
     model: Realm, corpus: Corpus, index: Index, examples: Sequence[Example], settings: PretrainConfig, engine: Engine
 ) -> tuple[Row, list[Reading]]:
-    """Measures on held-out queries with the current index and live towers, and the readings, 16 queries each.
+    """Metrics on held-out queries with the current index and live towers, and their readings, 16 queries each.
 
-    Always the plain top `settings.num_candidates` with the null passage, whatever training reads, so that runs can be
-    compared.
+    Candidates are always the top `settings.num_candidates` including the null passage, whatever is read in training, so
+    that runs can be compared. The model's training mode is restored.
     """
     was_training = model.training
     model.eval()
@@ -82,7 +83,7 @@ def evaluate_heldout(
 
 
 def _recall(corpus: Corpus, index: Index, query_BD: Tensor, examples: Sequence[Example]) -> Row:
-    """Share of queries whose answer's word pieces occur in the top k passages, trivial ones blocked."""
+    """Share of queries whose answer occurs, as word pieces, in the top k passages that are not trivial."""
     found = index.search(query_BD, max(_RECALL_AT), exclude=[e.blocked for e in examples]).passages()
     hits = [
         [contains(corpus.body(passage), example.gold) for passage in row]

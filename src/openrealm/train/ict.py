@@ -1,4 +1,4 @@
-"""The Inverse Cloze Task: a sentence must find the passage it was taken from (Lee et al. 2019, Sec. 5.1)."""
+"""The Inverse Cloze Task: retrieve the passage that a sentence was taken from (Lee et al. 2019, Sec. 5.1)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from openrealm.train.task import Log
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """Query rows and passage rows, pair by pair: a sentence, and the passage that it was taken from."""
+    """Encoder rows of sentences and, at the same positions, of the passages they were taken from."""
 
     queries: list[Row]
     passages: list[Row]
@@ -38,9 +38,10 @@ def inverse_cloze(
     remove_rate: float,
     with_title: bool,
 ) -> Pairs:
-    """A sentence of each passage and that passage, with the sentence removed from it at `remove_rate`.
+    """A random sentence of each passage, and the passage.
 
-    Passages of one sentence keep it. `with_title` puts the article's title before the sentence.
+    remove_rate  probability that the sentence is removed from the passage, unless it is the only one
+    with_title   prepend the article's title to the sentence
     """
     pairs = Pairs([], [])
     separator = corpus.tokenizer().encode(":")[0] if with_title else []
@@ -58,14 +59,17 @@ def inverse_cloze(
 
 
 def inverse_cloze_loss(query_BD: Tensor, passage_BD: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy of each query's own passage among the batch's, in nats, and the share that ranks it first."""
+    """Mean cross-entropy of each query's own passage among those of the batch, in nats, and the accuracy.
+
+    query_BD, passage_BD  vectors; row b of both belongs to pair b
+    """
     score_BB = query_BD @ passage_BD.T
     own_B = torch.arange(score_BB.shape[0], device=score_BB.device)
     return torch.nn.functional.cross_entropy(score_BB, own_B), (score_BB.argmax(dim=1) == own_B).float().mean()
 
 
 class InverseCloze:
-    """Batches of the Inverse Cloze Task from a corpus, a function of seed and step."""
+    """Batches and loss of the Inverse Cloze Task on a corpus; batches are a function of seed and step."""
 
     def __init__(self, config: Config, corpus: Corpus) -> None:
         self._config, self._corpus = config, corpus

@@ -1,4 +1,4 @@
-"""Answer spans in the passages retrieved for questions: the same code serves training, evaluation and `Answerer`.
+"""Answer spans in retrieved passages, for training, evaluation and `Answerer`.
 
 Axes: B questions, K passages read, P body tokens, W span widths, E passages of the early loss.
 """
@@ -44,10 +44,10 @@ def tokenize(questions: Sequence[str], tokenizer: Tokenizer) -> list[TokenizedQu
 
 
 class PassageFinder(Protocol):
-    """How the passages to read are found for questions, and what of it can be trained.
+    """Finds the passages to read for questions, possibly with trainable parameters.
 
-    trains_retriever  whether the query tower trains, with the early loss (Lee et al. 2019, Sec. 6)
-    version           what an answer names as its index
+    trains_retriever  whether the query tower is trained, with the early loss (Lee et al. 2019, Sec. 6)
+    version           name of the index, quoted in answers
     """
 
     trains_retriever: bool
@@ -56,24 +56,24 @@ class PassageFinder(Protocol):
     def find(
         self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
     ) -> tuple[Tensor, Tensor]:
-        """Live scores (with gradient) and passage numbers, both B x min(k, N), best first."""
+        """Scores (with gradient) and passage numbers, both B x min(k, N), best first."""
         ...
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """Parameters of its own, trained at the head's rate."""
+        """The finder's parameters, trained with the learning rate of the head."""
         ...
 
     def state(self) -> dict[str, Any]:
-        """JSON values that hold what was trained."""
+        """The finder's parameters as JSON values."""
         ...
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned."""
+        """Restore what `state` returned."""
         ...
 
 
 class DenseFinder:
-    """Passages by the query tower and a fixed index; scores are live."""
+    """Finds passages with the query tower and a fixed index."""
 
     trains_retriever = True
 
@@ -84,7 +84,7 @@ class DenseFinder:
     def find(
         self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
     ) -> tuple[Tensor, Tensor]:
-        """Live inner products with the vectors of the index, and passage numbers."""
+        """Inner products with the vectors of the index, with gradient, and passage numbers; both B x min(k, N)."""
         rows = [corpus.query_row(question.tokens, self._max_query_tokens) for question in questions]
         query_BD = model.retriever.encode_query(rows)
         id_BK = self.index.search(query_BD, k).id_BK
@@ -92,19 +92,19 @@ class DenseFinder:
         return (query_BD[:, None, :] * found_BKD).sum(dim=2), id_BK
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """None beside the query tower's."""
+        """None: the query tower belongs to the model."""
         return ()
 
     def state(self) -> dict[str, Any]:
-        """Nothing: the tower is part of the model."""
+        """Nothing: the query tower belongs to the model."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Nothing."""
+        """Restore nothing."""
 
 
 class Bm25Finder:
-    """Passages by BM25; its score enters the span's logit with a weight that is learned."""
+    """Finds passages with BM25, whose scores are added to span logits with a learned weight."""
 
     trains_retriever = False
     version = "bm25"
@@ -116,7 +116,7 @@ class Bm25Finder:
     def find(
         self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
     ) -> tuple[Tensor, Tensor]:
-        """Weighted scores and passage numbers."""
+        """Weighted BM25 scores and passage numbers, both B x min(k, N)."""
         scores, numbers = self._bm25.search([question.text for question in questions], k)
         return self.weight * torch.from_numpy(scores).to(self.weight.device), torch.from_numpy(numbers)
 
@@ -135,7 +135,13 @@ class Bm25Finder:
 
 @dataclass(frozen=True, slots=True)
 class SpanScores:
-    """g(s) of every span of the passages read, its validity, f(x,z), and which passages they are."""
+    """Scores of all spans of the passages read for B questions.
+
+    span_BKPW   g(s); at [b, k, p, w] that of the span of w + 1 tokens starting at token p of the body
+    valid_BKPW  False where there is no such span
+    score_BK    f(x, z) of the passages
+    id_BK       numbers of the passages
+    """
 
     span_BKPW: Tensor
     valid_BKPW: Tensor
@@ -151,8 +157,8 @@ def read_spans(
     id_BK: Tensor,
     settings: FinetuneConfig,
 ) -> SpanScores:
-    """Score all spans of the given passages."""
-    assert model.span_reader is not None, "fine-tuning attaches the span reader"
+    """Score all spans of the passages `id_BK`, whose retrieval scores are `score_BK`."""
+    assert model.span_reader is not None, "fine-tuning adds the span reader"
     rows, starts = [], []
     for question, passages in zip(questions, id_BK.tolist(), strict=True):
         cut = question.tokens[: settings.max_query_tokens - 2]
@@ -169,7 +175,13 @@ def read_spans(
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The best span of one passage for one question."""
+    """The best span of a passage for a question.
+
+    passage          number of the passage
+    start, end       characters of the passage's text; `text` is what they enclose
+    logit            g(s) + f(x, z)
+    retrieval_score  f(x, z)
+    """
 
     passage: int
     text: str
@@ -180,7 +192,10 @@ class Found:
 
 
 def best_spans(corpus: Corpus, scores: SpanScores) -> list[list[Found]]:
-    """For each question the best span of every passage read, in characters of its text, best g(s) + f(x,z) first."""
+    """For each question the best span of each passage read, by descending g(s) + f(x, z).
+
+    Passages without a valid span, such as those truncated to nothing, are omitted.
+    """
     num_questions, num_passages, _, num_widths = scores.span_BKPW.shape
     logit_BKs = (
         (scores.span_BKPW + scores.score_BK[:, :, None, None]).masked_fill(~scores.valid_BKPW, -torch.inf).flatten(2)
@@ -213,7 +228,11 @@ def answer_all(
     *,
     num_retrieved: int = 20,
 ) -> tuple[list[list[Found]], list[list[int]]]:
-    """Answers (best first) and the `num_retrieved` passages found for each question."""
+    """Find passages for questions and read the first `settings.num_candidates` of them.
+
+    Returns for each question the best spans of the passages read, best first, and the numbers of the `num_retrieved`
+    passages found. Puts the model into evaluation mode.
+    """
     model.eval()
     answers: list[list[Found]] = []
     retrieved: list[list[int]] = []

@@ -1,4 +1,4 @@
-"""What a trainer trains: the base class of all tasks."""
+"""`Task`, the base class of everything a `Trainer` can train, and `Schedule`."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ BatchT = TypeVar("BatchT")
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How long a task trains and what happens when; a `Trainer` can override every field.
+    """Length of training and intervals of its events; every field can be overridden in `Trainer`.
 
-    num_steps         optimiser steps
-    warmup_steps      steps over which the learning rate rises; None: a tenth of all, from 100 to 10,000
-    weight_decay      Adam's, on matrices alone
-    clip_norm         largest norm of the gradient
-    eval_steps        steps between evaluations on held-out data; None: no evaluation
-    checkpoint_steps  steps between checkpoints
-    checkpoint_at_end whether the last step is followed by a checkpoint too
-    log_steps         steps that one line of metrics.jsonl averages over
-    free_memory_steps steps between two times that freed memory is returned to the system, which takes 0.03 s
+    num_steps          optimiser steps
+    warmup_steps       steps over which the learning rate rises; None means a tenth of all, between 100 and 10,000
+    weight_decay       weight decay of Adam, on matrices only
+    clip_norm          maximum gradient norm
+    eval_steps         steps between evaluations on held-out data; None turns evaluation off
+    checkpoint_steps   steps between checkpoints
+    checkpoint_at_end  whether to save a checkpoint after the last step too
+    log_steps          steps averaged in one line of metrics.jsonl
+    free_memory_steps  steps between returns of freed memory to the system, each of which takes 0.03 s
 
     >>> import openrealm as orm
     >>> orm.tasks.Schedule(num_steps=100).checkpoint_steps
@@ -60,11 +60,10 @@ class Schedule:
 
 
 class Task(ABC, Generic[BatchT]):
-    """Batches by step, the losses of a batch, and what belongs to them.
+    """Something to train: parameters, the batch of each step, and its losses.
 
-    A `Trainer` calls `setup` once, then for every step `on_step_begin`, `batch` and `losses`. A batch must be a
-    function of seed and step alone: together with `state` that makes a resumed run equal an uninterrupted one bit for
-    bit.
+    A `Trainer` calls `setup` once, then `on_step_begin`, `batch` and `losses` for each step. A batch must depend on
+    nothing but seed and step: with that and `state`, a resumed training equals an uninterrupted one bit for bit.
 
     >>> import torch
     >>> import openrealm as orm
@@ -86,67 +85,71 @@ class Task(ABC, Generic[BatchT]):
     """
 
     name: ClassVar[str]
-    """Short name, used for folders and messages."""
+    """Short name for folders and messages."""
 
     splits_batches: ClassVar[bool] = False
-    """Whether `batch` deals its examples out to several processes."""
+    """Whether `batch` divides the examples of a step among several processes."""
 
     schedule: Schedule
     trainer: Trainer
 
     def setup(self, trainer: Trainer) -> None:
-        """Prepare `trainer.model` (freeze or add parts); the model is on its device, the optimiser not made yet."""
+        """Prepare `trainer.model`, for example freeze or add parts.
+
+        Called once, when the model is on its device and before the optimiser is created.
+        """
         self.trainer = trainer
 
     @abstractmethod
     def parameter_groups(self, model: Any) -> Sequence[ParameterGroup]:
-        """(parameters, peak learning rate) pairs; a parameter that appears twice belongs to the first."""
+        """(parameters, peak learning rate) pairs; a parameter in several of them belongs to the first."""
 
     @abstractmethod
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> BatchT:
-        """The batch of a step (from 0); with several processes, the part of it that falls to number `rank`."""
+        """The batch of a step (from 0); with several processes, the part for process `rank`."""
 
     def batches(self, first_step: int, rank: int = 0, num_ranks: int = 1) -> Iterator[BatchT]:
-        """The batches from a step on; override to prepare them ahead of time."""
+        """All batches from a step onwards; override to prepare them in the background."""
         return (self.batch(step, rank, num_ranks) for step in itertools.count(first_step))
 
     @abstractmethod
     def losses(self, model: Any, batch: BatchT, log: Log) -> Iterator[Tensor]:
-        """Yield scalar losses; their gradients add up, and each is back-propagated before the next is asked for.
+        """Yield scalar losses, each of which is back-propagated before the next is computed; gradients add up.
 
-        One loss needs one `yield`. Several (micro-batches, several objectives) need the memory of one at a time.
-        log  receives numbers (or scalar tensors) for metrics.jsonl; "num_tokens" becomes tokens per second
-        Raises NonFinite to skip the step.
+        Several losses (micro-batches, several objectives) thus need the memory of only one at a time.
+
+        log  receives numbers (or scalar tensors) for metrics.jsonl; "num_tokens" is converted to tokens per second
+        May raise NonFinite to skip the step.
         """
 
     def on_step_begin(self, step: int) -> None:
         """Called before the batch of each step."""
 
     def step_row(self) -> Row:
-        """More numbers to log, after the step."""
+        """Additional values to log after each step."""
         return {}
 
     def evaluate(self, model: Any) -> Row:
-        """Measures on held-out data; called every `schedule.eval_steps` steps, at the start and at the end."""
+        """Metrics on held-out data; called every `schedule.eval_steps` steps, at the start and at the end."""
         return {}
 
     def note(self, row: Row) -> str:
-        """What the progress line shows of a step."""
+        """Summary of a step's values for the progress line."""
         return ", ".join(f"{name.replace('_', ' ')} {row[name]:.2f}" for name in row if name.endswith("loss"))
 
     def fingerprint(self) -> Any:
-        """JSON values that decide what training computes: a checkpoint with other ones is refused."""
+        """JSON values that determine the result of training; checkpoints with different ones are rejected."""
         return {}
 
     def state(self) -> dict[str, Any]:
-        """JSON values to keep in a checkpoint, beside model, optimiser and random generators."""
+        """JSON values to store in checkpoints, in addition to model, optimiser and random generators."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Take back what `state` returned."""
+        """Restore what `state` returned."""
 
     def finish(self) -> None:
-        """Called after the last step of a training that came to its end."""
+        """Called after the last step, unless training fails."""
 
     def close(self) -> None:
-        """Release processes and files; called however training ends."""
+        """Release processes and files; always called, whether training succeeds or fails."""

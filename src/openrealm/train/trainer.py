@@ -1,4 +1,4 @@
-"""The one training loop: rates, gradients, metrics, evaluation, checkpoints, resume and callbacks, for every task."""
+"""The training loop of all tasks: learning rate, gradients, metrics, evaluation, checkpoints, resume, callbacks."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from openrealm.train.ranks import Ranks
 from openrealm.train.task import Log, Row, Schedule, Task
 
 _NUM_RECENT = 20
-# Fields of the schedule that do not change the weights: a resumed training may have others.
+# Fields of the schedule that do not affect the weights and may differ when training is resumed.
 _FREE = ("eval_steps", "checkpoint_steps", "checkpoint_at_end", "log_steps", "free_memory_steps")
 
 
 @dataclass
 class Outcome:
-    """What a finished training leaves for a report.
+    """Results of a training.
 
     num_steps    steps done
-    num_skipped  steps skipped because loss or gradient was not finite
+    num_skipped  steps skipped because the loss or a gradient was not finite
     first, last  results of the first and the last evaluation
-    recent       means of what the last 20 steps logged
-    task         what the task adds, such as the steps at which the index was refreshed
+    recent       means of the values logged by the last 20 steps
+    task         state of the task, such as the steps at which the index was refreshed
     """
 
     num_steps: int = 0
@@ -79,15 +79,17 @@ class Trainer:
     ) -> None:
         """Move `model` to its device and let the task prepare it; nothing is written before `train`.
 
-        model      any module that the task knows how to use
-        folder     gets metrics.jsonl and checkpoints/; None is training/ and the task's name
-        num_steps  optimiser steps, if not the task's own number
-        minutes    stop after this time instead, the learning rate falling with the time that is left
+        model      a model that the task can train
+        task       what to train it on
+        folder     gets metrics.jsonl and checkpoints/; None means training/ followed by the task's name
+        num_steps  optimiser steps; None means the task's number
+        minutes    stop after this time instead of `num_steps`; the learning rate decays with the remaining time
         callbacks  observers, or their names in `registry.CALLBACKS`
-        engine     device and precision; None chooses them by the hardware
-        seed       of dropout and other random choices of the model
-        schedule   any other field of `Schedule`, in place of the task's
-        Raises BadConfig for an unknown field or callback, or a task that cannot run on several processes.
+        engine     device and precision; None chooses them to suit the hardware
+        seed       random seed for dropout and other random choices of the model
+        ranks      this process among several (see `all_ranks`); None means the only one
+        schedule   other fields of `Schedule` that override the task's
+        Raises BadConfig for an unknown field or callback, or a task that does not support several processes.
         """
         known = {f.name for f in dataclasses.fields(Schedule)}
         if unknown := sorted(set(schedule) - known):
@@ -97,7 +99,7 @@ class Trainer:
         self.schedule = dataclasses.replace(task.schedule, **schedule)
         self.ranks = ranks or Ranks()
         if self.ranks.num_ranks > 1 and not task.splits_batches:
-            raise BadConfig(f"The task {task.name} runs in one process; start it without torchrun.")
+            raise BadConfig(f"The task {task.name} supports one process only; start it without torchrun.")
         self.model, self.task, self.seed, self.minutes = model, task, seed, minutes
         self.engine = engine or engine_for(Config())
         self.folder = Path("training") / task.name if folder is None else Path(folder)
@@ -121,11 +123,13 @@ class Trainer:
         return self.folder / "checkpoints"
 
     def train(self, resume: bool = False) -> Outcome:
-        """Train to the end.
+        """Train to the end; returns the results.
 
         resume  continue from the last checkpoint in the folder, if there is one; the result is the same, bit for bit,
-                as without the interruption (unless `minutes` decides when to stop)
-        Raises Mismatch if the checkpoint was written with other settings, NonFinite at the third bad step in a row.
+                as without the interruption, unless it depends on time: with `minutes`, or if a refresh of the index
+                was running. Without `resume`, metrics and checkpoints of an earlier training are deleted
+        Raises Mismatch if the checkpoint was written with other settings, NonFinite if three steps in a row are not
+        finite.
         """
         torch.manual_seed(self.seed)
         found = checkpoint.checkpoints(self.checkpoints) if resume else []
@@ -147,19 +151,22 @@ class Trainer:
         return self.outcome
 
     def log(self, split: str, row: Row) -> None:
-        """Append a line to metrics.jsonl; only the first process writes."""
+        """Append a line to metrics.jsonl; only the first process writes.
+
+        split  kind of line, such as "train" or "heldout"
+        """
         if self.ranks.is_first:
             metrics.append(self.folder, self.step, {"split": split, **row})
             self._num_metrics += 1
 
     def share_done(self) -> float:
-        """Share of the training that is done, 0 to 1, by steps or by time."""
+        """Fraction of the training that is done, 0 to 1, by steps or by time."""
         if self.minutes is None:
             return self.step / self.schedule.num_steps if self.step < self.schedule.num_steps else 1.0
         return self.ranks.from_first(self.seconds / (60 * self.minutes), self.engine)
 
     def _is_stopped(self) -> bool:
-        """Whether a callback asked to stop; the first process decides, so that all end at the same step."""
+        """Whether a callback requested a stop; the first process decides, so that all end at the same step."""
         return bool(self.ranks.from_first(float(self.should_stop), self.engine))
 
     def _run(self) -> None:
@@ -187,7 +194,7 @@ class Trainer:
         outcome.recent, outcome.task = _means(list(self._recent)), self.task.state()
 
     def _one_step(self, batches: Any, share: float) -> str:
-        """One optimiser step, or none if losses or gradients are not finite; returns the note for the progress line."""
+        """Do one step, or skip it if a loss or gradient is not finite; returns the note for the progress line."""
         started = time.perf_counter()
         self._notify("on_step_begin")
         self.task.on_step_begin(self.step)
@@ -229,7 +236,7 @@ class Trainer:
         return timed_rate_factor(self.step, share, warmup)
 
     def _flush(self) -> None:
-        """Log the mean of the rows since the last time."""
+        """Log the mean of the rows since the last call."""
         if self._unlogged:
             self.log("train", self._unlogged[0] if len(self._unlogged) == 1 else dict(_means(self._unlogged)))
         self._unlogged = []
@@ -305,7 +312,7 @@ def _key(number: int, callback: Callback) -> str:
 
 
 def _means(rows: Sequence[Row]) -> dict[str, float]:
-    """Mean of every number over the rows that have it."""
+    """Mean of each number over the rows that contain it."""
     names = dict.fromkeys(name for row in rows for name, value in row.items() if not isinstance(value, str))
     found = {name: [float(row[name]) for row in rows if name in row] for name in names}
     return {name: sum(values) / len(values) for name, values in found.items()}

@@ -1,1 +1,1 @@
-"""The tasks that a `Trainer` trains, one file each; the base encoder's is in `openrealm.base.task`."""
+"""The tasks a `Trainer` can train, one file each; that of base encoders is in `openrealm.base.task`."""

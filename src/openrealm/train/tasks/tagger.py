@@ -1,6 +1,6 @@
-"""The paper's tagger: a BERT with a token classifier, trained on CoNLL-2003 (Guu et al. 2020, Sec. 3.4).
+"""The paper's tagger: BERT with a token classifier, trained on CoNLL-2003 (Guu et al. 2020, Sec. 3.4).
 
-Sentences are read with what stands around them in their document, as Devlin et al. 2019 (Sec. 5.3) do.
+Sentences are read in the context of their document, as in Devlin et al. 2019, Sec. 5.3.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from openrealm.text.tokenizer import Tokenizer
 from openrealm.train.task import Log, ParameterGroup, Schedule, Task
 from openrealm.train.trainer import Trainer
 
-_NO_LABEL = -100  # what torch's cross entropy leaves out
+_NO_LABEL = -100  # ignored by torch's cross entropy
 _SORTED_BATCHES = 16
 
 Ids = npt.NDArray[np.int64]
@@ -39,7 +39,9 @@ Ids = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class TaggerSettings:
-    """How a tagger is trained. The rates suit small encoders; Devlin et al. 2019 (Sec. 5.3) use 2e-5 to 5e-5.
+    """Settings for training a tagger.
+
+    The learning rates suit small encoders; Devlin et al. 2019 (Sec. 5.3) use 2e-5 to 5e-5.
 
     >>> TaggerSettings(num_epochs=2).batch_size
     8
@@ -52,22 +54,22 @@ class TaggerSettings:
     head_learning_rate: float = 1e-3
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    max_tokens: int = 128  # word pieces of a window, [CLS] and [SEP] among them
+    max_tokens: int = 128  # word pieces per window, including [CLS] and [SEP]
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Word pieces of a sentence or window, each with the number of its label."""
+    """Word pieces of a sentence or window, and the numbers of their labels."""
 
     ids: Ids
     labels: Ids
 
 
 class Tagger(Task[list[Labelled]]):
-    """A token classifier over the IOB2 labels of `documents`; minimises the cross entropy of every word piece's label.
+    """Trains a token classifier to predict the IOB2 labels of `documents`.
 
-    The trainer's model is what `classifier` returns:
+    Use the model returned by `new_model`:
 
     >>> from pathlib import Path
     >>> from openrealm.masking.conll import read_conll
@@ -82,9 +84,9 @@ class Tagger(Task[list[Labelled]]):
     def __init__(self, documents: Sequence[Document], settings: TaggerSettings | None = None, **changes: Any) -> None:
         """Tokenize the documents.
 
-        settings  None are the defaults
-        changes   any field of `TaggerSettings`, in place of the settings'
-        Raises BadInput if the documents name no entity, BadConfig if the backbone could not be loaded.
+        settings  None means the defaults
+        changes   fields of `TaggerSettings` that override `settings`
+        Raises BadInput if the documents contain no entity, BadConfig if the backbone could not be loaded.
         """
         self.settings = dataclasses.replace(settings or TaggerSettings(), **changes)
         self.tokenizer = tokenizer_of(self.settings.backbone)
@@ -99,12 +101,12 @@ class Tagger(Task[list[Labelled]]):
         )
 
     def new_model(self) -> Any:
-        """A classifier on the backbone with a new linear layer; the seed decides its weights."""
+        """The backbone with a new linear layer, initialised with the seed of the settings."""
         torch.manual_seed(self.settings.seed)
         return classifier(self.settings.backbone, self.label_names)
 
     def parameter_groups(self, model: Any) -> list[ParameterGroup]:
-        """The encoder, and the new layer."""
+        """The encoder and the new layer, each with its own learning rate."""
         return [
             (list(model.base_model.parameters()), self.settings.learning_rate),
             (list(model.parameters()), self.settings.head_learning_rate),
@@ -115,13 +117,13 @@ class Tagger(Task[list[Labelled]]):
         return self._epochs.batch(step)
 
     def losses(self, model: Any, batch: list[Labelled], log: Log) -> Iterator[Tensor]:
-        """Mean cross entropy of the word pieces' labels, in nats."""
+        """Cross entropy of the labels in nats, mean over word pieces."""
         loss = _loss(model, batch, self.tokenizer, self.trainer.engine)
         log["loss"] = float(loss.detach())
         yield loss
 
     def fingerprint(self) -> Any:
-        """Settings, labels and text."""
+        """Settings, labels, tokenizer and text."""
         digest = hashlib.sha256()
         for document in self._pieces:
             for sentence in document:
@@ -130,11 +132,11 @@ class Tagger(Task[list[Labelled]]):
 
 
 class Epochs:
-    """Batches of windows, epoch after epoch, any step reachable directly: a function of seed and step."""
+    """Batches of windows with random access to any step; a batch is a function of seed and step."""
 
     def __init__(self, pieces: Sequence[Sequence[Labelled]], settings: TaggerSettings) -> None:
         self._pieces, self._settings = pieces, settings
-        self._first_steps = [0]  # of each epoch that was looked at; window bounds, and so lengths, differ by epoch
+        self._first_steps = [0]  # per epoch visited; window bounds, and with them the number of batches, vary
         self._epoch, self._batches = -1, list[list[Labelled]]()
 
     def batch(self, step: int) -> list[Labelled]:
@@ -164,11 +166,11 @@ class Epochs:
 def train_tagger(
     documents: Sequence[Document], folder: Path, settings: TaggerSettings, engine: Engine, *, resume: bool = False
 ) -> None:
-    """Train on `documents` and publish `folder`, which transformers and the tagger "hf:FOLDER" load.
+    """Train on `documents` and publish `folder`, which can be loaded by transformers and by the tagger "hf:FOLDER".
 
-    Metrics and checkpoints lie in .training-NAME beside `folder` until it is published. The same arguments give the
-    same weights on the same machine. Raises BadInput if the documents name no entity, BadConfig if the backbone could
-    not be loaded.
+    Metrics and checkpoints are kept in .training-NAME next to `folder` until it is published. The same arguments give
+    the same weights on the same machine. Raises BadInput if the documents contain no entity, BadConfig if the backbone
+    could not be loaded, Busy if another process trains the same tagger.
     """
     task = Tagger(documents, settings)
     model = task.new_model()
@@ -180,15 +182,15 @@ def train_tagger(
 
 
 def label_set(documents: Sequence[Document]) -> list[str]:
-    """ "O", then "B-" and "I-" of every kind that occurs, sorted; raises BadInput where there is none."""
+    """ "O", then "B-" and "I-" labels of all kinds that occur, sorted. Raises BadInput if there is none."""
     kinds = sorted({kind for document in documents for sentence in document for _, _, kind in sentence.runs})
     if not kinds:
-        raise BadInput("The training file names no entity: every label is O; give a file with labelled names.")
+        raise BadInput("The training file contains no entity: all labels are O; provide a file with labelled names.")
     return [OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI")]
 
 
 def encode(documents: Sequence[Document], tokenizer: Tokenizer, label_names: Sequence[str]) -> list[list[Labelled]]:
-    """Each sentence of each document as labelled word pieces."""
+    """The labelled word pieces of each sentence of each document."""
     number = {label: i for i, label in enumerate(label_names)}
     return [[_pieces(sentence, tokenizer, number) for sentence in document] for document in documents]
 
@@ -200,14 +202,14 @@ def _pieces(sentence: Sentence, tokenizer: Tokenizer, number: dict[str, int]) ->
     for start, end in offsets:
         word = words_of((start, end), ranges)[0]
         label = sentence.labels[word]
-        # Only the first piece of an entity opens it.
+        # Only the first word piece of an entity gets a "B-" label.
         labels.append(number["I-" + label[2:] if label != OUTSIDE and word == before else label])
         before = word
     return Labelled(np.asarray(ids, dtype=np.int64), np.asarray(labels, dtype=np.int64))
 
 
 def classifier(backbone: str, label_names: Sequence[str]) -> Any:
-    """The encoder `backbone` with a new linear layer over the labels, as transformers' token classifier."""
+    """A token classifier of transformers: the encoder `backbone` with a new linear layer over the labels."""
     from transformers import AutoModelForTokenClassification
 
     encoder: Any = load_backbone(backbone)
@@ -221,7 +223,7 @@ def classifier(backbone: str, label_names: Sequence[str]) -> Any:
 
 
 def windows(pieces: Sequence[Sequence[Labelled]], settings: TaggerSettings, epoch: int) -> Iterator[Labelled]:
-    """Neighbouring sentences of a document up to a length that is drawn anew, so that bounds differ by epoch."""
+    """Windows of consecutive sentences of a document, of random maximum lengths, so that bounds vary by epoch."""
     rng = np.random.default_rng([settings.seed, epoch])
     most = settings.max_tokens - 2
     for document in pieces:
@@ -241,7 +243,7 @@ def _joined(held: Sequence[Labelled], most: int) -> Labelled:
 
 
 def _loss(model: Any, batch: Sequence[Labelled], tokenizer: Tokenizer, engine: Engine) -> Tensor:
-    """Mean cross entropy in nats of the word pieces of `batch`."""
+    """Cross entropy in nats, mean over the word pieces of `batch`."""
     rows = [Row(np.concatenate([[tokenizer.cls_id], p.ids, [tokenizer.sep_id]]), len(p.ids) + 2) for p in batch]
     ids, real, _ = pad(rows, tokenizer.pad_id)
     labels = np.full(ids.shape, _NO_LABEL, dtype=np.int64)
@@ -256,7 +258,7 @@ def _loss(model: Any, batch: Sequence[Labelled], tokenizer: Tokenizer, engine: E
 
 
 def save_tagger(model: Any, tokenizer: Tokenizer, folder: Path, settings: TaggerSettings) -> None:
-    """Publish `folder` as transformers keeps a token classifier: weights, config, tokenizer; and our manifest."""
+    """Publish `folder` with weights, config and tokenizer in the format of transformers, and a manifest."""
     longest = int(getattr(model.config, "max_position_embeddings", settings.max_tokens))
     with files.new_folder(folder, {"kind": "tagger", "backbone": settings.backbone, "seed": settings.seed}) as out:
         files.write_json(out / "config.json", json.loads(model.config.to_json_string(use_diff=False)))
@@ -265,9 +267,9 @@ def save_tagger(model: Any, tokenizer: Tokenizer, folder: Path, settings: Tagger
 
 
 def evaluate_tagger(documents: Sequence[Document], folder: Path) -> Score:
-    """Exact match of bounds and kind of a published tagger's entities, as conlleval counts it.
+    """Score of a published tagger's entities: exact match of bounds and kind, as counted by conlleval.
 
-    Raises DamagedArtefact or BadInput where `folder` is no whole tagger.
+    Raises DamagedArtefact or BadInput if `folder` does not contain a complete tagger.
     """
     from openrealm.masking.huggingface import HuggingFaceTagger
 

@@ -68,7 +68,7 @@ class WarmStart(Task[WarmStartBatch]):
         super().setup(trainer)
         if not trainer.model.has_trained_head:
             start_from_unigrams(trainer.model, self.corpus)
-            trainer.model.has_trained_head = True  # so that training or loading it again keeps the head
+            trainer.model.has_trained_head = True  # keep the head if the model is saved or trained again
 
     def parameter_groups(self, model: Realm) -> list[ParameterGroup]:
         """The reader's encoder, its head and the towers, each with its own learning rate."""
