@@ -1,4 +1,4 @@
-"""Every public name has a docstring with an example, and every example runs as it stands."""
+"""Every public name has a docstring with an example, and all examples run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONLL = "The O\nlibrarian O\nAda B-PER\nlives O\nin O\nLondon B-LOC\n. O\n\n"
 
 
 def public() -> Iterator[tuple[str, Any]]:
-    """Every public class and function by its name, without plain values."""
+    """All public classes and functions by name."""
     for module, prefix in ((openrealm, ""), (tasks, "tasks."), (callbacks, "callbacks."), (registry, "registry.")):
         for name in module.__all__:
             value = getattr(module, name)
@@ -34,7 +34,7 @@ PUBLIC = dict(public())
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the examples name: my_docs/, its corpus (built once), questions and labelled names."""
+    """A folder with the files used in examples: my_docs/, its corpus, questions and labelled names."""
     folder = tmp_path_factory.mktemp("examples")
     shutil.copytree(MARKDOWN, folder / "my_docs")
     (folder / "questions.jsonl").write_text(json.dumps({"question": "Where is the library?", "answer": "the old mill"}))

@@ -1,4 +1,4 @@
-"""The scripts in examples/ run from start to end on a toy folder; the one that trains continues where it stopped."""
+"""The scripts in examples/ run on a small folder, and training is resumed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_examples_train_and_ask(tmp_path: Path) -> None:
     assert math.isfinite(float(number))
     assert len(hits) == 5
     assert {"corpus", "index", "logs", "out", "training"} <= {path.name for path in tmp_path.iterdir()}
-    # A second time nothing is left to train, and the answer is the same.
+    # The second time there is nothing left to train, and the answer is the same.
     assert run(tmp_path, "train_joint.py", "my_docs/", "2") == trained
     asked = run(tmp_path, "ask.py", "Where is the library?", "Who bakes the bread?")
     first, second = asked.split("Who bakes the bread?")
@@ -41,7 +41,7 @@ def test_the_examples_train_and_ask(tmp_path: Path) -> None:
 
 
 def test_the_readme_shows_the_script() -> None:
-    """The lines of Python in the README are those of the example, so that they cannot go stale."""
+    """The lines of Python in the README are those of the example, so that they stay up to date."""
     script = (EXAMPLES / "train_joint.py").read_text()
     readme = (ROOT / "README.md").read_text()
     for line in (

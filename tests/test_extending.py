@@ -1,4 +1,4 @@
-"""Parts defined outside the package, as docs/guide/extending.md shows: by object from Python, by name from a run."""
+"""Custom parts as in docs/guide/extending.md: by object from Python, by name on the command line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ADDED = ((CALLBACKS, "best_recall"), (LOSSES, "decided"), (RULES, "percentages")
 
 @pytest.fixture(scope="module")
 def parts() -> Iterator[dict[str, Any]]:
-    """What the Python of the guide defines, run block after block; what it adds to the registries goes afterwards."""
+    """The names defined by the Python code of the guide; its registered parts are removed afterwards."""
     names: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
         exec(compile(block, str(GUIDE), "exec"), names)
@@ -38,7 +38,7 @@ def parts() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def notes(tmp_path: Path, toy_articles: list[Article]) -> Path:
-    """A file of the guide's source."""
+    """A file for the source defined in the guide."""
     path = tmp_path / "notes.txt"
     path.write_text("".join(f"{article.title}\t{article.text} It grew by 12 %.\n" for article in toy_articles))
     return path
@@ -75,7 +75,7 @@ def test_every_part_works_as_an_object(
     assert joint.loss_name.endswith("decided")
 
 
-def test_every_part_works_by_its_name_on_the_command_line(
+def test_every_part_works_by_name_on_the_command_line(
     parts: dict[str, Any],
     notes: Path,
     tmp_path: Path,
@@ -119,7 +119,7 @@ def test_every_part_works_by_its_name_on_the_command_line(
         ("corpus.tagger=capitels", "did you mean capitals"),
     ],
 )
-def test_a_misspelt_name_is_refused_with_the_nearest(
+def test_a_misspelt_name_is_refused_with_a_suggestion(
     parts: dict[str, Any], notes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, said: str
 ) -> None:
     assert main(["run", str(notes), "--name", str(tmp_path / "run"), "--set", setting]) == 2

@@ -1,4 +1,4 @@
-"""Exact search against a sort of all scores, ties to the smaller number, and no blocked passage in the results."""
+"""Exact search compared with sorting all scores; ties and excluded groups."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def worlds(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @given(worlds(), st.integers(1, 45))
-def test_search_is_the_sort_of_all_scores(world: tuple[torch.Tensor, torch.Tensor], count: int) -> None:
+def test_search_agrees_with_sorting_all_scores(world: tuple[torch.Tensor, torch.Tensor], count: int) -> None:
     vector_ND, query_BD = world
     score_BK, id_BK = ExactSearcher(vector_ND).search(query_BD, count)
     assert score_BK.shape == id_BK.shape == (len(query_BD), min(count, len(vector_ND)))
@@ -47,7 +47,7 @@ def test_of_a_thousand_equal_passages_the_first_come_first() -> None:
     assert id_BK.tolist() == [[0, 1, 2, 3, 4]] * 2
 
 
-def test_ties_at_the_edge_let_the_smaller_numbers_in() -> None:
+def test_ties_with_the_last_result_go_to_the_smaller_numbers() -> None:
     vector_ND = torch.ones(500, 1)
     vector_ND[[300, 7]] = 2.0
     score_BK, id_BK = ExactSearcher(vector_ND).search(torch.ones(1, 1), 4)
@@ -56,13 +56,13 @@ def test_ties_at_the_edge_let_the_smaller_numbers_in() -> None:
 
 
 @given(worlds(), st.integers(1, 8), st.integers(1, 5), st.integers(0, 2**31))
-def test_no_blocked_group_comes_back_and_enough_others_do(
+def test_excluded_groups_are_never_found_and_enough_others_are(
     world: tuple[torch.Tensor, torch.Tensor], count: int, num_groups: int, seed: int
 ) -> None:
     vector_ND, query_BD = world
     rng = np.random.default_rng(seed)
     drawn = torch.from_numpy(rng.integers(0, num_groups, len(vector_ND)))
-    group_N = torch.tensor([drawn.tolist().index(group) for group in drawn.tolist()])  # named by the first passage
+    group_N = torch.tensor([drawn.tolist().index(group) for group in drawn.tolist()])  # the first passage of each group
     excluded = [rng.integers(0, len(vector_ND), rng.integers(0, 3)).tolist() for _ in query_BD]
     hits = Index(vector_ND, BINDING, group_N=group_N).search(query_BD, count, exclude=excluded)
     for query, ids, scores, bad in zip(query_BD, hits.passages(), hits.score_BK, excluded, strict=True):

@@ -30,7 +30,7 @@ def test_a_version_is_read_as_it_was_published(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["encoder", "tokenizer", "corpus"])
-def test_an_index_of_something_else_is_refused_with_both_digests(tmp_path: Path, what: str) -> None:
+def test_a_mismatched_index_is_refused_with_both_digests(tmp_path: Path, what: str) -> None:
     path = Index(torch.ones(2, 2), BINDING, step=0).save(tmp_path)
     other = Binding(**{name: getattr(BINDING, name) for name in ("encoder", "tokenizer", "corpus")} | {what: "f" * 64})
     with pytest.raises(Mismatch, match=f"another {what}: its digest is {what[0] * 16}, the one in use is {'f' * 16};"):

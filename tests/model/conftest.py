@@ -18,13 +18,13 @@ def _one_thread(one_thread: None) -> None:
 
 @pytest.fixture(scope="session")
 def realm_in_float64(toy_realm: Callable[..., Realm]) -> Realm:
-    """Evaluation mode, so that every row has one answer."""
+    """Evaluation mode, so that results are deterministic."""
     return toy_realm("model.dropout=0").double().eval()
 
 
 @pytest.fixture(scope="session")
 def ragged_rows() -> list[Row]:
-    """Forty joint rows of 5 to 60 tokens, in no order: more than one chunk of 32."""
+    """Forty joint rows of 5 to 60 tokens in random order, which make more than one chunk of 32."""
     rng = np.random.default_rng(3)
     specials = Specials(cls=2, sep=3, mask=4, pad=0)
     rows = []

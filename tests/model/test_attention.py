@@ -1,4 +1,4 @@
-"""The attention that a passage gets, against the encoder's own weights one row, one mask, one token at a time."""
+"""Attention to passages, compared with the encoder's attention weights summed token by token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_the_share_of_a_passage_is_the_mean_over_masks_heads_and_layers(
     encoder = toy_realm("model.dropout=0.3").reader.encoder.train()
     positions = [[0, 1] if row.second > 1 and n % 2 else [0] for n, row in enumerate(ragged_rows)]
     log_share_n = passage_attention(encoder, ragged_rows, positions)
-    assert encoder.training, "the mode is put back"
+    assert encoder.training, "the mode is restored"
     encoder.eval()
     encoder.backbone.config._attn_implementation = "eager"  # type: ignore[union-attr]
     for n in (0, 1, 20, 39):
@@ -37,7 +37,7 @@ def test_the_share_of_a_passage_is_the_mean_over_masks_heads_and_layers(
         assert float(log_share_n[n]) == pytest.approx(math.log(sum(shares) / len(shares)), abs=1e-5)
 
 
-def test_no_gradient_comes_back_and_the_next_reading_is_as_before(
+def test_attention_has_no_gradient_and_leaves_the_reader_unchanged(
     toy_realm: Callable[..., Realm], ragged_rows: list[Row]
 ) -> None:
     reader = toy_realm("model.dropout=0").reader

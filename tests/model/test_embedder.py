@@ -1,4 +1,4 @@
-"""The passage tower by itself: the same vectors in chunks, alone, and from its file."""
+"""The passage tower by itself: equal vectors in chunks, alone, and from a snapshot."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ def engine(one_thread: None) -> Engine:
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
-def test_the_corpus_is_embedded_as_each_passage_alone(
+def test_a_corpus_is_embedded_as_each_passage_alone(
     toy_realm: Callable[..., Realm], toy_corpus: Corpus, engine: Engine, pooling: str
 ) -> None:
     model = toy_realm(f"model.pooling={pooling}", "model.normalize=true").train()
     tower = model.retriever.passage_tower
     counts: list[int] = []
     vector_ND = embed_corpus(tower, toy_corpus, engine, counts.append)
-    assert sum(counts) == len(vector_ND) == toy_corpus.num_passages, "the null passage is no part of an index"
-    assert tower.training, "the mode is put back"
+    assert sum(counts) == len(vector_ND) == toy_corpus.num_passages, "the null passage is not in the index"
+    assert tower.training, "the mode is restored"
     tower.eval()
     with torch.no_grad():
         for i in range(toy_corpus.num_passages):
@@ -40,7 +40,7 @@ def test_the_corpus_is_embedded_as_each_passage_alone(
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_tower_comes_back_from_its_file_with_its_digest(
+def test_a_tower_is_restored_from_its_folder_with_its_digest(
     tmp_path: Path, toy_realm: Callable[..., Realm], toy_corpus: Corpus, engine: Engine, shared: bool
 ) -> None:
     changes = [f"model.shared_towers={shared}", "model.pooling=mean", "model.normalize=true"]

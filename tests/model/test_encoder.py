@@ -1,4 +1,4 @@
-"""Chunks of ragged rows give the numbers of single rows; an unusable backbone is named in the error."""
+"""Chunks of ragged rows agree with single rows; an unusable backbone is named in the error."""
 
 from __future__ import annotations
 

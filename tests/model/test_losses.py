@@ -1,4 +1,4 @@
-"""The losses beyond the paper's against loops over probabilities in float64; who gets a gradient, and which."""
+"""Alternative losses compared with loops over probabilities in float64, and their gradients."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Case:
         return loss(score_BK, gold_logp_BKJ, self.mask_BJ, valid_BK=self.valid_BK, per_token=self.per_token)
 
     def gradients(self, loss: Loss) -> tuple[Tensor, Tensor]:
-        """Of the summed loss, in the scores and in the reader's log-probabilities; 0 where none arrives."""
+        """Gradients of the summed loss with respect to scores and log-probabilities; 0 if there is none."""
         score_BK, gold_BKJ = self.score_BK.clone().requires_grad_(), self.gold_logp_BKJ.clone().requires_grad_()
         total = self.value(loss, score_BK, gold_BKJ).sum()
         if total.requires_grad:
@@ -111,7 +111,7 @@ def slow_mixture(case: Case, weights: dict[int, float], readings: dict[int, list
 
 
 def slow_divergence(target: dict[int, float], prior: dict[int, float]) -> float:
-    """KL(target || prior) of unnormalised targets: the target comes first, as in Atlas."""
+    """KL(target || prior) for an unnormalised target, which comes first as in Atlas."""
     total = sum(target.values())
     return sum(t / total * math.log(t / total / prior[k]) for k, t in target.items())
 
@@ -162,7 +162,7 @@ DISTILLING = (perplexity_distillation_loss, leave_one_out_loss, attention_distil
 @pytest.mark.parametrize("loss", SLOW)
 @settings(max_examples=30)
 @given(case=cases())
-def test_every_loss_is_the_sum_over_probabilities(loss: Loss, case: Case) -> None:
+def test_every_loss_agrees_with_sums_over_probabilities(loss: Loss, case: Case) -> None:
     value_B = case.value(loss)
     for b in range(len(value_B)):
         assert float(value_B[b]) == pytest.approx(SLOW[loss](case, b), rel=1e-9, abs=1e-12)
@@ -185,7 +185,7 @@ def marginal_loss(*parts: Tensor, **options: object) -> Tensor:
 
 @settings(max_examples=20)
 @given(cases())
-def test_of_emdr2_the_retriever_learns_from_the_marginal_and_the_reader_from_the_even_mixture(case: Case) -> None:
+def test_emdr2_trains_the_retriever_by_the_marginal_and_the_reader_by_the_uniform_mixture(case: Case) -> None:
     score_grad, gold_grad = case.gradients(emdr2_loss)
     torch.testing.assert_close(score_grad, case.gradients(marginal_loss)[0], rtol=1e-9, atol=1e-12)
 
@@ -196,7 +196,7 @@ def test_of_emdr2_the_retriever_learns_from_the_marginal_and_the_reader_from_the
 
 
 @given(cases())
-def test_the_readers_share_is_what_the_reader_gets_of_the_marginal_and_the_retriever_gets_nothing(case: Case) -> None:
+def test_the_reader_loss_has_the_readers_gradient_of_the_marginal_and_none_for_the_retriever(case: Case) -> None:
     score_grad, gold_grad = case.gradients(reader_loss)
     assert not score_grad.any()
     torch.testing.assert_close(gold_grad, case.gradients(marginal_loss)[1], rtol=1e-12, atol=1e-12)
@@ -205,13 +205,13 @@ def test_the_readers_share_is_what_the_reader_gets_of_the_marginal_and_the_retri
 @pytest.mark.parametrize("loss", DISTILLING)
 @settings(max_examples=20)
 @given(case=cases(min_candidates=2))
-def test_what_is_distilled_teaches_the_retriever_alone_and_its_target_stands_still(loss: Loss, case: Case) -> None:
+def test_distillation_trains_only_the_retriever_and_its_target_is_constant(loss: Loss, case: Case) -> None:
     score_grad, gold_grad = case.gradients(loss)
     assert not gold_grad.any()
     for b in range(len(case.score_BK)):
         valid = case.valid_BK[b].nonzero()[:, 0].tolist()
         prior = slow_prior(case, b, valid)
-        # d KL(t || p) / ds = p - t, so the gradient tells which t it had.
+        # d KL(t || p) / ds = p - t, from which t can be recovered.
         target = {k: prior[k] - float(score_grad[b, k]) for k in valid}
         assert sum(target.values()) == pytest.approx(1)
         assert slow_divergence({k: max(t, 1e-300) for k, t in target.items()}, prior) == pytest.approx(
@@ -229,7 +229,7 @@ def test_the_attention_gets_no_gradient() -> None:
 
 
 def worked(loss: Loss) -> list[float]:
-    """-d loss / d score at even scores, where passage 1 alone knows the one masked token (0.8; the others 0.1)."""
+    """-d loss / d score at equal scores, if passage 1 gives the masked token 0.8 and the others give it 0.1."""
     score_BK = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
     gold_BKJ = torch.tensor([[[0.1], [0.8], [0.1]]], dtype=torch.float64).log()
     loss(score_BK, gold_BKJ, torch.ones(1, 1, dtype=torch.bool)).sum().backward()  # type: ignore[no-untyped-call]
@@ -237,9 +237,9 @@ def worked(loss: Loss) -> list[float]:
     return (-score_BK.grad[0]).tolist()
 
 
-def test_worked_by_hand_every_loss_pulls_up_the_passage_that_knows() -> None:
+def test_every_loss_raises_the_score_of_the_passage_with_the_answer() -> None:
     third = 1 / 3
-    # Posterior 0.1 : 0.8 : 0.1. Without passage 1 the rest has 0.1, without another 0.45: 1 / those, normalised.
+    # The posterior is 0.1 : 0.8 : 0.1. The likelihood is 0.1 without passage 1, and 0.45 without another one.
     assert worked(perplexity_distillation_loss) == pytest.approx([0.1 - third, 0.8 - third, 0.1 - third])
     weights = [1 / 0.45, 1 / 0.1, 1 / 0.45]
     assert worked(leave_one_out_loss) == pytest.approx([w / sum(weights) - third for w in weights])
@@ -247,7 +247,7 @@ def test_worked_by_hand_every_loss_pulls_up_the_passage_that_knows() -> None:
 
 
 @given(cases())
-def test_the_whole_loss_of_a_name_is_the_sum_of_its_parts(case: Case) -> None:
+def test_registered_losses_are_the_sums_of_their_parts(case: Case) -> None:
     def whole(name: str) -> Tensor:
         loss_B: Tensor = LOSSES.get(name)(
             Reading(
@@ -305,7 +305,7 @@ def test_scores_of_ten_thousand_stay_finite_in_float32_with_their_gradients(loss
 
 
 @pytest.mark.parametrize("loss", [loss for loss in SLOW if loss is not attention_distillation_loss])
-def test_what_does_not_fit_is_refused_as_by_the_marginal(loss: Loss) -> None:
+def test_mismatched_tensors_are_refused_as_by_the_marginal(loss: Loss) -> None:
     score_BK, gold_BKJ, mask_BJ = torch.zeros(3, 2), torch.zeros(3, 2, 2), torch.ones(3, 2, dtype=torch.bool)
     with pytest.raises(ShapeMismatch, match=r"^gold_logp_BKJ is .* must agree"):
         loss(score_BK, gold_BKJ[:, :1], mask_BJ)
@@ -321,15 +321,15 @@ def test_attention_that_does_not_fit_is_refused() -> None:
         attention_distillation_loss(torch.zeros(2, 1), torch.tensor([[0.0], [-math.inf]]))
 
 
-def test_the_weights_of_the_tail_by_hand() -> None:
+def test_the_log_weights_of_the_tail_are_log_c_over_m_q() -> None:
     # Drawn once and three times in 8 draws, with probability 0.25 and 0.5: c / (m q).
     weights = sampled_tail_log_weights(torch.tensor([0.25, 0.5]).log(), torch.tensor([1, 3]), 8).exp()
     assert weights.tolist() == pytest.approx([0.5, 0.75])
 
 
 @pytest.mark.parametrize("num_draws", [1, 2, 3])
-def test_sums_with_a_sampled_tail_are_the_full_sums_on_average(num_draws: int) -> None:
-    """The average runs over every sequence of draws with its probability, so it is exact."""
+def test_sums_with_a_sampled_tail_are_unbiased(num_draws: int) -> None:
+    """The mean over all sequences of draws, weighted by their probability, is exact."""
     rng = np.random.default_rng(5)
     score_N, read_N = torch.tensor(rng.normal(size=(2, 7)))
     top, tail = [0, 3], [1, 2, 4, 5, 6]

@@ -1,4 +1,4 @@
-"""The paper's equations against loops over probabilities in float64, and their gradients against the closed form."""
+"""The paper's equations compared with loops over probabilities in float64, and their gradients with closed forms."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from openrealm.model.marginal import (
 
 @dataclass
 class Case:
-    """One batch: scores, log-probabilities, masks, valid candidates (the first always is)."""
+    """A batch; the first candidate is always valid."""
 
     score_BK: Tensor
     gold_logp_BKJ: Tensor
@@ -84,7 +84,7 @@ def slow_likelihood(case: Case, b: int) -> float:
 
 
 def slow_per_token(case: Case, b: int) -> float:
-    """The mean over real masks of log p(y_j|x), each with the passages summed out."""
+    """The mean over masks of log p(y_j|x), each marginalised over passages."""
     prior = slow_prior(case, b)
     logs = []
     for j in range(case.mask_BJ.shape[1]):
@@ -98,7 +98,7 @@ def near(value: float) -> object:
 
 
 @given(cases())
-def test_the_prior_the_reading_and_the_marginal_are_the_sums_of_the_paper(case: Case) -> None:
+def test_prior_reading_and_marginal_agree_with_the_sums_in_the_paper(case: Case) -> None:
     prior_BK = retrieval_log_prob(case.score_BK, case.valid_BK).exp()
     read_BK = reading_log_likelihood(case.gold_logp_BKJ, case.mask_BJ)
     whole_B = marginal_log_likelihood(*case.parts[:3], valid_BK=case.valid_BK)
@@ -111,7 +111,7 @@ def test_the_prior_the_reading_and_the_marginal_are_the_sums_of_the_paper(case: 
 
 
 @given(cases())
-def test_the_posterior_is_bayes_rule_and_the_signal_is_its_surplus(case: Case) -> None:
+def test_the_posterior_follows_bayes_rule_and_the_signal_is_posterior_minus_prior(case: Case) -> None:
     posterior_BK = passage_posterior(*case.parts)
     signal_BK = retriever_signal(*case.parts)
     for b in range(case.score_BK.shape[0]):
@@ -126,7 +126,7 @@ def test_the_posterior_is_bayes_rule_and_the_signal_is_its_surplus(case: Case) -
 
 
 @given(cases())
-def test_the_utility_compares_with_the_null_passage_and_its_mean_leaves_it_out(case: Case) -> None:
+def test_utility_is_relative_to_the_null_passage_which_its_mean_ignores(case: Case) -> None:
     utilities_BK = utility_BK(case.gold_logp_BKJ, case.mask_BJ)
     mean_B = expected_utility(*case.parts)
     for b in range(case.score_BK.shape[0]):
@@ -182,14 +182,14 @@ def differences(function: Callable[[Tensor], Tensor], at: Tensor, step: float = 
 
 
 @given(cases(max_masks=1))
-def test_the_two_marginals_agree_on_one_mask(case: Case) -> None:
+def test_both_marginals_agree_for_one_mask(case: Case) -> None:
     sequence_B = marginal_log_likelihood(*case.parts[:3], valid_BK=case.valid_BK)
     token_B = marginal_log_likelihood(*case.parts[:3], valid_BK=case.valid_BK, per_token=True)
     torch.testing.assert_close(sequence_B, token_B, rtol=1e-12, atol=1e-12)
 
 
 @given(cases())
-def test_the_two_marginals_agree_on_one_passage_up_to_the_mean(case: Case) -> None:
+def test_both_marginals_agree_for_one_passage_up_to_averaging(case: Case) -> None:
     one = case.score_BK[:, :1], case.gold_logp_BKJ[:, :1], case.mask_BJ
     sequence_B = marginal_log_likelihood(*one)
     token_B = marginal_log_likelihood(*one, per_token=True)
@@ -197,7 +197,7 @@ def test_the_two_marginals_agree_on_one_passage_up_to_the_mean(case: Case) -> No
 
 
 @pytest.mark.parametrize("per_token", [False, True])
-def test_the_two_marginals_differ_where_passages_know_different_tokens(per_token: bool) -> None:
+def test_both_marginals_differ_if_passages_explain_different_tokens(per_token: bool) -> None:
     score_BK = torch.zeros(1, 2, dtype=torch.float64)
     gold_BKJ = torch.tensor([[[0.9, 0.1], [0.1, 0.9]]], dtype=torch.float64).log()
     value = float(marginal_log_likelihood(score_BK, gold_BKJ, torch.ones(1, 2, dtype=torch.bool), per_token=per_token))
@@ -253,7 +253,7 @@ def test_scores_of_ten_thousand_stay_finite_in_float32_with_their_gradient(per_t
     assert value_B.tolist() == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_query_without_a_real_mask_has_probability_one() -> None:
+def test_a_query_without_masks_has_probability_one() -> None:
     for per_token in (False, True):
         value_B = marginal_log_likelihood(
             torch.randn(1, 3), -torch.rand(1, 3, 2), torch.zeros(1, 2, dtype=torch.bool), per_token=per_token
@@ -282,7 +282,7 @@ def test_tensors_that_disagree_are_named(shapes: tuple[tuple[int, ...] | None, .
 
 
 @pytest.mark.parametrize("function", [marginal_log_likelihood, passage_posterior, retriever_signal])
-def test_every_function_looks_at_every_tensor_it_is_given(function: Callable[..., Tensor]) -> None:
+def test_every_function_checks_all_its_tensors(function: Callable[..., Tensor]) -> None:
     score, gold, mask = torch.zeros(2, 3), torch.zeros(2, 3, 5), torch.ones(2, 5, dtype=torch.bool)
     valid = torch.ones(2, 3, dtype=torch.bool)
     assert function(score, gold, mask, valid_BK=valid).shape[0] == 2
@@ -321,7 +321,9 @@ def span_cases(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 @given(span_cases())
-def test_the_span_loss_is_the_mass_of_correct_spans_among_all(case: tuple[Tensor, Tensor, Tensor, Tensor]) -> None:
+def test_the_span_loss_is_minus_log_of_the_probability_of_correct_spans(
+    case: tuple[Tensor, Tensor, Tensor, Tensor],
+) -> None:
     span, correct, valid, score = case
     span, score = span.clone().requires_grad_(), score.clone().requires_grad_()
     loss_B = span_reader_loss(span, correct, valid, score)
@@ -343,14 +345,14 @@ def test_the_span_loss_is_the_mass_of_correct_spans_among_all(case: tuple[Tensor
             assert bool((score.grad[b] == 0).all())
 
 
-def test_queries_count_alike_or_by_their_masks() -> None:
+def test_queries_are_weighted_equally_or_by_their_masks() -> None:
     num_masks = torch.tensor([1, 2, 5])
     assert query_weights(num_masks).tolist() == pytest.approx([1 / 3, 1 / 3, 1 / 3])
     assert query_weights(num_masks, by_masks=True).tolist() == pytest.approx([1 / 8, 2 / 8, 5 / 8])
 
 
 @given(st.integers(0, 2**31), st.sampled_from([0.0, 0.3, 1.0]))
-def test_the_early_loss_is_the_mass_of_passages_with_an_answer(seed: int, share: float) -> None:
+def test_the_early_loss_is_minus_log_of_the_probability_of_passages_with_an_answer(seed: int, share: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     score = torch.randn(3, 5, generator=generator, dtype=torch.float64).requires_grad_()
     has = torch.rand(3, 5, generator=generator) < share

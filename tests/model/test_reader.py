@@ -1,4 +1,4 @@
-"""The masked-token reader: chunking and padding leave every log-probability as it is for its row alone."""
+"""The masked-token reader: log-probabilities in chunks agree with those of each row alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from openrealm.text.pack import Row
 
 
 def masks_of(rows: list[Row]) -> tuple[list[list[int]], list[list[int]]]:
-    """One to four mask places a row, and a token for each."""
+    """One to four positions of masks per row, and a token for each."""
     rng = np.random.default_rng(5)
     places = [sorted(rng.permutation(np.arange(1, len(row) - 1))[: 1 + n % 4].tolist()) for n, row in enumerate(rows)]
     return places, [rng.integers(5, 300, len(row)).tolist() for row in places]
@@ -44,7 +44,7 @@ def test_the_log_probabilities_of_all_tokens_at_a_mask_sum_to_one(realm_in_float
     assert float(logp_V1.exp().sum()) == pytest.approx(1, rel=1e-9)
 
 
-def test_rows_of_other_queries_get_no_gradient_from_a_mask(realm_in_float64: Realm, ragged_rows: list[Row]) -> None:
+def test_a_mask_gives_a_gradient_and_padding_gives_none(realm_in_float64: Realm, ragged_rows: list[Row]) -> None:
     reader = realm_in_float64.reader
     places, gold = masks_of(ragged_rows[:4])
     logp_nJ = reader.gold_log_prob(ragged_rows[:4], places, gold)
@@ -55,7 +55,7 @@ def test_rows_of_other_queries_get_no_gradient_from_a_mask(realm_in_float64: Rea
 
 
 @torch.no_grad()
-def test_fill_takes_the_likeliest_token_at_each_mask(realm_in_float64: Realm, ragged_rows: list[Row]) -> None:
+def test_fill_chooses_the_likeliest_token_at_each_mask(realm_in_float64: Realm, ragged_rows: list[Row]) -> None:
     rows = [row for row in ragged_rows if len(row) > 6]
     places = [[1, 3] for _ in rows]
     ids_nJ, mean_n = realm_in_float64.reader.fill(rows, places)

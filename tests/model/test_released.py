@@ -1,4 +1,4 @@
-"""The settings that give the released code's numbers: its projection, its epsilons, its activation."""
+"""Settings that reproduce the released code: projection, epsilons and activation."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openrealm.text.pack import Row
 
 
 @torch.no_grad()
-def test_the_released_projection_is_a_tanh_layer_a_product_and_a_layer_norm(
+def test_the_released_projection_is_dense_tanh_linear_and_layer_norm(
     realm_in_float64: Realm, ragged_rows: list[Row]
 ) -> None:
     encoder = realm_in_float64.retriever.passage_tower.encoder
@@ -36,7 +36,7 @@ def test_the_released_projection_is_a_tanh_layer_a_product_and_a_layer_norm(
         torch.testing.assert_close(vector, expected, rtol=1e-9, atol=1e-9)
 
 
-def test_a_released_tower_is_stored_and_read_back(
+def test_a_released_tower_is_saved_and_loaded(
     toy_realm: Callable[..., Realm], ragged_rows: list[Row], tmp_path: Path
 ) -> None:
     model = toy_realm("model.projection=released", "model.norm_eps=1e-3", "model.dropout=0").eval()
@@ -70,7 +70,7 @@ def test_epsilons_reach_the_layer_norms_of_the_heads(toy_realm: Callable[..., Re
     ],
 )
 @torch.no_grad()
-def test_the_head_takes_the_activation_of_its_encoder(
+def test_the_head_uses_the_activation_of_its_encoder(
     name: str, function: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
     head = MaskedTokenHead(8, 5, activation=name)

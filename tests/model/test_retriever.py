@@ -1,4 +1,4 @@
-"""The towers: pooling, projection, temperature, shared or apart, and the digest that an index is bound to."""
+"""The towers: pooling, projection, temperature, shared weights, and digest."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_temperature_divides_the_score(realm_in_float64: Realm, ragged_rows:
     torch.testing.assert_close(score_sharp, score_plain / 0.05)
 
 
-def test_shared_towers_are_one_and_apart_towers_start_alike(toy_realm: Callable[..., Realm]) -> None:
+def test_towers_are_shared_or_start_with_equal_weights(toy_realm: Callable[..., Realm]) -> None:
     shared, apart = toy_realm("model.shared_towers=true"), toy_realm()
     assert shared.retriever.query_tower is shared.retriever.passage_tower
     assert apart.retriever.query_tower is not apart.retriever.passage_tower
@@ -52,7 +52,7 @@ def test_shared_towers_are_one_and_apart_towers_start_alike(toy_realm: Callable[
     assert shared.retriever.query_tower.digest() != shared.retriever.passage_tower.digest()
 
 
-def test_the_digest_names_the_weights(toy_realm: Callable[..., Realm]) -> None:
+def test_the_digest_depends_on_every_weight(toy_realm: Callable[..., Realm]) -> None:
     tower = toy_realm().retriever.passage_tower
     digest = tower.digest()
     assert digest == copy.deepcopy(tower).digest()
@@ -66,6 +66,6 @@ def test_the_digest_names_the_weights(toy_realm: Callable[..., Realm]) -> None:
     assert tower.digest() == digest
 
 
-def test_a_new_projection_keeps_lengths_and_angles_where_it_has_the_room(toy_realm: Callable[..., Realm]) -> None:
+def test_a_new_projection_of_full_size_preserves_inner_products(toy_realm: Callable[..., Realm]) -> None:
     weight_DH = toy_realm("model.projection_dim=32").retriever.passage_tower.projection.weight
     torch.testing.assert_close(weight_DH @ weight_DH.T, torch.eye(32), rtol=1e-5, atol=1e-5)

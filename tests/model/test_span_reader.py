@@ -1,4 +1,4 @@
-"""The span grid against a loop over every span of every row."""
+"""Span scores compared with a loop over every span of every row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def span_reader(realm_in_float64: Realm) -> SpanReader:
 
 
 def spans(reader: SpanReader, row: Row, body_start: int) -> Iterator[tuple[int, int, float]]:
-    """(first, last, g) of every span of the body of at most W tokens, one by one."""
+    """(first, last, g) of every span of at most W tokens in the body."""
     [(_, hidden_1TH, _)] = reader.encoder.chunks([row])
     body_PH = hidden_1TH[0, body_start : len(row) - 1]
     for first in range(len(body_PH)):
@@ -33,7 +33,7 @@ def spans(reader: SpanReader, row: Row, body_start: int) -> Iterator[tuple[int, 
 
 @pytest.mark.parametrize("title", [[], [7, 8]])
 @torch.no_grad()
-def test_every_span_has_the_score_of_its_two_ends(span_reader: SpanReader, title: list[int]) -> None:
+def test_spans_are_scored_by_their_first_and_last_tokens(span_reader: SpanReader, title: list[int]) -> None:
     rng = np.random.default_rng(2)
     made = [
         pack_joint(rng.integers(5, 300, 1 + n % 6), rng.integers(5, 300, size), SPECIALS, 40, title)

@@ -1,4 +1,4 @@
-"""Questions on the toy world, and trainers of joint pre-training in a folder of their own."""
+"""Questions about the toy corpus, and trainers of joint pre-training in a given folder."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def toy_questions(toy_articles: list[Article]) -> list[Question]:
 
 
 class Stopped(Exception):
-    """What stops a training between two steps in tests."""
+    """Raised to stop training between two steps."""
 
 
 class StopAt(Callback):
-    """Raises `error` before the step after `step`."""
+    """Raises `error` after `step` steps."""
 
     def __init__(self, step: int, error: type[BaseException] = Stopped) -> None:
         self.step, self.error = step, error
@@ -89,9 +89,9 @@ MakeTrainer = Callable[..., Trainer]
 
 @pytest.fixture(scope="session")
 def make_trainer(toy_config: Callable[..., Config], toy_realm: Callable[..., Realm], toy_corpus: Corpus) -> MakeTrainer:
-    """`make_trainer(folder, "pretrain.num_steps=6", seed=1)`: joint training of fresh weights.
+    """`make_trainer(folder, "pretrain.num_steps=6", seed=1)`: joint training of a new model.
 
-    An index of step 0 lies below folder/index. `loss`, `callbacks` and `kind` (of the task) are handed on.
+    Its index of step 0 is in folder/index. `loss` and `callbacks` are passed on; `kind` is the class of the task.
     """
 
     def make(

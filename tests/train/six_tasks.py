@@ -1,6 +1,6 @@
-"""Trainers of all six tasks on the toy world; as a program, `six_tasks.py ORDER.json` trains one of them.
+"""Trainers of all six tasks on the toy corpus; as a program, `six_tasks.py ORDER.json` runs one of them.
 
-Deterministic on one thread: what a killed and resumed training is compared with.
+They are deterministic on one thread, so that a resumed training can be compared with an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CPU = Engine("cpu", False)
 
 
 class World:
-    """What an order names: a configuration, a corpus, questions, the folder of the training."""
+    """The contents of an order: configuration, corpus, questions and folder of the training."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.config = Config.from_dict(order["config"])
@@ -102,7 +102,7 @@ TASKS: dict[str, Callable[[World], tuple[Any, Task[Any]]]] = {
 
 
 def trainer_of(order: dict[str, Any], callbacks: Sequence[Callback] = ()) -> Trainer:
-    """The trainer that an order describes, with a checkpoint after every second step."""
+    """The trainer described by an order, which saves a checkpoint after every second step."""
     world = World(order)
     model, task = TASKS[order["task"]](world)
     return Trainer(

@@ -1,4 +1,4 @@
-"""Where answers occur, against a slow search of the text itself: on word boundaries, never as a raw substring."""
+"""Occurrences of answers on word boundaries, compared with a search in the text."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def finder(corpus: Corpus) -> AnswerFinder:
 
 
 def slow(text: str, answer: str) -> list[tuple[int, int]]:
-    """Character ranges of the answer in the text, with no letter or digit right before or after."""
+    """Character ranges of the answer in the text that are not adjacent to a letter or digit."""
     words = [re.escape(word) for word in re.findall(r"\w+|[^\w\s]", answer)]
     if not words:
         return []
@@ -51,9 +51,7 @@ def slow(text: str, answer: str) -> list[tuple[int, int]]:
 
 
 @given(st.data())
-def test_spans_and_passages_are_those_of_the_slow_text_search(
-    corpus: Corpus, finder: AnswerFinder, data: st.DataObject
-) -> None:
+def test_spans_and_passages_agree_with_a_text_search(corpus: Corpus, finder: AnswerFinder, data: st.DataObject) -> None:
     text = data.draw(st.sampled_from(TEXTS))
     start = data.draw(st.integers(0, len(text) - 1))
     answer = text[start : data.draw(st.integers(start + 1, min(len(text), start + 14)))].strip()
@@ -90,14 +88,14 @@ def test_an_answer_is_found_as_whole_words(finder: AnswerFinder, answer: str, ex
     assert finder.passages_for(Question("?", (answer,))) == expected
 
 
-def test_any_of_several_answers_counts_once(finder: AnswerFinder) -> None:
+def test_each_occurrence_of_several_answers_counts_once(finder: AnswerFinder) -> None:
     question = Question("?", ("Lima", "art", "LIMA"))
     assert finder.passages_for(question) == {0, 2, 3, 4, 5}
     spans = finder.correct_spans(5, finder.sought(question), 10)
     assert len(spans) == len(set(spans)) == 3
 
 
-def test_an_answer_of_unknown_pieces_is_no_answer_to_other_unknown_words(tmp_path: Path, toy_corpus: Corpus) -> None:
+def test_an_answer_of_unknown_pieces_does_not_match_other_unknown_words(tmp_path: Path, toy_corpus: Corpus) -> None:
     corpus = build_corpus(
         [Article("a", "", "The sign ☃ stands for snow."), Article("b", "", "The sign ☂ stands for rain.")],
         tmp_path / "corpus",
@@ -109,7 +107,7 @@ def test_an_answer_of_unknown_pieces_is_no_answer_to_other_unknown_words(tmp_pat
     assert AnswerFinder(corpus).passages_for(Question("?", ("☃",))) == set()
 
 
-def test_spans_wider_than_the_reader_are_left_out(finder: AnswerFinder) -> None:
+def test_spans_too_long_for_the_reader_are_omitted(finder: AnswerFinder) -> None:
     pieces = finder.sought(Question("?", ("14 March 1821",)))
     [(first, width)] = finder.correct_spans(4, pieces, 20)
     assert width + 1 == len(pieces[0])
@@ -131,7 +129,7 @@ def test_spans_wider_than_the_reader_are_left_out(finder: AnswerFinder) -> None:
         (r"x*", {}),
     ],
 )
-def test_a_regular_expression_is_found_where_its_match_is_whole_words(
+def test_a_regular_expression_matches_whole_words_only(
     corpus: Corpus, finder: AnswerFinder, pattern: str, expected: dict[int, list[str]]
 ) -> None:
     question = Question("?", (pattern,), regex=True)
@@ -145,7 +143,7 @@ def test_a_regular_expression_is_found_where_its_match_is_whole_words(
     assert finder.passages_for(question) == set(expected)
 
 
-def test_patterns_wider_than_the_reader_are_left_out_and_one_place_counts_once(finder: AnswerFinder) -> None:
+def test_long_matches_are_omitted_and_each_span_counts_once(finder: AnswerFinder) -> None:
     question = Question("?", ("L[aeiou]ma", "lima"), regex=True)
     spans = finder.correct_spans(4, finder.sought(question), 10)
     assert len(spans) == 1

@@ -1,4 +1,4 @@
-"""Candidates by an index, and a joint reading against the same numbers made one pair, one mask at a time."""
+"""Candidates from an index, and a joint reading compared with reading one pair at a time."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def examples(toy_corpus: Corpus) -> list[Example]:
 
 @pytest.mark.parametrize("use_null", [True, False])
 @pytest.mark.parametrize("block", [True, False])
-def test_candidates_are_the_best_of_the_index_null_first_without_the_querys_own(
+def test_candidates_are_the_null_passage_and_the_best_that_are_not_trivial(
     toy_corpus: Corpus, examples: list[Example], use_null: bool, block: bool
 ) -> None:
     torch.manual_seed(0)
     group_N = torch.tensor([toy_corpus.group(i) for i in range(toy_corpus.num_passages)])
     vector_ND, query_BD = torch.randn(len(group_N), 4), torch.randn(len(examples), 4)
-    # Each query's own passage scores best of all.
+    # Give each query's own passage the highest score.
     for b, example in enumerate(examples):
         vector_ND[example.passage] = 100 * query_BD[b]
     index = Index(vector_ND, Binding("e", "t", "c"), group_N=group_N)
@@ -78,7 +78,9 @@ def test_scores_are_inner_products_of_the_live_towers(
 
 
 @torch.no_grad()
-def test_readings_are_those_of_each_pair_alone(model: Realm, toy_corpus: Corpus, examples: list[Example]) -> None:
+def test_a_joint_reading_agrees_with_reading_each_pair_alone(
+    model: Realm, toy_corpus: Corpus, examples: list[Example]
+) -> None:
     reading = model(inputs_of(toy_corpus, examples))
     assert reading.mask_BJ.tolist() == [
         [j < len(e.positions) for j in range(max(len(e.positions) for e in examples))] for e in examples
@@ -94,7 +96,7 @@ def test_readings_are_those_of_each_pair_alone(model: Realm, toy_corpus: Corpus,
         assert not reading.gold_logp_BKJ[b, len(row) :].any()
 
 
-def test_every_token_that_towers_and_reader_see_is_counted(
+def test_all_tokens_read_by_towers_and_reader_are_counted(
     model: Realm, toy_corpus: Corpus, examples: list[Example]
 ) -> None:
     inputs = inputs_of(toy_corpus, examples)

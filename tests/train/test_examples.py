@@ -1,4 +1,4 @@
-"""Masked examples: the sentence comes back from its gold tokens, nothing leaks, and every step is a pure function."""
+"""Masked examples: consistent, without leaks of the answer, and pure functions of seed, step and rank."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STRATEGIES = ("salient", "uniform", "span")
 
 
 @given(st.integers(1, 12), st.integers(0, 99), st.integers(0, 40), st.integers(1, 15))
-def test_the_walk_is_a_fresh_permutation_an_epoch_and_any_step_is_reached_directly(
+def test_the_order_is_a_new_permutation_per_epoch_with_random_access(
     num_items: int, seed: int, start: int, count: int
 ) -> None:
     items = [10 * number for number in range(num_items)]
@@ -50,9 +50,7 @@ def test_epochs_and_seeds_differ() -> None:
 
 
 @given(st.integers(1, 30), st.integers(1, 4), st.integers(1, 5), st.integers(0, 5))
-def test_neighbours_are_the_items_that_follow_and_none_comes_twice(
-    num_items: int, num_runs: int, run: int, step: int
-) -> None:
+def test_neighbours_are_the_following_items_without_repeats(num_items: int, num_runs: int, run: int, step: int) -> None:
     items = [3 * number for number in range(num_items)]
     count = num_runs * run
     taken = Order(items, 0).take_with_neighbours(step * count, count, run)
@@ -61,13 +59,13 @@ def test_neighbours_are_the_items_that_follow_and_none_comes_twice(
     assert taken == list(dict.fromkeys(3 * ((head // 3 + k) % num_items) for head in heads for k in range(run)))
 
 
-def test_an_empty_list_of_items_is_one_clear_sentence() -> None:
+def test_an_empty_list_of_items_is_refused() -> None:
     with pytest.raises(BadInput, match="nothing to train on"):
         Order([], 0)
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.data())
-def test_the_window_holds_the_span_and_no_more_than_its_sentences(sizes: list[int], data: st.DataObject) -> None:
+def test_the_window_contains_the_span_and_at_most_its_sentences(sizes: list[int], data: st.DataObject) -> None:
     ends = np.cumsum(sizes)
     sentences = np.stack([ends - sizes, ends], axis=1).astype(np.int64)
     start = data.draw(st.integers(0, int(ends[-1]) - 1))
@@ -82,7 +80,7 @@ def test_the_window_holds_the_span_and_no_more_than_its_sentences(sizes: list[in
 
 
 def check(corpus: Corpus, example: Example, config: MaskingConfig, max_tokens: int) -> int:
-    """What holds for any example; returns where the passage's own text begins in the query."""
+    """Assert what holds for any example; returns where the passage's text begins in the query."""
     mask = corpus.tokenizer().mask_id
     body = corpus.body_tokens(example.passage).astype(np.int64)
     title = [*corpus.title_tokens(example.passage).tolist(), *corpus.tokenizer().encode(":")[0]]
@@ -93,19 +91,19 @@ def check(corpus: Corpus, example: Example, config: MaskingConfig, max_tokens: i
     assert example.original[list(example.positions)].tolist() == list(example.gold)
     first = len(title) if config.title_in_query and example.query[: len(title)].tolist() == title else 0
     assert all(place >= first for place in example.positions)
-    assert contains(body, example.original[first:]), "the gold tokens restore the passage's own text"
+    assert contains(body, example.original[first:]), "the gold tokens restore the text of the passage"
     if first:
         leak = (
             contains(np.array(title), example.gold) if config.strategy == "salient" else set(example.gold) & set(title)
         )
-        assert not leak, "the title gives the answer away"
+        assert not leak, "the title reveals the answer"
     return first
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("with_title", [False, True])
 @pytest.mark.parametrize("max_tokens", [7, 12, 30])
-def test_every_example_is_whole_bounded_and_without_a_leak(
+def test_examples_are_consistent_within_limits_and_do_not_leak_the_answer(
     toy_corpus: Corpus, strategy: str, with_title: bool, max_tokens: int
 ) -> None:
     config = MaskingConfig(strategy=strategy, title_in_query=with_title, max_masked_tokens=4)
@@ -134,7 +132,7 @@ def test_every_example_is_whole_bounded_and_without_a_leak(
             )
 
 
-def test_a_span_over_the_limit_and_a_kind_not_asked_for_are_never_masked(toy_corpus: Corpus) -> None:
+def test_only_spans_of_the_requested_kinds_and_length_are_masked(toy_corpus: Corpus) -> None:
     for max_masked, kinds, expected in ((1, ("entity", "date"), {"entity"}), (3, ("date",), {"date"})):
         config = MaskingConfig(max_masked_tokens=max_masked, kinds=kinds)
         made = [
@@ -145,7 +143,7 @@ def test_a_span_over_the_limit_and_a_kind_not_asked_for_are_never_masked(toy_cor
 
 
 @pytest.mark.parametrize("fewest", [1, 2, 5])
-def test_names_are_masked_by_the_number_of_passages_that_hold_them(toy_corpus: Corpus, fewest: int) -> None:
+def test_only_names_in_enough_passages_are_masked(toy_corpus: Corpus, fewest: int) -> None:
     config = MaskingConfig(min_passages=fewest)
     where: dict[tuple[int, ...], set[int]] = {}
     for i in range(len(toy_corpus)):
@@ -179,11 +177,11 @@ def test_batches_are_pure_functions_of_seed_and_step(toy_corpus: Corpus) -> None
     assert flat(one.heldout) == flat(other.heldout)
     assert flat(one.batch(0, 5)) != flat(examples(4).batch(0, 5))
     again = one.batch(len(one) // 5 + 1, 5)
-    assert flat(again) != flat(one.batch(1, 5)), "another epoch masks anew"
+    assert flat(again) != flat(one.batch(1, 5)), "masks change from epoch to epoch"
 
 
 @given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 5))
-def test_ranks_share_out_a_step_whatever_their_number(
+def test_any_number_of_ranks_divides_the_examples_of_a_step(
     made: MaskedExamples, step: int, size: int, num_ranks: int
 ) -> None:
     parts = [made.batch(step, size, rank, num_ranks) for rank in range(num_ranks)]
@@ -194,12 +192,12 @@ def test_ranks_share_out_a_step_whatever_their_number(
 
 
 @pytest.mark.parametrize("rank", [-1, 2])
-def test_a_rank_that_is_none_is_one_clear_sentence(made: MaskedExamples, rank: int) -> None:
+def test_an_invalid_rank_is_refused(made: MaskedExamples, rank: int) -> None:
     with pytest.raises(BadInput, match=f"Rank {rank} is not one of 2 processes; expected 0 to 1"):
         made.batch(0, 4, rank, 2)
 
 
-def test_queries_of_another_corpus_block_what_they_would_find_copied(toy_corpus: Corpus, tmp_path: Path) -> None:
+def test_queries_from_another_corpus_block_copies_of_their_passages(toy_corpus: Corpus, tmp_path: Path) -> None:
     texts = [toy_corpus.passage(n).text for n in range(30, 60)]
     other = build_corpus(
         [Article(str(n), "", text) for n, text in enumerate(texts)],
@@ -219,7 +217,7 @@ def test_queries_of_another_corpus_block_what_they_would_find_copied(toy_corpus:
         assert example.blocked == blocked[example.passage]
     recurring = recurring_spans(toy_corpus, config)
     assert recurring is not None
-    assert {e.gold for e in made} <= recurring, "what is masked must stand where it is looked up"
+    assert {e.gold for e in made} <= recurring, "masked spans must occur in the corpus they are looked up in"
 
 
 @given(st.lists(st.integers(0, 5), min_size=4, max_size=40), st.integers(1, 12))
@@ -229,11 +227,11 @@ def test_held_out_groups_leave_three_quarters_to_train_on(groups: list[int], num
     num_held = sum(group in held for group in groups)
     assert len(places) == len(set(places)) <= num_heldout
     assert bool(places) == (len(set(groups)) > 1)
-    # Only a first group may be larger than a quarter, where there is no smaller one before it.
+    # Only the first group may be larger than a quarter.
     assert num_held <= len(groups) // 4 or len(held) == 1
     if len(places) < num_heldout and places:
         spare = len(groups) // 4 - num_held
-        assert all(groups.count(group) > spare for group in set(groups) - held), "no group more would have fitted"
+        assert all(groups.count(group) > spare for group in set(groups) - held), "no other group would have fitted"
 
 
 def test_held_out_passages_and_their_duplicates_are_never_trained_on(toy_corpus: Corpus) -> None:
@@ -256,7 +254,7 @@ def test_no_more_than_a_quarter_is_held_out(toy_corpus: Corpus) -> None:
     assert len(examples.heldout) == (toy_corpus.num_passages) // 4
 
 
-def test_a_corpus_with_nothing_to_mask_is_one_clear_sentence(tmp_path: Path, toy_corpus: Corpus) -> None:
+def test_a_corpus_with_nothing_to_mask_is_refused(tmp_path: Path, toy_corpus: Corpus) -> None:
     corpus = build_corpus(
         [Article("a", "", "it rains and it pours and the old man snores.")],
         tmp_path / "corpus",
@@ -270,6 +268,6 @@ def test_a_corpus_with_nothing_to_mask_is_one_clear_sentence(tmp_path: Path, toy
 
 
 @given(st.lists(st.integers(0, 3), max_size=12), st.lists(st.integers(0, 3), max_size=4))
-def test_contains_is_the_slow_search(tokens: list[int], wanted: list[int]) -> None:
+def test_contains_agrees_with_a_direct_search(tokens: list[int], wanted: list[int]) -> None:
     slow = bool(wanted) and any(tokens[i : i + len(wanted)] == wanted for i in range(len(tokens)))
     assert contains(np.array(tokens, dtype=np.int64), wanted) == slow

@@ -67,7 +67,7 @@ def test_gradients_are_clipped_to_the_norm() -> None:
     assert bench.weight.tolist() == pytest.approx([0.5, 1.0], rel=1e-5)
 
 
-def test_frozen_parameters_are_left_out() -> None:
+def test_frozen_parameters_are_ignored() -> None:
     frozen = nn.Parameter(torch.ones(1), requires_grad=False)
     weight = nn.Parameter(torch.ones(1))
     weight.grad, frozen.grad = torch.ones(1), torch.tensor([math.nan])

@@ -1,4 +1,4 @@
-"""What is logged, against loops; and held-out measures that do not depend on how queries are batched."""
+"""Logged metrics compared with loops, and held-out metrics that do not depend on batches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make_reading() -> Reading:
     )
 
 
-def test_means_of_a_reading_are_those_of_loops() -> None:
+def test_metrics_of_a_reading_agree_with_loops() -> None:
     reading = make_reading()
     row = metrics_of([reading])
     sums = dict.fromkeys(("loss", "null_loss", "retrieval_utility", "best_utility", "null_mass", "entropy"), 0.0)
@@ -54,12 +54,12 @@ def test_means_of_a_reading_are_those_of_loops() -> None:
     assert row["num_distinct_passages"] == 2
 
 
-def test_without_a_null_passage_nothing_is_compared_with_it() -> None:
+def test_without_a_null_passage_metrics_relative_to_it_are_omitted() -> None:
     row = metrics_of([dataclasses.replace(make_reading(), per_token=True, has_null=False)])
     assert set(row) == {"loss", "entropy", "num_distinct_passages"}
 
 
-def test_heldout_measures_are_means_over_queries_whatever_the_batches(
+def test_heldout_metrics_are_means_over_queries_independently_of_batches(
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
     toy_corpus: Corpus,
@@ -67,11 +67,11 @@ def test_heldout_measures_are_means_over_queries_whatever_the_batches(
 ) -> None:
     model = toy_realm().train()
     index = Index.build(model, toy_corpus, engine=engine)
-    assert model.training, "building an index puts the mode back"
+    assert model.training, "building an index restores the mode"
     examples = MaskedExamples(toy_corpus, MaskingConfig(), 30, 19, 0).heldout
     config = toy_config().pretrain
     whole, readings = evaluate_heldout(model, toy_corpus, index, examples, config, engine)
-    assert model.training, "the mode is put back"
+    assert model.training, "the mode is restored"
     assert [len(reading.candidates) for reading in readings] == [16, 3]
     alone = [evaluate_heldout(model, toy_corpus, index, [e], config, engine)[0] for e in examples]
     for key in whole:

@@ -1,4 +1,4 @@
-"""The Inverse Cloze Task: what the pairs are, what the loss is, and that a batch is a function of seed and step."""
+"""The Inverse Cloze Task: its pairs, its loss, and batches as functions of seed and step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from openrealm.train.optimizer import grad_norm
 
 @pytest.mark.parametrize("remove_rate", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("with_title", [False, True])
-def test_a_sentence_looks_for_its_passage_which_lacks_it_at_the_given_rate(
+def test_pairs_are_sentences_and_passages_from_which_they_are_removed_at_the_given_rate(
     toy_corpus: Corpus, remove_rate: float, with_title: bool
 ) -> None:
     passages = list(range(60)) * 2
@@ -46,7 +46,7 @@ def test_a_sentence_looks_for_its_passage_which_lacks_it_at_the_given_rate(
         assert target.ids[: target.second].tolist() == [toy_corpus.specials.cls, *title, toy_corpus.specials.sep]
         kept = target.ids[target.second : -1]
         if len(bounds) == 1:
-            assert kept.tolist() == body.tolist(), "a passage of one sentence keeps it"
+            assert kept.tolist() == body.tolist(), "a passage keeps its only sentence"
             continue
         num_several += 1
         if kept.tolist() != body.tolist():

@@ -1,4 +1,4 @@
-"""metrics.jsonl stays JSON whatever is measured."""
+"""metrics.jsonl is valid JSON whatever the values."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from openrealm.train import metrics
 
 
 def refuse(constant: str) -> float:
-    raise AssertionError(f"{constant} is no JSON")
+    raise AssertionError(f"{constant} is not JSON")
 
 
-def test_numbers_that_json_does_not_have_are_left_out(tmp_path: Path) -> None:
+def test_numbers_that_json_cannot_represent_are_omitted(tmp_path: Path) -> None:
     row = {"loss": 1.23456789, "norm": 1.23456789e-9, "index": "0001-ab", "count": 3}
     row |= {"nan": math.nan, "up": math.inf, "down": -math.inf}
     metrics.append(tmp_path, 7, row)
@@ -25,7 +25,7 @@ def test_numbers_that_json_does_not_have_are_left_out(tmp_path: Path) -> None:
     ]
 
 
-def test_starting_over_drops_an_earlier_run(tmp_path: Path) -> None:
+def test_starting_over_deletes_earlier_metrics(tmp_path: Path) -> None:
     metrics.start_over(tmp_path)
     metrics.append(tmp_path, 1, {"loss": 1.0})
     metrics.start_over(tmp_path)

@@ -1,4 +1,4 @@
-"""BERT's Adam: the learning rate's path, which parameters decay, and none of them twice."""
+"""Adam as in BERT: learning rate schedule, weight decay, and parameter groups."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from openrealm.train.optimizer import adam, grad_norm, rate_factor, set_rate
 
 
 @given(st.integers(1, 500), st.one_of(st.none(), st.integers(0, 600)))
-def test_the_rate_climbs_in_a_line_and_falls_in_a_line(num_steps: int, warmup_steps: int | None) -> None:
+def test_the_learning_rate_rises_and_decays_linearly(num_steps: int, warmup_steps: int | None) -> None:
     factors = [rate_factor(step, num_steps, warmup_steps) for step in range(num_steps)]
     assert all(0 < factor <= 1 for factor in factors)
     assert max(factors) == 1
@@ -28,7 +28,7 @@ def test_the_rate_climbs_in_a_line_and_falls_in_a_line(num_steps: int, warmup_st
     assert rate_factor(num_steps, num_steps, warmup_steps) == 0 or num_steps <= 2
 
 
-def test_the_warm_up_is_the_papers_where_none_is_given() -> None:
+def test_the_default_warm_up_is_that_of_the_paper() -> None:
     assert rate_factor(0, 200_000, None) == 1 / 10_000
     assert rate_factor(9_999, 200_000, None) == 1
     assert rate_factor(10_000, 200_000, None) == 1
@@ -37,7 +37,7 @@ def test_the_warm_up_is_the_papers_where_none_is_given() -> None:
     assert rate_factor(4, 20, 5) == rate_factor(5, 20, 5) == 1
 
 
-def test_matrices_decay_vectors_do_not_and_frozen_or_repeated_parameters_come_once_or_not_at_all() -> None:
+def test_only_matrices_decay_and_frozen_or_repeated_parameters_are_dropped() -> None:
     first, second = nn.Linear(3, 2), nn.Linear(2, 2)
     second.bias.requires_grad_(False)
     groups = adam([(first.parameters(), 0.1), ([*first.parameters(), *second.parameters()], 0.2)], 0.01).param_groups
@@ -63,7 +63,7 @@ def test_one_step_is_adam_with_decoupled_decay() -> None:
     optimizer = adam([([weight], 0.1)], 0.01)
     (weight * 3).sum().backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    # First step: the moments' bias corrections leave grad / |grad|.
+    # In the first step, the bias-corrected moments give grad / |grad|.
     assert weight.item() == pytest.approx(2.0 * (1 - 0.1 * 0.01) - 0.1, rel=1e-5)
 
 

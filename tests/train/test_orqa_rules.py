@@ -1,6 +1,6 @@
-"""ORQA's data rules on the values published with its code, and on those of Hugging Face's port of REALM.
+"""ORQA's rules for reader inputs and answers, on values published with its code and Hugging Face's port of REALM.
 
-Both through our own path: a corpus, the joint input, the finder of answers, the span reader's mask.
+Both are checked on a corpus, with joint rows, `AnswerFinder` and the span reader's mask.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def corpus_of(folder: Path, vocabulary: Sequence[str], texts: Sequence[str]) -> Corpus:
-    """A passage for each text; the n-th entry of the vocabulary is token n."""
+    """A corpus with one passage per text; entry n of the vocabulary is token n."""
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     articles = [Article(str(n), "", text) for n, text in enumerate(texts)]
     tokenizer = Tokenizer.from_folder(folder)
@@ -36,7 +36,7 @@ def corpus_of(folder: Path, vocabulary: Sequence[str], texts: Sequence[str]) -> 
 def gold_positions(
     corpus: Corpus, question: str, answers: Sequence[Sought], passages: Sequence[int]
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """First and last position of every answer in each joint input, the rows filled up with -1 as ORQA does."""
+    """First and last position of all answers in each joint input, rows padded with -1 as in ORQA."""
     finder = AnswerFinder(corpus)
     asked, _ = corpus.tokenizer().encode(question)
     starts, ends = [], []
@@ -60,10 +60,10 @@ def numbered(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return corpus_of(tmp_path_factory.mktemp("numbered"), _NUMBERED, ["two three four", "five six"])
 
 
-def test_the_readers_inputs_are_orqas(numbered: Corpus, toy_realm: Callable[..., Realm]) -> None:
+def test_the_readers_inputs_are_those_of_orqa(numbered: Corpus, toy_realm: Callable[..., Realm]) -> None:
     rows, starts = zip(*(numbered.joint_row([0, 1], passage, 10) for passage in (0, 1)), strict=True)
     ids, real, segments = pad(rows, pad_id=0)
-    # Rows are filled up to the longest, ORQA's to a fixed length: hence the two columns of zeros.
+    # Rows are padded to the longest, ORQA's to a fixed length; hence the two columns of zeros.
     assert np.pad(ids, ((0, 0), (0, 2))).tolist() == [
         [10, 0, 1, 11, 2, 3, 4, 11, 0, 0],
         [10, 0, 1, 11, 5, 6, 11, 0, 0, 0],
@@ -81,7 +81,7 @@ def test_the_readers_inputs_are_orqas(numbered: Corpus, toy_realm: Callable[...,
     assert block_mask.tolist() == [[0, 0, 0, 0, 1, 1, 1, 0, 0, 0], [0, 0, 0, 0, 1, 1, 0, 0, 0, 0]]
 
 
-def test_the_readers_gold_spans_are_orqas(numbered: Corpus) -> None:
+def test_the_readers_gold_spans_are_those_of_orqa(numbered: Corpus) -> None:
     answers = AnswerFinder(numbered).sought(Question("", ("three four", "seven")))
     assert answers == [(3, 4), (7,)]
     assert gold_positions(numbered, "nought one", answers, [0, 1]) == ([[5], [-1]], [[6], [-1]])
@@ -94,7 +94,7 @@ ASKED = Question("Test question", ("the fourth", "longer longer"))
 READ = [0, 3, 5]
 
 
-def test_the_ports_answers_are_found_in_its_records_overlaps_too(tmp_path: Path) -> None:
+def test_answers_in_the_records_of_the_port_are_found_even_if_they_overlap(tmp_path: Path) -> None:
     corpus = corpus_of(tmp_path, [*SPECIALS, *WORDS], RECORDS)
     finder = AnswerFinder(corpus)
     assert [n in finder.passages_for(ASKED) for n in READ] == [False, True, True]
@@ -104,8 +104,8 @@ def test_the_ports_answers_are_found_in_its_records_overlaps_too(tmp_path: Path)
     assert ends == [[-1, -1], [7, -1], [8, 9]]
 
 
-def test_the_ports_third_span_is_one_of_unknown_words_which_we_take_for_no_answer(tmp_path: Path) -> None:
-    # Its published vocabulary lacks "a" and "longer": all four words are [UNK], and so are both words of the answer.
+def test_unlike_in_the_port_unknown_words_are_not_an_answer(tmp_path: Path) -> None:
+    # Its published vocabulary lacks "a" and "longer": these words, and both words of the answer, are [UNK].
     corpus = corpus_of(tmp_path, [*SPECIALS, *(word for word in WORDS if word not in ("a", "longer"))], RECORDS)
     unknown = corpus.tokenizer().unk_id
     finder = AnswerFinder(corpus)

@@ -1,4 +1,4 @@
-"""The refresh worker: a real process that embeds what the snapshot names, and whose death costs one warning."""
+"""The refresh worker: a real process that embeds the corpus with a snapshot and may die at any time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from openrealm.train.refresh import Refresher, share_of_cores, work
 
 @pytest.fixture
 def binding(toy_corpus: Corpus) -> Binding:
-    return Binding("not known yet", toy_corpus.tokenizer_digest, toy_corpus.digest)
+    return Binding("placeholder", toy_corpus.tokenizer_digest, toy_corpus.digest)
 
 
 MakeRefresher = Callable[..., Refresher]
@@ -33,7 +32,7 @@ MakeRefresher = Callable[..., Refresher]
 
 @pytest.fixture
 def make_refresher(tmp_path: Path, toy_corpus: Corpus, engine: Engine, binding: Binding) -> MakeRefresher:
-    """`make_refresher(corpus)`: one that has an index of made-up vectors and writes below tmp_path."""
+    """`make_refresher(corpus)`: a refresher with an index of constant vectors that writes to tmp_path."""
 
     def make(corpus: Corpus = toy_corpus, **settings: Any) -> Refresher:
         index = Index(torch.ones(len(corpus), 16), binding)
@@ -43,7 +42,7 @@ def make_refresher(tmp_path: Path, toy_corpus: Corpus, engine: Engine, binding: 
     return make
 
 
-def test_a_killed_worker_costs_one_line_and_leaves_nothing(
+def test_a_killed_worker_causes_a_warning_and_leaves_no_files(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
     make_refresher: MakeRefresher,
@@ -51,11 +50,9 @@ def test_a_killed_worker_costs_one_line_and_leaves_nothing(
 ) -> None:
     refresher = make_refresher()
     assert refresher.collect() is None
-    started = time.monotonic()
     refresher.start(toy_realm(), 3, 1)
     assert refresher.is_running
-    assert refresher.collect() is None
-    assert time.monotonic() - started < 30, "the trainer never waits"
+    assert refresher.collect() is None, "collect never waits"
     worker = refresher.worker
     assert worker is not None
     half = tmp_path / "index" / "versions" / f".tmp-{worker.pid}-00000003-abc"
@@ -65,12 +62,12 @@ def test_a_killed_worker_costs_one_line_and_leaves_nothing(
     assert refresher.collect() is None
     assert not refresher.is_running
     assert refresher.num_failed == 1
-    told = capsys.readouterr().err.splitlines()
-    assert told == ["The refresh worker exited with code -9 (no output); training continues with the older index."]
+    printed = capsys.readouterr().err.splitlines()
+    assert printed == ["The refresh worker exited with code -9 (no output); training continues with the older index."]
     assert list((tmp_path / "index").rglob("*")) == [tmp_path / "index" / "versions"]
 
 
-def test_what_a_failing_worker_said_last_is_passed_on(
+def test_the_last_output_of_a_failing_worker_is_reported(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
     toy_corpus_folder: Path,
@@ -86,7 +83,7 @@ def test_what_a_failing_worker_said_last_is_passed_on(
     assert re.search(r"exited with code 1 \(.*vanishing", capsys.readouterr().err)
 
 
-def test_stopping_ends_a_worker_at_once_and_clears_its_litter(
+def test_closing_kills_a_worker_and_deletes_its_temporary_files(
     tmp_path: Path, toy_realm: Callable[..., Realm], make_refresher: MakeRefresher
 ) -> None:
     refresher = make_refresher()
@@ -121,7 +118,7 @@ def order_for(
     return tmp_path / "order.json", digest
 
 
-def test_the_worker_publishes_what_its_order_names(
+def test_the_worker_publishes_the_requested_version(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
     toy_corpus: Corpus,
@@ -163,7 +160,7 @@ def test_a_snapshot_that_is_not_the_announced_tower_is_refused(
     assert versions(tmp_path / "index") == []
 
 
-def test_the_cores_are_shared_while_a_worker_is_busy() -> None:
+def test_cores_are_shared_while_a_worker_is_busy() -> None:
     total = num_cores()
     assert share_of_cores(False)[0] == total
     trainer, worker = share_of_cores(True)

@@ -1,4 +1,4 @@
-"""Reading retrieved passages: candidates in order, and answers whose offsets point at their own text."""
+"""Reading retrieved passages: candidates in order, and answers with the offsets of their text."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def tokenized(corpus: Corpus, questions: list[Question]) -> list[TokenizedQuesti
     return tokenize([question.text for question in questions], corpus.tokenizer())
 
 
-def test_dense_candidates_are_the_best_of_the_index_with_live_scores(
+def test_dense_candidates_are_the_best_in_the_index_with_live_scores(
     model: Realm, finder: DenseFinder, toy_corpus: Corpus, toy_questions: list[Question]
 ) -> None:
     asked = tokenized(toy_corpus, toy_questions[:5])
@@ -74,7 +74,7 @@ def test_bm25_scores_are_weighted_and_the_weight_gets_a_gradient(model: Realm, t
 @pytest.mark.parametrize("with_title", [True, False])
 @pytest.mark.parametrize("max_tokens", [80, 24, 18])
 @torch.no_grad()
-def test_the_offsets_of_an_answer_are_those_of_its_best_span(
+def test_answers_have_the_offsets_of_their_best_spans(
     model: Realm,
     finder: DenseFinder,
     toy_corpus: Corpus,
@@ -109,7 +109,7 @@ def test_the_offsets_of_an_answer_are_those_of_its_best_span(
             assert pieces == toy_corpus.body_tokens(f.passage)[first : last + 1].tolist()
 
 
-def test_a_passage_without_room_for_its_body_gives_no_answer(toy_corpus: Corpus) -> None:
+def test_a_passage_without_a_valid_span_gives_no_answer(toy_corpus: Corpus) -> None:
     nothing = torch.zeros(1, 2, 1, 6, dtype=torch.bool)
     nothing[0, 1, 0, 0] = True
     scores = SpanScores(torch.zeros(1, 2, 1, 6), nothing, torch.zeros(1, 2), torch.tensor([[4, 9]]))
@@ -117,7 +117,7 @@ def test_a_passage_without_room_for_its_body_gives_no_answer(toy_corpus: Corpus)
     assert [f.passage for f in found] == [9]
 
 
-def test_all_questions_are_answered_in_their_order_whatever_the_batch(
+def test_questions_are_answered_in_order_independently_of_batches(
     model: Realm,
     finder: DenseFinder,
     toy_corpus: Corpus,

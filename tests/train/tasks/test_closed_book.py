@@ -1,4 +1,4 @@
-"""Closed book: the question, its masks, and the filling that is likeliest of all lengths."""
+"""Closed-book answering: the masked question, the likeliest filling, and training."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from openrealm.train.trainer import Trainer
 from openrealm.types import Question
 
 
-def test_the_masks_stand_after_the_question_and_no_passage_beside(
+def test_the_masks_follow_the_question_and_there_is_no_passage(
     toy_corpus: Corpus, toy_config: Callable[..., Config]
 ) -> None:
     special, settings = toy_corpus.specials, toy_config("finetune.max_query_tokens=8").finetune
@@ -32,7 +32,7 @@ def test_the_masks_stand_after_the_question_and_no_passage_beside(
 
 
 @torch.no_grad()
-def test_the_answer_is_the_best_filling_of_all_lengths(
+def test_the_answer_is_the_likeliest_filling_of_any_length(
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
     toy_questions: list[Question],
@@ -52,7 +52,7 @@ def test_the_answer_is_the_best_filling_of_all_lengths(
         assert answer == text
 
 
-def test_training_puts_the_answers_into_the_parameters(
+def test_answers_to_training_questions_are_memorised(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],

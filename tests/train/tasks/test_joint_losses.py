@@ -1,4 +1,4 @@
-"""The losses beyond the paper's and the sampled tail in real training on the toy world."""
+"""Alternative losses and the sampled tail in real training on the toy corpus."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ MakeTrainer = Callable[..., Trainer]
 MetricRows = Callable[..., list[dict[str, Any]]]
 
 
-def keeping(name: str, readings: list[Reading]) -> Callable[[Reading], Tensor]:
-    """The loss of a name, which notes every reading."""
+def recording(name: str, readings: list[Reading]) -> Callable[[Reading], Tensor]:
+    """A registered loss that appends every reading to `readings`."""
 
     def loss(reading: Reading) -> Tensor:
         readings.append(reading)
@@ -49,7 +49,7 @@ def test_every_loss_trains_both_towers_and_the_reader(
 ) -> None:
     settings = [f"pretrain.per_token_marginal={per_token}", "pretrain.num_steps=3"]
     readings: list[Reading] = []
-    trainer = make_trainer(tmp_path, *settings, loss=keeping(loss, readings))
+    trainer = make_trainer(tmp_path, *settings, loss=recording(loss, readings))
     reader = trainer.model.reader.encoder.backbone.encoder.layer[0].output.dense.weight.detach().clone()  # type: ignore[union-attr, index]
     outcome = trainer.train()
     assert outcome.num_skipped == 0
@@ -58,21 +58,19 @@ def test_every_loss_trains_both_towers_and_the_reader(
         assert row["query_tower_grad_norm"] > 0
         assert row["passage_tower_grad_norm"] > 0
         assert reading.per_token == (per_token == "true")
-        assert ("attention_BK" in reading.__dict__) == (loss == "adist"), "an extra pass only where it is needed"
-        # "loss" is the marginal's whatever is trained, so that runs can be compared.
+        assert ("attention_BK" in reading.__dict__) == (loss == "adist"), "computed only if needed"
+        # "loss" is always the marginal, so that runs can be compared.
         assert row["loss"] == pytest.approx(float(reading.marginal_loss().mean().detach()), rel=1e-5)
         assert row["objective"] == pytest.approx(float(LOSSES.get(loss)(reading).mean().detach()), rel=1e-5)
 
 
-def test_the_papers_loss_by_name_is_logged_once(
-    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows
-) -> None:
+def test_the_papers_loss_is_logged_once(tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows) -> None:
     trainer = make_trainer(tmp_path, "pretrain.num_steps=1")
     trainer.train()
     assert "objective" not in metric_rows(trainer, "train")[0]
 
 
-def test_a_users_loss_joins_the_registry_and_is_trained_by_its_name(
+def test_a_custom_loss_can_be_registered_and_used_by_name(
     tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows, request: pytest.FixtureRequest
 ) -> None:
     """Marginal plus a tenth of the entropy, by name from the configuration and by object: the same weights."""
@@ -105,7 +103,7 @@ def test_losses_lead_to_different_weights(tmp_path: Path, make_trainer: MakeTrai
 
 
 @pytest.mark.parametrize("loss", ["emdr2", "pdist", "loop", "adist"])
-def test_with_frozen_towers_every_loss_trains_the_reader_alone(
+def test_with_frozen_towers_every_loss_trains_only_the_reader(
     tmp_path: Path, make_trainer: MakeTrainer, loss: str
 ) -> None:
     trainer = make_trainer(tmp_path, f"pretrain.loss={loss}", "pretrain.freeze_towers=true", "pretrain.num_steps=2")
@@ -160,7 +158,7 @@ Draw = Callable[..., tuple[list[list[int]], list[list[float]]]]
 
 @pytest.fixture(scope="module")
 def draw(group_N: Tensor, examples: list[Example]) -> Draw:
-    """`draw(4, step=1)`: 4 draws beside null and the best two, on random vectors."""
+    """`draw(4, step=1)`: 4 draws in addition to the null passage and the best two, on random vectors."""
     generator = torch.Generator().manual_seed(0)
     index = index_of(torch.randn(len(group_N), 4, generator=generator), group_N)
     query_BD = 0.5 * torch.randn(len(examples), 4, generator=generator)
@@ -176,7 +174,7 @@ def draw(group_N: Tensor, examples: list[Example]) -> Draw:
     return make
 
 
-def test_the_tail_comes_after_the_best_without_repeats_or_the_querys_own(
+def test_the_tail_follows_the_best_without_repeats_or_trivial_passages(
     draw: Draw, group_N: Tensor, examples: list[Example]
 ) -> None:
     best, _ = draw(0)
@@ -184,7 +182,7 @@ def test_the_tail_comes_after_the_best_without_repeats_or_the_querys_own(
     for example, head, row, weights in zip(examples, best, drawn, log_weights, strict=True):
         assert row[:3] == head
         assert len(row) == len(set(row)) == len(weights)
-        assert 6 < len(row) <= 63, "some of 60 draws from about a hundred passages fall together"
+        assert 6 < len(row) <= 63, "some passages are drawn more than once"
         assert all(group_N[passage] != group_N[example.passage] for passage in row[1:])
         assert weights[:3] == [0.0] * 3
 
@@ -198,8 +196,8 @@ def test_without_a_tail_nothing_is_drawn(draw: Draw, group_N: Tensor) -> None:
     assert draw(4, num_candidates=len(group_N) + 1) == draw(0, num_candidates=len(group_N) + 1)
 
 
-def test_passages_are_drawn_as_often_as_the_index_finds_them_likely(group_N: Tensor, examples: list[Example]) -> None:
-    """How often a passage was drawn is told by its weight, which is that count over 20,000 q."""
+def test_passages_are_drawn_with_their_probability_under_the_index(group_N: Tensor, examples: list[Example]) -> None:
+    """The weight of a passage is the number of times it was drawn divided by 20,000 q."""
     score_N = torch.linspace(-1, 1, len(group_N))
     candidates, log_weights = sample_tail(
         index_of(score_N[:, None], group_N), torch.ones(1, 1), examples[:1], [[NULL, 5]], 20_000,
@@ -216,16 +214,14 @@ def test_passages_are_drawn_as_often_as_the_index_finds_them_likely(group_N: Ten
         assert abs(counts[n] - expected) < 5 * math.sqrt(expected)
 
 
-def test_a_tail_estimates_the_loss_and_the_measures_of_the_whole_corpus(
-    examples: list[Example], group_N: Tensor
-) -> None:
-    """The mean over many draws of each measure comes near its value over all passages; top-k alone does not."""
+def test_a_tail_estimates_loss_and_metrics_over_the_whole_corpus(examples: list[Example], group_N: Tensor) -> None:
+    """The mean of each metric over many draws is close to its value over all passages, unlike that of the top k."""
     generator = torch.Generator().manual_seed(1)
     passages = [n for n in range(len(group_N)) if group_N[n] != group_N[examples[0].passage]]
     columns = [NULL, *sorted(passages, key=lambda n: (n * 37) % 101)]
     score_1K = torch.randn(1, len(columns), generator=generator, dtype=torch.float64)
     gold_1K1 = -3 * torch.rand(1, len(columns), 1, generator=generator, dtype=torch.float64)
-    gold_1K1[:, 1:5] *= 0.2  # the best passages tell most
+    gold_1K1[:, 1:5] *= 0.2  # the best passages are the most useful
     head = columns[:5]
     place = {passage: k for k, passage in enumerate(columns)}
 
@@ -240,7 +236,7 @@ def test_a_tail_estimates_the_loss_and_the_measures_of_the_whole_corpus(
         )
         return reading_metrics(reading)
 
-    # An index so stale that it finds all passages alike.
+    # An index so stale that all passages have the same score.
     stale = index_of(torch.zeros(len(group_N), 1), group_N)
     estimates = []
     for step in range(300):
@@ -253,18 +249,18 @@ def test_a_tail_estimates_the_loss_and_the_measures_of_the_whole_corpus(
         values = torch.tensor([float(row[key]) for row in estimates], dtype=torch.float64)
         noise = 4 * float(values.std()) / math.sqrt(len(values))
         miss = abs(float(values.mean()) - float(whole[key]))
-        # What is left beside the noise is the bias of a quotient, a small part of what truncation does.
+        # The remaining bias, that of a quotient, is small compared with that of truncation.
         assert miss < noise + 0.1 * abs(float(truncated[key]) - float(whole[key])), key
         assert noise < 0.3 * abs(float(truncated[key]) - float(whole[key])), key
 
 
-def test_a_tail_trains_and_a_resumed_run_draws_the_same(
+def test_training_with_a_tail_resumes_with_the_same_draws(
     tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows, stop_at: Callable[..., Callback]
 ) -> None:
     settings = ["pretrain.num_candidates=8", "pretrain.num_tail_candidates=4", "pretrain.checkpoint_steps=2"]
     first: list[Reading] = []
     rest: list[Reading] = []
-    once = make_trainer(tmp_path / "once", *settings, loss=keeping("marginal", first))
+    once = make_trainer(tmp_path / "once", *settings, loss=recording("marginal", first))
     once.train()
     for row, reading in zip(metric_rows(once, "train"), first, strict=True):
         assert row["query_tower_grad_norm"] > 0
@@ -272,18 +268,18 @@ def test_a_tail_trains_and_a_resumed_run_draws_the_same(
         assert all(4 < len(candidates) <= 8 for candidates in reading.candidates)
         assert reading.log_weight_BK is not None
         assert not reading.log_weight_BK[:, :4].any()
-    # A second run stops after its checkpoint; what is resumed reads what the first run read.
+    # A second training stops after its checkpoint; when resumed it reads the same candidates as the first.
     again = make_trainer(
-        tmp_path / "again", *settings, loss=keeping("marginal", []), callbacks=[stop_at(2, KeyboardInterrupt)]
+        tmp_path / "again", *settings, loss=recording("marginal", []), callbacks=[stop_at(2, KeyboardInterrupt)]
     )
     with pytest.raises(KeyboardInterrupt):
         again.train()
-    resumed = make_trainer(tmp_path / "again", *settings, loss=keeping("marginal", rest))
+    resumed = make_trainer(tmp_path / "again", *settings, loss=recording("marginal", rest))
     resumed.train(resume=True)
     assert [r.candidates for r in rest] == [r.candidates for r in first[2:]]
 
 
-def test_switches_that_do_not_fit_are_refused() -> None:
+def test_inconsistent_settings_are_refused() -> None:
     assert PretrainConfig(num_candidates=8, num_tail_candidates=6).num_tail_candidates == 6
     for values, words in (
         ({"num_tail_candidates": 7}, "must exceed pretrain.num_tail_candidates"),

@@ -1,4 +1,4 @@
-"""Fine-tuning: which spans and passages count as right, what trains, and what stands still."""
+"""Fine-tuning on questions: correct spans and passages, trained and frozen parameters."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def answers(toy_corpus: Corpus) -> AnswerFinder:
 
 
 def trained(config: Config, model: Realm, corpus: Corpus, questions: list[Question], folder: Path) -> OpenQA:
-    """Fine-tune `model` on its own index."""
+    """Fine-tune `model` with an index of its own vectors."""
     engine = Engine("cpu", False)
     task = OpenQA(corpus, Index.build(model, corpus, engine=engine), questions, config=config)
     Trainer(model, task, folder, engine=engine, seed=config.seed).train()
@@ -41,7 +41,7 @@ def rows_of(folder: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_losses_count_every_span_and_passage_that_holds_an_answer(
+def test_losses_count_all_spans_and_passages_with_an_answer(
     toy_corpus: Corpus, toy_questions: list[Question], answers: AnswerFinder
 ) -> None:
     torch.manual_seed(0)
@@ -71,7 +71,7 @@ def test_losses_count_every_span_and_passage_that_holds_an_answer(
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_the_query_tower_and_the_reader_learn_while_the_index_stands_still(
+def test_query_tower_and_reader_are_trained_and_the_index_is_fixed(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
@@ -80,14 +80,14 @@ def test_the_query_tower_and_the_reader_learn_while_the_index_stands_still(
     shared: bool,
 ) -> None:
     changes = [f"model.shared_towers={shared}", "model.dropout=0", "finetune.num_steps=12", "finetune.batch_size=2"]
-    # A fresh retriever finds little: read all passages, so that each question always has its positives.
+    # An untrained retriever finds little, so read all passages to give each question its positives.
     wide = ["finetune.num_candidates=1000", "finetune.early_candidates=1000"]
     config, model = toy_config(*changes, *wide, "model.freeze_embeddings=true"), toy_realm(*changes)
     passages, queries = (tower.digest() for tower in (model.retriever.passage_tower, model.retriever.query_tower))
     task = trained(config, model, toy_corpus, toy_questions[:2], tmp_path)
     assert task.index is not None
     task.index.check(model, toy_corpus)
-    assert model.retriever.passage_tower.digest() == passages, "E_doc and with it the index stay"
+    assert model.retriever.passage_tower.digest() == passages, "E_doc and the index do not change"
     assert model.retriever.query_tower.digest() != queries
     assert not model.training
     embeddings = model.retriever.query_tower.encoder.word_embeddings()
@@ -99,7 +99,7 @@ def test_the_query_tower_and_the_reader_learn_while_the_index_stands_still(
         assert sum(row[key] for row in last) < sum(row[key] for row in first), key
 
 
-def test_the_query_tower_can_be_left_alone(
+def test_the_query_tower_can_be_frozen(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
@@ -114,7 +114,7 @@ def test_the_query_tower_can_be_left_alone(
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.reader.state_dict().items())
 
 
-def test_with_bm25_its_weight_and_the_reader_learn(
+def test_with_bm25_its_weight_and_the_reader_are_trained(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
@@ -132,7 +132,7 @@ def test_with_bm25_its_weight_and_the_reader_learn(
     rows = rows_of(tmp_path)
     assert [row["early_loss"] for row in rows] == [0.0] * 4
     assert all(row["reader_loss"] > 0 for row in rows)
-    assert rows[0]["no_positive"] == 0, "BM25 finds the passage that names the country"
+    assert rows[0]["no_positive"] == 0, "BM25 finds the passage about the country"
 
 
 def test_the_same_seed_gives_the_same_weights(
@@ -150,7 +150,7 @@ def test_the_same_seed_gives_the_same_weights(
     assert all(torch.equal(tensor, results[1][name]) for name, tensor in results[0].items())
 
 
-def test_what_is_missing_or_does_not_fit_is_refused(
+def test_missing_or_mismatched_parts_are_refused(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],

@@ -1,3 +1,5 @@
+"""Training a tagger: labels, windows and batches, and what a trained tagger recognises."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -25,7 +27,7 @@ from openrealm.types import Article
 
 @pytest.fixture(scope="module")
 def documents(toy_articles: list[Article]) -> list[Document]:
-    """Each toy article as a document whose country is a LOC and whose founder is a PER."""
+    """Each toy article as a document with its country labelled LOC and its founder PER."""
     found = []
     for article in toy_articles[:24]:
         document = []
@@ -57,7 +59,7 @@ def folder(
     return made
 
 
-def test_it_learns_and_its_folder_is_a_tagger(folder: Path, documents: list[Document]) -> None:
+def test_a_trained_tagger_recognises_names_and_can_be_loaded(folder: Path, documents: list[Document]) -> None:
     assert evaluate_tagger(documents, folder).f1 > 0.9
     country = next(w for w, label in zip(documents[0][0].words, documents[0][0].labels, strict=True) if label != "O")
     text = f"The capital of {country} is old."
@@ -65,7 +67,7 @@ def test_it_learns_and_its_folder_is_a_tagger(folder: Path, documents: list[Docu
     assert [text[span.start : span.end] for span in spans] == [country]
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_one_others(
+def test_weights_depend_on_the_seed_only(
     tmp_path: Path, documents: list[Document], toy_backbone: Path, engine: Engine, one_thread: None
 ) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -87,7 +89,7 @@ def test_a_damaged_folder_is_refused_by_name(
         load_tagger(f"hf:{tmp_path / 't'}")
 
 
-def test_only_the_first_piece_of_an_entity_opens_it(tokenizer: Tokenizer) -> None:
+def test_only_the_first_piece_of_an_entity_has_a_b_label(tokenizer: Tokenizer) -> None:
     sentence = Sentence(("born", "in", "Limaxy", "Peru", "Chile"), ("O", "O", "B-LOC", "I-LOC", "B-LOC"))
     names = label_set([[sentence]])
     assert names == ["O", "B-LOC", "I-LOC"]
@@ -99,7 +101,7 @@ def test_only_the_first_piece_of_an_entity_opens_it(tokenizer: Tokenizer) -> Non
     assert len(offsets) > 5
 
 
-def test_windows_keep_to_one_document_and_to_the_length_and_hold_every_piece(
+def test_windows_stay_within_a_document_and_the_limit_and_contain_every_piece(
     documents: list[Document], toy_backbone: Path
 ) -> None:
     pieces = encode(documents, Tokenizer.from_folder(toy_backbone), label_set(documents))
@@ -107,7 +109,7 @@ def test_windows_keep_to_one_document_and_to_the_length_and_hold_every_piece(
     for epoch in range(3):
         found = list(windows(pieces, given, epoch))
         assert all(len(window.ids) == len(window.labels) <= 46 for window in found)
-        # No sentence is longer than a window here, so that nothing is cut: document after document, piece by piece.
+        # No sentence is longer than a window here, so that nothing is truncated.
         whole = np.concatenate([sentence.ids for document in pieces for sentence in document])
         np.testing.assert_array_equal(np.concatenate([window.ids for window in found]), whole)
         assert len(found) >= len(documents)
@@ -116,12 +118,12 @@ def test_windows_keep_to_one_document_and_to_the_length_and_hold_every_piece(
 
 
 def test_a_file_without_entities_is_refused(tmp_path: Path, toy_backbone: Path, engine: Engine) -> None:
-    with pytest.raises(BadInput, match="names no entity"):
+    with pytest.raises(BadInput, match="contains no entity"):
         train_tagger([[Sentence(("a",), ("O",))]], tmp_path / "t", settings(toy_backbone), engine)
     assert not (tmp_path / "t").exists()
 
 
-def test_any_batch_is_reachable_directly(documents: list[Document], toy_backbone: Path) -> None:
+def test_batches_allow_random_access(documents: list[Document], toy_backbone: Path) -> None:
     def task() -> Tagger:
         return Tagger(documents, settings(toy_backbone))
 

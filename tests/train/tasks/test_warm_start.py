@@ -1,4 +1,4 @@
-"""Masked words read with their own passage, a related one or none; and that both losses of the warm start fall."""
+"""Contexts of masked words, the initial bias of the head, and training of both objectives."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ from openrealm.types import NULL
 
 
 @torch.no_grad()
-def test_masked_words_are_read_with_the_passage_that_is_given(
-    toy_realm: Callable[..., Realm], toy_corpus: Corpus
-) -> None:
+def test_masked_words_are_read_with_the_given_passage(toy_realm: Callable[..., Realm], toy_corpus: Corpus) -> None:
     model = toy_realm().eval()
     batch = MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 0).batch(0, 5)
     contexts = [batch[0].passage, NULL, 7, batch[3].passage, NULL]
@@ -39,7 +37,7 @@ def test_masked_words_are_read_with_the_passage_that_is_given(
     assert float(loss) == pytest.approx(-sum(logps) / len(logps), rel=1e-5)
 
 
-def test_own_passage_related_one_and_null_come_at_their_rates(
+def test_own_related_and_null_passages_occur_at_their_rates(
     toy_config: Callable[..., Config], toy_corpus: Corpus
 ) -> None:
     settings = toy_config("warm_start.passage_rate=0.5", "warm_start.related_rate=0.3").warm_start
@@ -53,7 +51,7 @@ def test_own_passage_related_one_and_null_come_at_their_rates(
                 counts["own" if passage == example.passage else "null"] += 1
                 continue
             counts["related"] += 1
-            assert toy_corpus.group(passage) != toy_corpus.group(example.passage), "its duplicates are blocked too"
+            assert toy_corpus.group(passage) != toy_corpus.group(example.passage), "near-duplicates are excluded too"
             words = set(example.original.tolist()) - set(toy_corpus.body_tokens(0).tolist())
             sharing += bool(words & set(toy_corpus.body_tokens(passage).tolist()))
     total = sum(counts.values())
@@ -62,9 +60,7 @@ def test_own_passage_related_one_and_null_come_at_their_rates(
     assert sharing > 0.5 * counts["related"], "related passages share words beyond the common ones"
 
 
-def test_without_related_passages_there_are_own_and_null_alone(
-    toy_config: Callable[..., Config], toy_corpus: Corpus
-) -> None:
+def test_related_passages_can_be_turned_off(toy_config: Callable[..., Config], toy_corpus: Corpus) -> None:
     settings = toy_config("warm_start.passage_rate=0.5", "warm_start.related_rate=0").warm_start
     examples = MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 0).batch(0, 40)
     chosen = ContextChooser(toy_corpus, settings).choose(examples, np.random.default_rng(0))
@@ -73,7 +69,7 @@ def test_without_related_passages_there_are_own_and_null_alone(
     assert NULL in chosen
 
 
-def test_the_head_starts_from_the_frequencies_of_the_corpus(
+def test_the_heads_bias_is_initialised_with_the_frequencies_of_the_corpus(
     toy_realm: Callable[..., Realm], toy_corpus: Corpus
 ) -> None:
     model = toy_realm()
@@ -85,7 +81,7 @@ def test_the_head_starts_from_the_frequencies_of_the_corpus(
 
 
 def trained(config: Config, model: Realm, corpus: Corpus, engine: Engine, folder: Path) -> dict[str, float]:
-    """Train in `folder`; returns the means over the last steps, without what only says how training went."""
+    """Train in `folder`; returns the recent means of losses and accuracy."""
     trainer = Trainer(model, WarmStart(corpus, config=config), folder, engine=engine, seed=config.seed)
     recent = trainer.train().recent
     return {name: value for name, value in recent.items() if name.startswith(("ict", "mlm"))}
@@ -96,7 +92,7 @@ def rows_of(folder: Path) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_both_losses_fall_and_the_means_are_of_the_last_steps(
+def test_both_losses_decrease_and_recent_means_are_of_the_last_steps(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
@@ -110,7 +106,7 @@ def test_both_losses_fall_and_the_means_are_of_the_last_steps(
     means = trained(config, model, toy_corpus, engine, tmp_path)
     rows = rows_of(tmp_path)
     assert [row["step"] for row in rows] == list(range(1, 51))
-    # Most masked names occur once in the toy world, so the reader can only learn a little.
+    # Most masked names occur only once in the toy corpus, so the reader cannot learn much.
     for key, share in (("ict_loss", 0.7), ("mlm_loss", 0.98)):
         first, last = (sum(row[key] for row in part) / 10 for part in (rows[:10], rows[-10:]))
         assert last < share * first, key
@@ -120,7 +116,7 @@ def test_both_losses_fall_and_the_means_are_of_the_last_steps(
 
 
 @pytest.mark.parametrize(("off", "left"), [("ict_batch", {"mlm_loss"}), ("mlm_batch", {"ict_loss", "ict_accuracy"})])
-def test_each_task_can_be_left_out(
+def test_either_objective_can_be_turned_off(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
@@ -136,7 +132,7 @@ def test_each_task_can_be_left_out(
     assert (model.retriever.query_tower.digest() == towers) == (off == "ict_batch")
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_does_not(
+def test_weights_depend_on_the_seed_only(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
@@ -152,7 +148,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(
     assert not all(torch.equal(tensor, results[2][name]) for name, tensor in results[0].items())
 
 
-def test_starting_again_drops_the_metrics_of_before(
+def test_starting_over_deletes_earlier_metrics(
     tmp_path: Path,
     toy_realm: Callable[..., Realm],
     toy_config: Callable[..., Config],
