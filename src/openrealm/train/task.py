@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor, nn
 
+from openrealm.errors import BadConfig
+
 if TYPE_CHECKING:
     from openrealm.train.trainer import Trainer
 
@@ -18,6 +20,9 @@ Row = dict[str, Number]
 Log = dict[str, Any]
 ParameterGroup = tuple[Iterable[nn.Parameter], float]
 BatchT = TypeVar("BatchT")
+_LEAST = {"num_steps": 0, "warmup_steps": 0} | dict.fromkeys(
+    ("eval_steps", "checkpoint_steps", "log_steps", "free_memory_steps"), 1
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,13 @@ class Schedule:
     checkpoint_at_end: bool = False
     log_steps: int = 1
     free_memory_steps: int = 1
+
+    def __post_init__(self) -> None:
+        """Raise BadConfig for a number of steps that makes no sense."""
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise BadConfig(f"{name} is {value}; expected at least {least}.")
 
     @classmethod
     def from_settings(cls, settings: object, **fixed: Any) -> Schedule:

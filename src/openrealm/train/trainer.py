@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,7 +89,8 @@ class Trainer:
         seed       random seed for dropout and other random choices of the model
         ranks      this process among several (see `all_ranks`); None means the only one
         schedule   other fields of `Schedule` that override the task's
-        Raises BadConfig for an unknown field or callback, or a task that does not support several processes.
+        Raises BadConfig for an unknown field or callback, an invalid value, or a task that does not support several
+        processes.
         """
         known = {f.name for f in dataclasses.fields(Schedule)}
         if unknown := sorted(set(schedule) - known):
@@ -193,7 +194,7 @@ class Trainer:
         outcome.num_steps, outcome.num_skipped = self.step, self.guard.num_skipped
         outcome.recent, outcome.task = _means(list(self._recent)), self.task.state()
 
-    def _one_step(self, batches: Any, share: float) -> str:
+    def _one_step(self, batches: Iterator[Any], share: float) -> str:
         """Do one step, or skip it if a loss or gradient is not finite; returns the note for the progress line."""
         started = time.perf_counter()
         self._notify("on_step_begin")
