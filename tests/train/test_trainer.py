@@ -251,7 +251,7 @@ def test_a_training_by_the_clock_ends_when_the_time_is_over(tmp_path: Path) -> N
 def test_a_setting_that_is_not_one_is_refused() -> None:
     with pytest.raises(BadConfig, match="no setting 'stepps'; known are: checkpoint_at_end"):
         Trainer(Line(), Fit(), stepps=3)
-    with pytest.raises(BadConfig, match=r"no callback 'tensorbord'; known are: .*; did you mean tensorboard"):
+    with pytest.raises(BadConfig, match=r"no callback 'tensorbord'; choose from .*; did you mean tensorboard"):
         Trainer(Line(), Fit(), callbacks=["tensorbord"])
     with pytest.raises(BadConfig, match="The task fit runs in one process"):
         Trainer(Line(), Fit(), ranks=Ranks(0, 2))

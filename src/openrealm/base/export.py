@@ -1,4 +1,4 @@
-"""A trained base encoder as a folder that `transformers` and openrealm load, with a card that tells its figures."""
+"""A trained base encoder as a folder that `transformers` and openrealm load, with a model card."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from openrealm.base.task import BaseEncoding
     from openrealm.train.trainer import Trainer
 
-# By how a source's name begins; what is not known is said to be so.
+# By the beginning of a source's name; for other sources, the card says that the licence is not stated.
 _LICENCES = {
     "simplewiki": "Simple English Wikipedia, CC BY-SA 3.0",
     "wikinews": "English Wikinews, CC BY 2.5",
@@ -48,7 +48,7 @@ def export(trainer: Trainer, task: BaseEncoding, folder: Path) -> None:
 
 
 def figures_of(trainer: Trainer, task: BaseEncoding) -> dict[str, Any]:
-    """What the card tells, as plain values."""
+    """The facts for the card, as plain values."""
     import torch
 
     from openrealm.hardware import commit_of_checkout, processor
@@ -82,15 +82,15 @@ def figures_of(trainer: Trainer, task: BaseEncoding) -> dict[str, Any]:
 
 
 def _start_of(start: str | None) -> dict[str, Any] | None:
-    """What the weights were gone on from: their name, and how they were made where they tell it."""
+    """The weights that training was initialised from: their name and, if known, how they were made."""
     if start is None:
         return None
     location = Path(backbone_location(start))
     if not (location / files.MANIFEST).is_file():
         return {"name": start}
     manifest = files.read_manifest(location)
-    told = manifest.get("figures", {})
-    return {"name": manifest.get("name", start)} | {key: told[key] for key in _TOLD_OF_START if key in told}
+    figures = manifest.get("figures", {})
+    return {"name": manifest.get("name", start)} | {key: figures[key] for key in _FIGURES_OF_START if key in figures}
 
 
 def card(name: str, figures: dict[str, Any]) -> str:
@@ -98,45 +98,53 @@ def card(name: str, figures: dict[str, Any]) -> str:
     shape, held = figures["shape"], figures["heldout"]
     parts = [
         f"# {name}",
-        f"A small uncased BERT for openrealm: {shape['num_layers']} layers of {shape['hidden_size']}, "
-        f"{shape['num_heads']} heads, {figures['vocab_size']:,} word pieces, {figures['parameters']:,} weights in half "
-        "precision. It fills in masks, alone or beside a passage (`[CLS] query [SEP] title [SEP] passage [SEP]`), and "
-        "gives retrieval vectors: the mean of the last states, times `retrieval_projection.weight`, at length 1, "
-        f"{shape['projection_dim']} dimensions.",
+        f"A small uncased BERT for openrealm: {shape['num_layers']} layers, hidden size "
+        f"{shape['hidden_size']}, {shape['num_heads']} attention heads, {figures['vocab_size']:,} word pieces, "
+        f"{figures['parameters']:,} weights in half precision. It fills in masked words, with or without a passage to "
+        "read (`[CLS] query [SEP] title [SEP] passage [SEP]`), and computes retrieval vectors: the mean of "
+        f"the last hidden states, projected to {shape['projection_dim']} dimensions by "
+        "`retrieval_projection.weight` and scaled to length 1.",
         "## Data",
         "\n".join(f"* {_licence(source['name'])}: {source['passages']:,} passages" for source in figures["sources"]),
-        "Weights made of text under a share-alike licence are given on under CC BY-SA 4.0.",
+        "Weights trained on text under a share-alike licence are released under CC BY-SA 4.0.",
         "## Training",
         f"{figures['steps']:,} steps, {figures['tokens']:,} word pieces, {clock(figures['seconds'])} minutes on "
         f"{figures['num_devices']} x {figures['device']}, {figures['precision']}, seed {figures['seed']}, commit "
         f"{figures['commit']}.{_beginnings(figures['start'])} "
-        "Whole words, names and dates are masked; a share of the queries stands beside its own "
-        "passage, beside another that holds the hidden name (often swapped for a name from elsewhere in both), or "
-        "beside any passage. The Inverse Cloze Task trains the vectors in the same steps."
-        + _taught(figures["teacher"]),
+        "Whole words, names and dates are masked. Some queries are read with their own passage, some with another "
+        "passage that contains the masked name (often replaced in both by a different name), some with a random "
+        "passage. The same steps train the vectors on the Inverse Cloze Task." + _taught(figures["teacher"]),
         "## Figures",
-        f"One hidden name or date a query, {held.get('num_queries', 0)} queries out of articles that were not trained "
-        "on: word pieces filled in rightly, and nats a word piece.",
-        "\n".join(["| read | top-1 | loss |", "|---|---|---|", *_rows(held)]),
+        f"One masked name or date per query, {held.get('num_queries', 0)} queries from held-out articles: the share of "
+        "word pieces predicted correctly (top-1), and the loss in nats per word piece.",
+        "\n".join(["| context | top-1 | loss |", "|---|---|---|", *_rows(held)]),
         "## Limits",
-        "English, mostly encyclopaedic; too small to know much by heart; what it says may be wrong, and carries the "
-        f"slant of its text. The longest row has {shape['max_positions']} word pieces; few in training had over 200.",
+        "English, mostly encyclopaedic text. The model is too small to memorise many facts; its output may be wrong "
+        f"and reflects the biases of its training data. Inputs have at most {shape['max_positions']} word pieces; "
+        "few in training had more than 200.",
     ]
     if "ict_accuracy" in held:
-        share = f"{100 * held['ict_accuracy']:.1f} %"
+        share = f"{100 * held['ict_accuracy']:.1f}%"
         parts.insert(
-            -2, f"{share} of as many held-out sentences find the passage they were taken from among all of these."
+            -2,
+            f"Retrieval: for {share} of as many held-out sentences, the nearest of their passages is the sentence's "
+            "own.",
         )
-    return "\n\n".join(part if part.startswith(("|", "*")) else textwrap.fill(part, 120) for part in parts) + "\n"
+    return (
+        "\n\n".join(
+            part if part.startswith(("|", "*")) else textwrap.fill(part, 120, break_on_hyphens=False) for part in parts
+        )
+        + "\n"
+    )
 
 
 def _beginnings(start: dict[str, Any] | None) -> str:
     if start is None:
         return ""
     if "steps" not in start:
-        return f" They went on from {start['name']}."
+        return f" Training was initialised from {start['name']}."
     return (
-        f" They went on from weights of {start['steps']:,} steps, {start['tokens']:,} word pieces, "
+        f" Training was initialised from weights of {start['steps']:,} steps, {start['tokens']:,} word pieces, "
         f"{clock(start['seconds'])} minutes, commit {start['commit']}."
     )
 
@@ -146,25 +154,26 @@ def _taught(teacher: dict[str, Any] | None) -> str:
         return ""
     known = _TEACHERS.get(teacher["name"], f"{teacher['name']}, licence not stated")
     return (
-        f" So does a teacher: how alike {teacher['texts']:,} short texts are to {known}. None of its weights are here."
+        f" The vectors also learn the similarities of {teacher['texts']:,} short texts computed by a teacher, {known}. "
+        "The weights contain none of its parameters."
     )
 
 
 def _rows(held: dict[str, Any]) -> list[str]:
     return [
-        f"| {words} | {100 * held[f'accuracy_{key}']:.1f} % | {held[f'loss_{key}']:.2f} |"
+        f"| {words} | {100 * held[f'accuracy_{key}']:.1f}% | {held[f'loss_{key}']:.2f} |"
         for key, words in _READINGS.items()
         if f"accuracy_{key}" in held
     ]
 
 
-_TOLD_OF_START = ("steps", "tokens", "seconds", "commit")
-_TEACHERS = {"minilm": "all-MiniLM-L6-v2 (Apache-2.0), which learned from a billion pairs of texts"}
+_FIGURES_OF_START = ("steps", "tokens", "seconds", "commit")
+_TEACHERS = {"minilm": "all-MiniLM-L6-v2 (Apache-2.0), which was trained on a billion pairs of texts"}
 _READINGS = {
-    "alone": "alone",
-    "unrelated": "beside a passage drawn by chance",
-    "related": "beside another passage that holds the name",
-    "own": "beside its own passage",
+    "alone": "no passage",
+    "unrelated": "a random passage",
+    "related": "another passage that contains the name",
+    "own": "its own passage",
 }
 
 

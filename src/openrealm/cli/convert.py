@@ -34,7 +34,7 @@ def convert(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Passages (.jsonl, .parquet, .txt) whose vectors are in block_emb; makes a corpus and an index.",
+            help="Passages (.jsonl, .parquet, .txt) whose vectors are in block_emb, to make a corpus and an index of.",
         ),
     ] = None,
     index: Annotated[
