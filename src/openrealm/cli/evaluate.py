@@ -27,7 +27,7 @@ def evaluate(
 ) -> None:
     """Test the fine-tuned systems and write the report.
 
-    Every fine-tuned system answers the run's test questions. Those in --questions replace them.
+    Every fine-tuned system answers the run's test questions, which --questions replaces.
     """
     from openrealm.cli.show import show_report
     from openrealm.run import stages

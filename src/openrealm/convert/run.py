@@ -106,4 +106,4 @@ def _tokenizer(sources: Sequence[Source], options: Options) -> Tokenizer:
             (source.folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")
         ):
             return Tokenizer.from_folder(source.folder)
-    raise BadInput(f"{sources[0].where} has no tokenizer.json or vocab.txt; give a folder with one by --tokenizer.")
+    raise BadInput(f"{sources[0].where} has no tokenizer.json or vocab.txt; add --tokenizer FOLDER.")
