@@ -13,7 +13,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
 .PHONY: help setup quickstart base docs test lint format test-fast test-slow test-gpu test-browser test-scale test-peers test-mutation bench-quick clean
 
-help: ## list the targets
+help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## create .venv and install everything with pinned versions (about 2 GB, once)
@@ -50,38 +50,38 @@ base: setup ## train openrealm-mini, a small base encoder: BASE_SOURCES="FILE ..
 	       $(BASE_SETTINGS);; \
 	esac
 
-docs: setup ## write the command line reference, docs/cli.md
+docs: setup ## regenerate docs/cli.md, the command line reference
 	@$(PY) -m openrealm.cli.reference docs/cli.md
 
-test: setup lint ## lint, types and import rules, then the tests (skipped groups are listed at the end)
+test: setup lint ## run all checks and tests (groups left out are listed at the end)
 	@$(PY) -m pytest
 
-lint: setup ## ruff, mypy --strict, import-linter
+lint: setup ## run ruff, mypy --strict and import-linter
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m ruff format --check --quiet . || { echo "Some files are not formatted; run: make format"; exit 1; }
 	@$(PY) -m mypy
 	@.venv/bin/lint-imports --no-logo
 
-format: setup ## format and sort imports in place
+format: setup ## format the code and sort imports
 	@$(PY) -m ruff check --quiet --fix . || true
 	@$(PY) -m ruff format --quiet .
 
-test-fast: setup ## the tests without lint
+test-fast: setup ## run the tests without lint
 	@$(PY) -m pytest
 
 # pytest exits with 5 if no test has the mark, which is not a failure here.
 MARKED = $(PY) -m pytest -m $(1) || { [ $$? -eq 5 ] && echo "No test is marked '$(1)' yet."; }
 
-test-slow: setup ## the tests that take minutes
+test-slow: setup ## run the tests that take minutes
 	@$(call MARKED,slow)
 
-test-gpu: setup ## the tests that need a CUDA device
+test-gpu: setup ## run the tests that need a CUDA device
 	@$(call MARKED,gpu)
 
-test-browser: setup ## the tests that need chromium
+test-browser: setup ## run the tests that need Chromium
 	@$(call MARKED,browser)
 
-test-scale: setup ## the tests over several processes or machines
+test-scale: setup ## run the tests over several processes or machines
 	@$(call MARKED,scale)
 
 # The peer needs an older transformers than openrealm, hence a separate environment. sentence-transformers, gensim and
@@ -100,14 +100,14 @@ $(PEERS): constraints-peers.txt $(STAMP)
 	  certifi datasets dill httpcore httpx multiprocess pandas python-dateutil six xxhash
 	@touch "$@"
 
-test-peers: setup $(PEERS) ## the tests against other projects' packages; prints the largest deviations
+test-peers: setup $(PEERS) ## compare with other projects' packages and print the largest deviations
 	@$(PY) -m pytest -m peers -s
 
 # Fails if fewer than 90% of the mutants are killed; `mutmut browse` shows the survivors.
 MUTATION = import json; s = json.load(open("mutants/mutmut-cicd-stats.json")); share = s["killed"] / s["total"]; \
   print("{killed} of {total} mutants killed".format(**s)); raise SystemExit(share < 0.9)
 
-test-mutation: setup ## mutate the equations and answer metrics and count what no test detects
+test-mutation: setup ## mutate the equations and answer metrics and count the mutants that tests miss
 	@$(PIP) install --constraint constraints.txt --editable '.[mutation]'
 	@rm -rf mutants
 	@$(PY) -m mutmut run
@@ -115,9 +115,9 @@ test-mutation: setup ## mutate the equations and answer metrics and count what n
 	@$(PY) -m mutmut export-cicd-stats >/dev/null
 	@$(PY) -c '$(MUTATION)'
 
-bench-quick: setup ## the benchmarks of bench/ against their peers, 50 seconds each; the last line of each is JSON
+bench-quick: setup ## run benchmarks against their peers, at most 50 seconds each; each ends with a line of JSON
 	@for name in passages corpus_build corpus_open near_duplicates leaks dump search embed joint_step ask tail base_shapes wordings; do $(PY) bench/$$name.py --quick; done
 
-clean: ## remove .venv, caches and builds; runs/ is kept
+clean: ## remove .venv, caches and builds, but not runs/
 	@rm -rf .venv .venv-peers mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

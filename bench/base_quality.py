@@ -1,6 +1,6 @@
-"""What a base encoder can do before REALM training: fill in hidden names with and without a passage, and retrieve.
+"""What a base encoder can do before REALM training: fill in masked names with and without a passage, and retrieve.
 
-Reading: one hidden name or date per query, from held-out articles of Simple Wikipedia, read alone, with its own
+Reading: one masked name or date per query, from held-out articles of Simple Wikipedia, read alone, with its own
 passage, and with another passage that contains the name. The corpora are built as in the base's training, so that the
 same articles are held out; --folder reuses the folder of that training (runs/openrealm-mini) and skips building them.
 
@@ -57,7 +57,7 @@ def main() -> None:
     if not WIKI.is_file():
         end(
             f"{WIKI} does not exist.",
-            not_measured("hidden names filled in", "of 1", "without a passage", "the corpora are missing"),
+            not_measured("masked names filled in", "of 1", "without a passage", "the corpora are missing"),
         )
     import torch
 
@@ -120,7 +120,7 @@ def words(folder: Path) -> dict[str, int]:
 
 
 def reading(model: Realm, queries: Sequence[dict[str, MaskedRow]], engine: Engine) -> list[Figure]:
-    """The share of word pieces of hidden names filled in correctly, and what a passage adds."""
+    """The share of word pieces of masked names filled in correctly, and what a passage adds."""
     import numpy as np
 
     right = {
@@ -139,7 +139,7 @@ def reading(model: Realm, queries: Sequence[dict[str, MaskedRow]], engine: Engin
         low, high = interval(right[beside] - right["alone"], num_J)
         figures.append(
             once(
-                f"word pieces of hidden names filled in correctly with {what}",
+                f"word pieces of masked names filled in correctly with {what}",
                 "of 1",
                 share[beside],
                 "without a passage",
@@ -153,7 +153,7 @@ def reading(model: Realm, queries: Sequence[dict[str, MaskedRow]], engine: Engin
 
 
 def filled(model: Realm, rows: Sequence[MaskedRow], engine: Engine) -> npt.NDArray[np.float64]:
-    """The number of word pieces of each row's hidden name that are filled in correctly."""
+    """The number of word pieces of each row's masked name that are filled in correctly."""
     import numpy as np
     import torch
 

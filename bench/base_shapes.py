@@ -1,7 +1,7 @@
 """Small base encoders against MiniLM: passages embedded per second, joint steps, and what a short training achieves.
 
 Every shape is trained for the same time on the same text (with a vocabulary of its size). Accuracy is the share of
-correct word pieces of a hidden name or date in held-out articles: without a passage, with another passage that contains
+correct word pieces of a masked name or date in held-out articles: without a passage, with another passage that contains
 the name, and with its own. `--only "3 x 256"` selects shapes whose name contains that. Speeds are measured on the same
 Factbook text, alternating between all shapes and MiniLM. With `--out FOLDER`, the table and (if matplotlib is
 installed) a figure are written there.
@@ -208,7 +208,7 @@ def table(shapes: Sequence[Shape], figures: Sequence[Figure], measures: dict[Sha
 
 Cost and benefit of layers, width and vocabulary, compared with {_PEER}.
 Speeds are measured alternately on the same text, in the quickstart's model; "speed-up" is relative to MiniLM.
-Accuracy is the share of word pieces of a hidden name or date filled in correctly, in held-out articles, after
+Accuracy is the share of word pieces of a masked name or date filled in correctly, in held-out articles, after
 {given.seconds:g} seconds of training on {given.articles:,} articles of {source}.
 
 | shape | weights | passages/s | speed-up | joint step, s | speed-up | steps | alone | related | own |

@@ -1,4 +1,4 @@
-"""Ask the model that train_joint.py left in this folder.
+"""Ask the model that train_joint.py saved in this folder.
 
 python examples/ask.py "Where is the library?" "Who bakes the bread?"
 """

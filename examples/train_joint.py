@@ -1,4 +1,4 @@
-"""Train a REALM on a folder of text, with a loss of your own, and ask it.
+"""Train a REALM model on a folder of text with a custom loss, and ask it a question.
 
     python examples/train_joint.py my_docs/          # a thousand steps
     python examples/train_joint.py my_docs/ 20       # a quick look
@@ -20,7 +20,7 @@ index = orm.Index.build(model, corpus)
 
 
 def loss(reading):
-    """The paper's loss, with a preference for a decided retriever; one value per query."""
+    """The paper's loss plus a penalty on the entropy of p(z|x); one value per query."""
     return reading.marginal_loss() + 0.1 * reading.entropy()
 
 

@@ -129,7 +129,7 @@ def test_settings_are_checked_against_each_other_once_all_are_applied() -> None:
         ("temprature=3", ["'temprature'", "model.temperature"]),
         ("batch_size=3", ["pretrain.batch_size", "finetune.batch_size"]),
         ("seed.x=3", ["'seed.x'"]),
-        ("zzzzzzzz=3", ["'zzzzzzzz'; known are: name, seed", "pretrain, finetune, index"]),
+        ("zzzzzzzz=3", ["'zzzzzzzz'; choose from name, seed", "pretrain, finetune, index"]),
         ("pretrain=3", ["pretrain is a section", "pretrain."]),
         ("pretrain.num_steps", ["no '='", "pretrain.num_steps"]),
         ("pretrain.num_steps=0", ["pretrain.num_steps is '0'", "at least 1", "(optimiser steps)"]),
@@ -218,7 +218,7 @@ def test_base_settings_take_their_keys_with_and_without_the_section(setting: str
 
 
 def test_an_unknown_base_setting_is_refused_with_the_nearest() -> None:
-    with pytest.raises(BadConfig, match=r"'num_layer'; the nearest known are: num_layers"):
+    with pytest.raises(BadConfig, match=r"'num_layer'; similar settings: num_layers"):
         with_settings(BaseSettings(), ["base.num_layer=5"])
 
 

@@ -1,7 +1,7 @@
-"""openrealm trains language models that look things up, and answers questions citing the passage it used.
+"""Train language models that retrieve what they need to know, and that cite the passage behind each answer.
 
-A PyTorch implementation of REALM (Guu et al. 2020). Importing the package loads no torch: each public name is loaded
-when it is first used.
+openrealm is a PyTorch implementation of REALM (Guu et al. 2020). Importing the package loads no torch: each public name
+is loaded when it is first used.
 
 >>> import openrealm as orm
 >>> model = orm.Realm.from_pretrained("openrealm-mini")

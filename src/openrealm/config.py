@@ -51,16 +51,16 @@ class CorpusConfig(Section):
     """The text, and how it is split into passages."""
 
     key: ClassVar[str] = "corpus"
-    source: str = setting("factbook", "a folder or file, 'factbook', 'wikipedia:WIKI:DATE' or 'datasets:NAME'")
+    source: str = setting("factbook", "text: a folder, a file, 'factbook', 'wikipedia:WIKI:DATE' or 'datasets:NAME'")
     salvage: bool = setting(False, "recover the intact parts of a damaged dump instead of stopping at the damage")
-    prose_only: bool = setting(False, "skip fields that are not sentences (Factbook only)")
+    prose_only: bool = setting(False, "skip fields that are not full sentences (Factbook only)")
     passages: Literal["tokens", "words", "paragraphs"] = setting(
         "tokens", "unit of a passage: whole sentences up to a number of tokens or words, or one paragraph"
     )
     max_passage_tokens: int = setting(288, "longest passage with its title, in word pieces", "Guu Sec. 4.3", ge=8)
     max_passage_words: int = setting(100, "longest passage in words, if corpus.passages is words", "DPR", ge=1)
-    near_duplicates: bool = setting(True, "never use a near-duplicate of a query's own passage as a candidate for it")
-    tagger: str = setting("rules", "tagger of names and dates: 'rules', 'anchors', 'spacy:NAME' or 'hf:FOLDER'")
+    near_duplicates: bool = setting(True, "keep near-duplicates of a query's own passage out of its candidates")
+    tagger: str = setting("rules", "tagger of names and dates: 'rules', 'anchors', 'spacy:MODEL' or 'hf:MODEL'")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +70,12 @@ class ModelConfig(Section):
     key: ClassVar[str] = "model"
     backbone: str = setting(
         "openrealm-mini",
-        "pretrained encoder: 'openrealm-mini', 'minilm', a folder or a hub id; the paper's is bert-base-uncased",
+        "pre-trained encoder: 'openrealm-mini', 'minilm', a folder or a hub id; the paper's is bert-base-uncased",
     )
-    num_layers: int | None = setting(None, "number of encoder layers to keep, from the first; none keeps all", ge=1)
-    pooling: Literal["cls", "mean"] = setting("cls", "text embedding: the [CLS] state or the mean", "Guu Sec. 3.2")
+    num_layers: int | None = setting(None, "encoder layers to keep, counting from the first; none: all", ge=1)
+    pooling: Literal["cls", "mean"] = setting(
+        "cls", "pooling of hidden states: the [CLS] state or the mean", "Guu Sec. 3.2"
+    )
     projection_dim: int = setting(128, "dimension of the retrieval vectors", "Guu Sec. 3.2", ge=1)
     projection: Literal["linear", "released"] = setting(
         "linear", "projection of the pooled state: W·pool, or the released code's LayerNorm(W·tanh(dense) + b)"
@@ -97,7 +99,9 @@ class MaskingConfig(Section):
 
     key: ClassVar[str] = "masking"
     strategy: Literal["salient", "uniform", "span"] = setting(
-        "salient", "mask salient spans, or for the paper's ablation random tokens or random spans", "Guu Sec. 3.4"
+        "salient",
+        "what to mask: salient spans or, in the paper's ablations, random tokens (uniform) or spans (span)",
+        "Guu Sec. 3.4",
     )
     kinds: Annotated[tuple[Literal["entity", "date", "number"], ...], Field(min_length=1)] = setting(
         ("entity", "date"), "kinds of salient spans to mask", "Guu Sec. 3.4"
@@ -118,15 +122,15 @@ class WarmStartConfig(Section):
         1, "consecutive passages that enter an ICT batch together, as hard negatives for each other", ge=1
     )
     mlm_batch: int = setting(
-        512, "masked sentences per step; 0 turns MLM off; needed if the backbone brings no MLM head", ge=0
+        512, "masked sentences per step; 0 turns MLM off; required if the backbone has no MLM head", ge=0
     )
-    learning_rate: float = setting(1e-4, "peak rate of the encoders", "Lee", ge=0)
-    tower_learning_rate: float | None = setting(None, "peak rate of the towers; none: learning_rate", ge=0)
-    head_learning_rate: float | None = setting(None, "peak rate of new heads; none: learning_rate", ge=0)
+    learning_rate: float = setting(1e-4, "peak learning rate of the encoders", "Lee", ge=0)
+    tower_learning_rate: float | None = setting(None, "peak learning rate of the towers; none: learning_rate", ge=0)
+    head_learning_rate: float | None = setting(None, "peak learning rate of new heads; none: learning_rate", ge=0)
     weight_decay: float = setting(0.01, "weight decay of Adam", "BERT", ge=0)
     clip_norm: float = setting(1.0, "maximum gradient norm", "BERT", ge=0)
     warmup_steps: int | None = setting(
-        None, "warm-up steps; none: a tenth of num_steps, from 100 to 10000", "released code", ge=0
+        None, "warm-up steps; none: a tenth of num_steps, but at least 100 and at most 10000", "released code", ge=0
     )
     remove_sentence_rate: float = setting(
         0.9, "share of ICT passages from which the query sentence is removed", "Lee", ge=0, le=1
@@ -154,16 +158,16 @@ class PretrainConfig(Section):
     num_tail_candidates: int = setting(
         0, "how many of num_candidates are sampled, to estimate the sum over all passages below the top", ge=0
     )
-    learning_rate: float = setting(3e-5, "peak rate of the reader", "Guu Sec. 4.3", ge=0)
-    tower_learning_rate: float | None = setting(None, "peak rate of the towers; none: learning_rate", ge=0)
-    head_learning_rate: float | None = setting(None, "peak rate of the MLM head; none: learning_rate", ge=0)
+    learning_rate: float = setting(3e-5, "peak learning rate of the reader", "Guu Sec. 4.3", ge=0)
+    tower_learning_rate: float | None = setting(None, "peak learning rate of the towers; none: learning_rate", ge=0)
+    head_learning_rate: float | None = setting(None, "peak learning rate of the MLM head; none: learning_rate", ge=0)
     weight_decay: float = setting(0.01, "weight decay of Adam", "BERT", ge=0)
     clip_norm: float = setting(1.0, "maximum gradient norm", "BERT", ge=0)
     warmup_steps: int | None = setting(
-        None, "warm-up steps; none: a tenth of num_steps, from 100 to 10000", "released code", ge=0
+        None, "warm-up steps; none: a tenth of num_steps, but at least 100 and at most 10000", "released code", ge=0
     )
     refresh_steps: int = setting(500, "steps between index refreshes", "Guu Sec. 4.3", ge=1)
-    max_staleness_steps: int | None = setting(None, "warn when the index is this stale; none: never", ge=1)
+    max_staleness_steps: int | None = setting(None, "warn when the index is more steps old; none: never", ge=1)
     loss: Annotated[str, _registered(LOSSES, "pretrain.loss")] = setting(
         "marginal", "loss function: marginal, emdr2, pdist, loop, adist or a registered name", "Guu Eq. 1"
     )
@@ -178,7 +182,7 @@ class PretrainConfig(Section):
         True, "exclude the query's own passage and its duplicates from the candidates", "Guu Sec. 3.4"
     )
     ict_batch: int = setting(0, "sentences per step of an additional ICT loss; 0, as in the paper, turns it off", ge=0)
-    freeze_towers: bool = setting(False, "train the reader alone, as the baseline without retriever training")
+    freeze_towers: bool = setting(False, "train the reader alone: the baseline without retriever training")
     max_query_tokens: int = setting(96, "longest query in word pieces", "released code", ge=4)
     max_joint_tokens: int = setting(384, "longest query with passage, in word pieces", "released code", ge=8)
     eval_steps: int = setting(500, "steps between evaluations on held-out queries", ge=1)
@@ -205,19 +209,21 @@ class FinetuneConfig(Section):
     """Fine-tuning on questions and answers, with a fixed index (Lee Sec. 6; Guu Sec. 4.3)."""
 
     key: ClassVar[str] = "finetune"
-    num_steps: int = setting(300_000, "optimiser steps; the default suits Natural Questions", ge=1)
+    num_steps: int = setting(300_000, "optimiser steps; the default is meant for Natural Questions", ge=1)
     batch_size: int = setting(1, "questions per step", "Lee", ge=1)
     num_candidates: int = setting(5, "passages read per question", "Guu Sec. 4.3", ge=1)
     early_candidates: int = setting(
         5000, "passages in the retriever's early loss; 0 turns that loss off", "Lee Sec. 6", ge=0
     )
-    learning_rate: float = setting(1e-5, "peak rate of query tower and reader", "Lee", ge=0)
-    tower_learning_rate: float | None = setting(None, "peak rate of the query tower; none: learning_rate", ge=0)
-    head_learning_rate: float | None = setting(None, "peak rate of the span MLP; none: learning_rate", ge=0)
+    learning_rate: float = setting(1e-5, "peak learning rate of query tower and reader", "Lee", ge=0)
+    tower_learning_rate: float | None = setting(
+        None, "peak learning rate of the query tower; none: learning_rate", ge=0
+    )
+    head_learning_rate: float | None = setting(None, "peak learning rate of the span MLP; none: learning_rate", ge=0)
     weight_decay: float = setting(0.01, "weight decay of Adam", "BERT", ge=0)
     clip_norm: float = setting(1.0, "maximum gradient norm", "BERT", ge=0)
     warmup_steps: int | None = setting(
-        None, "warm-up steps; none: a tenth of num_steps, from 100 to 10000", "released code", ge=0
+        None, "warm-up steps; none: a tenth of num_steps, but at least 100 and at most 10000", "released code", ge=0
     )
     max_query_tokens: int = setting(64, "longest question in word pieces", "Lee", ge=4)
     max_reader_tokens: int = setting(320, "longest question with passage, in word pieces", "released code", ge=8)
@@ -234,11 +240,11 @@ class FinetuneConfig(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class IndexConfig(Section):
-    """The search over passage vectors."""
+    """Search over passage vectors."""
 
     key: ClassVar[str] = "index"
     searcher: Annotated[str, _registered(SEARCHERS, "index.searcher")] = setting(
-        "exact", "algorithm of the inner product search: exact or a registered name"
+        "exact", "algorithm for inner-product search: exact or a registered name"
     )
 
 
@@ -255,9 +261,13 @@ class Config(Section):
 
     name: str = setting("run", "name of the run's folder under runs/")
     seed: int = setting(0, "random seed", ge=0, le=2**63 - 1)
-    precision: Literal["auto", "fp32", "bf16"] = setting("auto", "of matrix products; weights are always fp32")
-    device: str = setting("auto", "'auto', 'cpu', 'cuda' or 'cuda:N'")
-    num_threads: int | None = setting(None, "CPU threads of the trainer; none: chosen by the number of cores", ge=1)
+    precision: Literal["auto", "fp32", "bf16"] = setting(
+        "auto", "precision of matrix products; weights are always fp32"
+    )
+    device: str = setting("auto", "device to run on: 'auto', 'cpu', 'cuda' or 'cuda:N'")
+    num_threads: int | None = setting(
+        None, "CPU threads, and processes that build the corpus; none: one per core", ge=1
+    )
     callbacks: tuple[Annotated[str, _registered(CALLBACKS, "callbacks")], ...] = setting(
         (), "names of callbacks that observe training, such as tensorboard"
     )

@@ -233,7 +233,7 @@ def read_manifest(folder: Path, *, verify: bool = True, ignore: Collection[str] 
     """
     path = folder / MANIFEST
     if not path.exists():
-        raise MissingStage(f"{folder} holds no finished artefact (no {MANIFEST}); run the stage that writes it first.")
+        raise MissingStage(f"{folder} has no finished artefact (no {MANIFEST}); run the stage that writes it first.")
     manifest: dict[str, Any] = read_json(path)
     if not isinstance(manifest, dict) or manifest != _sealed(manifest) or "files" not in manifest:
         raise DamagedArtefact(f"{path} differs from its own digest, so it is damaged; rebuild {folder}.")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from openrealm import interrupt
 
 Advance = Callable[..., None]
 
 _PLAIN_SECONDS = 15.0
+_COUNTABLE = re.compile(r"\b(file|link|list|range|redirect)\b")
 
 
 def say(message: str) -> None:
@@ -23,6 +25,16 @@ def clock(seconds: float) -> str:
     """`75` -> "1:15"."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02d}"
+
+
+def counted(counts: Mapping[str, int]) -> str:
+    """Numbers of things in words.
+
+    >>> counted({"redirect": 1, "hidden file": 2})
+    '1 redirect, 2 hidden files'
+    """
+    words = {thing: _COUNTABLE.sub(lambda noun: f"{noun[0]}s", thing, count=1) for thing in counts}
+    return ", ".join(f"{number:,} {thing if number == 1 else words[thing]}" for thing, number in counts.items())
 
 
 @contextlib.contextmanager

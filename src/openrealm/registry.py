@@ -118,7 +118,7 @@ class Registry(Generic[T]):
             what = (
                 f"{key} is {name!r}, but no {self.kind} has that name" if key else f"There is no {self.kind} {name!r}"
             )
-            raise BadConfig(f"{what}; known are: {known}{hint or '.'}")
+            raise BadConfig(f"{what}; choose from {known}{hint or '.'}")
 
     def names(self) -> list[str]:
         """All registered names, sorted."""

@@ -234,7 +234,7 @@ def _refusal(section: type[Section], error: ValidationError) -> Exception:
 
 def _unknown(key: str, known: Collection[str]) -> BadConfig:
     near = _nearest(key, known)
-    listed = f"the nearest known are: {', '.join(near)}" if near else f"known are: {', '.join(_first_parts(known))}"
+    listed = f"similar settings: {', '.join(near)}" if near else f"choose from {', '.join(_first_parts(known))}"
     return BadConfig(f"There is no setting {key!r}; {listed}.")
 
 

@@ -57,8 +57,8 @@ def test_a_tiny_run_leaves_weights_card_and_metrics(run: Path) -> None:
         "# openrealm-tiny",
         "toy.jsonl, licence not stated",
         "12 steps",
-        "| without a passage |",
-        "| with its own passage |",
+        "| no passage |",
+        "| its own passage |",
     ):
         assert words in card
     assert max(len(line) for line in card.splitlines()) <= 120
@@ -171,7 +171,7 @@ def test_it_starts_from_weights_and_learns_from_a_teacher(
     assert len(losses) == 2
     assert min(losses) > 0
     card = " ".join((folder / "model" / "README.md").read_text().split())
-    assert "initialised from an encoder of 12 steps" in card
+    assert "Training was initialised from weights of 12 steps" in card
     assert f"{toy_backbone}, licence not stated" in card
     made = (folder / "teacher" / "manifest.json").stat().st_mtime_ns
     assert main([*command, "--set", "learning_rate=0"]) == 0
@@ -204,7 +204,7 @@ def test_a_name_of_shipped_weights_is_found_in_the_package(
     ("words", "reason"),
     [
         (["nowhere.jsonl", "--tiny"], "nowhere.jsonl does not exist"),
-        (["factbook", "--set", "depth=3"], "no setting 'depth'; known are: name, seed"),
+        (["factbook", "--set", "depth=3"], "no setting 'depth'; choose from name, seed"),
         (["factbook", "--tiny", "--set", "teacher=./no"], "base.teacher: ./no is not a folder; give a folder"),
         (["factbook", "--tiny", "--set", "start=./no"], "base.start: ./no is not a folder; give a folder"),
         (["factbook", "--set", "num_heads=3"], "which is not a multiple of base.num_heads=3"),

@@ -78,10 +78,10 @@ def test_the_settings_of_a_run_are_shown(tmp_path: Path, capsys: pytest.CaptureF
     [
         (["pretrian"], "no section 'pretrian'; choose from corpus, model"),
         (["pretrain", "--format", "toml"], "--format text only"),
-        (["--base", "--recipe", "small"], "exclude each other"),
+        (["--base", "--recipe", "small"], "mutually exclusive"),
         (
             ["--recipe", "smal"],
-            "no recipe 'smal'; known are: paper, quickstart, quickstart-minilm, small; did you mean",
+            "no recipe 'smal'; choose from paper, quickstart, quickstart-minilm, small; did you mean",
         ),
         (["--set", "pretrain.num_step=3"], "'pretrain.num_step'"),
         (["--config", "absent.yaml"], "absent.yaml: the configuration file could not be read"),

@@ -87,11 +87,11 @@ def test_what_cannot_be_converted(model_folder: Path, tmp_path: Path, capsys: py
         ([str(tmp_path), *out], "is neither a Hugging Face REALM folder"),
         ([str(tmp_path / "absent"), *out], "is neither a Hugging Face REALM folder"),
         ([str(hf / "reader"), "--to", "huggingface", *out], "is not an openrealm model"),
-        ([str(model_folder), str(model_folder), "--to", "huggingface", *out], "takes one"),
+        ([str(model_folder), str(model_folder), "--to", "huggingface", *out], "needs one"),
         ([str(hf / "reader"), "--out", str(hf)], "already exists"),
         ([str(tmp_path / "block.npz"), "--tokenizer", str(model_folder), *out], "contains vectors but no network"),
-        ([str(tmp_path / "block.npz"), *out], "give its folder with --tokenizer"),
-        ([str(hf / "reader"), "--records", str(tmp_path / "x.txt"), *out], "no source holds block_emb"),
+        ([str(tmp_path / "block.npz"), *out], "add --tokenizer FOLDER"),
+        ([str(hf / "reader"), "--records", str(tmp_path / "x.txt"), *out], "no source contains block_emb"),
     ):
         assert main(["convert", *words]) == 2
         assert sentence in printed(capsys)

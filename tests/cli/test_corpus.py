@@ -103,7 +103,7 @@ def test_a_damaged_dump_stops_or_is_salvaged(dump: Path, built: Built, capsys: p
             ["build", "wikipedia", "--wiki", "simple wiki", "--date", "20260101"],
             "does not have the form wikipedia:WIKI:DATE",
         ),
-        (["--salvage", "build", "factbook"], "Options must follow the word build"),
+        (["--salvage", "build", "factbook"], "Options must come after build"),
         (["build", "nowhere.xml.bz2"], "nowhere.xml.bz2 does not exist"),
     ],
 )

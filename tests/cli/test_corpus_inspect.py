@@ -118,8 +118,8 @@ def test_leaks_are_measured_on_request(run: Path, capsys: pytest.CaptureFixture[
     assert leaks["grouped"] == 0
     out = printed(capsys, run, "--leaks")
     assert f"Leaks: share of {leaks['num_queries']} masked queries" in out
-    assert re.search(rf"^excluding the query's own passage +{100 * leaks['ids']:.1f} %$", out, flags=re.MULTILINE)
-    assert re.search(r"^excluding near-duplicates too, as in training +0\.0 %$", out, flags=re.MULTILINE)
+    assert re.search(rf"^excluding the query's own passage +{100 * leaks['ids']:.1f}%$", out, flags=re.MULTILINE)
+    assert re.search(r"^excluding near-duplicates too, as in training +0\.0%$", out, flags=re.MULTILINE)
     assert max(map(len, out.splitlines())) <= 80
 
 

@@ -87,10 +87,10 @@ def unknown_ending(path: Path) -> Path:
 
 
 SOURCES: dict[Callable[[Path], Path], str] = {
-    empty_folder: r"holds no .* file \(it is empty\)",
+    empty_folder: r"contains no .* file \(it is empty\)",
     missing_folder: r"does not exist",
     folder_without_text: r"skipped: 1 file with extension \.png",
-    blank_files: r"holds no text",
+    blank_files: r"contains no text",
     binary_named_txt: r"a\.txt is binary data",
     line_of_10_mb: r"a\.txt: line 1 has 10,000,000 characters",
     corrupt_xz: r"\.jsonl\.xz is damaged or truncated",
@@ -164,7 +164,7 @@ def test_a_failed_rebuild_keeps_the_existing_corpus(
         (["corpus", "--recipe", "quikstart"], r"no recipe 'quikstart'.*did you mean quickstart"),
         (
             ["corpus", "--set", "pretrain.num_step=3"],
-            r"no setting 'pretrain.num_step'; the nearest known are: pretrain.num_",
+            r"no setting 'pretrain.num_step'; similar settings: pretrain.num_",
         ),
         (["corpus", "--set", "pretrain.num_steps"], r"has no '='"),
         (["corpus", "--set", "pretrain.num_steps=many"], r"pretrain.num_steps is 'many'.*whole number"),

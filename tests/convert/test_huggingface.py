@@ -54,7 +54,7 @@ def test_an_open_qa_folder_provides_the_query_tower_and_an_embedder_the_passage_
 
 def test_a_missing_part_is_initialised_from_another_encoder(released_realm: Realm, written: Path) -> None:
     back, origin = assemble([huggingface.read(written / "embedder")], released_realm.tokenizer)
-    assert "in no source" in origin["reader"]
+    assert "not in any source" in origin["reader"]
     assert back.config.shared_towers
     assert back.span_reader is None
     assert not back.has_trained_head

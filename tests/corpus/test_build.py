@@ -66,7 +66,7 @@ def test_the_same_content_and_settings_are_opened_not_built(
     (notes / "chile.md").write_text("# Chile\n\nChile is a country.\n")
     changed = Corpus.build(notes, tmp_path / "corpus", tokenizer=tokenizer)
     assert sorted(passage.title for passage in changed) == ["Chile", "Peru"]
-    assert "is built again: its text or settings may have changed" in capfd.readouterr().err
+    assert "is being rebuilt, because its text or settings may have changed" in capfd.readouterr().err
     other = Corpus.build(notes, tmp_path / "corpus", tokenizer=tokenizer, max_passage_tokens=32)
     assert other.settings["max_passage_tokens"] == 32
     assert other.digest != changed.digest
@@ -90,13 +90,13 @@ def test_articles_in_memory_are_compared_by_content_and_iterators_built_each_tim
 
 
 def test_a_folder_that_holds_anything_else_is_left_alone(tmp_path: Path, notes: Path, tokenizer: Tokenizer) -> None:
-    with pytest.raises(BadInput, match=r"notes holds something other than a corpus; give a new or an empty folder"):
+    with pytest.raises(BadInput, match=r"notes contains something other than a corpus; give a new or empty folder"):
         Corpus.build(notes, notes, tokenizer=tokenizer)
-    with pytest.raises(BadInput, match=r"peru\.md holds something other than a corpus"):
+    with pytest.raises(BadInput, match=r"peru\.md contains something other than a corpus"):
         Corpus.build(notes, notes / "peru.md", tokenizer=tokenizer)
     with new_folder(tmp_path / "index", {"kind": "index"}) as folder:
         (folder / "vectors").write_bytes(b"")
-    with pytest.raises(BadInput, match=r"index holds something other than a corpus"):
+    with pytest.raises(BadInput, match=r"index contains something other than a corpus"):
         Corpus.build(notes, tmp_path / "index", tokenizer=tokenizer)
     assert sorted(os.listdir(notes)) == ["peru.md"]
     Corpus.build([PERU], tmp_path / "corpus", tokenizer=tokenizer)

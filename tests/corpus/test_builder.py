@@ -183,7 +183,7 @@ def test_an_index_outside_is_refused(tmp_path: Path, tokenizer: Tokenizer, i: in
 
 
 def test_a_source_without_text_leaves_nothing(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    with pytest.raises(BadInput, match="holds no text"):
+    with pytest.raises(BadInput, match="contains no text"):
         build(tmp_path / "corpus", tokenizer, [ARTICLES[1]])
     assert list(tmp_path.iterdir()) == []
 

@@ -316,7 +316,7 @@ def test_a_tagger_that_only_this_process_knows_works_in_this_process(
         corpus = build(tmp_path / "corpus", tokenizer, tagger="capitals" if is_named else Capitals(), num_workers=2)
     finally:
         TAGGERS.remove("capitals")
-    assert 'The tagger "capitals" is known to this process only' in capfd.readouterr().err
+    assert 'The tagger "capitals" is known only to this process' in capfd.readouterr().err
     assert corpus.settings["tagger"] == "capitals"
     starts = [corpus.passage(i).text[0] for i in range(len(corpus))]
     assert [len(corpus.spans(i)) for i in range(len(corpus))] == [start.isupper() for start in starts]

@@ -66,7 +66,7 @@ def test_the_score_is_that_of_counting_by_hand(gold: list[list[str]], data: st.D
 
 @given(rows_of_labels, st.data())
 def test_the_score_is_seqevals(gold: list[list[str]], data: st.DataObject) -> None:
-    pytest.importorskip("seqeval", reason="seqeval is not installed; the slow reference above stands for it")
+    pytest.importorskip("seqeval", reason="seqeval is not installed; the slow reference above covers it")
     metrics = importlib.import_module("seqeval.metrics")
     ours = [data.draw(st.lists(st.sampled_from(LABELS), min_size=len(row), max_size=len(row))) for row in gold]
     found = score([runs(row) for row in ours], [runs(row) for row in gold])
@@ -97,8 +97,8 @@ def test_without_marks_of_documents_each_sentence_is_one(tmp_path: Path) -> None
         (b"Peru I-LOC\nLima\n", "line 2: .Lima. has too few columns"),
         (b"0\tPeru\n", "line 1: .* has too few columns"),
         (b"Peru LOC\n", "line 1: .LOC. is not a label"),
-        (b"\n\n", "holds no sentence"),
-        (b"\xff\xfe O\n", "could not be read to its end"),
+        (b"\n\n", "contains no sentence"),
+        (b"\xff\xfe O\n", "is truncated or damaged"),
     ],
 )
 def test_a_bad_file_is_named_with_its_line(tmp_path: Path, content: bytes, message: str) -> None:
@@ -115,7 +115,7 @@ def test_missing_and_cut_files_are_named(tmp_path: Path) -> None:
         ("a.gz", gzip.compress(b"Peru I-LOC\n" * 999)),
     ):
         (tmp_path / name).write_bytes(packed[: len(packed) // 2])
-        with pytest.raises(BadInput, match=f"{name} could not be read"):
+        with pytest.raises(BadInput, match=f"{name} is truncated or damaged"):
             read_conll(tmp_path / name)
 
 

@@ -69,10 +69,10 @@ def test_titles_that_were_learnt_are_names() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("", "There is no tagger ''; known are: anchors, hf, rules, spacy"),
+        ("", "There is no tagger ''; choose from anchors, hf, rules, spacy"),
         (":x", "There is no tagger ''"),
         ("rule", "There is no tagger 'rule'; .*did you mean rules"),
-        ("rules:x", "There is no rule 'x'; known are: dates, entities, numbers"),
+        ("rules:x", "There is no rule 'x'; choose from dates, entities, numbers"),
         ("rules:dates,dates", 'The tagger "rules:dates,dates" names a rule twice'),
         ("anchors:x", "The tagger 'anchors' takes no argument, but 'anchors:x' gives one"),
         ("spacy", "The tagger 'spacy' needs an argument; write spacy:MODEL"),

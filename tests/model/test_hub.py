@@ -124,7 +124,7 @@ step("data", lambda: digest(load("me/data")))
     assert said["pushed"] == said["pushed again"] == f"http://127.0.0.1:{hub.port}/me/mine"
     assert said["private"].endswith("/me/secret")
     with urllib.request.urlopen(f"{said['pushed']}/resolve/main/README.md") as answer:
-        assert 'openrealm.Realm.from_pretrained("me/mine")' in answer.read().decode()
+        assert 'orm.Realm.from_pretrained("me/mine")' in answer.read().decode()
     assert said["back"] == said["branch"] == said["secret with token"] == digest
     assert said["secret"] == said["absent"].replace("me/absent", "me/secret")
     assert said["encoder"] == "cls"

@@ -143,11 +143,11 @@ def test_completed_stages_are_skipped_and_a_changed_setting_reruns_what_depends_
     stamps = {path: path.stat().st_mtime_ns for path in run.rglob("*.safetensors")}
     assert main(["run", str(MARKDOWN), *settings]) == 0
     said = capsys.readouterr().err
-    assert said.count("already done") == 7
+    assert said.count("already completed") == 7
     assert "expect about" not in said
     assert main(["run", str(MARKDOWN), *settings, "--set", "finetune.num_steps=6"]) == 0
     said = capsys.readouterr().err
-    assert re.findall(r"\] (.+): already done", said) == [
+    assert re.findall(r"\] (.+): already completed", said) == [
         "questions",
         "warm start",
         "index",
@@ -166,7 +166,7 @@ def test_all_four_systems_are_compared_on_the_same_questions(
     assert main(["finetune", "--run", str(run), "--system", "all", "--questions", str(file)]) == 0
     assert main(["evaluate", "--run", str(run), "--questions", str(file)]) == 0
     table = capsys.readouterr().out
-    assert all(name in table for name in ("closed book", "BM25", "warm start", "REALM", "95 % interval"))
+    assert all(name in table for name in ("closed book", "BM25", "warm start", "REALM", "95% interval"))
     report = json.loads((run / "report.json").read_text())
     assert set(report["systems"]) == set(SYSTEMS)
     assert report["questions"] == len(QUESTIONS)
@@ -240,7 +240,7 @@ def test_ctrl_c_ends_with_the_command_that_continues(
     assert workers == [], "no refresh worker is left behind"
     assert main(["run", str(MARKDOWN), "--name", str(ready), *settings, *QUICK]) == 0
     said = capsys.readouterr().err
-    assert re.findall(r"\] (.+): already done", said) == ["warm start", "index"]
+    assert re.findall(r"\] (.+): already completed", said) == ["warm start", "index"]
     assert re.search(r"Resumed from .* at step [1-9]", said), "the whole run resumes from the checkpoint too"
 
 

@@ -168,7 +168,7 @@ def test_ids_names_and_decoding(tokenizer: Tokenizer) -> None:
     [
         ("tokenizer.json", b"{", "is not valid JSON"),
         ("tokenizer.json", b"\xff\xfe", "is not valid JSON"),
-        ("tokenizer.json", b"[]", "holds a list"),
+        ("tokenizer.json", b"[]", "contains a list"),
         ("tokenizer.json", b"{}", "is not a tokenizer description"),
         ("vocab.txt", b"[PAD]\n[UNK]\n[CLS]\n[SEP]\na\n", "has no mask token"),
         ("vocab.txt", b"a\xff\n", "is not UTF-8 text .byte 1"),

@@ -259,7 +259,7 @@ def test_unknown_settings_and_callbacks_are_refused() -> None:
         Trainer(Line(), Fit(), checkpoint_steps=0)
     with pytest.raises(BadConfig, match="num_steps is -1; expected at least 0"):
         Trainer(Line(), Fit(), num_steps=-1)
-    with pytest.raises(BadConfig, match=r"no callback 'tensorbord'; known are: .*; did you mean tensorboard"):
+    with pytest.raises(BadConfig, match=r"no callback 'tensorbord'; choose from .*; did you mean tensorboard"):
         Trainer(Line(), Fit(), callbacks=["tensorbord"])
     with pytest.raises(BadConfig, match="The task fit supports one process only"):
         Trainer(Line(), Fit(), ranks=Ranks(0, 2))

@@ -1,4 +1,4 @@
-"""Exports a trained base encoder to a folder for `transformers` and openrealm, with a model card."""
+"""A trained base encoder as a folder that `transformers` and openrealm load, with a model card."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from openrealm.base.task import BaseEncoding
     from openrealm.train.trainer import Trainer
 
-# By prefix of the source's name.
+# By the beginning of a source's name; for other sources, the card says that the licence is not stated.
 _LICENCES = {
     "simplewiki": "Simple English Wikipedia, CC BY-SA 3.0",
     "wikinews": "English Wikinews, CC BY 2.5",
@@ -48,7 +48,7 @@ def export(trainer: Trainer, task: BaseEncoding, folder: Path) -> None:
 
 
 def figures_of(trainer: Trainer, task: BaseEncoding) -> dict[str, Any]:
-    """The figures of the model card as JSON values."""
+    """The facts for the card, as plain values."""
     import torch
 
     from openrealm.hardware import commit_of_checkout, processor
@@ -82,15 +82,15 @@ def figures_of(trainer: Trainer, task: BaseEncoding) -> dict[str, Any]:
 
 
 def _start_of(start: str | None) -> dict[str, Any] | None:
-    """The encoder that the weights were initialised from: its name and, if it has a manifest, how it was trained."""
+    """The weights that training was initialised from: their name and, if known, how they were made."""
     if start is None:
         return None
     location = Path(backbone_location(start))
     if not (location / files.MANIFEST).is_file():
         return {"name": start}
     manifest = files.read_manifest(location)
-    known = manifest.get("figures", {})
-    return {"name": manifest.get("name", start)} | {key: known[key] for key in _FIGURES_OF_START if key in known}
+    figures = manifest.get("figures", {})
+    return {"name": manifest.get("name", start)} | {key: figures[key] for key in _FIGURES_OF_START if key in figures}
 
 
 def card(name: str, figures: dict[str, Any]) -> str:
@@ -98,45 +98,53 @@ def card(name: str, figures: dict[str, Any]) -> str:
     shape, held = figures["shape"], figures["heldout"]
     parts = [
         f"# {name}",
-        f"A small uncased BERT for openrealm: {shape['num_layers']} layers of {shape['hidden_size']}, "
-        f"{shape['num_heads']} heads, {figures['vocab_size']:,} word pieces, {figures['parameters']:,} weights in half "
-        "precision. It fills in masks, with or without a passage (`[CLS] query [SEP] title [SEP] passage [SEP]`), and "
-        "computes retrieval vectors: the mean of the last hidden states times `retrieval_projection.weight`, scaled "
-        f"to unit length, in {shape['projection_dim']} dimensions.",
+        f"A small uncased BERT for openrealm: {shape['num_layers']} layers, hidden size "
+        f"{shape['hidden_size']}, {shape['num_heads']} attention heads, {figures['vocab_size']:,} word pieces, "
+        f"{figures['parameters']:,} weights in half precision. It fills in masked words, with or without a passage to "
+        "read (`[CLS] query [SEP] title [SEP] passage [SEP]`), and computes retrieval vectors: the mean of "
+        f"the last hidden states, projected to {shape['projection_dim']} dimensions by "
+        "`retrieval_projection.weight` and scaled to length 1.",
         "## Data",
         "\n".join(f"* {_licence(source['name'])}: {source['passages']:,} passages" for source in figures["sources"]),
-        "Weights trained on text under a share-alike licence are distributed under CC BY-SA 4.0.",
+        "Weights trained on text under a share-alike licence are released under CC BY-SA 4.0.",
         "## Training",
         f"{figures['steps']:,} steps, {figures['tokens']:,} word pieces, {clock(figures['seconds'])} minutes on "
         f"{figures['num_devices']} x {figures['device']}, {figures['precision']}, seed {figures['seed']}, commit "
         f"{figures['commit']}.{_initialisation(figures['start'])} "
-        "Whole words, names and dates are masked; some queries are read with their own passage, with another "
-        "passage that contains the masked name (which is often replaced in both), or with a random passage. The "
-        "Inverse Cloze Task trains the vectors in the same steps." + _distillation(figures["teacher"]),
+        "Whole words, names and dates are masked. Some queries are read with their own passage, some with another "
+        "passage that contains the masked name (often replaced in both by a different name), some with a random "
+        "passage. The same steps train the vectors on the Inverse Cloze Task." + _distillation(figures["teacher"]),
         "## Figures",
-        f"{held.get('num_queries', 0)} queries from held-out articles, each with one masked name or date: top-1 "
-        "accuracy and loss (nats) per word piece.",
-        "\n".join(["| read | top-1 | loss |", "|---|---|---|", *_rows(held)]),
+        f"One masked name or date per query, {held.get('num_queries', 0)} queries from held-out articles: the share of "
+        "word pieces predicted correctly (top-1), and the loss in nats per word piece.",
+        "\n".join(["| context | top-1 | loss |", "|---|---|---|", *_rows(held)]),
         "## Limits",
-        "English, mostly encyclopaedic. It is too small to memorise much; its predictions may be wrong, and reflect "
-        f"the biases of its text. Inputs have at most {shape['max_positions']} word pieces; few in training had more "
-        "than 200.",
+        "English, mostly encyclopaedic text. The model is too small to memorise many facts; its output may be wrong "
+        f"and reflects the biases of its training data. Inputs have at most {shape['max_positions']} word pieces; "
+        "few in training had more than 200.",
     ]
     if "ict_accuracy" in held:
-        share = f"{100 * held['ict_accuracy']:.1f} %"
+        share = f"{100 * held['ict_accuracy']:.1f}%"
         parts.insert(
-            -2, f"{share} of as many held-out sentences retrieve their own passage from those of all these sentences."
+            -2,
+            f"Retrieval: for {share} of as many held-out sentences, the nearest of their passages is the sentence's "
+            "own.",
         )
-    return "\n\n".join(part if part.startswith(("|", "*")) else textwrap.fill(part, 120) for part in parts) + "\n"
+    return (
+        "\n\n".join(
+            part if part.startswith(("|", "*")) else textwrap.fill(part, 120, break_on_hyphens=False) for part in parts
+        )
+        + "\n"
+    )
 
 
 def _initialisation(start: dict[str, Any] | None) -> str:
     if start is None:
         return ""
     if "steps" not in start:
-        return f" The weights were initialised from {start['name']}."
+        return f" Training was initialised from {start['name']}."
     return (
-        f" The weights were initialised from an encoder of {start['steps']:,} steps, {start['tokens']:,} word pieces, "
+        f" Training was initialised from weights of {start['steps']:,} steps, {start['tokens']:,} word pieces, "
         f"{clock(start['seconds'])} minutes, commit {start['commit']}."
     )
 
@@ -146,26 +154,26 @@ def _distillation(teacher: dict[str, Any] | None) -> str:
         return ""
     known = _TEACHERS.get(teacher["name"], f"{teacher['name']}, licence not stated")
     return (
-        f" The vectors also learn the similarities of {teacher['texts']:,} short texts according to {known}; none of "
-        "its weights are included."
+        f" The vectors also learn the similarities of {teacher['texts']:,} short texts computed by a teacher, {known}. "
+        "The weights contain none of its parameters."
     )
 
 
 def _rows(held: dict[str, Any]) -> list[str]:
     return [
-        f"| {words} | {100 * held[f'accuracy_{key}']:.1f} % | {held[f'loss_{key}']:.2f} |"
+        f"| {words} | {100 * held[f'accuracy_{key}']:.1f}% | {held[f'loss_{key}']:.2f} |"
         for key, words in _READINGS.items()
         if f"accuracy_{key}" in held
     ]
 
 
 _FIGURES_OF_START = ("steps", "tokens", "seconds", "commit")
-_TEACHERS = {"minilm": "all-MiniLM-L6-v2 (Apache-2.0), trained on a billion pairs of texts"}
+_TEACHERS = {"minilm": "all-MiniLM-L6-v2 (Apache-2.0), which was trained on a billion pairs of texts"}
 _READINGS = {
-    "alone": "without a passage",
-    "unrelated": "with a random passage",
-    "related": "with another passage that contains the name",
-    "own": "with its own passage",
+    "alone": "no passage",
+    "unrelated": "a random passage",
+    "related": "another passage that contains the name",
+    "own": "its own passage",
 }
 
 

@@ -23,9 +23,9 @@ class BaseSettings(Section):
     """
 
     key: ClassVar[str] = "base"
-    name: str = setting("openrealm-mini", "name of the folder, by which the encoder is loaded")
+    name: str = setting("openrealm-mini", "name of the encoder and of its folder under runs/")
     seed: int = setting(0, "random seed", ge=0)
-    start: str | None = setting(None, "encoder to initialise weights and vocabulary from; none starts from scratch")
+    start: str | None = setting(None, "encoder to initialise weights and vocabulary from; none: from scratch")
 
     num_layers: int = setting(3, "transformer layers", ge=1)
     hidden_size: int = setting(256, "hidden size", ge=8)
@@ -45,8 +45,10 @@ class BaseSettings(Section):
     own_rate: float = _share(0.2, "share of masked examples read with their own passage")
     related_rate: float = _share(0.35, "share read with another passage that contains the masked span")
     unrelated_rate: float = _share(0.1, "share read with a random passage; the rest is read without a passage")
-    long_rate: float = _share(0.1, "share of examples with a passage that get its neighbour in the article too")
-    swap_rate: float = _share(0.5, "share of examples with the answer in the passage whose span is replaced in both")
+    long_rate: float = _share(0.1, "share of examples with a passage that also get the passage next to it")
+    swap_rate: float = _share(
+        0.5, "share of examples with the answer in the passage where another answer replaces it in both"
+    )
     title_rate: float = _share(0.3, "share of queries with their article's title prepended")
     span_only_rate: float = _share(0.2, "share of masked examples in which nothing but one salient span is masked")
     mask_rate: float = _share(0.2, "share of word pieces masked in the other examples, as whole words")
@@ -64,8 +66,8 @@ class BaseSettings(Section):
     )
     teacher_batch: int = setting(128, "texts per step whose similarities are distilled", ge=2)
     teacher_weight: float = setting(1.0, "weight of the distillation loss relative to the MLM loss", ge=0)
-    teacher_sentences: int = setting(150_000, "short sentences among the texts for distillation", ge=2)
-    teacher_passages: int = setting(15_000, "passages with titles among the texts for distillation", ge=0)
+    teacher_sentences: int = setting(150_000, "number of short sentences to distil from", ge=2)
+    teacher_passages: int = setting(15_000, "number of passages with titles to distil from", ge=0)
     learning_rate: float = setting(1e-3, "peak learning rate", ge=0)
     warmup_steps: int = setting(200, "warm-up steps", ge=1)
     weight_decay: float = setting(0.01, "weight decay of Adam", "BERT", ge=0)

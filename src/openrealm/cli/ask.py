@@ -20,11 +20,11 @@ def ask(
             "--run",
             metavar="NAME",
             show_default="the latest finished run",
-            help="Run that answers: a name below runs/, or a path to its folder.",
+            help="Run to ask: a name under runs/, or a path to its folder.",
         ),
     ] = None,
     system: Annotated[
-        str, typer.Option("--system", metavar="NAME", help=f"Fine-tuned system that answers: {_READERS}.")
+        str, typer.Option("--system", metavar="NAME", help=f"Fine-tuned system to ask: {_READERS}.")
     ] = "realm",
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:

@@ -29,16 +29,17 @@ def train(
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", metavar="NAME", help="Name of the folder below runs/, or a path.", show_default="openrealm-mini"
+            "--name",
+            metavar="NAME",
+            help="Folder to train in: a name under runs/, or a path.",
+            show_default="openrealm-mini",
         ),
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0.01, metavar="MINUTES", help="Minutes to train for, instead of num_steps steps."),
+        typer.Option(min=0.01, metavar="MINUTES", help="Train for this many minutes instead of num_steps steps."),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue from the last checkpoint, if there is one.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint, if any.")] = False,
     tiny: Annotated[bool, typer.Option("--tiny", help="Train a toy encoder on 200 articles in seconds.")] = False,
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="Device to train on: 'auto', 'cpu', 'cuda' or 'cuda:N'.")

@@ -22,7 +22,7 @@ RUNS = Path("runs")
 DEFAULT_RUN = "quickstart"
 
 RunOption = Annotated[
-    str, typer.Option("--run", metavar="NAME", help="Run to work on: a name below runs/, or a path to its folder.")
+    str, typer.Option("--run", metavar="NAME", help="Run to work on: a name under runs/, or a path to its folder.")
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -31,19 +31,23 @@ SetOption = Annotated[
 RecipeOption = Annotated[
     str | None,
     typer.Option(
-        "--recipe", metavar="NAME", help="Start from these settings: quickstart, quickstart-minilm, small or paper."
+        "--recipe", metavar="NAME", help="Start from a recipe: quickstart, quickstart-minilm, small or paper."
     ),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Rerun completed stages.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")]
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", help="Read settings from a TOML or YAML file; --set overrides them."),
+    typer.Option(
+        "--config", metavar="FILE", help="Read settings from a TOML, YAML or JSON file; --set overrides them."
+    ),
 ]
 QueriesOption = Annotated[
     str | None,
     typer.Option(
-        "--queries", metavar="RUN_OR_CORPUS", help="Mask the text of another corpus; passages come from the run's own."
+        "--queries",
+        metavar="RUN_OR_CORPUS",
+        help="Mask the text of another corpus; passages are retrieved from the run's own.",
     ),
 ]
 QuestionsOption = Annotated[
@@ -51,7 +55,7 @@ QuestionsOption = Annotated[
     typer.Option(
         "--questions",
         metavar="FILE",
-        help='Your own questions: a JSONL file with "question" and "answer" on each line.',
+        help='Your own questions: a JSONL file with one {"question": …, "answer": …} per line.',
     ),
 ]
 RegexOption = Annotated[
@@ -60,13 +64,13 @@ RegexOption = Annotated[
 
 
 def require_questions(questions: Path | None, regex: bool) -> None:
-    """Raise BadInput if --regex is given without --questions, where it has no meaning."""
+    """Raise BadInput if --regex is given without --questions, where it has no effect."""
     if regex and questions is None:
         raise BadInput("--regex applies to a file of questions; add --questions FILE.")
 
 
 def run_folder(name: str) -> Path:
-    """The folder of the run given by --run: a path, or a name below runs/."""
+    """The folder of the run given by --run: a path, or a name under runs/."""
     path = Path(name).expanduser()
     is_path = "/" in name or path.is_absolute() or (path / "stages").is_dir()
     return path if is_path else RUNS / name
@@ -133,7 +137,7 @@ def _from_recipe(recipe_name: str, folder: Path, source: str | None) -> Config:
 
 
 def latest_finished_run(system: str = "realm") -> Path:
-    """The run below runs/ whose `system` was fine-tuned last. Raises MissingStage if there is none."""
+    """The run under runs/ whose `system` was fine-tuned last. Raises MissingStage if there is none."""
     from openrealm.run import stages
     from openrealm.run.folder import Run
     from openrealm.run.systems import system_of

@@ -30,19 +30,20 @@ def config(
         list[str] | None, typer.Argument(metavar="SECTION", help="Show only these sections, such as pretrain.")
     ] = None,
     run: Annotated[
-        str | None, typer.Option("--run", metavar="FOLDER", help="Show the settings of this run: a folder or a name.")
+        str | None,
+        typer.Option("--run", metavar="NAME", help="Show the settings of a run: a name under runs/, or a path."),
     ] = None,
     base: Annotated[bool, typer.Option("--base", help="Show the settings of `openrealm base train`.")] = False,
     recipe: RecipeOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     format: Annotated[
-        Format, typer.Option("--format", help="toml and yaml can be saved as a file for --config.")
+        Format, typer.Option("--format", help="Output format; toml, yaml and json can be saved to a file for --config.")
     ] = Format.text,
 ) -> None:
     """Show every setting with its value, default, meaning and source.
 
-    Without --recipe or --run these are the defaults, which are the paper's values.
+    Without --run, --recipe or --base, values are the defaults, which are the paper's except for the encoder.
     """
     chosen = _chosen(run, recipe, base, config, settings)
     if sections and format is not Format.text:
@@ -64,7 +65,7 @@ def _chosen(run: str | None, recipe: str | None, base: bool, file: Path | None, 
     from openrealm.section import with_settings
 
     if (run is not None) + (recipe is not None) + base > 1:
-        raise BadInput("--run, --recipe and --base exclude each other; give one of them.")
+        raise BadInput("--run, --recipe and --base are mutually exclusive; give only one of them.")
     start = _start(run, recipe, base)
     given = read_settings(file, type(start)) if file else []
     return with_settings(start, [*given, *(settings or ())])

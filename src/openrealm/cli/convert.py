@@ -34,7 +34,7 @@ def convert(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Passages (.jsonl, .parquet, .txt) whose vectors are in block_emb; makes a corpus and an index.",
+            help="Passages (.jsonl, .parquet, .txt) of the vectors in block_emb; adds a corpus and an index.",
         ),
     ] = None,
     index: Annotated[

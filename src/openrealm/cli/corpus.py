@@ -27,22 +27,22 @@ def from_option(
     context: typer.Context,
     run: RunOption = DEFAULT_RUN,
     source: Annotated[
-        str | None, typer.Option("--source", metavar="PATH_OR_NAME", help=f"Where the text is: {_SOURCES}")
+        str | None, typer.Option("--source", metavar="PATH_OR_NAME", help=f"Source of the text: {_SOURCES}")
     ] = None,
     salvage: SalvageOption = False,
     recipe: RecipeOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Split text into passages and tag names and dates.
+    """Build a corpus: split text into passages and tag names and dates.
 
-    Without a subcommand the corpus is built, as by `openrealm corpus build`.
+    Without a subcommand it builds the corpus, as `openrealm corpus build` does.
     """
     if context.invoked_subcommand is None:
         _build(run, source, salvage, recipe, config, settings)
     elif source or salvage or recipe or config or settings or run != DEFAULT_RUN:
         subcommand = context.invoked_subcommand
-        raise BadInput(f"Options must follow the word {subcommand}, as in: openrealm corpus {subcommand} --run NAME.")
+        raise BadInput(f"Options must come after {subcommand}, as in: openrealm corpus {subcommand} --run NAME.")
 
 
 @corpus.command("build")
@@ -51,7 +51,7 @@ def build(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help=f"Where the text is: 'wikipedia' with --wiki and --date to download a dump, {_SOURCES}",
+            help=f"Source of the text: 'wikipedia' with --wiki and --date to download a dump, {_SOURCES}",
         ),
     ],
     wiki: Annotated[
@@ -66,7 +66,7 @@ def build(
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Build the corpus of a run.
+    """Build the corpus of a run from a source.
 
     An interrupted build continues with the shards that are complete. Wikipedia dumps are downloaded first.
     """

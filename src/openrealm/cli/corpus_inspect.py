@@ -20,12 +20,12 @@ def inspect(
         bool,
         typer.Option(
             "--leaks",
-            help="Also measure how often the sentence behind a masked query can be retrieved, answer included.",
+            help="Also measure how often the unmasked sentence of a query can be found in another passage.",
         ),
     ] = False,
     queries: QueriesOption = None,
     seed: Annotated[
-        int, typer.Option("--seed", min=0, metavar="N", help="Random seed of the passages and examples that are shown.")
+        int, typer.Option("--seed", min=0, metavar="N", help="Random seed for the passages and examples shown.")
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:

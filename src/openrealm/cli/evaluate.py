@@ -27,7 +27,7 @@ def evaluate(
 ) -> None:
     """Test the fine-tuned systems and write the report.
 
-    Every system that has been fine-tuned answers the run's test questions, or those in --questions, which replace them.
+    Every fine-tuned system answers the run's test questions, which --questions replaces.
     """
     from openrealm.cli.show import show_report
     from openrealm.run import stages

@@ -44,8 +44,8 @@ def finetune(
 ) -> None:
     """Train a system to answer questions.
 
-    Without --questions it is trained on the run's questions, which are generated if there are none. With --resume,
-    systems that are already fine-tuned are skipped.
+    Without --questions, the system is trained on the run's own questions, which are generated if necessary. With
+    --resume, systems that are already fine-tuned are skipped.
     """
     from openrealm.run import artefacts, stages
     from openrealm.run.questions import replace

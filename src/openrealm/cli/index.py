@@ -13,8 +13,8 @@ def index(
 ) -> None:
     """Embed all passages into an index for retrieval.
 
-    The passage encoder is the pre-trained one or, before pre-training, that of the warm start. Other stages build
-    the index themselves when they need it.
+    The passage tower is the pre-trained one or, before pre-training, that of the warm start. Stages that need an
+    index build it themselves.
     """
     from openrealm.run import stages
 

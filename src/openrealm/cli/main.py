@@ -80,7 +80,7 @@ class _Sections(TyperGroup):
                 formatter.write_dl(rows)
 
 
-_SUMMARY = "Train a language model that retrieves what it needs to know, and ask it questions."
+_SUMMARY = "Train language models that retrieve what they need to know, and ask them questions."
 app = typer.Typer(
     cls=_Sections,
     name="openrealm",
@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(str(error), 2)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{place}{error.strerror or error}; free some space or check permissions, then run it again.", 2)
+        return _fail(f"{place}{error.strerror or error}; free space or check permissions, then rerun the command.", 2)
     except Exception as error:
         message = " ".join(str(error).split())
         kind = type(error).__name__

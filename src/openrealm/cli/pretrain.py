@@ -24,7 +24,7 @@ def pretrain(
     run: RunOption = DEFAULT_RUN,
     resume: ResumeOption = False,
     frozen_towers: Annotated[
-        bool, typer.Option("--frozen-towers", help="Baseline: train only the reader, with the retriever frozen.")
+        bool, typer.Option("--frozen-towers", help="Baseline: train the reader alone, with the retriever frozen.")
     ] = False,
     queries: QueriesOption = None,
     recipe: RecipeOption = None,

@@ -27,7 +27,7 @@ def quickstart(
         typer.Option(
             "--recipe",
             metavar="NAME",
-            help="Settings: quickstart, or quickstart-minilm to use MiniLM as the base encoder.",
+            help="Recipe to use: quickstart, or quickstart-minilm for MiniLM as the base encoder.",
             show_default="quickstart",
         ),
     ] = None,

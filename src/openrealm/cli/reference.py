@@ -18,9 +18,9 @@ _INTRODUCTION = """# Command line reference
 
 <!-- Generated from the commands by `make docs`; do not edit. -->
 
-Every command explains itself with `--help`. It exits with 0 on success, 2 after a user's error (one sentence says what
-was expected and what to do), 130 after Ctrl-C (one line says how to continue) and 1 after a bug; `OPENREALM_DEBUG=1`
-shows the traceback of any error.
+Every command has `--help`. Exit codes: 0 for success; 2 for a user error, explained in one sentence that says what was
+expected and what to do; 130 after Ctrl-C, with the command to continue; 1 for a bug. `OPENREALM_DEBUG=1` shows the
+traceback of any error.
 """
 _DESCRIBED_DEFAULT = re.compile(r"\[default: \(([^)]*)\)")  # how a default is shown that is described in words
 
@@ -42,7 +42,7 @@ def _entries(command: Any, path: str, parent: Any) -> Iterator[str]:
     context = typer.Context(command, info_name=path.rpartition(" ")[2], parent=parent)
     subcommands = [command.get_command(context, name) for name in getattr(command, "commands", ())]
     parameters = [p for p in command.params if p.get_help_record(context)]
-    arguments = [p.metavar + ("..." if p.nargs == -1 else "") for p in parameters if p.param_type_name == "argument"]
+    arguments = [_usage(p) for p in parameters if p.param_type_name == "argument"]
     if not subcommands or command.invoke_without_command:
         yield f"### `{path}`\n"
         yield f"```\n{' '.join([path, *arguments])} [OPTIONS]\n```\n"
@@ -51,6 +51,11 @@ def _entries(command: Any, path: str, parent: Any) -> Iterator[str]:
         yield "\n".join(["| argument or option | meaning |", "|---|---|", *rows]) + "\n"
     for subcommand in subcommands:
         yield from _entries(subcommand, f"{path} {subcommand.name}", context)
+
+
+def _usage(argument: Any) -> str:
+    name = argument.metavar if argument.required else f"[{argument.metavar}]"
+    return f"{name}..." if argument.nargs == -1 else str(name)
 
 
 def _row(parameter: Any, context: Any) -> str:

@@ -28,7 +28,7 @@ def run(
         str,
         typer.Argument(
             metavar="FOLDER",
-            help="Your text: a folder of .txt, .md, .html and .pdf files, a .jsonl or a .parquet file.",
+            help="Your text: a folder of .txt, .md, .html and .pdf files, a .jsonl or .parquet file, or a wiki dump.",
         ),
     ],
     name: Annotated[
@@ -37,7 +37,7 @@ def run(
             "--name",
             metavar="NAME",
             show_default="the name of FOLDER",
-            help="Name of the run below runs/, or a path to its folder.",
+            help="Run to create or continue: a name under runs/, or a path to its folder.",
         ),
     ] = None,
     questions: QuestionsOption = None,
@@ -48,7 +48,7 @@ def run(
 ) -> None:
     """Train on your own text, so that you can ask it questions.
 
-    Without --questions the model learns to answer from cloze questions generated from the text. Stages completed
+    Without --questions, the model learns to answer from cloze questions generated from the text. Stages completed
     with the same settings are skipped, and interrupted pre-training is resumed.
     """
     from openrealm.cli.show import show_report

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _FIRST_WORDS = ("what", "who", "when", "where", "how many")
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_HEAD = ("system", "exact match", "95 % interval", "F1", "recall@5")
+_HEAD = ("system", "exact match", "95% interval", "F1", "recall@5")
 
 
 def show_report(report: Mapping[str, Any], folder: Path) -> None:
@@ -77,7 +77,7 @@ def _utility(report: Mapping[str, Any]) -> str:
     baseline = "" if frozen is None else f" (with frozen towers: {frozen:.2f})"
     return (
         f"Retrieval utility on held-out queries went from {utility['first']:.2f} to {utility['last']:.2f} nats"
-        f"{baseline}; the index was refreshed {report['refreshes']} times."
+        f"{baseline}; index refreshes: {report['refreshes']}."
     )
 
 

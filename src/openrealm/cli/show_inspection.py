@@ -66,7 +66,7 @@ def _show_counts(console: Console, found: Mapping[str, Any]) -> None:
 def _show_lengths(console: Console, lengths: Mapping[str, Any]) -> None:
     from rich.table import Table
 
-    _heading(console, "Lengths: mean, median, and the range of 90 % of the values")
+    _heading(console, "Lengths: mean, median, and the range of 90% of the values")
     grid = Table.grid(padding=(0, 2))
     pictures = [_bars(name, histogram) for name, histogram in lengths.items()]
     for i in range(0, len(pictures), 2):
@@ -96,7 +96,7 @@ def _show_frequent(console: Console, found: Mapping[str, Any]) -> None:
 
     entities, dates = found["frequent"]["entity"], found["frequent"]["date"]
     num_passages, num_seen = found["counts"]["passages"], found["spans_counted_in"]
-    where = "all passages" if num_seen == num_passages else f"{num_seen:,} of {num_passages:,} passages, at random"
+    where = "all passages" if num_seen == num_passages else f"a sample of {num_seen:,} of {num_passages:,} passages"
     _heading(console, f"Most frequent entities and dates (in {where})")
     rows: list[tuple[RenderableType, ...]] = [
         (*_cells(entity), *_cells(date)) for entity, date in zip_longest(entities, dates)
@@ -171,4 +171,4 @@ def _show_leaks(console: Console, found: Mapping[str, Any]) -> None:
         ("excluding passages with identical text", "equal"),
         ("excluding near-duplicates too, as in training", "grouped"),
     ]
-    _columns(console, [(name, f"{100 * leaks[key]:.1f} %") for name, key in rows], (1,))
+    _columns(console, [(name, f"{100 * leaks[key]:.1f}%") for name, key in rows], (1,))

@@ -41,7 +41,7 @@ def train(
     max_tokens: Annotated[int, typer.Option(min=16, metavar="N", help="Word pieces per window.")] = 128,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Random seed.")] = 0,
 ) -> None:
-    """Train a token classifier that finds names, as the paper does on CoNLL-2003."""
+    """Train a token classifier that tags names, as the paper does on CoNLL-2003."""
     import torch
 
     from openrealm.config import Config

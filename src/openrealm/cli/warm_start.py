@@ -1,4 +1,4 @@
-"""`openrealm warm-start`: train the first retriever and reader."""
+"""`openrealm warm-start`: train an initial retriever and reader."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def warm_start(
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Train the first retriever and reader.
+    """Train an initial retriever and reader.
 
-    The retriever is trained with the inverse cloze task, the reader with masked-language modelling.
+    The retriever is trained on the Inverse Cloze Task, the reader on masked-language modelling.
     """
     from openrealm.run.stages import Options
 

@@ -99,7 +99,7 @@ def assemble(sources: Sequence[Source], tokenizer: Tokenizer) -> tuple[Realm, di
     if tokenizer.vocab_size != settings["vocab_size"]:
         raise Mismatch(
             f"{sources[0].where} has {settings['vocab_size']:,} word pieces, but the tokenizer has "
-            f"{tokenizer.vocab_size:,}; give the folder of the right one with --tokenizer."
+            f"{tokenizer.vocab_size:,}; give the folder of the matching one with --tokenizer."
         )
     shared = PASSAGE_TOWER in chosen and chosen[PASSAGE_TOWER] is chosen.get(QUERY_TOWER)
     with torch.random.fork_rng(devices=[]):
@@ -140,7 +140,7 @@ def _chosen(sources: Sequence[Source]) -> dict[str, Part]:
                 if (role in source.weak) is not weak or (weak and role in chosen):
                     continue
                 if role in chosen:
-                    raise BadInput(f"Both {chosen[role].where} and {part.where} contain the {role}; give one of them.")
+                    raise BadInput(f"Both {chosen[role].where} and {part.where} contain the {role}; give only one.")
                 chosen[role] = part
     return {role: chosen[role] for role in ROLES if role in chosen}
 
@@ -196,4 +196,4 @@ def _initialise_missing(model: Realm, chosen: Mapping[str, Part]) -> dict[str, s
     absent = [role for role in (PASSAGE_TOWER, QUERY_TOWER, names.READER) if role not in chosen]
     for role in absent:
         _module(model, role).get_submodule("encoder").load_state_dict(weights)
-    return dict.fromkeys(absent, f"in no source; encoder copied from the {start}, head untrained")
+    return dict.fromkeys(absent, f"not in any source; encoder copied from the {start}, head untrained")

@@ -88,7 +88,7 @@ def _settings(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(settings, dict):
         raise BadInput(
-            f"{path} holds a {type(settings).__name__}, not a configuration; give the config.json of a REALM model."
+            f"{path} contains a {type(settings).__name__}, not a configuration; give the config.json of a REALM model."
         )
     return settings
 

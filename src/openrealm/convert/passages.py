@@ -47,7 +47,7 @@ def build(records: Path, vector_ND: Tensor, model: Realm, folder: Path, *, max_p
     num_records = sum(1 for _ in read_records(records))
     if num_records != len(vector_ND):
         raise Mismatch(
-            f"{records} has {num_records:,} passages, but block_emb has {len(vector_ND):,} vectors; they must be equal."
+            f"{records} has {num_records:,} passages, but block_emb has {len(vector_ND):,} vectors; expected one each."
         )
     corpus = build_corpus(
         read_records(records),

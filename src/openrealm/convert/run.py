@@ -50,7 +50,7 @@ def convert(sources: Sequence[Path], out: Path, form: Form, options: Options) ->
         return _import(sources, out, options)
     if len(sources) != 1 or not (sources[0] / files.MANIFEST).is_file():
         raise BadInput(
-            f"{sources[0]} is not an openrealm model; --to {form} takes one, such as runs/NAME/pretrain/model "
+            f"{sources[0]} is not an openrealm model; --to {form} needs one, such as runs/NAME/pretrain/model "
             "(convert other weights to openrealm first)."
         )
     model = Realm.from_pretrained(sources[0])
@@ -72,7 +72,7 @@ def _import(sources: Sequence[Path], out: Path, options: Options) -> list[str]:
     model, origin = assemble(found, _tokenizer(found, options))
     blocks = [source for source in found if source.block_ND is not None]
     if options.records is not None and not blocks:
-        raise BadInput(f"--records {options.records} was given, but no source holds block_emb; omit it.")
+        raise BadInput(f"--records {options.records} was given, but no source contains block_emb; omit the option.")
     lines = [f"{role}: {description}" for role, description in origin.items()]
     with files.new_folder(out, {"kind": "conversion", "sources": [str(path) for path in sources]}) as temporary:
         model.save_pretrained(temporary / "model")
@@ -106,4 +106,4 @@ def _tokenizer(sources: Sequence[Source], options: Options) -> Tokenizer:
             (source.folder / name).is_file() for name in ("tokenizer.json", "vocab.txt")
         ):
             return Tokenizer.from_folder(source.folder)
-    raise BadInput(f"{sources[0].where} comes without tokenizer.json or vocab.txt; give its folder with --tokenizer.")
+    raise BadInput(f"{sources[0].where} has no tokenizer.json or vocab.txt; add --tokenizer FOLDER.")

@@ -52,7 +52,7 @@ def build(
                 return Corpus.open(folder)
             except DamagedArtefact as error:
                 say(str(error))
-        say(f"{folder} is built again: its text or settings may have changed.")
+        say(f"{folder} is being rebuilt, because its text or settings may have changed.")
     return build_corpus(
         opened.articles(),
         folder,
@@ -80,11 +80,11 @@ def _manifest_in(folder: Path, description: dict[str, Any]) -> dict[str, Any] | 
     except (MissingStage, DamagedArtefact, NotADirectoryError):
         manifest = {}
     if manifest.get("kind") != "corpus":
-        raise BadInput(f"{folder} holds something other than a corpus; give a new or an empty folder.")
+        raise BadInput(f"{folder} contains something other than a corpus; give a new or empty folder.")
     held, wanted = ({name: of[name] for name in _ORIGIN if name in of} for of in (manifest["source"], description))
     if held != wanted:
         raise BadInput(
-            f"{folder} holds the corpus of another source ({_listed(held)}, not {_listed(wanted)}); give another "
+            f"{folder} contains a corpus of another source ({_listed(held)}, not {_listed(wanted)}); give another "
             "folder, or remove this one first."
         )
     return manifest

@@ -76,7 +76,7 @@ def build_corpus(
     with files.sole_writer(unfinished_folder):
         try:
             if is_begun(folder):
-                say(f"{folder}: continuing an interrupted build; shards of the same text and settings are kept.")
+                say(f"{folder}: continuing an interrupted build; finished shards are reused.")
             tokenizer.save(unfinished_folder)
             names = _Names()
             batches = _batches(names.collected(articles))
@@ -86,8 +86,8 @@ def build_corpus(
                 if not any(cut["num_passages"] for cut in cuts):
                     files.remove_folder(unfinished_folder)
                     raise BadInput(
-                        f"The source {source.get('name') or source.get('kind', '')} holds no text, so {folder} was not "
-                        "built; give another source."
+                        f"The source {source.get('name') or source.get('kind', '')} contains no text, so {folder} was "
+                        "not built; give another source."
                     )
                 is_repeated = repeats(shards.column("ids", len(cuts)))
                 files.write_json(unfinished_folder / "names.json", names.distinct())
@@ -170,7 +170,7 @@ def _can_share(tagger: Tagger) -> bool:
     """Whether workers can tag; tells the user if a custom tagger or rule prevents it."""
     if not tagger.is_shared:
         say(
-            f'The tagger "{tagger.name}" is known to this process only, so one process builds the corpus; to use '
+            f'The tagger "{tagger.name}" is known only to this process, so the corpus is built in one process; to use '
             'several, declare it as an entry point of the group "openrealm.tagger", and its rules in "openrealm.rule".'
         )
     return tagger.is_shared and tagger.in_workers

@@ -137,7 +137,7 @@ class Corpus:
         manifest = read_manifest(folder, verify=verify)
         if manifest.get("kind") != "corpus" or manifest.get("format") != FORMAT:
             found = f"{manifest.get('kind')!r} of format {manifest.get('format')!r}"
-            raise Mismatch(f"{folder} holds {found}, not a corpus of format {FORMAT}; rebuild the corpus.")
+            raise Mismatch(f"{folder} contains {found}, not a corpus of format {FORMAT}; rebuild the corpus.")
         try:
             return Corpus(folder, manifest)
         except KeyError as error:
@@ -162,7 +162,7 @@ class Corpus:
         tokenizer = Tokenizer.from_folder(self.folder)
         if tokenizer.digest != self.tokenizer_digest:
             digests = f"{self.tokenizer_digest}, but holds the tokenizer {tokenizer.digest}"
-            raise Mismatch(f"{self.folder} was cut with the tokenizer {digests}; rebuild the corpus.")
+            raise Mismatch(f"{self.folder} was tokenised with {digests}; rebuild the corpus.")
         return tokenizer
 
     def passage(self, i: int) -> Passage:

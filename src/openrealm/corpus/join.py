@@ -42,7 +42,7 @@ def join(
         shutil.copyfile(shards.folder / TOKENIZER_FILE, temporary / TOKENIZER_FILE)
         (temporary / "groups.bin").write_bytes(group_N.astype("<u4").data)
         columns = _Columns(temporary, shards.token_type)
-        with columns, track("corpus: passages joined", len(group_N)) as advance:
+        with columns, track("corpus: joining shards", len(group_N)) as advance:
             last = 0
             for cut, tag in zip(cuts, tags, strict=True):
                 first, last = last, last + cut["num_passages"]

@@ -25,7 +25,7 @@ class Matches:
         self._groups = Ragged(folder, _NAME, "u4")
         if len(self._groups) != num_passages:
             raise DamagedArtefact(
-                f"{folder} has matches of {len(self._groups)} passages, not {num_passages}; remove it to recompute."
+                f"{folder} has matches for {len(self._groups)} passages not {num_passages}; remove it to recompute."
             )
 
     @staticmethod
@@ -39,7 +39,7 @@ class Matches:
         """
         if queries.tokenizer_digest != corpus.tokenizer_digest:
             raise Mismatch(
-                f"{queries.folder} was cut with the tokenizer {queries.tokenizer_digest}, but {corpus.folder} with "
+                f"{queries.folder} was tokenised with {queries.tokenizer_digest}, but {corpus.folder} with "
                 f"{corpus.tokenizer_digest}; rebuild the corpus of queries with the same model.backbone."
             )
         wanted = {"kind": "matches", "format": FORMAT, "queries": queries.digest, "corpus": corpus.digest}

@@ -76,7 +76,7 @@ class Ragged:
         num_expected = int(self._ends[-1]) if len(self._ends) else 0
         if len(self._values) != num_expected:
             raise DamagedArtefact(
-                f"{folder / name}.bin holds {len(self._values)} entries, not {num_expected}; rebuild {folder}."
+                f"{folder / name}.bin contains {len(self._values)} entries instead of {num_expected}; rebuild {folder}."
             )
 
     def __len__(self) -> int:

@@ -81,8 +81,8 @@ class Workers:
                 break
         raise WorkerDied(
             f"Worker processes of the corpus build died while working on shard {order['shard']} "
-            f"({'; '.join(ends)}); if memory ran out, use fewer of them (num_threads). Then run the same command "
-            "again: finished shards are kept."
+            f"({'; '.join(ends)}); if memory ran out, use fewer of them (num_threads); then rerun the "
+            "command: finished shards are kept."
         )
 
     def _started(self) -> Process:

@@ -24,7 +24,7 @@ _MAX_CANDIDATES = 3
 _CHARTS: tuple[tuple[str, str, tuple[tuple[str, str, str, int], ...]], ...] = (
     (
         "Loss with and without passages",
-        "Nats per query. The gap is what the retrieved passages are worth.",
+        "Nats per query. The gap shows how much the retrieved passages help.",
         (
             ("training", "loss", "train", 1),
             ("with passages", "loss", "heldout", 1),
@@ -47,12 +47,12 @@ _CHARTS: tuple[tuple[str, str, tuple[tuple[str, str, str, int], ...]], ...] = (
     ),
     (
         "Probability of the null passage",
-        "p(null|x). Close to 1, the reader relies on no retrieved passage.",
+        "p(null|x). Close to 1 means that retrieved passages are ignored.",
         (("training", "null_mass", "train", 1), ("held-out", "null_mass", "heldout", 1)),
     ),
     (
         "Distinct passages retrieved",
-        "Across held-out queries. A drop means collapse onto a few hubs.",
+        "Over all held-out queries. A drop means that retrieval collapses onto a few hubs.",
         (
             ("trained towers", "num_distinct_passages", "heldout", 1),
             ("frozen towers", "num_distinct_passages", "frozen", 2),
@@ -65,7 +65,7 @@ _CHARTS: tuple[tuple[str, str, tuple[tuple[str, str, str, int], ...]], ...] = (
     ),
     (
         "Gradient norms of the towers",
-        "Before clipping. Both must stay above zero.",
+        "Before clipping. Both should stay above zero.",
         (
             ("query", "query_tower_grad_norm", "train+", 1),
             ("passage", "passage_tower_grad_norm", "train+", 2),

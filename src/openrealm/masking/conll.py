@@ -84,7 +84,7 @@ def read_conll(path: str | Path) -> list[Document]:
             documents[-1].append(Sentence(words, iob2(labels)))
     found = [document for document in documents if document]
     if not found:
-        raise BadInput(f"{path} holds no sentences; give a CoNLL file with one word and its label per line.")
+        raise BadInput(f"{path} contains no sentences; give a CoNLL file with one word and its label per line.")
     return found
 
 
@@ -113,7 +113,7 @@ def _rows(path: Path) -> Iterator[tuple[str, str] | None]:
     except FileNotFoundError as error:
         raise BadInput(f"{path} does not exist; give a CoNLL file.") from error
     except (UnicodeDecodeError, EOFError, lzma.LZMAError, gzip.BadGzipFile) as error:
-        raise BadInput(f"{path} could not be read to its end ({error}); download it again.") from error
+        raise BadInput(f"{path} is truncated or damaged ({error}); download it again.") from error
 
 
 def _row(line: str, where: str) -> tuple[str, str] | None:

@@ -308,13 +308,13 @@ class Realm(nn.Module):
                 "",
                 f"# {hub_id.rpartition('/')[2] if hub_id else 'A REALM model'}",
                 "",
-                "A language model that looks things up, made with openrealm "
+                "A language model that retrieves what it needs to know, trained with openrealm "
                 "([REALM](https://arxiv.org/abs/2002.08909), Guu et al. 2020).",
                 "",
                 "```python",
-                "import openrealm",
+                "import openrealm as orm",
                 "",
-                f'model = openrealm.Realm.from_pretrained("{hub_id or "path/to/this/folder"}")',
+                f'model = orm.Realm.from_pretrained("{hub_id or "path/to/this/folder"}")',
                 'query = model.encode_query("Where is the library?")',
                 'passages = model.encode_passage([("Library", "The library is on Mill Street."), "Bread is baked."])',
                 "scores = passages @ query",

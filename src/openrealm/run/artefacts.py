@@ -69,7 +69,7 @@ def open_index(run: Run, model: Realm, start: str) -> Index:
     path = version_folder(run.index, index_step(run, start), model.passage_digest())
     if not (path / files.MANIFEST).exists():
         command = stages.index_of(start).command_line(run)
-        raise MissingStage(f"{run.folder} has no index of the present weights; run `{command}` first.")
+        raise MissingStage(f"{run.folder} has no index of the current weights; run `{command}` first.")
     return Index.open(path, open_corpus(run), model, searcher=run.config.index.searcher)
 
 

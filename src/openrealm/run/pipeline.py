@@ -70,14 +70,14 @@ def _refuse_another_source(run: Run) -> None:
     if run.config_file.exists():
         older, newer = Run.open(run.folder).config.corpus.source, run.config.corpus.source
         if older != newer:
-            raise BadInput(f"{run.folder} is a run on {older}, not on {newer}; choose another name for this one.")
+            raise BadInput(f"{run.folder} is already a run on {older}; choose another name for the run on {newer}.")
 
 
 def _perform(run: Run, todo: Sequence[Stage], options: Options) -> None:
     for number, stage in enumerate(todo, 1):
         label = f"[{number}/{len(todo)}] {stage.title}"
         if stage.is_current(run, options):
-            say(f"{label}: already done")
+            say(f"{label}: already completed")
         else:
             say(label)
             stage.perform(run, replace(options, resume=stage.can_resume(run)))

@@ -40,9 +40,9 @@ def queries_of(run: Run, corpus: Corpus) -> Queries | None:
             f"`openrealm corpus --run {given} --source PATH`."
         )
     queries = Corpus.open(folder, verify=True)
-    with track("comparing passages with the queries' corpus", 2 * (queries.num_passages + corpus.num_passages)) as step:
+    with track("corpus of queries: shared passages", 2 * (queries.num_passages + corpus.num_passages)) as step:
         matches = Matches.between(queries, corpus, run.matches, progress=step)
-    say(f"queries: {queries.num_passages:,} passages of {folder}")
+    say(f"corpus of queries: {queries.num_passages:,} passages in {folder}")
     return Queries(queries, matches.groups)
 
 

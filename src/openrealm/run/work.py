@@ -15,7 +15,7 @@ from openrealm.corpus.sources import open_source
 from openrealm.engine import num_cores
 from openrealm.errors import BadInput, Mismatch, MissingStage
 from openrealm.model.weights import tokenizer_of
-from openrealm.progress import say
+from openrealm.progress import counted, say
 from openrealm.run import artefacts
 from openrealm.run import questions as questions_of
 from openrealm.run.folder import Run
@@ -48,7 +48,7 @@ def corpus(run: Run, stage: Stage, options: Options) -> Corpus:
         num_workers=run.config.num_threads or num_cores(),
     )
     skipped = built.manifest["source"].get("skipped") or {}
-    note = "; skipped: " + ", ".join(f"{count} {why}" for why, count in skipped.items()) if skipped else ""
+    note = "; skipped: " + counted(skipped) if skipped else ""
     say(f"corpus: {built.num_passages:,} passages in {run.corpus}{note}")
     return built
 
@@ -106,7 +106,7 @@ def pretrain(run: Run, stage: Stage, options: Options) -> None:
     first_utility, last_utility = (float(row.get("retrieval_utility", 0.0)) for row in (outcome.first, outcome.last))
     say(
         f"{stage.title}: retrieval utility {first_utility:.2f} -> {last_utility:.2f} nats, "
-        f"{len(outcome.task['refresh_steps'])} index refreshes"
+        f"index refreshes: {len(outcome.task['refresh_steps'])}"
     )
 
 

@@ -79,7 +79,7 @@ class Tokenizer:
             vocabulary = _read_vocabulary(folder / VOCABULARY_FILE)
             return Tokenizer(_word_piece_spec(vocabulary), str(folder / VOCABULARY_FILE))
         raise MissingStage(
-            f"{folder} holds neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}; give a folder with one of them."
+            f"{folder} contains neither {TOKENIZER_FILE} nor {VOCABULARY_FILE}; give a folder with one of them."
         )
 
     @staticmethod
@@ -172,7 +172,7 @@ def _read_spec(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} is not valid JSON ({error}); download the tokenizer again.") from error
     if not isinstance(spec, dict):
-        raise BadInput(f"{path} holds a {type(spec).__name__}, not a tokenizer; download the tokenizer again.")
+        raise BadInput(f"{path} contains a {type(spec).__name__}, not a tokenizer; download the tokenizer again.")
     return spec
 
 

@@ -128,7 +128,7 @@ def test_one_file_can_be_the_source(tmp_path: Path) -> None:
 
 
 def test_folders_with_nothing_to_read_are_refused(tmp_path: Path) -> None:
-    assert "holds no .txt, .md, .html or .pdf file (it is empty)" in refusal(tmp_path)
+    assert "contains no .txt, .md, .html or .pdf file (it is empty)" in refusal(tmp_path)
     (tmp_path / "a.docx").write_text("x")
     (tmp_path / ".b.txt").write_text("x")
     assert "(skipped: 1 file with extension .docx, 1 hidden file)" in refusal(tmp_path)

@@ -73,7 +73,7 @@ def test_two_compressed_parts_end_to_end_are_one_file(tmp_path: Path) -> None:
     ("line", "message"),
     [
         (b"{", r"is not JSON"),
-        (b"[1]", r"holds a list; expected an object"),
+        (b"[1]", r"is a list; expected an object"),
         (b'{"title": "x"}', r'has no "text"; expected an object'),
         (b'{"text": null}', r'"text" is null; expected a string'),
         (b'{"text": 3}', r'"text" is a int; expected a string'),

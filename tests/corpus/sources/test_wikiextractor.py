@@ -55,7 +55,7 @@ def test_packed_files_and_a_folder_without_folders(extracted: Path) -> None:
 def test_the_other_format_and_bad_lines_are_refused_by_name(extracted: Path) -> None:
     (extracted / "AA" / "wiki_01").write_text('<doc id="3" url="" title="X">\nX\n</doc>\n')
     with pytest.raises(
-        BadInput, match=r"AA/wiki_01 holds <doc> elements, not JSON; run WikiExtractor again with --json"
+        BadInput, match=r"AA/wiki_01 contains <doc> elements, not JSON; run WikiExtractor again with --json"
     ):
         list(open_source(extracted).articles())
     (extracted / "AA" / "wiki_01").write_text("\n{")

@@ -167,7 +167,7 @@ def test_without_a_check_sum_it_says_so(
     (below / DUMP.file_name).write_bytes(data)
     serve(folder=tmp_path / "mirror")
     assert DUMP.fetch(tmp_path / "kept").read_bytes() == data
-    assert f"has no checksum of {DUMP.file_name}: the download will not be verified." in capsys.readouterr().err
+    assert f"lists no checksum for {DUMP.file_name}, so the download will not be verified." in capsys.readouterr().err
 
 
 def test_a_dump_that_there_is_not_and_a_mirror_that_there_is_not(

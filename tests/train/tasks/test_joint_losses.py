@@ -285,7 +285,7 @@ def test_inconsistent_settings_are_refused() -> None:
         ({"num_tail_candidates": 7}, "must exceed pretrain.num_tail_candidates"),
         ({"num_tail_candidates": 8, "use_null": False}, "must exceed pretrain.num_tail_candidates"),
         ({"num_tail_candidates": 2, "loss": "pdist"}, "must be 0 unless pretrain.loss is marginal"),
-        ({"loss": "rag"}, "no loss has that name; known are: adist, emdr2"),
+        ({"loss": "rag"}, "no loss has that name; choose from adist, emdr2"),
     ):
         with pytest.raises(BadConfig, match=words):
             PretrainConfig(**values)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title, 
 from openrealm.corpus.sources import FileSource
 from openrealm.corpus.sources.markup import html_to_text, markdown_to_text
 from openrealm.errors import BadInput, NotInstalled
+from openrealm.progress import counted
 from openrealm.types import Article
 
 MAX_FILE_BYTES = 256 << 20
@@ -61,7 +62,7 @@ def read(path: Path, *, skipped: MutableMapping[str, int] | None = None) -> Iter
         else:
             _count(counts, "blank file")
     if not num_found:
-        raise BadInput(f"{path} holds no {_KNOWN} file{_listed(counts)}; add some or give another folder.")
+        raise BadInput(f"{path} contains no {_KNOWN} file{_listed(counts)}; add some or give another folder.")
 
 
 def _files(path: Path, counts: MutableMapping[str, int]) -> Iterator[Path]:
@@ -194,5 +195,4 @@ def _count(counts: MutableMapping[str, int], reason: str) -> None:
 
 
 def _listed(counts: MutableMapping[str, int]) -> str:
-    skipped = ", ".join(f"{number} {reason}" for reason, number in sorted(counts.items()))
-    return f" (skipped: {skipped})" if skipped else " (it is empty)"
+    return f" (skipped: {counted(dict(sorted(counts.items())))})" if counts else " (it is empty)"

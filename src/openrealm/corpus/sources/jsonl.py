@@ -95,7 +95,7 @@ def _article(line: bytes, number: int, where: str) -> Article:
     except (json.JSONDecodeError, RecursionError) as error:
         raise BadInput(f"{where} is not JSON ({error}); {_EXPECTED}.") from error
     if not isinstance(value, dict):
-        raise BadInput(f"{where} holds a {type(value).__name__}; {_EXPECTED}.")
+        raise BadInput(f"{where} is a {type(value).__name__}; {_EXPECTED}.")
     text = clean_text(_string(value, "text", where))
     check_line_lengths(text, where)
     title = clean_title(_string(value, "title", where, default=""))

@@ -50,4 +50,4 @@ def _refuse_documents(path: Path) -> None:
     """Raise BadInput for WikiExtractor's other format."""
     with path.open("rb") as handle:
         if handle.read(5) == b"<doc ":
-            raise BadInput(f"{path} holds <doc> elements, not JSON; run WikiExtractor again with --json.")
+            raise BadInput(f"{path} contains <doc> elements, not JSON; run WikiExtractor again with --json.")

@@ -108,7 +108,7 @@ class Dump:
                 raise _unreachable(url, error, self.file_name) from error
         found = [line.split()[0].lower() for line in lines if line.split()[1:] == [self.file_name]]
         if not found:
-            say(f"{url} has no checksum of {self.file_name}: the download will not be verified.")
+            say(f"{url} lists no checksum for {self.file_name}, so the download will not be verified.")
         return found[0] if found else None
 
 
@@ -146,7 +146,7 @@ def _continue(url: str, part: Path) -> None:
                 part.unlink(missing_ok=True)
                 start = 0
             num_bytes = start + int(response.headers.get("Content-Length") or 0)
-            with track(f"download of {part.name.removesuffix('.part')} (bytes)", num_bytes) as advance:
+            with track(f"downloading {part.name.removesuffix('.part')} (bytes)", num_bytes) as advance:
                 advance(start)
                 for data in _received(response):
                     append_bytes(part, data)
