@@ -90,7 +90,7 @@ class Registry(Generic[T]):
         parameters = inspect.signature(factory).parameters
         first = next((p for p in parameters.values() if p.kind in _POSITIONAL), None)
         if argument and first is None:
-            raise BadConfig(f"The {self.kind} {name!r} takes no argument, but {spec!r} has one; write {name!r}.")
+            raise BadConfig(f"The {self.kind} {name!r} takes no argument, but {spec!r} gives one; write {name!r}.")
         form = getattr(factory, "argument", first.name.upper() if first is not None else "")
         if not argument and first is not None and first.default is inspect.Parameter.empty:
             raise BadConfig(f"The {self.kind} {name!r} needs an argument; write {name}:{form}.")

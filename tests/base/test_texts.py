@@ -114,7 +114,7 @@ def test_corpora_of_two_vocabularies_are_refused(
         tagger=RulesTagger(),
         source={},
     )
-    with pytest.raises(Mismatch, match="build them with one vocabulary"):
+    with pytest.raises(Mismatch, match="build them with the same vocabulary"):
         Texts([toy_corpus, other], 0.1, 0)
     with pytest.raises(BadInput, match="no corpus to train a base encoder on"):
         Texts([], 0.1, 0)
