@@ -78,3 +78,15 @@ def test_a_group_larger_than_the_first_request_does_not_starve_a_query() -> None
     index = Index(vector_ND, BINDING, group_N=torch.cat([torch.zeros(250, dtype=torch.long), torch.arange(250, 300)]))
     hits = index.search(torch.ones(2, 1), 3, exclude=[[7], [250]])
     assert hits.passages() == [[250, 251, 252], [0, 1, 2]]
+
+
+class ThreeAtMost(ExactSearcher):
+    """An approximate searcher that finds no more than three passages."""
+
+    def search(self, query_BD: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return super().search(query_BD, min(k, 3))
+
+
+def test_a_searcher_that_finds_too_few_ends_the_search() -> None:
+    index = Index(torch.arange(9, 0, -1).float()[:, None], BINDING, searcher=ThreeAtMost)
+    assert index.search(torch.ones(1, 1), 3, exclude=[[0, 1]]).passages() == [[2]]

@@ -266,7 +266,9 @@ class Index:
                 [place for place, group in enumerate(row) if group not in bad][:k]
                 for row, bad in zip(groups, excluded, strict=True)
             ]
-            if num_requested >= len(self) or all(len(row) == k for row in kept):
+            # A searcher that returns fewer than it was asked for has no more to give.
+            is_exhausted = num_requested >= len(self) or id_BR.shape[1] < num_requested
+            if is_exhausted or all(len(row) == k for row in kept):
                 return _hits(score_BR, id_BR, kept)
             size_G = torch.bincount(self.group_N)
             num_requested = k + max(int(size_G[list(bad)].sum()) for bad in excluded)
