@@ -48,7 +48,7 @@ def test_a_file_says_what_each_setting_means(format: Format) -> None:
     lines = [line.strip() for line in file_text(Config(), format).splitlines()]
     equals = " = " if format == "toml" else ": "
     assert f"num_steps{equals}200000  # optimiser steps [Guu Sec. 4.3]" in lines
-    assert f'num_layers{equals}"none"  # number of encoder layers to keep, from the first; none keeps all' in lines
+    assert f'num_layers{equals}"none"  # encoder layers to keep, counting from the first; none: all' in lines
 
 
 @pytest.mark.parametrize(
