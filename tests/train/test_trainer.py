@@ -253,7 +253,7 @@ def test_training_by_the_clock_ends_when_the_time_is_up(tmp_path: Path) -> None:
 
 
 def test_unknown_settings_and_callbacks_are_refused() -> None:
-    with pytest.raises(BadConfig, match="no setting 'stepps'; known are: checkpoint_at_end"):
+    with pytest.raises(BadConfig, match="no setting 'stepps'; choose from checkpoint_at_end"):
         Trainer(Line(), Fit(), stepps=3)
     with pytest.raises(BadConfig, match="checkpoint_steps is 0; expected at least 1"):
         Trainer(Line(), Fit(), checkpoint_steps=0)

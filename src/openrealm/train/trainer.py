@@ -94,7 +94,7 @@ class Trainer:
         """
         known = {f.name for f in dataclasses.fields(Schedule)}
         if unknown := sorted(set(schedule) - known):
-            raise BadConfig(f"Trainer has no setting {unknown[0]!r}; known are: {', '.join(sorted(known))}.")
+            raise BadConfig(f"Trainer has no setting {unknown[0]!r}; choose from {', '.join(sorted(known))}.")
         if num_steps is not None:
             schedule["num_steps"] = num_steps
         self.schedule = dataclasses.replace(task.schedule, **schedule)
