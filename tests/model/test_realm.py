@@ -83,7 +83,7 @@ def test_the_card_may_be_edited_or_missing(tmp_path: Path, toy_realm: Callable[.
     folder = tmp_path / "model"
     toy_realm().save_pretrained(str(folder))
     card = (folder / "README.md").read_text()
-    assert 'openrealm.Realm.from_pretrained("path/to/this/folder")' in card
+    assert 'orm.Realm.from_pretrained("path/to/this/folder")' in card
     assert card.startswith("---\nlibrary_name: openrealm\n")
     (folder / "README.md").write_text("Our model.")
     Realm.from_pretrained(str(folder))

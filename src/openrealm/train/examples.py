@@ -259,7 +259,7 @@ class MaskedExamples:
         shuffled = np.random.default_rng([seed, 2]).permutation(usable).tolist()
         groups = [self.corpus.group(i) for i in shuffled]
         held = _held_out(groups, num_heldout)
-        if not held:
+        if num_heldout and not held:
             raise BadInput(
                 f"All passages of {self.corpus.folder} with something to mask are near-duplicates of each other, so "
                 "that none can be held out or retrieved for another; provide more varied text."
