@@ -124,27 +124,27 @@ def reading(model: Realm, queries: Sequence[dict[str, MaskedRow]], engine: Engin
     import numpy as np
 
     right = {
-        beside: filled(model, [rows[beside] for rows in queries], engine)
-        for beside in ("alone", "unrelated", "related", "own")
+        context: filled(model, [rows[context] for rows in queries], engine)
+        for context in ("alone", "unrelated", "related", "own")
     }
     num_J = np.array([len(rows["alone"].gold) for rows in queries])
-    share = {beside: float(right_n.sum() / num_J.sum()) for beside, right_n in right.items()}
+    share = {context: float(right_n.sum() / num_J.sum()) for context, right_n in right.items()}
     words = {
         "own": "its own passage",
         "related": "another passage that contains the name",
         "unrelated": "an unrelated passage",
     }
     figures = []
-    for beside, what in words.items():
-        low, high = interval(right[beside] - right["alone"], num_J)
+    for context, what in words.items():
+        low, high = interval(right[context] - right["alone"], num_J)
         figures.append(
             once(
                 f"word pieces of masked names filled in correctly with {what}",
                 "of 1",
-                share[beside],
+                share[context],
                 "without a passage",
                 share["alone"],
-                f"{len(queries)} held-out queries, difference {share[beside] - share['alone']:+.3f} "
+                f"{len(queries)} held-out queries, difference {share[context] - share['alone']:+.3f} "
                 f"(95% CI {low:+.3f} to {high:+.3f})",
                 more_is_better=True,
             )

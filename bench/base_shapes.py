@@ -218,7 +218,7 @@ Accuracy is the share of word pieces of a masked name or date filled in correctl
         embed, joint = figures[2 * number : 2 * number + 2]
         row = measures[shape]
         speed = f"{embed.value:,.0f} | {embed.ratio:.1f} | {joint.value:.2f} | {joint.ratio:.1f}"
-        shares = " | ".join(f"{100 * row[f'accuracy_{beside}']:.1f}%" for beside in ("alone", "related", "own"))
+        shares = " | ".join(f"{100 * row[f'accuracy_{context}']:.1f}%" for context in ("alone", "related", "own"))
         page += f"| {shape.name} | {embed.note.split(' ')[0]} M | {speed} | {row['steps']:,} | {shares} |\n"
     page += f"| {_PEER} | 22.6 M | {figures[0].peer_value:,.0f} | 1 | {figures[1].peer_value:.2f} | 1 | | | | |\n"
     page += (
@@ -259,11 +259,11 @@ def picture(shapes: Sequence[Shape], figures: Sequence[Figure], measures: dict[S
     with matplotlib.rc_context({"svg.hashsalt": "base_shapes", "svg.fonttype": "none", "font.size": 9}):
         drawing, axes = pyplot.subplots(figsize=(7, 3.6), layout="constrained")
         labels = {"own": "with its own passage", "related": "with a related passage", "alone": "without a passage"}
-        for (beside, label), marker in zip(labels.items(), "osx", strict=True):
-            shares = [100 * measures[shape][f"accuracy_{beside}"] for shape in shapes]
+        for (context, label), marker in zip(labels.items(), "osx", strict=True):
+            shares = [100 * measures[shape][f"accuracy_{context}"] for shape in shapes]
             axes.plot(times, shares, marker, label=label)
             for number, place in enumerate(zip(times, shares, strict=True), 1):
-                if beside == "own":
+                if context == "own":
                     axes.annotate(str(number), place, textcoords="offset points", xytext=(4, 3), fontsize=7)
         for number, shape in enumerate(shapes, 1):
             axes.plot([], [], marker=f"${number}$", color="black", linestyle="", markersize=4, label=shape.name)

@@ -58,8 +58,8 @@ def main() -> None:
     )
     report(
         *(
-            rate(f"{what}, {name}", "tokens/s", num_tokens, seconds[side], beside, seconds[other])
-            for name, side, beside, other in figures
+            rate(f"{what}, {name}", "tokens/s", num_tokens, seconds[side], peer_name, seconds[other])
+            for name, side, peer_name, other in figures
         )
     )
 

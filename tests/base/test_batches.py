@@ -103,7 +103,7 @@ def test_held_out_sentences_are_not_among_those_trained_on(toy_corpus: Corpus) -
 
 
 def test_another_process_prepares_the_same_batches(examples: BaseExamples) -> None:
-    """As `BaseEncoding.batches` does beside a CUDA device."""
+    """As `BaseEncoding.batches` does next to a CUDA device."""
     batches = Batches(examples)
     stream = DataLoader(
         range(10),  # type: ignore[arg-type]

@@ -67,7 +67,7 @@ def test_a_tiny_run_leaves_weights_card_and_metrics(run: Path) -> None:
     assert splits.count("train") == 2, "the mean of ten steps, then that of the last two"
 
 
-def test_what_is_there_is_used_again_and_other_settings_make_it_anew(run: Path, source: Path, tmp_path: Path) -> None:
+def test_prepared_data_is_reused_and_rebuilt_when_settings_change(run: Path, source: Path, tmp_path: Path) -> None:
     settings, name = tiny(BaseSettings()), [str(source)]
     made = run / "corpora" / "toy.jsonl" / "manifest.json"
     before = made.stat().st_mtime_ns

@@ -201,7 +201,7 @@ def test_a_difference_within_its_interval_is_called_not_significant() -> None:
 
 
 def test_the_best_figure_of_each_column_is_bold() -> None:
-    figures = {"em": 0.2, "recall@5": 0.7, "em_held_back_wordings": 0.1}
+    figures = {"em": 0.2, "recall@5": 0.7, "em_unseen_wordings": 0.1}
     text = render(complete({"systems": {"bm25": figures, "realm": {"em": 0.3, "recall@5": 0.6}}}))  # type: ignore[typeddict-item]
     best = re.findall(r'<td class="best">.*?</svg>([\d.]+%)', text)
     assert best == ["70.0%", "10.0%", "30.0%"]

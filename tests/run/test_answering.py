@@ -5,19 +5,19 @@ import pytest
 from openrealm.run.answering import by_relation, figures
 
 
-def row(em: int, rank: int | None, relation: str = "capital", *, held_back: bool = False) -> dict[str, object]:
-    return {"em": em, "f1": float(em), "rank": rank, "relation": relation, "held_back_wording": held_back}
+def row(em: int, rank: int | None, relation: str = "capital", *, unseen: bool = False) -> dict[str, object]:
+    return {"em": em, "f1": float(em), "rank": rank, "relation": relation, "unseen_wording": unseen}
 
 
 def test_figures_are_means_over_the_rows() -> None:
-    rows = [row(1, 1), row(1, 3, held_back=True), row(0, 12), row(0, None)]
+    rows = [row(1, 1), row(1, 3, unseen=True), row(0, 12), row(0, None)]
     found = figures(rows)
     assert (found["em"], found["f1"]) == (0.5, 0.5)
     assert found["em_low"] <= 0.5 <= found["em_high"]
     assert [found[f"recall@{k}"] for k in (1, 5, 20)] == [0.25, 0.5, 0.75]
     assert found["mrr@20"] == pytest.approx((1 + 1 / 3 + 1 / 12) / 4)
     assert found["em_seen_wordings"] == pytest.approx(1 / 3)
-    assert found["em_held_back_wordings"] == 1.0
+    assert found["em_unseen_wordings"] == 1.0
 
 
 def test_f1_is_over_the_questions_that_have_one() -> None:
@@ -30,7 +30,7 @@ def test_a_system_that_retrieves_nothing_has_no_recall() -> None:
     rows = [{key: value for key, value in row(1, None).items() if key != "rank"}]
     found = figures(rows)
     assert not any(key.startswith(("recall", "mrr")) for key in found)
-    assert found["em_held_back_wordings"] is None
+    assert found["em_unseen_wordings"] is None
 
 
 def test_relations_are_counted_separately_and_questions_without_one_ignored() -> None:

@@ -126,7 +126,7 @@ def _systems(report: Row) -> str:
     columns = [("em", "Exact match, 95% CI"), ("f1", "F1"), ("recall@5", "Recall@5")]
     columns += [
         column
-        for column in (("em_seen_wordings", "EM, seen wordings"), ("em_held_back_wordings", "EM, unseen wordings"))
+        for column in (("em_seen_wordings", "EM, seen wordings"), ("em_unseen_wordings", "EM, unseen wordings"))
         if any(figures.get(column[0]) is not None for figures in systems.values())
     ]
     best = {key: max((f[key] for f in systems.values() if f.get(key) is not None), default=None) for key, _ in columns}

@@ -59,7 +59,7 @@ def _row(question: Question, prediction: str, seen: Collection[tuple[str, int]])
         "relation": question.relation,
         "subject": question.subject,
         "wording": question.wording,
-        "held_back_wording": question.relation in relations and asked_as not in seen,
+        "unseen_wording": question.relation in relations and asked_as not in seen,
         "prediction": prediction,
         "em": int((regex_match if question.regex else exact_match)(prediction, question.answers)),
         # F1 counts shared words, and a pattern has none.
@@ -90,8 +90,8 @@ def figures(rows: Sequence[Row]) -> Row:
         hits = [[row["rank"] == n for n in range(1, NUM_RETRIEVED + 1)] for row in rows]
         out |= {f"recall@{k}": recall_at_k(hits, k) for k in RECALL_AT}
         out[f"mrr@{NUM_RETRIEVED}"] = mean_reciprocal_rank(hits, NUM_RETRIEVED)
-    for name, held_back in (("em_seen_wordings", False), ("em_held_back_wordings", True)):
-        out[name] = _mean([row["em"] for row in rows if row["held_back_wording"] == held_back])
+    for name, unseen in (("em_seen_wordings", False), ("em_unseen_wordings", True)):
+        out[name] = _mean([row["em"] for row in rows if row["unseen_wording"] == unseen])
     return out
 
 

@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-HOUSE = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[3]
 PROSE = "The river runs from the mountains to the sea, and many towns stand on its banks. " * 4
 HEADER = (
     '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.10/" xml:lang="de">\n  <siteinfo><namespaces>'
@@ -65,7 +65,7 @@ def multistream(numbered_pages: list[str]) -> bytes:
 @pytest.fixture(scope="session")
 def gensim_data() -> Path:
     """The folder of gensim's test data, or a skip that says how to get it."""
-    folder = Path(os.environ.get("OPENREALM_GENSIM", HOUSE / ".venv-peers" / "dumps")) / "gensim" / "test" / "test_data"
+    folder = Path(os.environ.get("OPENREALM_GENSIM", ROOT / ".venv-peers" / "dumps")) / "gensim" / "test" / "test_data"
     if not (folder / EXCERPT).exists():
         pytest.skip(
             "gensim, which carries a real dump, is not there; `make test-peers` brings it (or set OPENREALM_GENSIM)"

@@ -87,9 +87,7 @@ def test_a_child_that_dies_of_something_else(
     assert box.ask(good, [])["title"] == "Lima"
 
 
-def test_names_of_namespaces_reach_a_child_that_was_started_anew(
-    box: Box, make_page: Callable[..., str], prose: str
-) -> None:
+def test_names_of_namespaces_reach_a_child_started_afresh(box: Box, make_page: Callable[..., str], prose: str) -> None:
     page = make_page(1, "Lima", f"[[Datei:a.jpg|mini|Bild]]{prose}").encode()
     expected = box.ask(page, ["Datei"])
     assert "Bild" not in expected["text"]

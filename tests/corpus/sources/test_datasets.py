@@ -13,16 +13,16 @@ from openrealm.corpus.sources.datasets import Selection
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.types import Article
 
-HOUSE = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[3]
 ROWS: dict[str, list[Any]] = {"key": [7, 8, 9], "name": ["Lima", None, ""], "body": ["In &lt;Peru&gt;.", "Two.", " "]}
 
 
 @pytest.fixture
 def library() -> Any:
-    """The package datasets: ours, the one beside the peers, or a skip that says how to get it."""
-    beside = os.environ.get("OPENREALM_DATASETS", str(HOUSE / ".venv-peers" / "datasets"))
-    if beside not in sys.path:
-        sys.path.append(beside)
+    """The package `datasets`: as installed, or from the peers' environment; skips, and says how to get it."""
+    folder = os.environ.get("OPENREALM_DATASETS", str(ROOT / ".venv-peers" / "datasets"))
+    if folder not in sys.path:
+        sys.path.append(folder)
     if importlib.util.find_spec("datasets") is None:
         pytest.skip("the package datasets is not there; `make test-peers` brings it (or set OPENREALM_DATASETS)")
     return importlib.import_module("datasets")
