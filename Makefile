@@ -53,7 +53,7 @@ base: setup ## train openrealm-mini, a small base encoder: BASE_SOURCES="FILE ..
 docs: setup ## regenerate docs/cli.md, the command line reference
 	@$(PY) -m openrealm.cli.reference docs/cli.md
 
-test: setup lint ## run all checks and tests (groups left out are listed at the end)
+test: setup lint ## run all checks and tests (groups that were not run are listed at the end)
 	@$(PY) -m pytest
 
 lint: setup ## run ruff, mypy --strict and import-linter

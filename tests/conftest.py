@@ -1,4 +1,4 @@
-"""What all tests share: small hypothesis budgets, a toy world, and a last word on what was left out and why."""
+"""What all tests share: small hypothesis budgets, a toy world, and a last line that says what was not run and why."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         parts.append(f"{other} not selected by this command")
     if num_skipped:
         parts.append(f"{num_skipped} skipped for the reasons above")
-    terminalreporter.write_line("left out: " + (", ".join(parts) or "nothing"))
+    terminalreporter.write_line("not run: " + (", ".join(parts) or "nothing"))
 
 
 # A WordPiece vocabulary of our own, written the way BERT keeps it, so that no test needs a download.
