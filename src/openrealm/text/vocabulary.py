@@ -29,7 +29,7 @@ def train_vocabulary(texts: Sequence[str], size: int) -> Tokenizer:
     normalizer = normalizers.BertNormalizer(lowercase=True)
     letters = _most_common_letters(texts, normalizer, max(MIN_SIZE // 4, size // _PIECES_PER_LETTER))
     if not letters:
-        raise BadInput("There is no text to train a vocabulary on; give a source with articles.")
+        raise BadInput("The source contains no text to train a vocabulary on; choose a source with articles.")
     # The library's type stubs are too narrow.
     make_model: Any = models.WordPiece
     make_trainer: Any = trainers.WordPieceTrainer
