@@ -64,11 +64,20 @@ class Binding:
     @classmethod
     def read(cls, version: Path) -> Binding:
         """The binding of a published version, from its manifest. Raises MissingStage or DamagedArtefact."""
-        return cls._of(files.read_manifest(version, verify=False))
+        return cls._from_manifest(files.read_manifest(version, verify=False))
 
     @classmethod
-    def _of(cls, manifest: Mapping[str, Any]) -> Binding:
+    def _from_manifest(cls, manifest: Mapping[str, Any]) -> Binding:
         return cls(manifest["encoder"], manifest["tokenizer"], manifest["corpus"])
+
+    @classmethod
+    def of(cls, model: PassageEncoder | None, corpus: Corpus | None) -> Binding:
+        """The binding of an index of `corpus` made with `model`; "" stands for the digests of one that is None."""
+        return cls(
+            "" if model is None else model.passage_digest(),
+            "" if corpus is None else corpus.tokenizer_digest,
+            "" if corpus is None else corpus.digest,
+        )
 
     def check(self, expected: Binding, where: str) -> None:
         """Raise Mismatch, showing both digests, if this is not `expected`; "" in `expected` matches any digest.
@@ -168,8 +177,7 @@ class Index:
         """
         with track("index", corpus.num_passages) as advance:
             vector_ND = model.embed_corpus(corpus, engine=engine, progress=advance)
-        binding = Binding(model.passage_digest(), corpus.tokenizer_digest, corpus.digest)
-        index = cls(vector_ND, binding, group_N=_groups(corpus), step=step, searcher=searcher)
+        index = cls(vector_ND, Binding.of(model, corpus), group_N=_groups(corpus), step=step, searcher=searcher)
         if folder is not None:
             index.save(folder)
         return index
@@ -202,14 +210,8 @@ class Index:
                 f"{path} contains {manifest.get('kind')!r}, not an index; give a folder written by Index.save or "
                 "one of its versions."
             )
-        binding = Binding._of(manifest)
-        if expected is None:
-            expected = Binding(
-                model.passage_digest() if model else "",
-                corpus.tokenizer_digest if corpus else "",
-                corpus.digest if corpus else "",
-            )
-        binding.check(expected, str(path))
+        binding = Binding._from_manifest(manifest)
+        binding.check(expected or Binding.of(model, corpus), str(path))
         vector_ND = load_file(path / _VECTORS)["vectors"]
         group_N = _groups(corpus) if corpus else None
         return cls(vector_ND, binding, group_N=group_N, step=int(manifest["step"]), searcher=searcher)
@@ -275,8 +277,7 @@ class Index:
 
     def check(self, model: PassageEncoder, corpus: Corpus) -> None:
         """Raise Mismatch, showing both digests, unless this index was built with `model` for `corpus`."""
-        expected = Binding(model.passage_digest(), corpus.tokenizer_digest, corpus.digest)
-        self.binding.check(expected, f"Index {self.name}")
+        self.binding.check(Binding.of(model, corpus), f"Index {self.name}")
 
     def refresh(self, model: PassageEncoder, corpus: Corpus, *, step: int = 0, engine: Engine | None = None) -> Index:
         """A new index of `corpus` with the current passage tower of `model`, or this one if the tower has not changed.
@@ -285,7 +286,7 @@ class Index:
         engine  device and precision; None chooses them to suit the hardware
         Raises Mismatch if this index is not of `corpus`.
         """
-        self.binding.check(Binding("", corpus.tokenizer_digest, corpus.digest), f"Index {self.name}")
+        self.binding.check(Binding.of(None, corpus), f"Index {self.name}")
         if model.passage_digest() == self.binding.encoder:
             return self
         return type(self).build(model, corpus, step=step, engine=engine, searcher=self._make_searcher)

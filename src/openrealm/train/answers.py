@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from openrealm import files
+from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
 from openrealm.evaluate.answers import compile_pattern
 from openrealm.text.tokenizer import Tokenizer
@@ -19,9 +21,11 @@ Pieces = tuple[int, ...]
 Sought = Pieces | re.Pattern[str]
 
 
-def questions_digest(questions: Sequence[Question]) -> str:
-    """Digest of the texts and answers of `questions`, in their order."""
-    return files.digest_of([[question.text, list(question.answers), question.regex] for question in questions])
+def finetune_fingerprint(config: Config, corpus: Corpus, questions: Sequence[Question]) -> list[Any]:
+    """What determines the result of fine-tuning, as JSON values: settings, questions in their order, and corpus."""
+    values = config.to_dict()
+    asked = files.digest_of([[question.text, list(question.answers), question.regex] for question in questions])
+    return [values["seed"], values["model"], values["finetune"], asked, corpus.digest]
 
 
 def continuation_ids(tokenizer: Tokenizer) -> npt.NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from openrealm.engine import Engine
 from openrealm.model.realm import Realm
 from openrealm.recipes.small import small
 from openrealm.text.pack import Row as EncoderRow
-from openrealm.train.answers import questions_digest
+from openrealm.train.answers import finetune_fingerprint
 from openrealm.train.examples import Order
 from openrealm.train.optimizer import peak_rates
 from openrealm.train.task import Log, ParameterGroup, Schedule, Task
@@ -83,14 +83,7 @@ class ClosedBook(Task[list[int]]):
 
     def fingerprint(self) -> Any:
         """Settings, questions and corpus."""
-        values = self.config.to_dict()
-        return [
-            values["seed"],
-            values["model"],
-            values["finetune"],
-            questions_digest(self.questions),
-            self.corpus.digest,
-        ]
+        return finetune_fingerprint(self.config, self.corpus, self.questions)
 
 
 def masked_question(

@@ -15,7 +15,7 @@ from openrealm.index.index import Index
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
 from openrealm.recipes.small import small
-from openrealm.train.answers import AnswerFinder, questions_digest
+from openrealm.train.answers import AnswerFinder, finetune_fingerprint
 from openrealm.train.examples import Order
 from openrealm.train.optimizer import peak_rates
 from openrealm.train.spans import DenseFinder, PassageFinder, SpanScores, read_spans, tokenize
@@ -133,15 +133,7 @@ class OpenQA(Task[list[int]]):
     def fingerprint(self) -> Any:
         """Settings, questions, corpus and index."""
         index = self.index and self.index.binding.encoder
-        values = self.config.to_dict()
-        return [
-            values["seed"],
-            values["model"],
-            values["finetune"],
-            questions_digest(self.questions),
-            self.corpus.digest,
-            index,
-        ]
+        return [*finetune_fingerprint(self.config, self.corpus, self.questions), index]
 
     def state(self) -> dict[str, Any]:
         """What the finder has learned."""
