@@ -15,6 +15,7 @@ class Article:
 
     `mentions` are the character ranges of `text` that the source itself marks as names, such as a wiki's links:
     sorted, not overlapping, of the kind "entity". Most sources mark none.
+    `lines` say where the lines of `text` are in the source: sorted by `start`, the first at 0; empty where not known.
 
     >>> Article("1", "Peru", "Lima is the capital of Peru.").title
     'Peru'
@@ -24,6 +25,33 @@ class Article:
     title: str
     text: str
     mentions: tuple[Span, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+
+class Line(NamedTuple):
+    """From character `start` of an article's text on, the text comes from `position` of its source.
+
+    position    offset in characters: of the decoded file, or of the row's text where a file holds many articles
+    part        page of a PDF, line of a .jsonl file, row of a table, all from 1; 0 where the file is one piece
+    is_heading  the line is a heading, which opens a new passage
+
+    >>> article = Article("peru.md", "Peru", "Lima is the capital.", lines=(Line(0, 8),))
+    >>> "# Peru\\n\\nLima is the capital."[article.lines[0].position :]
+    'Lima is the capital.'
+    """
+
+    start: int
+    position: int
+    part: int = 0
+    is_heading: bool = False
+
+
+class Origin(NamedTuple):
+    """Where a piece of text is in its source: an article's id, and `position` and `part` as in `Line`."""
+
+    article_id: str
+    position: int
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)

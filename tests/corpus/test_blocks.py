@@ -22,7 +22,7 @@ from openrealm.corpus.blocks import (
 from openrealm.corpus.sentences import sentence_bounds
 from openrealm.errors import BadConfig
 from openrealm.text.tokenizer import Tokenizer
-from openrealm.types import Article
+from openrealm.types import Article, Line
 
 prose = st.text(alphabet=string.ascii_letters + "   .,;\n!é", max_size=300)
 anything = st.text(max_size=200)
@@ -232,3 +232,16 @@ def test_a_limit_too_small_is_refused() -> None:
 def test_the_identity_parts_title_from_text() -> None:
     assert passage_id("ab", "c") != passage_id("a", "bc")
     assert len(passage_id("a", "b")) == 32
+
+
+def test_a_heading_opens_a_passage_and_stays_with_what_follows(tokenizer: Tokenizer) -> None:
+    lines = ["Intro to the town.", "Mills", "Water mills", "The mill at Polle is old.", "Ferries", "None."]
+    text = "\n".join(lines)
+    starts = [text.index(line) for line in lines]
+    headings = {"Mills", "Water mills", "Ferries"}
+    marks = tuple(Line(start, start, is_heading=line in headings) for line, start in zip(lines, starts, strict=True))
+    article = Article("1", "Town", text, lines=marks)
+    kinds: list[PassageKind] = ["tokens", "words", "paragraphs"]
+    for kind in kinds:
+        texts = [passage.text for passage in cut(article, tokenizer, PassageRule(60, kind))]
+        assert texts == ["Intro to the town.", "Mills\nWater mills\nThe mill at Polle is old.", "Ferries\nNone."]

@@ -1,5 +1,6 @@
 """Cuts articles into passages: whole sentences, gathered greedily up to a number of tokens that includes the title's.
 
+A heading opens a new passage, so that it stays with its section.
 Guu et al. 2020, Sec. 4.3 ("chunked into greedy blocks of 288 word pieces"); Lee et al. 2019 cut at sentence bounds;
 blocks of 100 words are those of Karpukhin et al. 2020 (DPR), Sec. 4.1.
 """
@@ -108,7 +109,7 @@ def cut_all(articles: Iterable[Article], tokenizer: Tokenizer, rule: PassageRule
         first = 0
         for article, sentences in zip(batch, bounds, strict=True):
             last = first + 1 + len(sentences)
-            yield _blocks(article, _Cutter(article.text, sentences, rows.part(first, last), tokenizer, rule))
+            yield _blocks(article, _Cutter(article, sentences, rows.part(first, last), tokenizer, rule))
             first = last
 
 
@@ -158,7 +159,7 @@ class _Encoded(NamedTuple):
 class _Unit(NamedTuple):
     """A sentence or a piece of a long one; words and ends of paragraphs are found only if the rule needs them.
 
-    `is_independent` means that its neighbours cannot change its tokens.
+    `is_independent` means that its neighbours cannot change its tokens, `is_heading` that it is part of a heading.
     """
 
     start: int
@@ -167,16 +168,20 @@ class _Unit(NamedTuple):
     num_words: int
     ends_paragraph: bool
     is_independent: bool
+    is_heading: bool
 
 
 class _Cutter:
     """Cuts a text into character ranges that fit when encoded alone."""
 
     def __init__(
-        self, text: str, sentences: Sequence[Range], rows: Rows, tokenizer: Tokenizer, rule: PassageRule
+        self, article: Article, sentences: Sequence[Range], rows: Rows, tokenizer: Tokenizer, rule: PassageRule
     ) -> None:
-        """`rows` are the tokens of the title and of each sentence of `text`."""
-        self.text, self.sentences, self.tokenizer = text, sentences, tokenizer
+        """`rows` are the tokens of the title and of each sentence of the article."""
+        self.text, self.sentences, self.tokenizer = article.text, sentences, tokenizer
+        self._line_starts = [line.start for line in article.lines]
+        self._is_heading = [line.is_heading for line in article.lines]
+        self._has_headings = any(self._is_heading)
         self._starts = np.array([start for start, _ in sentences], dtype=np.int64)
         num_title, *self._counts = rows.counts().tolist()
         self.title_ids = rows.values[: min(num_title, MAX_TITLE_TOKENS, rule.max_tokens // 2)]
@@ -215,14 +220,16 @@ class _Cutter:
     def _packed(self) -> Iterator[tuple[int, int, int, bool]]:
         """Units gathered greedily: start, end, number of tokens, and whether they are independent of neighbours."""
         start = end = num_tokens = num_words = 0
-        is_independent, must_end = True, False
+        is_independent, must_end, after_heading = True, False, True
         for unit in self._units():
             num_tokens, num_words = num_tokens + unit.num_tokens, num_words + unit.num_words
             too_long = num_tokens > self.max_tokens or unit.end - start > self.max_characters
-            if too_long or must_end or (self.max_words is not None and num_words > self.max_words):
+            opens_section = unit.is_heading and not after_heading
+            if too_long or must_end or opens_section or (self.max_words is not None and num_words > self.max_words):
                 yield start, end, num_tokens - unit.num_tokens, is_independent and unit.is_independent
                 start, num_tokens, num_words, is_independent = unit.start, unit.num_tokens, unit.num_words, True
             end, must_end, is_independent = unit.end, unit.ends_paragraph, is_independent and unit.is_independent
+            after_heading = unit.is_heading
         yield start, end, num_tokens, is_independent
 
     def _units(self) -> Iterator[_Unit]:
@@ -239,8 +246,9 @@ class _Cutter:
     def _unit(self, start: int, end: int, num_tokens: int, is_whole: bool = True) -> _Unit:
         num_words = len(self.text[start:end].split()) if self.max_words is not None else 0
         is_independent = is_whole and self.tokenizer.cuts_at_spaces and (start == 0 or self.text[start - 1] in SPACES)
-        ends_paragraph = self.by_paragraph and "\n" in self.text[start:end]
-        return _Unit(start, end, num_tokens, num_words, ends_paragraph, is_independent)
+        is_heading = self._has_headings and self._is_heading[bisect_right(self._line_starts, start) - 1]
+        ends_paragraph = self.by_paragraph and not is_heading and "\n" in self.text[start:end]
+        return _Unit(start, end, num_tokens, num_words, ends_paragraph, is_independent, is_heading)
 
     def _pieces(self, start: int, end: int, offsets: list[list[int]]) -> Iterator[_Unit]:
         """A long sentence in pieces that fit; `offsets` are its tokens' character ranges in the whole text."""

@@ -143,7 +143,7 @@ def _batches(articles: Iterable[Article]) -> Iterator[list[Parts]]:
     shard: list[Parts] = []
     num_characters = 0
     for article in articles:
-        shard.append((article.id, article.title, article.text))
+        shard.append((article.id, article.title, article.text, article.lines))
         num_characters += len(article.text)
         if num_characters >= _SHARD_CHARACTERS or len(shard) == _SHARD_ARTICLES:
             yield shard

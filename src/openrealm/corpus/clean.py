@@ -34,6 +34,13 @@ def clean_text(text: str, *, entities: bool = True) -> str:
     return _NEWLINES.sub("\n", _SPACES.sub(" ", text)).strip()
 
 
+def clean_code(text: str) -> str:
+    """A block of code as it stands, without invisible characters, blank lines around it and spaces at line ends."""
+    text = _SURROGATES.sub("\ufffd", _INVISIBLE.sub("", _LINE_ENDS.sub("\n", text)))
+    lines = [line.rstrip() for line in text.split("\n")]
+    return "\n".join(lines).strip("\n")
+
+
 def clean_title(title: str, *, entities: bool = True) -> str:
     """`clean_text` on one line."""
     return clean_text(title, entities=entities).replace("\n", " ")

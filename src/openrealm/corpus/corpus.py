@@ -18,7 +18,7 @@ from openrealm.errors import DamagedArtefact, Mismatch
 from openrealm.files import read_manifest
 from openrealm.text.pack import Ids, Row, Specials, Tokens, pack_joint, pack_passage, pack_query
 from openrealm.text.tokenizer import Tokenizer
-from openrealm.types import NULL, Passage
+from openrealm.types import NULL, Origin, Passage
 
 if TYPE_CHECKING:
     from openrealm.corpus.sources import Source
@@ -56,6 +56,7 @@ class Corpus:
         self._bodies, self._titles, self._offsets = rows["body"], rows["title"], rows["offsets"]
         self._sentences, self._spans, self._texts = rows["sentences"], rows["spans"], rows["text"]
         self._article_ids, self._article_titles = rows["article_ids"], rows["article_titles"]
+        self._lines = rows["lines"]
         self._ids, self._bounds = numbers["ids"], numbers["bounds"]
         self._articles, self._groups = numbers["articles"], numbers["groups"]
 
@@ -178,6 +179,26 @@ class Corpus:
             self._damaged("text.bin", f"passage {index} differs from its digest")
         start, end = self._bounds[index].tolist()
         return Passage(content, title, text, self._article_ids.text(article), start, end)
+
+    def origin(self, i: int, character: int = 0) -> Origin | None:
+        """Where the line with this character of `passage(i).text` begins in the source; None if the source has no map.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> from openrealm.types import Article, Line
+        >>> article = Article("peru.md", "Peru", "Peru\\nLima is the capital.", lines=(Line(0, 2), Line(5, 8)))
+        >>> with TemporaryDirectory() as folder:
+        ...     corpus = Corpus.build([article], folder)
+        ...     corpus.origin(0, corpus[0].text.index("Lima"))
+        Origin(article_id='peru.md', position=8, part=0)
+        """
+        index = self._checked(i)
+        article = int(self._articles[index])
+        lines = self._lines[article]
+        if not len(lines):
+            return None
+        line = int(np.searchsorted(lines[:, 0], int(self._bounds[index, 0]) + character, "right")) - 1
+        _, position, part = lines[max(line, 0)].tolist()
+        return Origin(self._article_ids.text(article), position, part)
 
     def body_tokens(self, i: int) -> IntArray:
         """Token ids (P,) of the passage's text, without title and special tokens."""

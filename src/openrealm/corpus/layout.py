@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FORMAT = 2
+FORMAT = 3
 ID_BYTES = 16
 # Rows of different lengths: their type ("token" means the manifest's token_type) and the numbers per entry.
 PASSAGE_ROWS = {
@@ -13,6 +13,7 @@ PASSAGE_ROWS = {
     "spans": ("u4", 3),
     "text": ("u1", 1),
 }
-ARTICLE_ROWS = {"article_ids": ("u1", 1), "article_titles": ("u1", 1)}
+# "lines" holds the numbers of `types.Line`: start, position, part.
+ARTICLE_ROWS = {"article_ids": ("u1", 1), "article_titles": ("u1", 1), "lines": ("u4", 3)}
 # Rows of equal length, one per passage.
 PASSAGE_NUMBERS = {"ids": ("u1", ID_BYTES), "bounds": ("u4", 2), "articles": ("u4", 1), "groups": ("u4", 1)}

@@ -7,6 +7,7 @@ parts are kept and the others made again.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,12 +23,12 @@ from safetensors.numpy import load_file, save
 from openrealm import files
 from openrealm.corpus.blocks import Block, PassageRule, cut_all
 from openrealm.corpus.duplicates import text_key
-from openrealm.corpus.layout import ID_BYTES, PASSAGE_ROWS
+from openrealm.corpus.layout import ARTICLE_ROWS, ID_BYTES, PASSAGE_ROWS
 from openrealm.corpus.ragged import IntArray, end_to_end, selected, texts_end_to_end
 from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import BadInput, DamagedArtefact, MissingStage
 from openrealm.text.tokenizer import Tokenizer
-from openrealm.types import Article, Span
+from openrealm.types import Article, Line, Span
 
 ROWS_PER_GROUP = 1024
 TABLE_FILE = "passages.parquet"
@@ -38,15 +39,15 @@ _SCHEMA = pa.schema(
 )
 
 Arrays = dict[str, npt.NDArray[Any]]
-# An article as it is sent to a worker: id, title, text.
-Parts = tuple[str, str, str]
+# An article as it is sent to a worker: id, title, text, lines.
+Parts = tuple[str, str, str, Sequence[Line]]
 
 
 class Shards:
     """The folder of an unfinished corpus, and the work on its shards.
 
     `do` carries out an order. Orders and replies are JSON values, so that they can be sent to a worker process:
-    {"part": "cut", "shard": 3, "key": digest, "articles": [[id, title, text], ...]}
+    {"part": "cut", "shard": 3, "key": digest, "articles": [[id, title, text, lines], ...]}
     {"part": "tagged", "shard": 3, "key": digest, "repeated": [rows to skip], "names": file}
     """
 
@@ -127,7 +128,7 @@ def articles_digest(articles: Sequence[Parts]) -> str:
     """Digest of a shard's input."""
     digest = hashlib.sha256()
     for article in articles:
-        for part in article:
+        for part in (*article[:3], json.dumps(article[3])):
             data = part.encode("utf-8", "surrogatepass")
             digest.update(len(data).to_bytes(8, "little"))
             digest.update(data)
@@ -139,7 +140,10 @@ def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, rule: PassageR
 
     `keys` holds a digest of each passage's normalised text.
     """
-    chosen = [Article(*parts) for parts in articles]
+    chosen = [
+        Article(article_id, title, text, lines=tuple(Line(*line) for line in lines))
+        for article_id, title, text, lines in articles
+    ]
     blocks: list[Block] = []
     owners: list[int] = []
     for number, found in enumerate(cut_all(chosen, tokenizer, rule)):
@@ -149,6 +153,7 @@ def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, rule: PassageR
     rows = {
         "article_ids": texts_end_to_end(article.id for article in chosen),
         "article_titles": texts_end_to_end(article.title for article in chosen),
+        "lines": end_to_end([_numbers(article.lines) for article in chosen], *ARTICLE_ROWS["lines"]),
         "text": texts_end_to_end(texts),
         "body": end_to_end([block.ids for block in blocks], token_type),
         "title": end_to_end([block.title_ids for block in blocks], token_type),
@@ -164,6 +169,10 @@ def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, rule: PassageR
     for name, (values, ends) in rows.items():
         arrays[name], arrays[f"{name}.ends"] = values, ends
     return arrays
+
+
+def _numbers(lines: Sequence[Line]) -> IntArray:
+    return np.array([line[:3] for line in lines], np.int64).reshape(-1, 3)
 
 
 def new_passages(arrays: Arrays, is_new: npt.NDArray[np.bool_]) -> Arrays:

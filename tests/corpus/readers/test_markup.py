@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrealm.corpus.sources.markup import html_to_text, markdown_to_text
+from openrealm.corpus.readers.markup import html_to_text, markdown_to_text
 
 PAGE = """---
 layout: post

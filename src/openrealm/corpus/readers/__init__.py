@@ -1,0 +1,70 @@
+"""Readers of single files: one module per kind of file, found by extension, each of which returns a `Document`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Literal, NamedTuple, cast
+
+from openrealm.corpus.clean import clean_code, clean_text, clean_title
+from openrealm.types import Article, Line
+
+
+class Piece(NamedTuple):
+    """A paragraph, heading, list item, table row or block of code, with its place in the file as in `types.Line`.
+
+    Prose and headings have line breaks only where a reader of the rendered document sees them; code is kept verbatim.
+    """
+
+    text: str
+    position: int = 0
+    part: int = 0
+    kind: Literal["prose", "heading", "code"] = "prose"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a file says: its pieces in reading order.
+
+    title   the document's own, or ""
+    counts  what could not be read, by reason, such as {"page without text": 3}
+    """
+
+    title: str
+    pieces: tuple[Piece, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def article(self, article_id: str, name: str) -> Article:
+        """The document as an article; `name` is its title if it has none of its own."""
+        texts: list[str] = []
+        lines: list[Line] = []
+        start = 0
+        for piece in self.pieces:
+            text = clean_code(piece.text) if piece.kind == "code" else clean_text(piece.text, entities=False)
+            if text:
+                texts.append(text)
+                lines.append(Line(start, piece.position, piece.part, piece.kind == "heading"))
+                start += len(text) + 1
+        title = clean_title(self.title, entities=False) or name
+        return Article(article_id, title, "\n".join(texts), lines=tuple(lines))
+
+
+Reader = Callable[[Path], Document]
+
+_READERS = {
+    ".txt": "plain",
+    ".md": "markdown",
+    ".markdown": "markdown",
+    ".html": "html",
+    ".htm": "html",
+    ".pdf": "pdf",
+}
+EXTENSIONS = tuple(_READERS)
+"""Lower-case extensions of the files that can be read."""
+
+
+def reader_of(extension: str) -> Reader:
+    """The reader of files with an extension of EXTENSIONS; its libraries are imported only now."""
+    return cast(Reader, import_module(f"openrealm.corpus.readers.{_READERS[extension]}").read)

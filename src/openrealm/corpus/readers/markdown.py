@@ -1,0 +1,16 @@
+"""Markdown files."""
+
+from __future__ import annotations
+
+from html import unescape
+from pathlib import Path
+
+from openrealm.corpus.readers import Document, Piece
+from openrealm.corpus.readers.decode import read_text
+from openrealm.corpus.readers.markup import markdown_to_text
+
+
+def read(path: Path) -> Document:
+    """The document as a reader of the rendered page sees it."""
+    title, text = markdown_to_text(read_text(path))
+    return Document(unescape(title), (Piece(unescape(text)),))
