@@ -16,7 +16,7 @@ from openrealm.corpus.clean import (
 )
 from openrealm.errors import BadInput
 
-any_text = st.text(alphabet=st.characters() | st.sampled_from("\n\r\t\xa0\x85\u2028\u202e\x00\ud800 &;"), max_size=80)
+any_text = st.text(alphabet=st.characters() | st.sampled_from("\n\r\t\xa0\x85\u2028\u202e\x00\ud800 &;\u200c\u200dک\u0dca"), max_size=80)
 
 
 @given(any_text)
@@ -50,6 +50,13 @@ def test_plain_words_stay_as_they_are(text: str) -> None:
         ("ad\u202eversary\x00 \ud800.", "adversary \ufffd."),
         ("soft\xadhyphen zero\u200bwidth", "softhyphen zerowidth"),
         ("  \t\n ", ""),
+        ("او می\u200cخواهم را گفت.", "او می\u200cخواهم را گفت."),
+        ("۲۰\u200cساله &zwnj;کتاب&zwnj;ها", "۲۰\u200cساله کتاب\u200cها"),
+        ("ශ්\u200dරී ලංකා", "ශ්\u200dරී ලංකා"),
+        ("അവന്\u200d വന്നു", "അവന്\u200d വന്നു"),
+        ("র\u200d্যাব", "র\u200d্যাব"),
+        ("👨\u200d👩\u200d👧 🏳️\u200d🌈 👩🏽\u200d⚕️", "👨\u200d👩\u200d👧 🏳️\u200d🌈 👩🏽\u200d⚕️"),
+        ("\u200cکتاب\u200c و\u200c \u200cقلم\u200c.\u200d\nمی\u200c\u200c\u200dرود\u200c", "کتاب و قلم.\nمی\u200cرود"),
     ],
 )
 def test_cleaning_by_example(text: str, cleaned: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 
 from openrealm.errors import BadInput
 
@@ -13,8 +14,12 @@ _MIN_WRAPPED_CHARACTERS = 50
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 # Control characters, zero-width and bidirectional marks: they make displayed text differ from stored text.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+    "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
 )
+# The zero-width non-joiner and joiner are part of the spelling of Persian, Sinhala, Malayalam and many emoji.
+_JOINERS = re.compile("[\u200c\u200d]+")
+_JOINED_CATEGORIES = frozenset("Lu Ll Lt Lm Lo Nd Mn Mc So Sk".split())
+_VIRAMA = 9  # canonical combining class of the sign that silences a vowel; it ends a word with a joiner in Malayalam
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # White space within a line, except a single space.
 _SPACES = re.compile(r"(?:[^\S\n ]| [^\S\n])[^\S\n]*")
@@ -30,15 +35,36 @@ def clean_text(text: str, *, entities: bool = True) -> str:
     transliterated or lower-cased. With `entities=False`, "&lt;" is kept, and cleaning twice changes nothing.
     """
     text = _LINE_ENDS.sub("\n", html.unescape(text) if entities else text)
-    text = _SURROGATES.sub("\ufffd", _INVISIBLE.sub("", text))
+    text = _without_invisible(text)
     return _NEWLINES.sub("\n", _SPACES.sub(" ", text)).strip()
 
 
 def clean_code(text: str) -> str:
     """A block of code as it stands, without invisible characters, blank lines around it and spaces at line ends."""
-    text = _SURROGATES.sub("\ufffd", _INVISIBLE.sub("", _LINE_ENDS.sub("\n", text)))
+    text = _without_invisible(_LINE_ENDS.sub("\n", text))
     lines = [line.rstrip() for line in text.split("\n")]
     return "\n".join(lines).strip("\n")
+
+
+def _without_invisible(text: str) -> str:
+    """`text` without characters that cannot be seen, except joiners that change how their neighbours are written."""
+    return _JOINERS.sub(_joiner, _SURROGATES.sub("\ufffd", _INVISIBLE.sub("", text)))
+
+
+def _joiner(match: re.Match[str]) -> str:
+    """The first of a run of joiners where it matters: inside a word or an emoji, or after a virama."""
+    start, end = match.span()
+    before, after = match.string[max(0, start - 1) : start], match.string[end : end + 1]
+    return match.group()[0] if _is_virama(before) or (_is_joined(before) and _is_joined(after)) else ""
+
+
+def _is_joined(character: str) -> bool:
+    """Whether it is a letter, a digit, a mark, or a symbol such as an emoji or its skin tone."""
+    return character != "" and unicodedata.category(character) in _JOINED_CATEGORIES
+
+
+def _is_virama(character: str) -> bool:
+    return character != "" and unicodedata.combining(character) == _VIRAMA
 
 
 def clean_title(title: str, *, entities: bool = True) -> str:
