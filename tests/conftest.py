@@ -6,6 +6,7 @@ import json
 import random
 import re
 import string
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -266,6 +267,21 @@ def toy_realm(toy_config: Callable[..., Config], toy_corpus: Corpus) -> Callable
         return Realm.from_backbone(toy_config(*changes).model, toy_corpus.tokenizer())
 
     return realm
+
+
+# Modules that every Python process has imported before it looks into any folder.
+_EARLY = {"os", "sys", "io", "abc", "codecs", "site", "stat", "posixpath", "genericpath", "encodings", "__future__"}
+_LIBRARIES = {"numpy", "torch", "transformers", "tokenizers", "safetensors", "pyarrow", "mwparserfromhell", "openrealm"}
+
+
+@pytest.fixture
+def planted_folder(tmp_path: Path) -> Path:
+    """A folder with a file named like each module of the standard library and of ours; it fails where it is run."""
+    folder = tmp_path / "planted"
+    folder.mkdir()
+    for name in sorted((sys.stdlib_module_names - _EARLY) | _LIBRARIES):
+        (folder / f"{name}.py").write_text(f"raise SystemExit('{name}.py of the working directory was run')\n")
+    return folder
 
 
 @pytest.fixture

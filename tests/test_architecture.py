@@ -51,6 +51,18 @@ def test_nothing_can_read_or_write_a_pickle(path: Path) -> None:
     assert all(isinstance(k.value, ast.Constant) and k.value.value is False for k in allowed)
 
 
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.name != "files.py"], ids=named)
+def test_only_one_module_opens_files_for_writing(path: Path) -> None:
+    """Files in a folder that is not published yet are copied or written by libraries; all others through files.py."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    opening = [call for call in calls if re.search(r"\bopen$", ast.unparse(call.func))]
+    constants = [node.value for call in opening for node in [*call.args, *(k.value for k in call.keywords)]
+                 if isinstance(node, ast.Constant)]  # fmt: skip
+    assert not [mode for mode in constants if re.fullmatch(r"[rwxabt+]*[wxa+][rwxabt+]*", str(mode))]
+    written = [ast.unparse(call) for call in calls if re.search(r"\.write_(text|bytes)$", ast.unparse(call.func))]
+    assert [call for call in written if not call.startswith(("files.", "Path('/proc/self/clear_refs')"))] == []
+
+
 def test_every_version_is_pinned_and_none_by_an_address() -> None:
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9.]+", line) for line in lines)

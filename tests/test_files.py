@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm import files
-from openrealm.errors import DamagedArtefact, MissingStage, NoSpace
+from openrealm.errors import BadInput, DamagedArtefact, MissingStage, NoSpace
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -113,6 +116,109 @@ def test_sweep_spares_files_of_running_processes(tmp_path: Path) -> None:
         assert files.sweep(tmp_path) == 0
         assert files.sweep(tmp_path / "nowhere") == 0
     assert files.read_manifest(tmp_path / "x")
+
+
+OWNERS = {
+    "another process of the same id": f"{os.getpid()}.1",
+    "only an id": f"{os.getpid()}",
+    "an ended process": "4194304.1",
+    "the first process, but of another boot": "1.0",
+    "no process": "x",
+    "a number too large": f"{10**30}.1",
+}
+
+
+@pytest.mark.parametrize("owner", OWNERS.values(), ids=list(OWNERS))
+def test_leftovers_of_processes_that_are_gone_are_removed(tmp_path: Path, owner: str) -> None:
+    """In a container, the process that left them and the one that finds them may both have the id 1."""
+    for number in range(2):
+        with files.new_folder(tmp_path / "x") as out:
+            (out / "a").write_text("1")
+        for name in ("x", "state"):
+            (tmp_path / f".tmp-{owner}-{name}").mkdir()
+            (tmp_path / f".tmp-{owner}-{name}" / "half").write_text("1")
+        (tmp_path / f".tmp-{owner}-link").symlink_to("nowhere")
+        if number:
+            assert files.sweep(tmp_path) == 3
+        files.write_bytes(tmp_path / "state", b"1")
+        files.remove_folder(tmp_path / "x")
+        assert leftovers(tmp_path) == ([] if number else [f".tmp-{owner}-link"])
+        (tmp_path / f".tmp-{owner}-link").unlink(missing_ok=True)
+
+
+def test_a_folder_is_removed_where_an_earlier_attempt_was_not_finished(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    earlier = tmp_path / f".tmp-{files._this_process(os.getpid())}-x"
+    earlier.mkdir()
+    (earlier / "half").write_text("1")
+    files.remove_folder(tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "write_bytes": lambda path: files.write_bytes(path, b"new"),
+    "write_json": lambda path: files.write_json(path, {}),
+    "append_line": lambda path: files.append_line(path, "new"),
+    "append_bytes": lambda path: files.append_bytes(path, b"new"),
+    "truncate_lines": lambda path: files.truncate_lines(path, 0),
+    "open_log": lambda path: files.open_log(path),
+}
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=list(WRITERS))
+@pytest.mark.parametrize("kind", ["symbolic", "dangling", "hard"])
+def test_nothing_is_written_through_a_link(tmp_path: Path, write: Callable[[Path], object], kind: str) -> None:
+    (tmp_path / "run").mkdir()
+    link, outside = tmp_path / "run" / "file", tmp_path / "outside"
+    if kind != "dangling":
+        outside.write_text("precious\n")
+    link.hardlink_to(outside) if kind == "hard" else link.symlink_to(outside)
+    # A hard link is replaced where a file is replaced as a whole.
+    with contextlib.suppress(BadInput) if kind == "hard" else pytest.raises(BadInput, match="run/file is a symbolic"):
+        write(link)
+    assert outside.exists() == (kind != "dangling")
+    assert kind == "dangling" or outside.read_text() == "precious\n"
+
+
+def test_a_folder_is_neither_published_nor_removed_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "file").write_text("precious")
+    (tmp_path / "link").symlink_to("outside")
+    with pytest.raises(BadInput, match="link is a symbolic link"), files.new_folder(tmp_path / "link"):
+        pass
+    with pytest.raises(BadInput, match="link is a symbolic link"):
+        files.remove_folder(tmp_path / "link")
+    assert [path.name for path in (tmp_path / "outside").iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("place", [".lock", "pretrain", "pretrain/refresh.log", "a/b/c"])
+@pytest.mark.parametrize("target", ["file", "folder"])
+def test_a_folder_with_links_inside_is_not_locked(tmp_path: Path, place: str, target: str) -> None:
+    outside = tmp_path / target
+    outside.write_text("precious") if target == "file" else outside.mkdir()
+    link = tmp_path / "run" / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside)
+    with pytest.raises(BadInput, match=f"run/{place} is a symbolic link"), files.sole_writer(tmp_path / "run"):
+        pass
+    assert outside.is_dir() or outside.read_text() == "precious"
+    link.unlink()
+    (tmp_path / "name").symlink_to("run")
+    with files.sole_writer(tmp_path / "name"):
+        assert (tmp_path / "run" / ".lock").read_text() == str(os.getpid())
+
+
+def test_a_lock_that_is_not_a_file_of_its_own_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "outside").write_text("precious")
+    (tmp_path / "run" / ".lock").hardlink_to(tmp_path / "outside")
+    with pytest.raises(BadInput, match=r"\.lock is also linked elsewhere"), files.sole_writer(tmp_path / "run"):
+        pass
+    assert (tmp_path / "outside").read_text() == "precious"
+    (tmp_path / "run" / ".lock").unlink()
+    os.mkfifo(tmp_path / "run" / ".lock")
+    with pytest.raises(BadInput, match=r"\.lock is not a regular file"), files.sole_writer(tmp_path / "run"):
+        pass
 
 
 def test_only_a_full_disk_is_reported_as_one(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The only module that writes files: temporary name, fsync, atomic rename, fsync of the folder, manifest last.
 
 At any moment, and after a kill at any moment, a reader finds either the complete old artefact or the complete new one.
+Nothing is written through a link, which may lead out of the folder.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import functools
 import glob
 import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
-from openrealm.errors import Busy, DamagedArtefact, MissingStage, NoSpace
+from openrealm.errors import BadInput, Busy, DamagedArtefact, MissingStage, NoSpace
 
 MANIFEST = "manifest.json"
 _TEMPORARY = ".tmp-"
@@ -72,12 +75,58 @@ def _reporting_full_disk(path: Path, num_bytes: int | None = None) -> Iterator[N
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` atomically and durably; on failure the old file is kept."""
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink():
+        raise BadInput(
+            f"{path} is a symbolic link, and nothing is written through links; replace it by what it points to, or "
+            "remove it."
+        )
+
+
+def refuse_links_below(folder: Path) -> None:
+    """Raise BadInput naming the first symbolic link below `folder`; `folder` itself may be one."""
+    for parent, folders, names in os.walk(folder):
+        for name in sorted(folders) + sorted(names):
+            _refuse_link(Path(parent, name))
+
+
+def _opened(path: Path, flags: int) -> BinaryIO:
+    """A file opened for writing, unbuffered, if it is a regular file with no other name.
+
+    Raises BadInput for a link, symbolic or hard, since writing would change a file elsewhere.
+    """
+    _refuse_link(path)
+    mode = "r+b" if flags & os.O_RDWR else "wb"
+    handle = cast(BinaryIO, os.fdopen(os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666), mode, buffering=0))
+    found = os.fstat(handle.fileno())
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
+        handle.close()
+        what = "is also linked elsewhere" if stat.S_ISREG(found.st_mode) else "is not a regular file"
+        raise BadInput(f"{path} {what}, so nothing is written to it; remove it, or replace it by a copy.")
+    return handle
+
+
+def new_file(path: Path) -> BinaryIO:
+    """A new file in a folder that is not published yet, opened for writing. Raises FileExistsError if it exists."""
+    return path.open("xb")
+
+
+def open_log(path: Path) -> BinaryIO:
+    """A log for the output of another process, emptied and opened for writing. Raises BadInput for a link."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    with _reporting_full_disk(path):
+        handle = _opened(path, os.O_WRONLY | os.O_CREAT)
+        handle.truncate(0)
+    return handle
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically and durably; on failure the old file is kept. Raises BadInput for a link."""
+    _refuse_link(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path)
     try:
-        with _reporting_full_disk(path, len(data)), temporary.open("wb") as handle:
+        with _reporting_full_disk(path, len(data)), temporary.open("xb") as handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
@@ -111,7 +160,10 @@ def append_line(path: Path, line: str) -> None:
     """Append one line in a single write, so that concurrent readers never see part of it; a failed write is undone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = line.rstrip("\n").encode("utf-8") + b"\n"
-    with _reporting_full_disk(path, len(data)), path.open("ab", buffering=0) as handle:
+    with (
+        _reporting_full_disk(path, len(data)),
+        _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as handle,
+    ):
         num_bytes_before = handle.seek(0, os.SEEK_END)
         if handle.write(data) != len(data):
             handle.truncate(num_bytes_before)
@@ -121,12 +173,18 @@ def append_line(path: Path, line: str) -> None:
 def append_bytes(path: Path, data: bytes) -> None:
     """Append to a file that is not published yet, such as a partial download; a crash may truncate it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _reporting_full_disk(path, len(data)), path.open("ab") as handle:
-        handle.write(data)
+    with (
+        _reporting_full_disk(path, len(data)),
+        _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND) as handle,
+    ):
+        rest = memoryview(data)
+        while rest:
+            rest = rest[handle.write(rest) :]
 
 
 def publish(unpublished: Path, final: Path) -> None:
     """Move a finished file to its final name atomically and durably, replacing an older one."""
+    _refuse_link(final)
     with unpublished.open("rb") as handle:
         os.fsync(handle.fileno())
     os.replace(unpublished, final)
@@ -135,6 +193,7 @@ def publish(unpublished: Path, final: Path) -> None:
 
 def truncate_lines(path: Path, num_lines: int) -> None:
     """Keep the first `num_lines` complete lines of a text file (on resume: drop what came after the checkpoint)."""
+    _refuse_link(path)
     if path.exists():
         lines = path.read_bytes().split(b"\n")[:-1]
         write_bytes(path, b"".join(line + b"\n" for line in lines[:num_lines]))
@@ -177,13 +236,11 @@ def new_folder(final: Path, manifest: Mapping[str, Any] | None = None) -> Iterat
     Yields the temporary folder to write into. On exit, `manifest.json` is written with every file's SHA-256 and size,
     the entries of `manifest` (read on exit, so a dict may be filled in the meantime) and a digest of the manifest
     itself; then the folder is renamed to `final`. On any error the temporary folder is removed and `final` is left
-    untouched. Raises NoSpace if the disk is full.
+    untouched. Raises NoSpace if the disk is full, BadInput if `final` is a link.
     """
+    _refuse_link(final)
     final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f"{_TEMPORARY}{os.getpid()}-{final.name}")
-    for leftover in final.parent.glob(f"{_TEMPORARY}*-{glob.escape(final.name)}"):
-        _remove_if_stale(leftover)
-    shutil.rmtree(temporary, ignore_errors=True)
+    temporary = _temporary(final)
     temporary.mkdir()
     try:
         with _reporting_full_disk(final):
@@ -218,7 +275,8 @@ def _publish(temporary: Path, final: Path) -> None:
 
 def remove_folder(folder: Path) -> None:
     """Remove a published folder; it is renamed first, so that no part of it is ever found under its name."""
-    doomed = folder.with_name(f"{_TEMPORARY}{os.getpid()}-{folder.name}")
+    _refuse_link(folder)
+    doomed = _temporary(folder)
     with contextlib.suppress(FileNotFoundError):
         os.rename(folder, doomed)
         shutil.rmtree(doomed)
@@ -248,22 +306,60 @@ def read_manifest(folder: Path, *, verify: bool = True, ignore: Collection[str] 
     return manifest
 
 
-def _is_running(process_id: int) -> bool:
+def _temporary(final: Path) -> Path:
+    """The name under which this process prepares or discards `final`; leftovers of killed processes are removed."""
+    temporary = final.with_name(f"{_TEMPORARY}{_this_process(os.getpid())}-{final.name}")
+    for leftover in final.parent.glob(f"{_TEMPORARY}*-{glob.escape(final.name)}"):
+        _remove_if_stale(leftover)
+    _remove(temporary)
+    return temporary
+
+
+@functools.cache
+def _this_process(process_id: int) -> str:
+    return f"{process_id}.{_start_time('self')}"
+
+
+def _start_time(process_id: str) -> str:
+    """When a process started, in clock ticks since boot; empty if the kernel does not tell.
+
+    Ids are used again, and every program that runs alone in a container has the id 1.
+    """
     try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
+        stated = Path("/proc", process_id, "stat").read_text(errors="replace")
+    except OSError:
+        return ""
+    return stated.rpartition(")")[2].split()[19]
+
+
+def _is_running(process: str) -> bool:
+    """Whether the process that `_this_process` names so is alive."""
+    process_id, _, start_time = process.partition(".")
+    if process_id == str(os.getpid()):
+        return process == _this_process(os.getpid())
+    if not process_id.isdecimal():
+        return False
+    try:
+        os.kill(int(process_id), 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
-    return True
+        pass
+    return start_time == _start_time(process_id)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _remove_if_stale(path: Path) -> bool:
     """Remove a temporary file or folder if its process is gone; returns whether it was removed."""
-    owner = path.name.removeprefix(_TEMPORARY).split("-", 1)[0]
-    if not path.exists() or (owner.isdigit() and _is_running(int(owner))):
+    if _is_running(path.name.removeprefix(_TEMPORARY).partition("-")[0]) or not os.path.lexists(path):
         return False
-    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    _remove(path)
     return True
 
 
@@ -275,7 +371,7 @@ def sweep(folder: Path) -> int:
     for path in sorted(folder.rglob(f"{_REPLACED}*")) if folder.is_dir() else []:
         final = path.with_name(path.name.removeprefix(_REPLACED))
         if final.exists():
-            shutil.rmtree(path)
+            _remove(path)
         else:
             os.rename(path, final)
         num_fixed += 1
@@ -284,16 +380,19 @@ def sweep(folder: Path) -> int:
 
 @contextlib.contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Lock `folder` for writing; a second process gets Busy with the first one's id. The lock dies with its process."""
+    """Lock `folder` for writing; a second process gets Busy with the first one's id. The lock dies with its process.
+
+    Raises BadInput naming a symbolic link below `folder`: what is written there would land elsewhere.
+    """
+    refuse_links_below(folder)
     with _reporting_full_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("a+b", buffering=0)
+        lock = _opened(folder / ".lock", os.O_RDWR | os.O_CREAT)
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            lock.seek(0)
-            owner = lock.read().decode().strip() or "unknown"
+            owner = lock.read(20).decode(errors="replace").strip() or "unknown"
             raise Busy(f"{folder} is being written by process {owner}; wait for it or stop it.") from error
         with _reporting_full_disk(folder):
             lock.truncate(0)

@@ -186,6 +186,42 @@ FULL = """
 """
 
 
+AS_THE_FIRST_PROCESS = """
+    import os, signal, sys
+    from pathlib import Path
+    from openrealm import files
+    folder = Path(sys.argv[1])
+    assert os.getpid() == 1
+    with files.sole_writer(folder):
+        files.remove_folder(folder / "old")
+        with files.new_folder(folder / "version") as out:
+            (out / "part").write_text("half")
+            print(sorted(str(path.relative_to(folder)) for path in folder.rglob("*")), flush=True)
+            if "killed" in sys.argv:
+                os._exit(9)
+"""
+
+
+@pytest.mark.parametrize("proc", [[], ["--mount-proc"]], ids=["proc of the host", "own proc"])
+def test_the_first_process_of_a_container_removes_what_its_killed_predecessor_left(
+    tmp_path: Path, proc: list[str]
+) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(textwrap.dedent(AS_THE_FIRST_PROCESS))
+    container = ["unshare", "--map-root-user", "--pid", "--fork", *proc]
+    if not shutil.which("unshare") or subprocess.run([*container, "true"], capture_output=True).returncode:
+        pytest.skip("cannot start a process with the id 1: unshare --pid --map-root-user is not permitted here")
+    (tmp_path / "run" / "old").mkdir(parents=True)
+    for words in (["killed"], ["killed"], []):
+        command = [*container, sys.executable, str(script), str(tmp_path / "run"), *words]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode == 0) == (not words), done.stderr
+        assert done.stdout.count(".tmp-") == 2, "its own folder and the file in it"
+        (tmp_path / "run" / "old").mkdir(exist_ok=True)
+    assert leftovers(tmp_path / "run") == []
+    assert files.read_manifest(tmp_path / "run" / "version")
+
+
 def on_a_full_disk(program: str, tmp_path: Path) -> str:
     """The output of `program` run on a real 1 MB file system, mounted in a separate namespace."""
     disk = tmp_path / "disk"

@@ -81,6 +81,22 @@ def test_the_last_output_of_a_failing_worker_is_reported(
     refresher.wait(timeout=240)
     assert refresher.collect() is None
     assert re.search(r"exited with code 1 \(.*vanishing", capsys.readouterr().err)
+    assert refresher.state()["num_failed_refreshes"] == 1
+
+
+def test_a_worker_runs_no_code_of_the_working_directory(
+    planted_folder: Path,
+    toy_realm: Callable[..., Realm],
+    make_refresher: MakeRefresher,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(planted_folder)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", *filter(None, [os.environ.get("PYTHONPATH")])]))
+    refresher = make_refresher()
+    refresher.start(toy_realm(), 3, 1)
+    refresher.wait(timeout=240)
+    assert refresher.collect() is not None, capsys.readouterr().err
 
 
 def test_closing_kills_a_worker_and_deletes_its_temporary_files(

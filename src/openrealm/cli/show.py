@@ -75,9 +75,10 @@ def _utility(report: Mapping[str, Any]) -> str:
         return "The model is not pre-trained, so its retrieval utility is unknown."
     frozen = utility["frozen_towers_last"]
     baseline = "" if frozen is None else f" (with frozen towers: {frozen:.2f})"
+    failed = f" ({report['failed_refreshes']} failed)" if report["failed_refreshes"] else ""
     return (
         f"Retrieval utility on held-out queries went from {utility['first']:.2f} to {utility['last']:.2f} nats"
-        f"{baseline}; index refreshes: {report['refreshes']}."
+        f"{baseline}; index refreshes: {report['refreshes']}{failed}."
     )
 
 

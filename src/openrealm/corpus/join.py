@@ -40,7 +40,7 @@ def join(
     """
     with files.new_folder(folder, manifest) as temporary:
         shutil.copyfile(shards.folder / TOKENIZER_FILE, temporary / TOKENIZER_FILE)
-        (temporary / "groups.bin").write_bytes(group_N.astype("<u4").data)
+        files.write_bytes(temporary / "groups.bin", group_N.astype("<u4").tobytes())
         columns = _Columns(temporary, shards.token_type)
         with columns, track("corpus: joining shards", len(group_N)) as advance:
             last = 0
@@ -66,7 +66,8 @@ class _Columns:
                 for name, (dtype, _) in (PASSAGE_ROWS | ARTICLE_ROWS).items()
             }
             self._numbers = {
-                name: stack.enter_context((folder / f"{name}.bin").open("wb")) for name in ("ids", "bounds", "articles")
+                name: stack.enter_context(files.new_file(folder / f"{name}.bin"))
+                for name in ("ids", "bounds", "articles")
             }
             self._stack = stack.pop_all()
         self._ids = hashlib.sha256()

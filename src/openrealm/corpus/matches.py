@@ -70,8 +70,8 @@ def _find(
     ends = np.searchsorted(x, np.arange(queries.num_passages), side="right")
     matched = {"num_matched_passages": len(np.unique(x))}
     with files.new_folder(folder, {**wanted, **matched}) as out:
-        (out / f"{_NAME}.bin").write_bytes(group.astype("<u4").tobytes())
-        (out / f"{_NAME}.ends.bin").write_bytes(ends.astype("<u8").tobytes())
+        files.write_bytes(out / f"{_NAME}.bin", group.astype("<u4").tobytes())
+        files.write_bytes(out / f"{_NAME}.ends.bin", ends.astype("<u8").tobytes())
 
 
 def _texts(corpus: Corpus) -> Iterator[str]:

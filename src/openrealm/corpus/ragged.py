@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from openrealm import files
 from openrealm.errors import DamagedArtefact
 
 IntArray = npt.NDArray[np.integer[Any]]
@@ -46,8 +47,8 @@ class RaggedWriter:
     """Writes rows to NAME.bin and NAME.ends.bin, many at a time."""
 
     def __init__(self, folder: Path, name: str, dtype: str) -> None:
-        self._values = (folder / f"{name}.bin").open("wb")
-        self._ends = (folder / f"{name}.ends.bin").open("wb")
+        self._values = files.new_file(folder / f"{name}.bin")
+        self._ends = files.new_file(folder / f"{name}.ends.bin")
         self._dtype = np.dtype(dtype).newbyteorder("<")
         self.num_values = 0
 

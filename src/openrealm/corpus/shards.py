@@ -68,7 +68,7 @@ class Shards:
             with files.new_folder(final, manifest) as folder:
                 make = self._cut if order["part"] == "cut" else self._tag
                 arrays = make(order, folder, manifest)
-                (folder / _ARRAYS_FILE).write_bytes(save(arrays))
+                files.write_bytes(folder / _ARRAYS_FILE, save(arrays))
         return {name: value for name, value in manifest.items() if name != "files"}
 
     def part(self, name: str, shard: int) -> Path:

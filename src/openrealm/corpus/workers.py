@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any
 
-from openrealm import errors, memory
+from openrealm import errors, memory, subprocesses
 from openrealm.errors import OpenRealmError, WorkerDied
 
 # Orders in flight per worker: one that it works on, and one that is ready.
@@ -87,10 +85,10 @@ class Workers:
 
     def _started(self) -> Process:
         process = subprocess.Popen(
-            [sys.executable, "-m", _WORKER],
+            subprocesses.command(_WORKER),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | _ONE_THREAD,
+            env=subprocesses.environment(**_ONE_THREAD),
             process_group=0,  # Ctrl-C goes to the builder, which ends its workers
         )
         self._all.append(process)

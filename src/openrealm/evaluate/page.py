@@ -168,8 +168,12 @@ def _training(report: Row) -> str:
         return ""
     num_refreshes = report.get("refreshes") or 0
     times = {0: "not refreshed", 1: "refreshed once"}.get(num_refreshes, f"refreshed {num_refreshes} times")
+    num_failed = report.get("failed_refreshes") or 0
+    failed = f" {num_failed} {'refresh' if num_failed == 1 else 'refreshes'} failed." if num_failed else ""
     return _section(
-        "Pre-training", f"The index was {times} during training.", f'<div class="grid2">{"".join(figures)}</div>'
+        "Pre-training",
+        f"The index was {times} during training.{failed}",
+        f'<div class="grid2">{"".join(figures)}</div>',
     )
 
 

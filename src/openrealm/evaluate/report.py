@@ -75,6 +75,7 @@ class Report(TypedDict, total=False):
     comparisons        paired differences between systems
     retrieval_utility  on held-out queries, before and after pre-training
     refreshes          how many times the index was replaced
+    failed_refreshes   how many times it was to be replaced, but the process that builds it failed
     refresh_steps      the training steps at which it was
     seconds            wall-clock time by stage
     peak_memory_bytes  of the whole run
@@ -92,6 +93,7 @@ class Report(TypedDict, total=False):
     comparisons: list[Comparison]
     retrieval_utility: Utility
     refreshes: int
+    failed_refreshes: int
     seconds: dict[str, float]
     peak_memory_bytes: int | None
     questions: int
@@ -125,6 +127,7 @@ def complete(report: Report) -> dict[str, Any]:
         "systems": {name: no_figures | figures for name, figures in (given.get("systems") or {}).items()},
         "retrieval_utility": no_utility | (given.get("retrieval_utility") or {}),
         "refreshes": given.get("refreshes") or 0,
+        "failed_refreshes": given.get("failed_refreshes") or 0,
         "seconds": given.get("seconds") or {},
         "peak_memory_bytes": given.get("peak_memory_bytes"),
         "questions": given.get("questions") or 0,

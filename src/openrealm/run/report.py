@@ -79,6 +79,7 @@ def _training(run: Run) -> dict[str, Any]:
         "metrics": _metrics(pretrain.folder(run)),
         "refresh_steps": outcome["task"]["refresh_steps"],
         "refreshes": len(outcome["task"]["refresh_steps"]),
+        "failed_refreshes": outcome["task"]["num_failed_refreshes"],
         "examples": examples(run),
     }
     if frozen.is_current(run):

@@ -106,8 +106,17 @@ def pretrain(run: Run, stage: Stage, options: Options) -> None:
     first_utility, last_utility = (float(row.get("retrieval_utility", 0.0)) for row in (outcome.first, outcome.last))
     say(
         f"{stage.title}: retrieval utility {first_utility:.2f} -> {last_utility:.2f} nats, "
-        f"index refreshes: {len(outcome.task['refresh_steps'])}"
+        f"index refreshes: {len(outcome.task['refresh_steps'])}{_refreshes_missed(stage, run, outcome)}"
     )
+
+
+def _refreshes_missed(stage: Stage, run: Run, outcome: Outcome) -> str:
+    """What became of the refreshes that were asked for, if some failed or none was finished in time."""
+    settings, num_failed = run.config.pretrain, outcome.task["num_failed_refreshes"]
+    if num_failed:
+        return f"; {num_failed} failed, the last for the reason in {stage.folder(run) / 'refresh.log'}"
+    due = not stage.comparison and settings.num_steps > settings.refresh_steps
+    return "; none was finished before training was" if due and not outcome.task["refresh_steps"] else ""
 
 
 def finetune(run: Run, stage: Stage, options: Options) -> None:

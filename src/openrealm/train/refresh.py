@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from openrealm import files, memory
+from openrealm import files, memory, subprocesses
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, num_cores
 from openrealm.index.index import Binding, Index, MakeSearcher, version_folder
@@ -117,13 +117,13 @@ class Refresher:
             "parent": os.getpid(),
         }
         files.write_json(self._folder / "refresh.json", order)
-        with (self._folder / "refresh.log").open("wb") as log:
+        with files.open_log(self._folder / "refresh.log") as log:
             self._worker = subprocess.Popen(
-                [sys.executable, "-m", "openrealm.train.refresh", str(self._folder / "refresh.json")],
+                subprocesses.command("openrealm.train.refresh", str(self._folder / "refresh.json")),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env=os.environ | {"OMP_NUM_THREADS": str(num_threads)},
+                env=subprocesses.environment(OMP_NUM_THREADS=str(num_threads)),
             )
 
     def collect(self) -> Path | None:
@@ -159,6 +159,7 @@ class Refresher:
             "index": {"step": self.index.step, "binding": asdict(self.index.binding)},
             "last_refresh_step": self._last_start,
             "refresh_steps": self.refresh_steps,
+            "num_failed_refreshes": self.num_failed,
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -170,6 +171,7 @@ class Refresher:
         # Restart a refresh that was running when the checkpoint was saved.
         self._last_start = min(state["last_refresh_step"], self.index.step)
         self.refresh_steps = list(state["refresh_steps"])
+        self.num_failed = state["num_failed_refreshes"]
 
     def _publish_first(self) -> None:
         """Publish an index that was built in memory, so that checkpoints can refer to it.

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,14 @@ def child_of(box: Box) -> int:
 
 def test_the_limits_are_those_that_are_promised() -> None:
     assert (MAX_SECONDS, MAX_BYTES) == (5.0, 1 << 30)
+
+
+def test_a_child_runs_no_code_of_the_working_directory(
+    good: bytes, box: Box, planted_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(planted_folder)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", *filter(None, [os.environ.get("PYTHONPATH")])]))
+    assert box.ask(good, [])["title"] == "Lima"
 
 
 def test_a_slow_page_ends_its_child_alone(box: Box, good: bytes, make_page: Callable[..., str]) -> None:

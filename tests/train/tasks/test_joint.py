@@ -185,6 +185,7 @@ def test_a_worker_that_dies_every_time_never_stops_the_run(
     trainer = make_trainer(tmp_path, "pretrain.num_steps=6", "pretrain.refresh_steps=1", callbacks=[KillsWorkers()])
     outcome = trainer.train()
     assert outcome.task["refresh_steps"] == []
+    assert outcome.task["num_failed_refreshes"] > 0
     assert joint_of(trainer).refresher.num_failed == 4
     assert capsys.readouterr().err.count("The refresh worker exited with code -9") == 4
     assert len(versions(tmp_path / "index")) == 1

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, TypeVar
 
+from openrealm import subprocesses
 from openrealm.corpus.sources.page_worker import NO_MEMORY
 from openrealm.errors import OpenRealmError
 
@@ -29,7 +27,6 @@ _WORKER = "openrealm.corpus.sources.page_worker"
 # A stopped or swapping process uses no CPU time; by the wall clock it may take this many times as long.
 _CLOCK_FACTOR = 60
 _QUEUED_PER_WORKER = 4
-_SOURCE = Path(__file__).parents[3]
 
 Page = TypeVar("Page")
 
@@ -64,11 +61,10 @@ class Box:
             self._namespaces = []
 
     def _started(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", "-m", _WORKER, str(self._limits[0]), str(self._limits[1])]
-        path = os.pathsep.join(filter(None, (str(_SOURCE), os.environ.get("PYTHONPATH"))))
+        command = subprocesses.command(_WORKER, *map(str, self._limits))
         self._child = child = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
-            env=os.environ | {"PYTHONPATH": path},
+            env=subprocesses.environment(),
         )  # fmt: skip
         try:
             self._received(child)
