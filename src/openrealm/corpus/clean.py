@@ -18,7 +18,7 @@ _INVISIBLE = re.compile(
 )
 # The zero-width non-joiner and joiner are part of the spelling of Persian, Sinhala, Malayalam and many emoji.
 _JOINERS = re.compile("[\u200c\u200d]+")
-_JOINED_CATEGORIES = frozenset("Lu Ll Lt Lm Lo Nd Mn Mc So Sk".split())
+_JOINED_CATEGORIES = frozenset(("Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Mn", "Mc", "So", "Sk"))
 _VIRAMA = 9  # canonical combining class of the sign that silences a vowel; it ends a word with a joiner in Malayalam
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # White space within a line, except a single space.
