@@ -91,7 +91,7 @@ def test_skipped_files_are_counted_by_reason(tmp_path: Path) -> None:
     ("name", "data", "message"),
     [
         ("a.txt", b"abc\0def", "is binary data, not UTF-8 text (byte 3 is zero)"),
-        ("a.md", "# Peru".encode("utf-16"), "is UTF-16, not UTF-8 text"),
+        ("a.md", "# Peru".encode("utf-16")[:-1], "is not utf-16-le text"),
         ("a.txt", b"caf\xe9 au lait", "is not utf-8 text (byte 3 is 0xe9)"),
         ("a.html", b"<p>caf\xe9", "is not utf-8 text (byte 6 is 0xe9)"),
         ("a.txt", b"x" * 10_000_000, "line 1 has 10,000,000 characters"),

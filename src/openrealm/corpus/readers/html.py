@@ -11,5 +11,6 @@ from openrealm.corpus.readers.markup import html_to_text
 
 def read(path: Path) -> Document:
     """The page as a browser shows it."""
-    title, text = html_to_text(read_text(path, declared=True))
-    return Document(title, (Piece(text),))
+    counts: dict[str, int] = {}
+    title, text = html_to_text(read_text(path, declared=True, counts=counts))
+    return Document(title, (Piece(text),), counts)

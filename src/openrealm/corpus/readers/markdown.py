@@ -12,5 +12,6 @@ from openrealm.corpus.readers.markup import markdown_to_text
 
 def read(path: Path) -> Document:
     """The document as a reader of the rendered page sees it."""
-    title, text = markdown_to_text(read_text(path))
-    return Document(unescape(title), (Piece(unescape(text)),))
+    counts: dict[str, int] = {}
+    title, text = markdown_to_text(read_text(path, counts=counts))
+    return Document(unescape(title), (Piece(unescape(text)),), counts)

@@ -11,4 +11,5 @@ from openrealm.corpus.readers.decode import read_text
 
 def read(path: Path) -> Document:
     """The paragraphs of a text file; hard-wrapped lines are joined."""
-    return Document("", (Piece(unwrapped(read_text(path))),))
+    counts: dict[str, int] = {}
+    return Document("", (Piece(unwrapped(read_text(path, counts=counts))),), counts)
