@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from openrealm import hub, pretrained
 from openrealm.corpus.tagger import Tagger
-from openrealm.errors import BadInput, NotInstalled
+from openrealm.errors import BadInput, NotInstalled, OpenRealmError
 from openrealm.files import MANIFEST, read_manifest
 from openrealm.masking.conll import Run, runs
 from openrealm.masking.dates import date_spans
@@ -30,7 +31,7 @@ class HuggingFaceTagger(Tagger):
         Raises BadInput if it could not be loaded, DamagedArtefact if a folder differs from its manifest.
         """
         try:
-            from transformers import AutoModelForTokenClassification, AutoTokenizer
+            from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING, AutoTokenizer
         except ModuleNotFoundError as error:
             raise NotInstalled(
                 f'The tagger "hf:{model}" needs transformers and torch; install them with: pip install openrealm.'
@@ -38,16 +39,19 @@ class HuggingFaceTagger(Tagger):
         folder = Path(model).expanduser()
         if (folder / MANIFEST).exists():
             read_manifest(folder)
-        model = str(folder) if folder.is_dir() else model
+        self.name = f"hf:{folder if folder.is_dir() else model}"
+        folder = folder if folder.is_dir() or not hub.is_hub_id(model) else hub.download(model)
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(model, use_fast=True)
-            self._model: Any = AutoModelForTokenClassification.from_pretrained(model, use_safetensors=True).eval()
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).split("\n", 1)[0]
+            settings = pretrained.settings_of(folder)
+            self._model: Any = pretrained.load(MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING, folder, settings).float().eval()
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(
+                folder, config=settings, use_fast=True, trust_remote_code=False
+            )
+        except (OpenRealmError, OSError, ValueError, KeyError) as error:
+            reason = str(error).split("\n", 1)[0].rstrip(".")
             raise BadInput(
                 f'"{model}" could not be loaded as a token classifier ({reason}); give its folder.'
             ) from error
-        self.name = f"hf:{model}"
 
     @property
     def in_workers(self) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from openrealm.errors import BadConfig
+from openrealm import pretrained
+from openrealm.errors import BadConfig, OpenRealmError
 from openrealm.model.weights import backbone_location
 from openrealm.text.pack import Row, chunks_by_length, pad
 
@@ -24,33 +25,29 @@ def load_backbone(name: str, *, num_layers: int | None = None, dropout: float = 
     dropout     dropout rate of hidden states and attention
     Raises BadConfig if it could not be loaded or has fewer layers.
     """
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModel
-    from transformers.utils.logging import disable_progress_bar
+    from transformers import MODEL_MAPPING
 
-    logging.getLogger("transformers").setLevel(logging.ERROR)
-    disable_progress_bar()  # type: ignore[no-untyped-call]
-    location = backbone_location(name)
+    folder = Path(backbone_location(name))
     try:
-        settings = AutoConfig.from_pretrained(location)
+        settings = pretrained.settings_of(folder)
         _adjust(settings, num_layers, dropout)
-        model = AutoModel.from_pretrained(location, config=settings, use_safetensors=True, attn_implementation="sdpa")
-        model = model.float()  # train in full precision, even if stored in half
-    except (OSError, ValueError, SafetensorError) as error:
+        model = pretrained.load(MODEL_MAPPING, folder, settings, attention="sdpa")
+    except BadConfig:
+        raise
+    except OpenRealmError as error:
         raise BadConfig(
-            f"model.backbone: {name} could not be loaded ({str(error).strip().partition(chr(10))[0]}); give a folder "
-            "with config.json and model.safetensors, a reachable hub id, 'openrealm-mini' or 'minilm'."
+            f"model.backbone: {name} could not be loaded ({str(error).rstrip('.')}); give a folder with config.json "
+            "and model.safetensors, a reachable hub id, 'openrealm-mini' or 'minilm'."
         ) from error
-    return _without_pooler(model)
+    return _without_pooler(model.float())  # train in full precision, even if stored in half
 
 
 def backbone_from_config(settings: dict[str, Any]) -> nn.Module:
     """The architecture described by a stored config, with random weights."""
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
 
-    values = dict(settings)
-    config = AutoConfig.for_model(values.pop("model_type"), **values)
-    model = AutoModel.from_config(config, attn_implementation="sdpa")  # type: ignore[no-untyped-call]
+    config = pretrained.settings_from(settings, "the stored configuration of the encoder")
+    model = AutoModel.from_config(config, attn_implementation="sdpa", trust_remote_code=False)  # type: ignore[no-untyped-call]
     return _without_pooler(model)
 
 

@@ -15,12 +15,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from openrealm import files
+from openrealm import files, hub
 from openrealm.config import Config, ModelConfig
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadConfig, BadInput, DamagedArtefact, Mismatch
-from openrealm.model import hub
 from openrealm.model.embedder import embed_corpus, save_tower
 from openrealm.model.encoder import Encoder, backbone_from_config, load_backbone
 from openrealm.model.heads import stored_heads, take_head, take_projection

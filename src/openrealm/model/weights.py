@@ -7,9 +7,8 @@ import importlib.util
 from pathlib import Path
 from typing import Literal
 
-from openrealm import files
+from openrealm import files, hub
 from openrealm.errors import BadConfig, BadInput, DamagedArtefact, NotInstalled
-from openrealm.model import hub
 from openrealm.text.tokenizer import Tokenizer
 
 SHIPPED = ("openrealm-mini",)
@@ -35,7 +34,7 @@ def locate(
 
     name_or_path  "openrealm-mini" or "minilm", a folder, or the id of a model on the Hugging Face Hub, which is
                   downloaded; a `Path` is always a folder
-    The keywords are those of `openrealm.model.hub.download`.
+    The keywords are those of `openrealm.hub.download`.
 
     Raises BadInput if there is nothing of that name, NotInstalled if a named encoder is not installed, DamagedArtefact
     if its files differ from their digests.

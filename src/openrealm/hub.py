@@ -22,6 +22,7 @@ _FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "vocab.txt",
+    "added_tokens.json",
     "vocab.json",
     "merges.txt",
 )

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from openrealm.model.hub import is_hub_id
+from openrealm.hub import is_hub_id
 from openrealm.model.realm import Realm
 
 # Each line of a step is a call of `step(name, function)`; what it returns, or the error it raises, is printed as JSON.
