@@ -9,7 +9,6 @@ import pytest
 from openrealm.corpus.readers.decode import MAX_FILE_BYTES
 from openrealm.corpus.sources import folder
 from openrealm.errors import BadInput
-from openrealm.types import Article
 
 
 def refusal(path: Path) -> str:
@@ -119,13 +118,15 @@ def test_a_pdf_is_read_page_by_page(tmp_path: Path) -> None:
     (tmp_path / "paper.pdf").write_bytes(minimal_pdf("Lima is the capital."))
     (tmp_path / "scan.pdf").write_bytes(minimal_pdf(""))
     skipped: dict[str, int] = {}
-    assert list(folder.read(tmp_path, skipped=skipped)) == [Article("paper.pdf", "paper", "Lima is the capital.")]
+    [article] = folder.read(tmp_path, skipped=skipped)
+    assert (article.id, article.title, article.text) == ("paper.pdf", "paper", "Lima is the capital.")
     assert skipped == {"blank file": 1}
 
 
 def test_one_file_can_be_the_source(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Lima.")
-    assert list(folder.read(tmp_path / "a.txt")) == [Article("a.txt", "a", "Lima.")]
+    [article] = folder.read(tmp_path / "a.txt")
+    assert (article.id, article.title, article.text) == ("a.txt", "a", "Lima.")
 
 
 def test_folders_with_nothing_to_read_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,7 +9,7 @@ import pytest
 
 from openrealm.corpus.sources import parquet
 from openrealm.errors import BadInput
-from openrealm.types import Article
+from openrealm.types import Article, Line
 
 
 def written(path: Path, **columns: object) -> Path:
@@ -25,22 +26,59 @@ def test_rows_become_articles_in_order_over_many_batches(tmp_path: Path) -> None
         id=list(numbers),
         title=[f"T{i}" for i in numbers],
     )
-    assert list(parquet.read(path)) == [Article(str(i), f"T{i}", f"Text {i}.") for i in numbers]
+    assert list(parquet.read(path)) == [
+        Article(str(i), f"T{i}", f"Text {i}.", lines=(Line(0, 0, part=i + 1),)) for i in numbers
+    ]
 
 
 def test_text_alone_is_enough_and_is_cleaned(tmp_path: Path) -> None:
     path = written(tmp_path, text=["a &amp;  b", " ", "c"])
-    assert list(parquet.read(path)) == [Article("1", "", "a & b"), Article("3", "", "c")]
+    assert read(path)[0] == [("1", "", "a & b"), ("3", "", "c")]
+
+
+def read(path: Path) -> tuple[list[tuple[str, str, str]], dict[str, Any]]:
+    source = parquet.Parquet(path)
+    return [(article.id, article.title, article.text) for article in source.articles()], source.description
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())], ids=str
+)
+def test_strings_of_every_kind_are_read_and_rows_are_counted(tmp_path: Path, kind: pa.DataType) -> None:
+    texts = pa.array(["One", None, " ", "Two"])
+    path = written(tmp_path, _id=["a", "b", "c", "a"], title=pa.nulls(4), text=texts.cast(kind))
+    articles, description = read(path)
+    assert articles == [("a", "", "One"), ("a@4", "", "Two")]
+    assert (description["num_rows"], description["skipped"]) == (4, {"row without text": 2})
+    assert description["keys"] == {"id": "_id", "text": "text"}
+    assert len(description["remarks"]) == 1
+
+
+def test_a_string_that_is_not_unicode_is_named_with_its_row(tmp_path: Path) -> None:
+    texts = pa.array([b"One", b"caf\xe9", b"Two"]).view(pa.string())
+    with pytest.raises(BadInput, match=r"a\.parquet, row 2 is not UTF-8 \(byte 3 of a string\)"):
+        list(parquet.read(written(tmp_path, text=texts)))
+
+
+@pytest.mark.parametrize("num_values", [3000, 40], ids=["one value repeated", "long rows"])
+def test_a_batch_of_long_rows_is_small(tmp_path: Path, num_values: int) -> None:
+    path = tmp_path / "a.parquet"
+    texts = ["x. " * 300_000] * num_values if num_values == 3000 else [f"{i} " * 300_000 for i in range(num_values)]
+    pq.write_table(pa.table({"text": pa.array(texts)}), path)
+    before = pa.default_memory_pool().max_memory()
+    num_rows = sum(1 for _ in parquet.FORMAT.rows(path))
+    assert num_rows == num_values
+    assert pa.default_memory_pool().max_memory() - before < 400 << 20
 
 
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"body": ["a"], "id": ["1"]}, r'has no column "text" \(its columns: body, id\)'),
-        ({"text": ["a", None]}, r'row 2: "text" is a NoneType; expected a string'),
-        ({"text": [1]}, r'row 1: "text" is a int; expected a string'),
-        ({"text": ["a"], "title": [2]}, r'row 1: "title" is a int; expected a string'),
-        ({"text": ["a"], "id": [2.5]}, r'row 1: "id" is a float; expected a string or an integer'),
+        ({"words": ["a"], "id": ["1"]}, r'has no column "text" \(its columns: words, id\)'),
+        ({"text": [1]}, r': the column "text" has the type int64; expected strings'),
+        ({"text": [["a"]]}, r': the column "text" has the type list<.*>; expected strings'),
+        ({"text": ["a"], "title": [2]}, r': the column "title" has the type int64; expected strings'),
+        ({"text": ["a"], "id": [2.5]}, r': the column "id" has the type double; expected strings or integers'),
         ({"text": ["x" * 1_000_001]}, r"row 1: line 1 has 1,000,001 characters"),
     ],
 )

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from openrealm.corpus.sources.account import Account
+from openrealm.corpus.sources.rows import RowFormat, row_articles
 from openrealm.errors import BadInput
 from openrealm.files import digest_of
 from openrealm.registry import SOURCES
@@ -66,17 +69,52 @@ class FileSource(Source):
 
     def __init__(self, path: str | Path) -> None:
         """Raises BadInput when `path` does not exist."""
-        self.path = Path(path).expanduser()
-        if not self.path.exists():
-            raise BadInput(
-                f"{path} does not exist; give a folder, a .jsonl or .parquet file, a dump, or the name of a source: "
-                f"{', '.join(name for name in SOURCES if name not in FILE_SOURCES)}."
-            )
-        self.description = {"kind": self.kind, "name": self.path.resolve().name}
+        self.path = Path(os.path.expanduser(path))
+        check_path(self.path)
+        self.description = {"kind": self.kind, "name": os.path.basename(os.path.realpath(self.path))}
 
     def identity(self) -> Any:
         """Names, sizes and modification times of its files."""
         return list(stamps(self.path))
+
+
+def check_path(path: Path) -> None:
+    """Raise BadInput if `path` is not a file or folder: a device or a pipe is refused before it is opened."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise BadInput(
+            f"{path} does not exist; give a folder, a file, a dump, or the name of a source: "
+            f"{', '.join(name for name in SOURCES if name not in FILE_SOURCES)}."
+        ) from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be used as a source ({error.strerror}); give a folder or a file.") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        kind = next((name for is_kind, name in _SPECIAL if is_kind(mode)), "a special file")
+        raise BadInput(f"{path} is {kind}; give a folder or a file.")
+
+
+_SPECIAL = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class RowSource(FileSource):
+    """A source that is one file with a row for each article."""
+
+    form: ClassVar[RowFormat]
+
+    def __init__(self, path: str | Path, *, skip_unreadable: bool = False) -> None:
+        super().__init__(path)
+        self._skip_unreadable = skip_unreadable
+
+    def articles(self) -> Iterator[Article]:
+        """See `rows.Rows`."""
+        account = Account(self.description, skip_unreadable=self._skip_unreadable)
+        return row_articles(self.path, self.form, account)
 
 
 class Articles(Source):
@@ -139,9 +177,10 @@ def open_source(
 
 
 def _source_of_path(path: str, options: dict[str, Any]) -> Source:
-    found = Path(path).expanduser()
-    asked = [*(name for name in SOURCES if name not in FILE_SOURCES), *FILE_SOURCES] if found.exists() else []
-    name = next((name for name in asked if _reads(name, found)), FILE_SOURCES[-1])
+    found = Path(os.path.expanduser(path))
+    check_path(found)
+    asked = [*(name for name in SOURCES if name not in FILE_SOURCES), *FILE_SOURCES]
+    name = next(name for name in asked if _reads(name, found))
     return cast(Source, SOURCES.create(f"{name}:{path}", **options))
 
 

@@ -3,73 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title
-from openrealm.corpus.sources import FileSource
+from openrealm.corpus.sources import RowSource
+from openrealm.corpus.sources.rows import ID_KEYS, TEXT_KEYS, TITLE_KEYS, RowFormat, Value, row_articles
 from openrealm.errors import BadInput
 from openrealm.types import Article
 
-_ROWS_PER_BATCH = 1024
+_BATCH_ROWS = 1024
+_BATCH_BYTES = 4 << 20
+_FEW_ROWS = 16
+_REPEATED_BYTES = 64 << 20
+_BUFFER_BYTES = 1 << 20
 
 
-class Parquet(FileSource):
+def _rows(path: Path) -> Iterator[tuple[int, Value]]:
+    number = 0
+    with _telling(path), path.open("rb") as handle:
+        schema = pq.read_schema(handle)
+        columns = _columns(path, schema)
+        file = pq.ParquetFile(handle, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+        for group in range(file.num_row_groups):
+            size = _batch_rows(file.metadata.row_group(group))
+            for batch in file.iter_batches(size, row_groups=[group], columns=columns, use_threads=False):
+                for value in _values(batch, path, number):
+                    number += 1
+                    yield number, value
+
+
+FORMAT = RowFormat("row", _rows)
+
+
+class Parquet(RowSource):
     """A .parquet file."""
 
     kind = "parquet"
+    form = FORMAT
 
     @classmethod
     def reads(cls, path: Path) -> bool:
         """Whether the name ends in .parquet."""
         return path.is_file() and path.name.lower().endswith(".parquet")
 
-    def articles(self) -> Iterator[Article]:
-        """See `read`."""
-        return read(self.path)
-
 
 def read(path: Path) -> Iterator[Article]:
-    """Articles in the file's order; the id defaults to the row number from 1, the title to an empty string.
-
-    Rows with blank text give no article. Raises BadInput if the file is not Parquet or damaged, has no column "text",
-    or a row's text is null.
-    """
-    for number, row in enumerate(_rows(path), start=1):
-        article = _article(row, number, f"{path}, row {number}")
-        if article.text:
-            yield article
+    """Articles of a Parquet file in its order. See `rows.Rows`."""
+    return row_articles(path, FORMAT)
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            columns = _columns(path, file.schema_arrow)
-            for batch in file.iter_batches(batch_size=_ROWS_PER_BATCH, columns=columns, use_threads=False):
-                yield from batch.to_pylist()
+        yield
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{path} could not be read as Parquet ({reason}); download or write the file again.") from error
 
 
 def _columns(path: Path, schema: pa.Schema) -> list[str]:
-    if "text" not in schema.names:
+    """The columns to read, if they have types that can be."""
+    if not any(key in schema.names for key in TEXT_KEYS):
         found = ", ".join(schema.names) or "none"
         raise BadInput(f'{path} has no column "text" (its columns: {found}); expected id, title and text.')
-    return [name for name in ("id", "title", "text") if name in schema.names]
+    columns = [key for key in (*ID_KEYS, *TITLE_KEYS, *TEXT_KEYS) if key in schema.names]
+    for name in columns:
+        if schema.names.count(name) > 1:
+            raise BadInput(f'{path} has {schema.names.count(name)} columns "{name}"; rename all but one.')
+        kind = schema.field(name).type
+        held = kind.value_type if pa.types.is_dictionary(kind) else kind
+        is_text = pa.types.is_string(held) or pa.types.is_large_string(held) or pa.types.is_string_view(held)
+        is_id = name in ID_KEYS and pa.types.is_integer(held)
+        if not (is_text or is_id or pa.types.is_null(held)):
+            wanted = "strings or integers" if name in ID_KEYS else "strings"
+            raise BadInput(f'{path}: the column "{name}" has the type {kind}; expected {wanted}.')
+    return columns
 
 
-def _article(row: dict[str, Any], number: int, where: str) -> Article:
-    text, title, row_id = row["text"], row.get("title"), row.get("id")
-    if not isinstance(text, str):
-        raise BadInput(f'{where}: "text" is a {type(text).__name__}; expected a string.')
-    if not isinstance(title, str | None):
-        raise BadInput(f'{where}: "title" is a {type(title).__name__}; expected a string.')
-    if isinstance(row_id, bool) or not isinstance(row_id, str | int | None):
-        raise BadInput(f'{where}: "id" is a {type(row_id).__name__}; expected a string or an integer.')
-    text = clean_text(text)
-    check_line_lengths(text, where)
-    return Article(str(number if row_id is None else row_id), clean_title(title or ""), text)
+def _batch_rows(group: Any) -> int:
+    """Rows that have about _BATCH_BYTES in the file; fewer if one long value may be repeated in all of them."""
+    num_bytes = max(group.total_byte_size, 1)
+    if num_bytes > _REPEATED_BYTES:
+        return max(1, min(_FEW_ROWS, _BATCH_BYTES * group.num_rows // num_bytes))
+    return max(_FEW_ROWS, min(_BATCH_ROWS, _REPEATED_BYTES // num_bytes))
+
+
+def _values(batch: pa.RecordBatch, path: Path, number: int) -> Iterator[Value]:
+    """The rows after row `number`."""
+    try:
+        yield from batch.to_pylist()
+    except UnicodeDecodeError:
+        yield from (_value(batch, i, f"{path}, row {number + i + 1}") for i in range(len(batch)))
+
+
+def _value(batch: pa.RecordBatch, i: int, where: str) -> Value:
+    try:
+        return {name: column[i].as_py() for name, column in zip(batch.schema.names, batch.columns, strict=True)}
+    except UnicodeDecodeError as error:
+        return BadInput(f"{where} is not UTF-8 (byte {error.start} of a string); write the file again.")

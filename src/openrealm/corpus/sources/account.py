@@ -1,0 +1,88 @@
+"""What became of the files and rows of a source: what was skipped and why, and what could not be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openrealm.errors import BadInput
+from openrealm.progress import say
+
+MAX_EXAMPLES = 20
+
+
+class Account:
+    """Counts what a source skips, and gathers its unreadable files and rows to name them all at once.
+
+    It fills the source's description: "skipped" has numbers by reason, "examples" the first MAX_EXAMPLES names of each
+    reason, and "remarks" sentences about what was read nevertheless.
+
+    >>> description = {}
+    >>> account = Account(description)
+    >>> account.skip("blank file", "a.txt")
+    >>> account.skip("hidden file")
+    >>> description["skipped"], description["examples"]
+    ({'blank file': 1, 'hidden file': 1}, {'blank file': ['a.txt']})
+    """
+
+    def __init__(self, description: dict[str, Any] | None = None, *, skip_unreadable: bool = False) -> None:
+        """With `skip_unreadable`, what cannot be read is counted like everything else that is skipped."""
+        self.counts: dict[str, int] = {}
+        self.examples: dict[str, list[str]] = {}
+        self.remarks: list[str] = []
+        self.num_rows = 0
+        self.skip_unreadable = skip_unreadable
+        self._errors: list[BadInput] = []
+        self._num_errors = 0
+        self._description = {} if description is None else description
+        self._description.update(skipped=self.counts, examples=self.examples, remarks=self.remarks)
+
+    def skip(self, reason: str, name: str = "", number: int = 1) -> None:
+        """Count something that is skipped; `name` may be listed."""
+        self.counts[reason] = self.counts.get(reason, 0) + number
+        if name:
+            names = self.examples.setdefault(reason, [])
+            if len(names) < MAX_EXAMPLES:
+                names.append(name)
+
+    def describe(self, **values: Any) -> None:
+        """Add to the source's description."""
+        self._description.update(values)
+
+    def unreadable(self, what: str, error: BadInput) -> None:
+        """Note an unreadable "file" or "row": counted, or kept for `finish`."""
+        if self.skip_unreadable:
+            self.skip(f"unreadable {what}", str(error))
+            return
+        if not self._errors:
+            say(f"{error} Looking for others like it before stopping.")
+        self._num_errors += 1
+        if len(self._errors) < MAX_EXAMPLES:
+            self._errors.append(error)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether `finish` will raise, so that no more articles are needed."""
+        return bool(self._errors)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `finish` will name as many errors as it can."""
+        return len(self._errors) == MAX_EXAMPLES
+
+    def finish(self, *, is_complete: bool = True) -> None:
+        """Raise BadInput that names what was unreadable, if anything was.
+
+        is_complete  whether everything was looked at, so that the number of errors is known
+        """
+        if not self._errors:
+            return
+        if self._num_errors == 1:
+            raise self._errors[0]
+        number = f"{self._num_errors:,}" if is_complete else f"{self._num_errors:,} or more"
+        listed = "".join(f"\n  {error}" for error in self._errors)
+        more = self._num_errors - len(self._errors)
+        listed += f"\n  and {more:,} more" if more else ""
+        raise BadInput(
+            f"{number} files or rows could not be read; correct or remove them, or skip them with --skip-unreadable "
+            f"(in Python, skip_unreadable=True):{listed}"
+        )
