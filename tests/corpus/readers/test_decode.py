@@ -58,7 +58,10 @@ def test_another_encoding_is_detected_and_counted(tmp_path: Path, text: str, enc
         (b"<meta charset=iso-8859-1>\x93caf\xe9\x94", "<meta charset=iso-8859-1>“café”"),
         (b'<META content="text/html; charset=us-ascii">\x80\x81', '<META content="text/html; charset=us-ascii">€\x81'),
         (b"<?xml version='1.0' encoding='windows-1250'?>\xb3", "<?xml version='1.0' encoding='windows-1250'?>ł"),
-        (b"<!--<meta charset=koi8-r>--><meta charset=cp1250>\xb3", "<!--<meta charset=koi8-r>--><meta charset=cp1250>ł"),
+        (
+            b"<!--<meta charset=koi8-r>--><meta charset=cp1250>\xb3",
+            "<!--<meta charset=koi8-r>--><meta charset=cp1250>ł",
+        ),
         (b"<meta charset=gb2312>\xc4\xe3\xba\xc3", "<meta charset=gb2312>你好"),
     ],
 )

@@ -43,7 +43,7 @@ def test_files_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
     (tmp_path / "a note.md").write_text("intro\n\n# First\n\nA [link](x).", encoding="utf-8")
     (tmp_path / "c.txt").write_bytes(b"\xef\xbb\xbfCaf\xc3\xa9 &lt;\r\nnext\r\n")
     assert [(article.id, article.title, article.text) for article in folder.read(tmp_path)] == [
-        ("a note.md", "First", "intro\nFirst.\nA link."),
+        ("a note.md", "First", "intro\nFirst\nA link."),
         ("b/page.HTML", "Page", "Lima < Peru"),
         ("c.txt", "c", "Café &lt;\nnext"),
     ]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from openrealm.corpus.readers import Document, Piece
+from openrealm.corpus.readers import Document
 from openrealm.corpus.readers.decode import read_text
-from openrealm.corpus.readers.markup import html_to_text
+from openrealm.corpus.readers.page import read_page, with_positions
 
 
 def read(path: Path) -> Document:
     """The page as a browser shows it."""
     counts: dict[str, int] = {}
-    title, text = html_to_text(read_text(path, declared=True, counts=counts))
-    return Document(title, (Piece(text),), counts)
+    source = read_text(path, declared=True, counts=counts)
+    return replace(read_page(with_positions(source), source), counts=counts)

@@ -1,0 +1,426 @@
+"""Markdown as documentation writes it: what MkDocs, MyST, Docusaurus, VitePress, mdBook, Jekyll and wikis add.
+
+Rules for markdown-it: a directive gives its title and body, a role its text; labels, attributes, includes and
+templates give nothing, as on the rendered page. Code is never looked into: it is verbatim.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from markdown_it import MarkdownIt
+from markdown_it.common.html_re import HTML_TAG_RE
+from markdown_it.ruler import RuleOptionsType
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_block import reference as reference_rule
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+
+MAX_NESTING = 100
+"""Levels of blocks within blocks; what lies deeper is read as one paragraph."""
+
+_ADMONITIONS_NAMES = """
+abstract attention bug caution check danger error example failure faq hint important info missing note question
+quote seealso success summary tip todo tldr warning
+"""
+_ADMONITIONS = frozenset(_ADMONITIONS_NAMES.split())
+_BLOCKS = _ADMONITIONS | frozenset(["admonition", "caption", "define", "definition", "details", "html", "tab"])
+# Directives that show nothing of their own in the place where they stand.
+_EMPTY_NAMES = """
+autoattribute autoclass autodata autoexception autofunction automethod automodule autosummary bibliography contents
+currentmodule doctest-skip embed genindex highlight iframe image include index literalinclude mermaid module raw
+sectnum tableofcontents tags toctree video
+"""
+_EMPTY = frozenset(_EMPTY_NAMES.split())
+_CODE_NAMES = """
+bash c code code-block code-cell console cpp csharp css diff dot doctest graphviz html java javascript jl js json
+julia lua math node parsed-literal prompt python py r rust ruby sh shell sourcecode sql testcode testoutput toml
+ts typescript xml yaml
+"""
+_CODE = frozenset(_CODE_NAMES.split())
+# Directives whose argument is not a title: a path, a number, a CSS class.
+_WITHOUT_TITLE_NAMES = """
+card-carousel code-group column column-margin columns container div figure grid grid-item html list-table margin
+only row tab-set tabs
+"""
+_WITHOUT_TITLE = frozenset(_WITHOUT_TITLE_NAMES.split())
+_CODE_ROLES = frozenset(["code", "command", "envvar", "file", "kbd", "literal", "math", "program", "samp"])
+
+_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
+_OPENING = re.compile(r"(:{3,}|/{3,}|`{3,}|~{3,})[ \t]*(.*?)[ \t]*$")
+_BRACED = re.compile(r"\{([A-Za-z][\w:+.-]*)\}[ \t]*(.*)$")
+_CLASSES = re.compile(r"\{[^{}]*\}$")
+_NAMED = re.compile(r"([A-Za-z][\w-]*)[ \t]*(?:\[([^\]]*)\])?[ \t]*(.*)$")
+_NAMED_BAR = re.compile(r"([A-Za-z][\w-]*)[ \t]*(?:\|[ \t]*(.*))?$")
+_TITLE_ATTRIBUTE = re.compile(r"\b(?:title|caption)=(?:\"([^\"]*)\"|'([^']*)')")
+_OPTION = re.compile(r"[ \t]*:[A-Za-z][\w-]*:(?:[ \t]|$)")
+_INDENTED = re.compile(r"(!!!|\?\?\?\+?|===[!+]?)[ \t]+([^\"]*?)[ \t]*(?:\"(.*)\")?[ \t]*$")
+_NO_LINE = re.compile(
+    r"\([^()\[\]]+\)=$"  # (label)= of MyST
+    r"|\{:[^{}]*\}$|\{[ \t]*[#.][\w-][^{}]*\}$"  # attributes of kramdown and MkDocs
+    r"|;?-{1,2}8<-{1,2}.*$|<<<[ \t]*[@./].*$"  # included files
+    r"|import[ \t]+[^'\";]+[ \t]from[ \t]+(['\"])[^'\"]+\1;?$|import[ \t]+(['\"])[^'\"]+\2;?$"  # MDX
+    r"|\[\[_?toc_?\]\]$|\[toc\]$|\$\{toc\}$|@\[toc\].*$|\+\+\+$",
+    re.IGNORECASE,
+)
+_INCLUDED_CODE = re.compile(
+    r"^[ \t]*(?:(?:#|//|--|;|<!--)?[ \t]*(?:\{\{[ \t]?#\w+[^{}\n]*\}\}|\{!>?[^{}\n]*!\})|[^\w\n]{0,4}-{1,2}8<-{1,2}.*)"
+    r"[ \t]*(?:-->)?[ \t]*(?:\n|\Z)",
+    re.MULTILINE,
+)
+_DEFINITION = re.compile(r"\[[^\[\]]+\]:[ \t]*(\S+)")
+_ADDRESS = re.compile(r"[/#:@<?\\]|\.\w")
+
+_TEMPLATE = re.compile(
+    r"\{\{[^{}\n]{0,500}\}\}|\{%[^{}\n]{0,500}%\}|\{\*[^{}*\n]{1,500}\*\}|\{/\*[^{}\n]{0,500}\*/\}|\{![^{}\n]{1,500}!\}"
+)
+_ATTRIBUTE = r"(?:[#.][\w:-]+|[\w:-]+=(?:\"[^\"\n]{0,200}\"|'[^'\n]{0,200}'|[^\s\"'{}]{1,200}))"
+_ATTRIBUTES = re.compile(rf"\{{:?[ \t]*(?:-|{_ATTRIBUTE}(?:[ \t]+{_ATTRIBUTE}){{0,20}})[ \t]*\}}")
+_ROLE = re.compile(r"\{[A-Za-z][\w:+.-]*\}(`+)(?!`)")
+_TARGET = re.compile(r"[ \t\n]*<[^<>]*>$")
+_WIKI_LINK = re.compile(r"!?\[\[([^\W\d][^\[\]|\n]{0,200})(?:\|([^\[\]\n]{1,200}))?\]\](?!\()")
+_ICON = re.compile(r":(?:material|octicons|fontawesome|simple)-[\w-]{1,80}:")
+_JSX_VALUE = r"(?:\"[^\"]{0,500}\"|'[^']{0,500}'|\{[^<>]{0,200}\}|[^\s\"'=<>`{]{1,200})"
+_JSX = re.compile(rf"</?[A-Za-z][\w.:-]*(?:\s+[\w:-]+(?:={_JSX_VALUE})?){{0,50}}\s*/?>")
+_COMPONENT = re.compile(r"<(/?)([A-Z][a-z][\w.-]*)((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>")
+_SHOWN_ATTRIBUTE = re.compile(r"\s([\w-]+)=(?:\"([^\"]*)\"|'([^']*)')")
+_SHOWN_ATTRIBUTES = ("title", "label", "heading", "summary", "text", "caption")
+_ALERT = re.compile(r"\[!([A-Za-z][\w-]*)(?:\|[^\]]*)?\][+-]?[ \t]*([^\n]*)(?:\n|$)")
+_ABBREVIATION = re.compile(r"\*\[([^\]\n]+)\]:", re.MULTILINE)
+_HEADING_END = re.compile(rf"[ \t]*(?:{_ATTRIBUTES.pattern}[ \t]*)+$")
+
+
+def add_dialects(md: MarkdownIt) -> None:
+    """Teach a parser the dialects."""
+    interrupts: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
+    md.options.maxNesting = MAX_NESTING
+    block, inline = md.block.ruler, md.inline.ruler
+    block.before("table", "too_deep", _too_deep)
+    block.before("fence", "directive", _directive, interrupts)
+    block.before("fence", "indented_directive", _indented_directive, interrupts)
+    block.before("fence", "no_line", _no_line, interrupts)
+    block.at("reference", _definition)
+    inline.before("backticks", "braces", _braces)
+    inline.before("link", "wiki_link", _wiki_link)
+    inline.before("html_inline", "jsx", _jsx)
+    inline.push("icon", _icon)
+    md.core.ruler.before("inline", "contents", _contents)
+
+
+def without_includes(code: str) -> str:
+    """A block of code without the lines that stand for another file's."""
+    return _INCLUDED_CODE.sub("", code)
+
+
+def html_without_templates(html: str) -> str:
+    """HTML within Markdown without a template's marks."""
+    return html if re.search(r"<(?:pre|code|script|style)\b", html) else _TEMPLATE.sub("", html)
+
+
+def without_components(html: str, md: MarkdownIt, *, is_block: bool) -> str:
+    """HTML with what components such as <Listing number="1-1" caption="..."> show in their place.
+
+    Their names are not HTML's, even where they read the same: a <Listing> is no <listing>.
+    """
+    name = "div" if is_block else "span"
+
+    def shown(match: re.Match[str]) -> str:
+        if match[1]:
+            return f"</{name}>"
+        lines = [f"<{name}>{md.renderInline(line)}</{name}>" for line in _component_lines(match[2], match[3])]
+        return f"<{name}>" + "".join(lines) + (f"</{name}>" if match[3].endswith("/") else "")
+
+    return _COMPONENT.sub(shown, html)
+
+
+def _component_lines(name: str, attributes: str) -> Iterator[str]:
+    """What a component shows of its attributes, in Markdown."""
+    values = {match[1].lower(): match[2] or match[3] or "" for match in _SHOWN_ATTRIBUTE.finditer(attributes)}
+    if file := values.get("file-name"):
+        yield f"Filename: {file}"
+    number = f"{name} {values['number']}: " if values.get("number") else ""
+    if words := ". ".join(values[key] for key in _SHOWN_ATTRIBUTES if values.get(key)):
+        yield number + words
+
+
+class _Directive(NamedTuple):
+    """An opening line: what is shown as the title, and what becomes of the body."""
+
+    name: str
+    title: str
+
+    @staticmethod
+    def of(marker: str, words: str) -> _Directive | None:
+        """None where the line opens nothing."""
+        if match := _BRACED.match(words):
+            name, argument = match[1].lower(), match[2]
+            is_fence = marker[0] in "`~"
+            return _Directive(name, argument) if not is_fence or name not in ("mermaid", "r") else None
+        if marker[0] in "`~" or not words:
+            return None
+        if marker[0] == "/":
+            match = _NAMED_BAR.match(words)
+            return _Directive(match[1].lower(), match[2] or "") if match and match[1].lower() in _BLOCKS else None
+        if _CLASSES.fullmatch(words):
+            title = _TITLE_ATTRIBUTE.search(words)
+            return _Directive("div", (title[1] or title[2] or "") if title else "")
+        match = _NAMED.match(words)
+        return _Directive(match[1].lower(), match[2] or _CLASSES.sub("", match[3]).strip()) if match else None
+
+    @property
+    def shown_title(self) -> str:
+        """The title, or what generators put in its place."""
+        if self.name in _WITHOUT_TITLE:
+            return self.title if self.name == "div" else ""
+        return self.title or (_default_title(self.name) if self.name in _ADMONITIONS else "")
+
+
+def _default_title(name: str) -> str:
+    return "See also" if name == "seealso" else name.capitalize()
+
+
+def _line(state: StateBlock, number: int) -> str:
+    return state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]]
+
+
+def _too_deep(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """The parser drops what is nested too deeply; this keeps it."""
+    if silent or state.level < MAX_NESTING - 10:
+        return False
+    _push_paragraph(state, state.getLines(start, end, state.blkIndent, False).strip(), start)
+    state.line = end
+    return True
+
+
+def _directive(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """:::{note} Title, ::: tip Title, /// note | Title, ```{note} Title."""
+    if state.is_code_block(start) or state.src[state.bMarks[start] + state.tShift[start]] not in ":/`~":
+        return False
+    match = _OPENING.match(_line(state, start))
+    directive = _Directive.of(match[1], match[2]) if match else None
+    if match is None or directive is None:
+        return False
+    if match[1][0] == ":" and match[2].endswith(":::"):  # :::image source="..." ::: of Microsoft's documentation
+        state.line = start + 1
+        return True
+    close = _closing_line(state, match[1], start + 1, end)
+    if close is None and "." in match[2] and " " not in match[2]:
+        return _documented_object(state, match[2], start, end, silent)
+    if close is None and not match[2].startswith("{") and directive.name not in _BLOCKS:
+        return False
+    if silent:
+        return True
+    body_end = end if close is None else close
+    _push_directive(state, directive, start, _without_options(state, match[1], start + 1, body_end), body_end)
+    state.line = body_end if close is None else close + 1
+    return True
+
+
+def _documented_object(state: StateBlock, name: str, start: int, end: int, silent: bool) -> bool:
+    """::: package.name of mkdocstrings, with indented options: the name is shown."""
+    if silent:
+        return True
+    _push_title(state, name, start)
+    last = start + 1
+    while last < end and not state.isEmpty(last) and state.sCount[last] >= state.blkIndent + 4:
+        last += 1
+    state.line = last
+    return True
+
+
+def _closing_line(state: StateBlock, marker: str, start: int, end: int) -> int | None:
+    """The line that closes a directive; those within its code do not."""
+    unclosed: dict[tuple[str, int], int] = state.env.setdefault("unclosed", {})
+    if len(marker) >= unclosed.get((marker[0], end), len(marker) + 1):
+        return None
+    closing = re.compile(rf"[ \t]*{re.escape(marker)}{re.escape(marker[0])}*[ \t]*$")
+    fence = ""
+    for number in range(start, end):
+        line = state.src[state.bMarks[number] : state.eMarks[number]]
+        if line.strip() and state.sCount[number] < state.blkIndent:
+            return None
+        found = _FENCE.match(line)
+        if not fence and closing.match(line):
+            return number
+        if found and not fence:
+            fence = found[1]
+        elif found and found[1].startswith(fence):
+            fence = ""
+    unclosed[marker[0], end] = len(marker)
+    return None
+
+
+def _without_options(state: StateBlock, marker: str, start: int, end: int) -> int:
+    """The first line of a directive's body after its options."""
+    first = start
+    if marker[0] == "/":
+        while first < end and state.sCount[first] >= state.blkIndent + 4 and ":" in _line(state, first):
+            first += 1
+        return first
+    if first < end and _line(state, first).strip() == "---":
+        closing = next((n for n in range(first + 1, min(end, first + 50)) if _line(state, n).strip() == "---"), None)
+        return first if closing is None else closing + 1
+    while first < end and _OPTION.match(_line(state, first)):
+        first += 1
+    return first
+
+
+def _push_directive(state: StateBlock, directive: _Directive, start: int, body: int, end: int) -> None:
+    if directive.name in _EMPTY:
+        return
+    if directive.name in _CODE:
+        body = state.skipEmptyLines(body)
+        token = state.push("code_block", "code", 0)
+        token.content, token.map = state.getLines(body, end, state.blkIndent, False), [body, end]
+        return
+    _push_title(state, directive.shown_title, start)
+    _push_body(state, start, body, end)
+
+
+def _push_title(state: StateBlock, title: str, line: int) -> None:
+    if title:
+        _push_paragraph(state, title, line)
+
+
+def _push_paragraph(state: StateBlock, content: str, line: int) -> None:
+    state.push("paragraph_open", "p", 1).map = [line, line + 1]
+    token = state.push("inline", "", 0)
+    token.content, token.map, token.children = content, [line, line + 1], []
+    state.push("paragraph_close", "p", -1)
+
+
+def _push_body(state: StateBlock, start: int, body: int, end: int, indent: int = 0) -> None:
+    old = state.parentType, state.lineMax, state.blkIndent
+    state.parentType, state.lineMax, state.blkIndent = "container", end, state.blkIndent + indent
+    state.push("directive_open", "div", 1).map = [start, end]
+    state.md.block.tokenize(state, body, end)
+    state.push("directive_close", "div", -1)
+    state.parentType, state.lineMax, state.blkIndent = old
+
+
+def _indented_directive(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """!!! note "Title", ??? note, === "Tab": the body is indented by four."""
+    if state.is_code_block(start) or state.src[state.bMarks[start] + state.tShift[start]] not in "!?=":
+        return False
+    match = _INDENTED.match(_line(state, start))
+    if not match or (match[1][0] == "=" and (match[2] or match[3] is None)):
+        return False
+    words = match[2].split()
+    last = start + 1
+    while last < end and (state.isEmpty(last) or state.sCount[last] >= state.blkIndent + 4):
+        last += 1
+    has_body = any(not state.isEmpty(number) for number in range(start + 1, last))
+    if match[3] is None and not (words and (words[0].lower() in _ADMONITIONS or has_body)):
+        return False
+    if silent:
+        return True
+    _push_title(state, match[3] if match[3] is not None else _default_title(words[0]), start)
+    _push_body(state, start, start + 1, last, indent=4)
+    state.line = last
+    return True
+
+
+def _no_line(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A line that stands for something else, such as "(label)=" or "[TOC]"."""
+    if state.is_code_block(start) or not _NO_LINE.match(_line(state, start).rstrip()):
+        return False
+    state.line = start + 1
+    return True
+
+
+def _definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """CommonMark's link definitions, but for those that lead nowhere: "[Anna]: Yes." is somebody speaking."""
+    match = _DEFINITION.match(_line(state, start))
+    if match and not _ADDRESS.search(match[1]):
+        return False
+    return reference_rule(state, start, end, silent)
+
+
+def _braces(state: StateInline, silent: bool) -> bool:
+    """Roles, templates and attributes."""
+    if state.src[state.pos] != "{":
+        return False
+    if match := _ROLE.match(state.src, state.pos):
+        return _role(state, silent, match)
+    match = _TEMPLATE.match(state.src, state.pos) or _attributes(state.src, state.pos)
+    if match is None:
+        return False
+    state.pos = match.end()
+    return True
+
+
+def _role(state: StateInline, silent: bool, match: re.Match[str]) -> bool:
+    end = state.src.find(match[1], match.end())
+    if end < 0:
+        return False
+    name = state.src[match.start() + 1 : match.start(1) - 1].rpartition(":")[2].lower()
+    if not silent:
+        text = state.src[match.end() : end].replace("\n", " ").strip()
+        if name not in _CODE_ROLES:
+            text = _TARGET.sub("", text) or text
+            text = text.rpartition(".")[2] if text.startswith("~") else text.removeprefix("!")
+        state.push("text", "", 0).content = text
+    state.pos = end + len(match[1])
+    return True
+
+
+def _attributes(text: str, place: int) -> re.Match[str] | None:
+    """{#id .class key=value} after a link, code or emphasis, or at the end of a line."""
+    match = _ATTRIBUTES.match(text, place)
+    if match is None:
+        return None
+    ends_line = text[match.end() : match.end() + 1] in ("", "\n") and match.group()[1:].lstrip()[:1] in ("#", ".", ":")
+    return match if ends_line or text[place - 1 : place] in (")", "]", "*", "_", "`", "~", ">") else None
+
+
+def _wiki_link(state: StateInline, silent: bool) -> bool:
+    if state.src[state.pos] not in "[!" or (state.pos and state.src[state.pos - 1].isalnum()):
+        return False
+    match = _WIKI_LINK.match(state.src, state.pos)
+    if match is None:
+        return False
+    if not silent:
+        state.push("text", "", 0).content = match[2] or match[1]
+    state.pos = match.end()
+    return True
+
+
+def _jsx(state: StateInline, silent: bool) -> bool:
+    """Tags with braces among their attributes."""
+    if state.src[state.pos] != "<" or HTML_TAG_RE.match(state.src[state.pos : state.pos + 1000]):
+        return False
+    match = _JSX.match(state.src, state.pos)
+    if match is None or "{" not in match.group():
+        return False
+    state.pos = match.end()
+    return True
+
+
+def _icon(state: StateInline, silent: bool) -> bool:
+    match = _ICON.match(state.src, state.pos) if state.src[state.pos] == ":" else None
+    if match is None:
+        return False
+    state.pos = match.end()
+    return True
+
+
+def _contents(state: StateCore) -> None:
+    """What is seen only once blocks are known: attributes of headings, alerts, abbreviations."""
+    for index, token in enumerate(state.tokens):
+        if token.type != "inline":
+            continue
+        before = state.tokens[index - 1]
+        if before.type == "heading_open":
+            token.content = _HEADING_END.sub("", token.content)
+        elif before.type == "paragraph_open":
+            token.content = _paragraph(token.content, state.tokens[index - 2] if index > 1 else before)
+
+
+def _paragraph(content: str, container: Token) -> str:
+    match = _ALERT.match(content) if container.type == "blockquote_open" else None
+    if match:
+        content = f"{match[2].strip() or _default_title(match[1].lower())}\\\n{content[match.end() :]}".rstrip("\\\n")
+    return _ABBREVIATION.sub(r"\1:", content)

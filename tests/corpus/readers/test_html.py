@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from openrealm.corpus.readers import Document
+from openrealm.corpus.readers.html import read
+from openrealm.corpus.readers.page import read_page, with_positions
+
+
+def page_of(markup: str) -> Document:
+    return read_page(with_positions(markup), markup)
+
+
+def texts(markup: str) -> list[str]:
+    return [piece.text for piece in page_of(markup).pieces]
+
+
+def test_a_page_becomes_a_title_and_pieces_with_their_places(tmp_path: Path) -> None:
+    page = """<!doctype html><html><head><title> Peru &amp;
+      Lima </title><style>p {color: red}</style><script>if (a < b) alert("x")</script></head>
+      <body><h1>The <em>land</em></h1><p>Lima is&nbsp;the
+      capital<br>of Peru.<p>Unclosed <b>bold</b>text<table><tr><td>a</td><td>b</td></tr></table>
+      <pre>
+two
+  lines</pre><noscript>off</noscript>&lt;end&gt;<!-- gone --></body></html>"""
+    (tmp_path / "page.html").write_text(page, encoding="utf-8")
+    document = read(tmp_path / "page.html")
+    assert document.title == "Peru & Lima"
+    assert [(piece.kind, piece.text) for piece in document.pieces] == [
+        ("heading", "The land"),
+        ("prose", "Lima is\xa0the capital\nof Peru."),
+        ("prose", "Unclosed boldtext"),
+        ("prose", "a, b"),
+        ("code", "two\n  lines"),
+        ("prose", "<end>"),
+    ]
+    words = ["The", "Lima", "Unclosed", "a<", "two", "end"]
+    assert all(page[p.position :].startswith(w) for p, w in zip(document.pieces, words, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("markup", "title"), [("<h1>One</h1><h1>Two</h1>", "One"), ("<p>none</p>", ""), ("<title>T</title><h1>H</h1>", "T")]
+)
+def test_the_title_is_the_title_or_the_first_heading(markup: str, title: str) -> None:
+    assert page_of(markup).title == title
+
+
+@pytest.mark.parametrize(
+    "inline",
+    [
+        "<big>ferry</big>", "<nobr>ferry</nobr>", "<x-boat>ferry</x-boat>", "<font color=red>ferry</font>",
+        "fer<wbr>ry",
+        "<button>ferry</button>", "<label>ferry</label>", "<strike>ferry</strike>", "<unknown>ferry</unknown>",
+        "<svg><text>no</text></svg>ferry", '<img alt="no" src="a.png">ferry', "fer<b></b>ry", "<!-- no -->ferry",
+        "<span hidden>no</span>ferry", '<i style="display: none">no</i>ferry', "<select><option>no</select>ferry",
+        "<output>ferry</output>", "<math><mi>no</mi></math>ferry",
+    ],
+)  # fmt: skip
+def test_inline_tags_cut_no_sentence(inline: str) -> None:
+    assert texts(f"<p>The\n{inline} across the Weser.</p>") == ["The ferry across the Weser."]
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["address", "article", "center", "details", "dd", "div", "dl", "dt", "fieldset", "figcaption", "footer", "form",
+     "header", "hgroup", "legend", "li", "main", "menu", "nav", "ol", "p", "search", "section", "summary", "ul"],
+)  # fmt: skip
+def test_blocks_end_lines(block: str) -> None:
+    assert [text.removeprefix("1. ") for text in texts(f"one<{block}>two</{block}>three")] == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("table", "rows"),
+    [
+        ("<tr><th>Town<th>Founded<tr><td>Hameln<td>851", ["Town, Founded", "Hameln, 851"]),
+        ("<tr><td><p>Hameln</p></td><td><b>851</b><br>or before</td>", ["Hameln, 851 or before"]),
+        ("<caption>Towns</caption><tr><td>Polle<td><td>1285", ["Towns", "Polle, 1285"]),
+        ("<tr><td><h2>News</h2>The ferry runs.<td>Home", ["News", "The ferry runs.", "Home"]),
+        ("<tr><td><table><tr><td>1<td>2</table><td>Home", ["1, 2", "Home"]),
+        ("<tr><td><pre>a\n b</pre><td>Home", ["a\n b", "Home"]),
+    ],
+)
+def test_a_row_of_data_is_one_line(table: str, rows: list[str]) -> None:
+    assert texts(f"<table>{table}</table>") == rows
+
+
+def test_lists_show_their_numbers() -> None:
+    listed = "<ol start=5><li><p>five<li value=9>nine<ul><li>in</ul></ol><ol type=a><li>x<li><pre>code</pre></ol>"
+    assert texts(listed) == ["5. five", "9. nine", "in", "a. x", "b.", "code"]
+
+
+def test_permalinks_of_headings_are_left_out() -> None:
+    markup = '<h2>Use<a class="headerlink" href="#use">¶</a></h2><h2>No. <a href="#x">#</a></h2><p><a href="#x">#</a>'
+    assert texts(markup) == ["Use", "No.", "#"]
+
+
+def test_readings_beside_characters_stand_in_parentheses() -> None:
+    assert texts("<p><ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp></ruby> and\n字\n字") == ["漢(kan) and 字字"]
+
+
+def test_numeric_entities_are_those_of_windows() -> None:
+    assert texts("<p>&#147;Lima&#148; &#133; &copy") == ["“Lima” … ©"]
+
+
+@given(st.text(alphabet="<>/ab\"'=! -&;scriptyle\n", max_size=150))
+def test_no_html_is_too_odd(markup: str) -> None:
+    document = page_of(markup)
+    assert "\n" not in document.title
+    assert all(0 <= piece.position <= len(markup) for piece in document.pieces)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["p", "b", "div", "li", "td", "x-y", "h2", "pre"]), st.integers(0, 999))))
+def test_no_word_of_a_page_is_lost(parts: list[tuple[str, int]]) -> None:
+    markup = "".join(f"<{tag}>word{number} </{tag}>" for tag, number in parts)
+    assert " ".join(texts(markup)).split() == [f"word{number}" for _, number in parts]
+
+
+@pytest.mark.parametrize("levels", [5, 600, 30_000])
+@pytest.mark.parametrize("tag", ["div", "b", "ul><li", "blockquote", "table><tr><td", "span"])
+def test_words_at_any_depth_are_kept(tag: str, levels: int) -> None:
+    assert "".join(texts(f"<{tag}>" * levels + "Lima")) == "Lima"
+    closed = "".join(f"</{name}>" for name in reversed(tag.split("><"))) * levels
+    assert texts(f"{'<' + tag + '>'}" * levels + f"Lima{closed}<p>Peru")[-1] == "Peru"
