@@ -5,6 +5,7 @@ A recipe returns a `Config`; `--set pretrain.num_steps=10` changes one setting; 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -44,6 +45,12 @@ def _registered(registry: Registry[object], key: str) -> AfterValidator:
         return name
 
     return AfterValidator(check)
+
+
+def _device(name: str) -> str:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", name):
+        raise BadConfig(f"device is {name!r}, but 'auto', 'cpu', 'cuda' or 'cuda:N' is expected.")
+    return name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,7 +271,9 @@ class Config(Section):
     precision: Literal["auto", "fp32", "bf16"] = setting(
         "auto", "precision of matrix products; weights are always fp32"
     )
-    device: str = setting("auto", "device to run on: 'auto', 'cpu', 'cuda' or 'cuda:N'")
+    device: Annotated[str, AfterValidator(_device)] = setting(
+        "auto", "device to run on: 'auto', 'cpu', 'cuda' or 'cuda:N'"
+    )
     num_threads: int | None = setting(
         None, "CPU threads, and processes that build the corpus; none: one per core", ge=1
     )

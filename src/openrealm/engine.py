@@ -34,14 +34,21 @@ class Engine:
 
 
 def engine_for(config: Config) -> Engine:
-    """The engine for a configuration; "auto" picks CUDA if available, and bf16 if the hardware supports it."""
+    """The engine for a configuration; "auto" picks CUDA if available, and bf16 if the hardware supports it.
+
+    Raises BadConfig if there is no such device.
+    """
     import torch
 
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise BadConfig(f"device is {device}, but no CUDA device is visible; use device=cpu or device=auto.")
+    if device.startswith("cuda"):
+        _, _, number = device.partition(":")
+        num_visible = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if int(number or 0) >= num_visible:
+            visible = f"only {num_visible} CUDA devices are" if num_visible else "no CUDA device is"
+            raise BadConfig(f"device is {device}, but {visible} visible; use device=cpu or device=auto.")
     bf16 = config.precision == "bf16" or (config.precision == "auto" and _supports_bf16(device))
     return Engine(device, bf16)
 

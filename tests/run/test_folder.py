@@ -7,7 +7,7 @@ import pytest
 
 from openrealm import files
 from openrealm.config import Config, with_settings
-from openrealm.errors import BadInput, Busy, MissingStage, NoSpace
+from openrealm.errors import BadConfig, BadInput, Busy, MissingStage, NoSpace
 from openrealm.run import stages
 from openrealm.run.folder import Run
 
@@ -70,6 +70,51 @@ def test_a_users_error_restores_the_configuration_of_an_existing_run(tmp_path: P
     with pytest.raises(KeyboardInterrupt), Run(tmp_path / "mine", changed).writing():
         raise KeyboardInterrupt
     assert Run.open(tmp_path / "mine").config == changed
+
+
+@pytest.mark.parametrize("error", [BadInput("no"), RuntimeError("a bug"), OSError("a full disk")])
+@pytest.mark.parametrize("left", ["nothing", "a finished stage", "a checkpoint"])
+def test_the_configuration_changes_only_with_a_stage_that_used_it(tmp_path: Path, error: Exception, left: str) -> None:
+    run = Run(tmp_path / "mine", Config())
+    with run.writing(), run.recorded("warm_start", "old"):
+        publish(run, "warm_start")
+    changed = with_settings(Config(), ["seed=5"])
+
+    def fail() -> None:
+        other = Run(tmp_path / "mine", changed)
+        with other.writing():
+            if left == "a finished stage":
+                with other.recorded("warm_start", "new"):
+                    pass
+            with other.recorded("pretrain", "new"):
+                if left == "a checkpoint":
+                    (run.folder / "pretrain" / "checkpoints" / "step-00000001").mkdir(parents=True)
+                raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    assert Run.open(run.folder).config == (Config() if left == "nothing" else changed)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("device=cuda:7", r"device is cuda:7, but .* visible; use device=cpu or device=auto"),
+        ("model.backbone=nowhere/at/all", r"model\.backbone: nowhere/at/all is not a folder"),
+        ("corpus.tagger=evil:x", r"corpus\.tagger is 'evil', but no tagger has that name"),
+    ],
+)
+def test_settings_are_checked_before_anything_is_written(tmp_path: Path, change: str, sentence: str) -> None:
+    changed = with_settings(Config(), [change])
+    with pytest.raises(BadConfig, match=sentence), Run(tmp_path / "new" / "run", changed).writing():
+        pass
+    assert list(tmp_path.iterdir()) == []
+    with Run(tmp_path / "old", Config()).writing():
+        pass
+    before = (tmp_path / "old" / "config.json").stat().st_mtime_ns
+    with pytest.raises(BadConfig, match=sentence), Run(tmp_path / "old", changed).writing():
+        pass
+    assert (tmp_path / "old" / "config.json").stat().st_mtime_ns == before
 
 
 def test_a_second_writer_is_refused_and_changes_nothing(tmp_path: Path) -> None:

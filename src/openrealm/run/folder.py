@@ -11,8 +11,11 @@ from typing import Any
 from openrealm import files, interrupt
 from openrealm.config import Config
 from openrealm.corpus.builder import is_begun
+from openrealm.engine import engine_for
 from openrealm.errors import BadConfig, BadInput, Busy, Mismatch, MissingStage, NotInstalled, OpenRealmError
 from openrealm.memory import peak_memory_bytes, reset_peak
+from openrealm.model.weights import backbone_location
+from openrealm.registry import TAGGERS
 
 # Errors raised before a stage has written anything: the run is restored to its previous state.
 _USER_ERRORS = (BadConfig, BadInput, Mismatch, MissingStage, NotInstalled)
@@ -45,11 +48,13 @@ class Run:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Lock the run while its stages write. The configuration is saved first.
+        """Lock the run while its stages write. The configuration is checked and saved first.
 
-        After a user's error, a run without a finished stage is removed and an existing run gets its configuration
-        back. A run whose corpus is partly built is kept, so that the build can be continued.
+        After an error, a run without a finished stage is removed, and an existing run gets its configuration back
+        unless a stage was finished with the new one or can be resumed with it. A run whose corpus is partly built is
+        kept, so that the build can be continued. After Ctrl-C the configuration is that of the stage to continue.
         """
+        self._check_settings()
         new = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         try:
             with files.sole_writer(self.folder):
@@ -63,13 +68,33 @@ class Run:
 
     def _configured(self) -> Iterator[None]:
         before = self.config_file.read_bytes() if self.config_file.exists() else None
+        done = self._work_done()
         try:
             files.write_json(self.config_file, self.config.to_dict())
             yield
-        except _USER_ERRORS:
-            if before is not None:
+        except Exception:
+            if before is not None and not self._work_done() - done:
                 files.write_bytes(self.config_file, before)
             raise
+
+    def _work_done(self) -> set[tuple[str, Any]]:
+        """What can be used or continued with the present settings: finished stages, checkpoints and shards."""
+        records = {path.stem: files.read_json(path) for path in self.records.glob("*.json")}
+        finished = {(name, record["key"]) for name, record in records.items() if record["finished"]}
+        saved = [*self.folder.glob("**/checkpoints/*"), *self.folder.glob("*/cut-*")]
+        return finished | {(str(path), path.stat().st_mtime_ns) for path in saved}
+
+    def _check_settings(self) -> None:
+        """Raise an error if the machine has no such device, or if there is no such encoder or tagger.
+
+        An encoder that the run has used before is not looked for: its stages may not need it any more.
+        """
+        config = self.config
+        if config.device not in ("auto", "cpu"):
+            engine_for(config)
+        TAGGERS.check(config.corpus.tagger.partition(":")[0], "corpus.tagger")
+        if not self.config_file.exists() or Run.open(self.folder).config.model.backbone != config.model.backbone:
+            backbone_location(config.model.backbone)
 
     def with_config(self, config: Config) -> Run:
         """The same run with another configuration, which is saved."""
