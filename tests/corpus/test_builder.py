@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -256,8 +257,14 @@ def test_larger_vocabularies_get_wider_tokens(tmp_path: Path, vocabulary_folder:
 pieces = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4)), max_size=12)
 
 
-@given(gaps=pieces, picked=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=6))
-def test_token_ranges_touch_what_the_characters_do(gaps: list[tuple[int, int]], picked: list[tuple[int, int]]) -> None:
+@given(
+    gaps=pieces,
+    picked=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=6),
+    cuts=st.sets(st.integers(1, 12), max_size=4),
+)
+def test_token_ranges_touch_what_the_characters_do(
+    gaps: list[tuple[int, int]], picked: list[tuple[int, int]], cuts: set[int]
+) -> None:
     offsets: list[list[int]] = []
     for gap, length in gaps:
         start = (offsets[-1][1] if offsets else 0) + gap
@@ -269,9 +276,12 @@ def test_token_ranges_touch_what_the_characters_do(gaps: list[tuple[int, int]], 
     expected: list[tuple[int, int, int]] = []
     for span in spans:
         touched = [i for i, (a, b) in enumerate(offsets) if a < span.end and span.start < b]
-        if touched and not (expected and expected[-1][1] > touched[0]):
+        is_cut = bool(touched) and any(touched[0] < cut <= touched[-1] for cut in cuts)
+        if touched and not is_cut and not (expected and expected[-1][1] > touched[0]):
             expected.append((touched[0], touched[-1] + 1, 1))
-    assert token_ranges(spans, np.array(offsets, np.uint32).reshape(-1, 2), "test") == expected
+    bounds = [0, *sorted(cut for cut in cuts if cut < len(offsets)), len(offsets)]
+    sentences = np.array([pair for pair in pairwise(bounds) if pair[0] < pair[1]], np.uint32).reshape(-1, 2)
+    assert token_ranges(spans, np.array(offsets, np.uint32).reshape(-1, 2), sentences, "test") == expected
 
 
 def test_near_copies_share_a_group_where_they_are_asked_for(

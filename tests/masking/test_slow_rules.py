@@ -82,7 +82,8 @@ def _spans(text: str, some: list[_Word], known: list[list[str]], is_name: set[st
 def _stands_at(name: list[str], some: list[_Word], i: int) -> bool:
     there = some[i : i + len(name)]
     gaps = [b.start - a.end for a, b in pairwise(there)]
-    return [word.stem for word in there] == name and all(gap <= 2 for gap in gaps)
+    opens = any(word.opens for word in there[1:])
+    return [word.stem for word in there] == name and all(gap <= 2 for gap in gaps) and not opens
 
 
 def _run_length(text: str, some: list[_Word], i: int, lower: Counter[str]) -> int:

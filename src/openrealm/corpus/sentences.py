@@ -1,31 +1,49 @@
-"""A small rule-based sentence splitter whose slices, concatenated, are the text."""
+"""A rule-based sentence splitter whose slices, concatenated, are the text; made for any language without being told."""
 
 from __future__ import annotations
 
 import re
 
-# A sentence ends after a newline, after CJK stops, or after . ! ? … (with closing quotes or brackets) and white space.
-# A single character class at the front lets the search skip everything else quickly.
-_BOUND = re.compile(r"[\n。！？.!?…](?:(?<=\n)\s*|(?<=[。！？])[。！？]*\s*|(?<=[.!?…])[.!?…]*[\"'”’»)\]]*\s+)")
-_LETTERS_WITH_STOPS = re.compile(r"(?:\w\.)+\w")
-_OPENERS = "\"'“‘«([{"
+from openrealm.corpus import abbreviations as known
 
-_NEVER_LAST_WORDS = (
-    "mr mrs ms dr prof rev hon gen col maj capt cpt lt sgt gov sen rep pres amb st sts mt ft vs cf viz approx ca fig "
-    "figs eq no nos vol vols pp ed eds trans e.g i.e al jan feb mar apr jun jul aug sep sept oct nov dec"
+# Stops of scripts without capital letters always end a sentence, with or without a space.
+_ALWAYS = "。｡！？।॥؟۔።။។։"
+_CLOSERS = "”’“‘»›«‹)\\]）］】」』》〉〕"
+# A sentence ends after a newline, after those stops, or after . ! ? … and white space; closing quotes and brackets and
+# marks of footnotes belong to it. A single character class at the front lets the search skip everything else quickly,
+# and only the first of a run of stops is tried, so that the search is linear in the text.
+_BOUND = re.compile(
+    rf"[\n{_ALWAYS}.!?…](?:(?<=\n)\s*"
+    rf"|(?<=[{_ALWAYS}])[{_ALWAYS}.!?…]*+[”’»›)\]）］】」』》〉〕]*+(?:[\"'](?=\s|$))?\s*"
+    rf"|(?<=[.!?…])(?<![.!?…].)[.!?…]*+(?:[\"'{_CLOSERS}]|\[\d{{1,3}}\])*+(?:\s»(?=\s))?\s+)"
 )
-_RARELY_LAST_WORDS = "etc est inc ltd co corp jr sr esq dept univ a.m p.m u.s u.k u.n d.c b.c a.d"
-_NEVER_LAST = frozenset(_NEVER_LAST_WORDS.split())
-_RARELY_LAST = frozenset(_RARELY_LAST_WORDS.split())
-_ABBREVIATIONS = _NEVER_LAST | _RARELY_LAST
+_OPENERS = "\"'“‘„‚«»‹›([{¿¡「『（《"
+_NOT_FIRST = ",;:"
 _MAX_WORD = 40  # number of characters searched backwards for the word before a full stop
+_MAX_FOLLOWING = 24  # number of characters looked at after it
+_MAX_CHAIN_WORD = 3
+
+_CAMEL_CASE = re.compile(r"[a-z]{1,3}[A-Z]")  # "iPhone", "eBay", "macOS"
+_ITEM = re.compile(r"\s*[(\[]?(?:\d{1,3}(?:\.\d{1,3})*|[ivx]{1,4}|[a-z])")  # "1.", "2.3.", "iv." before a list's item
+_DOTTED = re.compile(r"[^\W\d_]{1,3}(?:\.-?[^\W\d_]{1,3})+")  # "U.S", "Ph.D", "J.-C"
+_NUMBER = re.compile(r"[#§(]?\d|[IVXLC]{2,}\b")
+_YEAR = re.compile(r"[12]\d{3},?")
+_DAY = re.compile(r"\d{1,2}\.")  # of "3. 10. 1990"
+_AFTER_ORDINAL = re.compile(rf"(?:{known.AFTER_ORDINALS})\b")
+_AFTER_HOUR = re.compile(rf"(?:{known.AFTER_HOURS})\b")
+_STARTER = re.compile(
+    rf"(?:{'|'.join(known.SENTENCE_STARTERS)})(?![\w-])"
+    rf"|(?:{'|'.join(known.STARTERS_BEFORE_LOWER_CASE)})(?: [^\W_A-ZÀ-ÖØ-ÞА-Я]|['’])|[LDC]['’][^\W\d_]"
+)
+_JAPANESE_PARTICLE = re.compile(r"[とっはがをにのもでや]")  # goes on after a quotation: 「…。」と言った
+_ABBREVIATIONS = known.NEVER_LAST | known.RARELY_LAST | known.BEFORE_NUMBERS
 
 
 def sentence_bounds(text: str) -> list[tuple[int, int]]:
     """Half-open character ranges of the sentences of `text`, in order, covering it without gaps.
 
-    A newline always ends a sentence; ";", abbreviations, initials and decimals never do. White space belongs to the
-    sentence before it. Empty text has no sentences.
+    A newline always ends a sentence; ";", abbreviations, initials, ordinals and decimals never do. White space belongs
+    to the sentence before it. Empty text has no sentences.
     """
     bounds: list[tuple[int, int]] = []
     start = 0
@@ -41,32 +59,80 @@ def sentence_bounds(text: str) -> list[tuple[int, int]]:
 
 def _is_plain(text: str, start: int, stop: int, end: int) -> bool:
     """A fast test for the most common end: a lower-case word that is not an abbreviation, ". ", then no lower case."""
-    if end - stop != 2 or text[stop] != "." or text[end].islower() or text[end] in _OPENERS:
+    if end - stop != 2 or text[stop] != "." or text[end].islower() or text[end] in _OPENERS or text[end] in _NOT_FIRST:
         return False
     word = text[text.rfind(" ", max(start, stop - _MAX_WORD), stop) + 1 or max(start, stop - _MAX_WORD) : stop]
-    return len(word) > 1 and word.isascii() and word.islower() and word.isalpha() and word not in _ABBREVIATIONS
+    return (
+        len(word) > _MAX_CHAIN_WORD
+        and word.isascii()
+        and word.islower()
+        and word.isalpha()
+        and word not in _ABBREVIATIONS
+    )
 
 
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
-    mark = match.group()
-    if "\n" in mark or mark[0] in "。！？":
+    mark, (stop, end) = match.group(), match.span()
+    if "\n" in mark:
         return True
-    following = text[match.end() : match.end() + 3].lstrip(_OPENERS)
-    if following[:1].islower():
+    if mark[0] in _ALWAYS:
+        return mark[-1] not in "」』）" or _JAPANESE_PARTICLE.match(text, end) is None
+    following = text[end : end + _MAX_FOLLOWING].lstrip(f"{_OPENERS} ")
+    if (following[:1].islower() and not _CAMEL_CASE.match(following)) or following[:1] in _NOT_FIRST:
         return False
     if mark[0] != "." or mark.startswith(".."):
         return True
-    return not _is_abbreviation(text[max(start, match.start() - _MAX_WORD) : match.start()], following)
+    if stop - start <= _MAX_WORD and _ITEM.fullmatch(text, start, stop):
+        return False
+    before = text[max(start, stop - _MAX_WORD) : stop]
+    return before[-1:].isspace() or _ends_after(before.split(), following)
 
 
-def _is_abbreviation(before: str, following: str) -> bool:
-    """Whether the full stop after `before` belongs to an abbreviation or an initial rather than ending a sentence."""
-    word = before.rsplit(None, 1)[-1].lstrip(_OPENERS) if before and not before[-1].isspace() else ""
-    folded = word.casefold()
-    if folded in _NEVER_LAST:
-        return folded not in ("no", "nos") or following[:1].isdigit()
-    if folded in _RARELY_LAST:
-        return not following[:1].isupper()
-    is_initial = (len(word) == 1 and word.isupper()) or _LETTERS_WITH_STOPS.fullmatch(word) is not None
-    previous = before[: -len(word)].rstrip() if word else ""
-    return is_initial and not previous[-1:].isdigit()  # "77 03 W. Time": a bearing, not an initial
+def _ends_after(words: list[str], following: str) -> bool:
+    """Whether a full stop after `words` ends the sentence, when something not in lower case follows."""
+    if not words:
+        return True
+    word, previous = words[-1].lstrip(_OPENERS), words[-2] if len(words) > 1 else ""
+    if word.isdecimal():
+        return not _is_ordinal(word, previous, following)
+    chain = _chain(words, word)
+    for name in (chain, re.split("[-–—/]", word)[-1]):
+        if name in known.NEVER_LAST:
+            return False
+        if name in known.BEFORE_NUMBERS and _NUMBER.match(following):
+            return False
+        if name in known.ERAS or (name in known.HOURS and previous[-1:].isdigit()):
+            return following[:1].isalpha() and not _AFTER_HOUR.match(following)
+        if name in known.RARELY_LAST:
+            return _STARTER.match(following) is not None
+    if word.endswith("str") and word[0].isupper() and _NUMBER.match(following):  # "Hauptstr. 12"
+        return False
+    if _DOTTED.fullmatch(chain if len(word) == 1 else word) or _is_initial(word, previous):
+        return _STARTER.match(following) is not None
+    return True
+
+
+def _chain(words: list[str], word: str) -> str:
+    """`word` with the letters and full stops before it, if it is short: "z.B" for "z. B"."""
+    if len(word) <= _MAX_CHAIN_WORD:
+        for before in reversed(words[:-1]):
+            letter = before.lstrip(_OPENERS)
+            if len(letter) != 2 or letter[1] != "." or not letter[0].isalpha():
+                break
+            word = letter + word
+    return word
+
+
+def _is_ordinal(word: str, previous: str, following: str) -> bool:
+    """Whether a number and a full stop are an ordinal or the day of a date: "am 3. Oktober", "3. 10. 1990"."""
+    if len(word) > 2:
+        return False
+    if _AFTER_ORDINAL.match(following) or _DAY.match(following):
+        return True
+    return previous.lstrip(_OPENERS).casefold() in known.BEFORE_ORDINALS and not _STARTER.match(following)
+
+
+def _is_initial(word: str, previous: str) -> bool:
+    """Whether a single letter stands for a name, unlike those of "vitamin C", "77 03 W" and "273 K"."""
+    is_unit = previous[-1:].isdigit() and not _YEAR.fullmatch(previous)
+    return len(word) == 1 and word.isalpha() and not is_unit and previous.casefold() not in known.BEFORE_LABELS

@@ -212,23 +212,29 @@ def write_table(path: Path, columns: Arrays) -> None:
 def tag_passages(columns: Arrays, tagger: Tagger) -> tuple[Arrays, dict[str, int]]:
     """Salient spans of every passage as rows of (first token, last token + 1, kind), and the number of each kind."""
     texts = texts_of(columns, "text")
-    ends = columns["offsets.ends"].tolist()
+    ends, sentence_ends = columns["offsets.ends"].tolist(), columns["sentences.ends"].tolist()
     counts: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
     rows: list[IntArray] = []
     for first in range(0, len(texts), ROWS_PER_GROUP):
         for i, spans in enumerate(tagger.tag(texts[first : first + ROWS_PER_GROUP]), start=first):
             offsets = columns["offsets"][ends[i - 1] if i else 0 : ends[i]]
-            ranges = token_ranges(spans, offsets, tagger.name)
+            sentences = columns["sentences"][sentence_ends[i - 1] if i else 0 : sentence_ends[i]]
+            ranges = token_ranges(spans, offsets, sentences, tagger.name)
             counts.update(KINDS[kind] for _, _, kind in ranges)
             rows.append(np.array(ranges, np.int64).reshape(-1, 3))
     values, span_ends = end_to_end(rows, *PASSAGE_ROWS["spans"])
     return {"spans": values, "spans.ends": span_ends}, dict(counts)
 
 
-def token_ranges(spans: Sequence[Span], offsets: IntArray, tagger_name: str) -> list[tuple[int, int, int]]:
-    """Character spans as ranges of the tokens that they touch, with the kind's number; `offsets` is (P, 2).
+def token_ranges(
+    spans: Sequence[Span], offsets: IntArray, sentences: IntArray, tagger_name: str
+) -> list[tuple[int, int, int]]:
+    """Character spans as ranges of the tokens that they touch, with the kind's number.
 
-    A span without a token, or one that shares a token with the span before it, is dropped.
+    offsets    (P, 2) character range of each token
+    sentences  (S, 2) token range of each sentence
+    A span without a token, one that shares a token with the span before it, and one that runs over the end of a
+    sentence are dropped.
     Raises BadInput naming the tagger when a kind is unknown.
     """
     if unknown := {span.kind for span in spans}.difference(KINDS):
@@ -237,8 +243,9 @@ def token_ranges(spans: Sequence[Span], offsets: IntArray, tagger_name: str) -> 
         )
     firsts = np.searchsorted(offsets[:, 1], [span.start for span in spans], "right").tolist()
     ends = np.searchsorted(offsets[:, 0], [span.end for span in spans], "left").tolist()
+    limits = np.append(sentences[:, 1], 0)[np.searchsorted(sentences[:, 1], firsts, "right")].tolist()
     ranges: list[tuple[int, int, int]] = []
-    for span, first, end in zip(spans, firsts, ends, strict=True):
-        if first < end and (not ranges or ranges[-1][1] <= first):
+    for span, first, end, limit in zip(spans, firsts, ends, limits, strict=True):
+        if first < end <= limit and (not ranges or ranges[-1][1] <= first):
             ranges.append((first, end, KINDS.index(span.kind)))
     return ranges

@@ -196,7 +196,7 @@ class _Finder:
         while True:
             if name in self._names:
                 longest = num_words
-            if name not in self._prefixes or self._gap_lengths[i] > _MAX_GAP:
+            if name not in self._prefixes or self._gap_lengths[i] > _MAX_GAP or self._opens[i + 1]:
                 return longest
             i, num_words = i + 1, num_words + 1
             name = f"{name} {self._stems[self._numbers[i]]}"

@@ -24,7 +24,7 @@ _ADDED_WORDS = (
 )
 _ENDING = re.compile(rf"['’]s?$|-(?:{'|'.join(_ADDED_WORDS.split())})$")
 _CAPITAL_AFTER_PARTICLE = re.compile(r"(?:[dl]|al|el|an|ad|as|ar|ash|az)['’-][^\W\d_a-z]")
-_TITLE_WORDS = "St Mt Dr Mr Mrs Ms Ft Gen Col Sgt Lt Capt Gov Sen Rep Prof Rev"
+_TITLE_WORDS = "St Mt Dr Mr Mrs Ms Ft Gen Brig Maj Col Capt Lt Sgt Cpl Adm Cmdr Gov Sen Rep Prof Rev"
 _TITLES_BEFORE_NAMES = frozenset(_TITLE_WORDS.split())
 
 # Between capitalised words these belong to the name ("Bay of Bengal"); "and" only after another connector
