@@ -99,7 +99,7 @@ def test_a_missing_artefact_is_a_missing_stage(tmp_path: Path) -> None:
     with pytest.raises(MissingStage):
         files.read_manifest(tmp_path / "nothing")
     with pytest.raises(MissingStage):
-        files.read_json(tmp_path / "nothing.json")
+        files.read_json(tmp_path / "nothing.json", dict[str, Any])
 
 
 def test_a_folder_is_removed_completely(tmp_path: Path) -> None:
@@ -232,7 +232,11 @@ def test_only_a_full_disk_is_reported_as_one(tmp_path: Path) -> None:
 
 @given(
     value=st.recursive(
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        st.none()
+        | st.booleans()
+        | st.integers(-(1 << 63), (1 << 63) - 1)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(),
         lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
         max_leaves=12,
     )
@@ -246,7 +250,7 @@ def test_json_round_trips_and_its_digest_ignores_key_order(
     except UnicodeEncodeError:
         assert not path.exists()
         return
-    back = files.read_json(path)
+    back = files.read_json(path, object)
     assert back == value
     assert files.digest_of(back) == files.digest_of(value)
     if isinstance(value, dict):

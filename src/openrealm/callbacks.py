@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from typing_extensions import TypedDict
+
 from openrealm.errors import BadConfig, NotInstalled
+from openrealm.stored import Count, checked
 
 if TYPE_CHECKING:
     from openrealm.train.trainer import Trainer
@@ -110,6 +113,11 @@ class TensorBoard(Callback):
         self._writer.flush()
 
 
+class _EarlyStoppingState(TypedDict):
+    best: float | None
+    num_bad: Count
+
+
 class EarlyStopping(Callback):
     """Stops training when a metric on held-out data has not improved for `patience` evaluations.
 
@@ -149,5 +157,6 @@ class EarlyStopping(Callback):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue counting from the checkpoint."""
-        self.best = math.inf if state["best"] is None else state["best"]
-        self.num_bad = state["num_bad"]
+        known = checked(_EarlyStoppingState, state, "The state of EarlyStopping in the checkpoint")
+        self.best = math.inf if known["best"] is None else known["best"]
+        self.num_bad = known["num_bad"]

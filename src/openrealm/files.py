@@ -18,14 +18,24 @@ import os
 import shutil
 import stat
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, cast
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
-from openrealm.errors import BadInput, Busy, DamagedArtefact, MissingStage, NoSpace
+from openrealm.errors import BadInput, Busy, DamagedArtefact, MissingStage, NonFinite, NoSpace
+from openrealm.stored import Manifest, of_kind, parsed, read_as
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
 
 MANIFEST = "manifest.json"
+KEY = "build_key"
+"""The entry of a manifest that holds a digest of everything that the artefact was made from."""
 _TEMPORARY = ".tmp-"
 _REPLACED = ".old-"
+_SEAL, _MANIFEST_SEAL = "sha256", "manifest_sha256"
+_FINITE_AT_ONCE = 1 << 24
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -146,14 +156,47 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; raises DamagedArtefact with the file and offset if it does not parse."""
+def read_json(path: Path, kind: type[T], remedy: str = "rerun the stage that wrote it") -> T:
+    """Read a JSON file as a value of the type `kind` (see `openrealm.stored`).
+
+    Raises MissingStage if there is no such file, DamagedArtefact naming the file and the key that is wrong.
+    """
+    return read_as(kind, _text_of(path, remedy), path, remedy)
+
+
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """`write_json` of an object with its own digest as the entry "sha256"."""
+    write_json(path, _sealed(value, _SEAL))
+
+
+def read_sealed(path: Path, kind: type[T], remedy: str, *, may_lack_digest: bool = False) -> T:
+    """What `write_sealed` wrote, without the digest. Raises as `read_json` does, and if the digest differs."""
+    value = _object_in(path, remedy)
+    if (_SEAL in value or not may_lack_digest) and value != _sealed(value, _SEAL):
+        raise DamagedArtefact(f"{path} differs from its own digest, so it was edited or damaged; {remedy}.")
+    value.pop(_SEAL, None)
+    return of_kind(kind, value, path, remedy)
+
+
+def _text_of(path: Path, remedy: str) -> str:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise MissingStage(f"{path} does not exist; run the stage that writes it first.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DamagedArtefact(f"{path} is not valid JSON ({error}); rerun the stage that wrote it.") from error
+    except UnicodeDecodeError as error:
+        raise DamagedArtefact(f"{path} is not valid UTF-8 (byte {error.start}); {remedy}.") from error
+    except OSError as error:
+        raise DamagedArtefact(f"{path} cannot be read ({error.strerror}); {remedy}.") from error
+
+
+def _object_in(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        value = parsed(_text_of(path, remedy))
+    except (ValueError, RecursionError) as error:
+        raise DamagedArtefact(f"{path} is not valid JSON ({error}); {remedy}.") from error
+    if not isinstance(value, dict):
+        raise DamagedArtefact(f"{path} holds a {type(value).__name__}, but an object is expected; {remedy}.")
+    return value
 
 
 def append_line(path: Path, line: str) -> None:
@@ -200,12 +243,17 @@ def truncate_lines(path: Path, num_lines: int) -> None:
 
 
 def write_safetensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
-    """Write torch tensors as safetensors, atomically. Shared or strided tensors become separate and contiguous."""
+    """Write torch tensors as safetensors, atomically. Shared or strided tensors become separate and contiguous.
+
+    Raises NonFinite naming the first tensor that holds a NaN or an infinity; then nothing is written.
+    """
     from safetensors.torch import save
 
     separate: dict[str, Any] = {}
     storages: set[int] = set()
     for name, tensor in tensors.items():
+        if not _is_finite(tensor):
+            raise NonFinite(f"{name} has values that are not finite: training has diverged, so {path} was not saved.")
         dense = tensor.detach().cpu().contiguous()
         place = dense.untyped_storage().data_ptr()
         separate[name] = dense.clone() if place in storages else dense
@@ -213,10 +261,33 @@ def write_safetensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[
     write_bytes(path, save(separate, metadata=dict(metadata or {})))
 
 
-def _sealed(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest with its own digest, computed over its JSON as read back."""
-    rest = json.loads(json.dumps({name: value for name, value in manifest.items() if name != "manifest_sha256"}))
-    return {**rest, "manifest_sha256": digest_of(rest)}
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file. Raises DamagedArtefact if it cannot be read or holds a NaN or an infinity."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedArtefact(f"{path} cannot be read as safetensors ({error}); rebuild {path.parent}.") from error
+    for name, tensor in tensors.items():
+        if not _is_finite(tensor):
+            raise DamagedArtefact(f"{path}: {name} has values that are not finite; rebuild {path.parent}.")
+    return tensors
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    # Part by part, since the result has one byte per number.
+    return not tensor.is_floating_point() or all(
+        bool(part.isfinite().all())
+        for part in tensor.detach().flatten().split(_FINITE_AT_ONCE)  # type: ignore[no-untyped-call]
+    )
+
+
+def _sealed(value: Mapping[str, Any], seal: str) -> dict[str, Any]:
+    """The value with its own digest under the key `seal`, computed over its JSON as read back."""
+    rest = json.loads(json.dumps({name: entry for name, entry in value.items() if name != seal}))
+    return {**rest, seal: digest_of(rest)}
 
 
 def _exchange(new: Path, final: Path) -> bool:
@@ -254,7 +325,7 @@ def new_folder(final: Path, manifest: Mapping[str, Any] | None = None) -> Iterat
                     os.fsync(handle.fileno())
                 name, num_bytes = str(path.relative_to(temporary)), path.stat().st_size
                 files[name] = {"sha256": sha256_file(path), "num_bytes": num_bytes}
-            write_json(temporary / MANIFEST, _sealed({**(manifest or {}), "files": files}))
+            write_json(temporary / MANIFEST, _sealed({**(manifest or {}), "files": files}, _MANIFEST_SEAL))
             _publish(temporary, final)
         _fsync_folder(final.parent)
     finally:
@@ -282,28 +353,55 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(doomed)
 
 
-def read_manifest(folder: Path, *, verify: bool = True, ignore: Collection[str] = ()) -> dict[str, Any]:
+def read_manifest(
+    folder: Path, *, verify: bool = True, needs: Collection[str] = (), ignore: Collection[str] = ()
+) -> dict[str, Any]:
     """The manifest of a published folder; with `verify`, every file is checked against its SHA-256 first.
 
+    Only what all manifests have is checked; callers pass the rest through `stored.of_kind`.
+
+    needs   names of files that it must list
     ignore  names of files that may be edited or missing
 
-    Raises MissingStage if there is no such folder, DamagedArtefact naming the first bad file.
+    Raises MissingStage if there is no such folder, DamagedArtefact naming the first bad file or key.
     """
-    path = folder / MANIFEST
+    path, remedy = folder / MANIFEST, f"rebuild {folder}"
     if not path.exists():
         raise MissingStage(f"{folder} has no finished artefact (no {MANIFEST}); run the stage that writes it first.")
-    manifest: dict[str, Any] = read_json(path)
-    if not isinstance(manifest, dict) or manifest != _sealed(manifest) or "files" not in manifest:
-        raise DamagedArtefact(f"{path} differs from its own digest, so it is damaged; rebuild {folder}.")
-    for name, entry in manifest["files"].items() if verify else ():
-        member = folder / name
-        if name in ignore:
-            continue
-        if not member.is_file():
-            raise DamagedArtefact(f"{member} is missing; rebuild {folder}.")
-        if sha256_file(member) != entry["sha256"]:
-            raise DamagedArtefact(f"{member} differs from its digest in {path}, so it is damaged; rebuild {folder}.")
+    manifest = _object_in(path, remedy)
+    if manifest != _sealed(manifest, _MANIFEST_SEAL):
+        raise DamagedArtefact(f"{path} differs from its own digest, so it is damaged; {remedy}.")
+    listed = of_kind(Manifest, manifest, path, remedy)["files"]
+    if lacking := sorted(set(needs) - listed.keys()):
+        raise DamagedArtefact(f"{path} does not list {lacking[0]}; {remedy}.")
+    for name, entry in listed.items():
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+            raise DamagedArtefact(f"{path} lists {name!r}, which is not below {folder}; {remedy}.")
+        if verify and name not in ignore:
+            _verify(folder / name, entry["sha256"], entry["num_bytes"], f"its digest in {path}", remedy)
     return manifest
+
+
+def key_of(folder: Path) -> str | None:
+    """The entry "build_key" of a published folder's manifest; None if there is none or the manifest is damaged."""
+    try:
+        key = read_manifest(folder, verify=False).get(KEY)
+    except (MissingStage, DamagedArtefact):
+        return None
+    return key if isinstance(key, str) else None
+
+
+def verify_file(path: Path, sha256: str, record: Path, remedy: str) -> None:
+    """Raise DamagedArtefact unless `path` has the digest that the file `record` has of it."""
+    _verify(path, sha256, None, f"its digest in {record}", remedy)
+
+
+def _verify(path: Path, sha256: str, num_bytes: int | None, digest: str, remedy: str) -> None:
+    if not path.is_file():
+        raise DamagedArtefact(f"{path} is missing; {remedy}.")
+    # The size first: it costs nothing.
+    if num_bytes not in (None, path.stat().st_size) or sha256_file(path) != sha256:
+        raise DamagedArtefact(f"{path} differs from {digest}, so it is damaged; {remedy}.")
 
 
 def _temporary(final: Path) -> Path:

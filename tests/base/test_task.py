@@ -137,7 +137,7 @@ with all_ranks(engine) as ranks:
     task = BaseEncoding(Texts([Corpus.open(corpus)], settings.heldout_rate, 0), settings)
     trainer = Trainer(task.new_model(), task, folder / "whole", engine=engine, ranks=ranks)
     trainer.train()
-    checkpoint.save(folder / f"rank{ranks.rank}", trainer.step, trainer.model, trainer.optimizer, {})
+    checkpoint.save(folder / f"rank{ranks.rank}", trainer.model, trainer.optimizer, {"step": trainer.step})
     stopped = Trainer(
         task.new_model(), task, folder / "stopped", engine=engine, ranks=ranks, callbacks=[StopsAtFour()]
     )

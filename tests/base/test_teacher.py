@@ -113,7 +113,7 @@ def test_batches_walk_through_all_texts_and_agree_with_seed_and_number(teacher_f
     again = TeacherVectors(teacher_folder, texts.tokenizer, seed=0)
     assert [tuple(row.ids.tolist()) for row in again.batch(4, 8)[0]] == walk[32:40]
     specials = (texts.tokenizer.cls_id, texts.tokenizer.sep_id)
-    told = texts.tokenizer.encode_batch(files.read_json(teacher_folder / "texts.json"))
+    told = texts.tokenizer.encode_batch(files.read_json(teacher_folder / "texts.json", list[str]))
     assert sorted(walk) == sorted((specials[0], *ids, specials[1]) for ids, _ in told)
 
 

@@ -200,6 +200,6 @@ def test_no_control_character_is_printed(hostile: Path, capsys: pytest.CaptureFi
 def test_a_run_without_a_corpus_says_what_to_do(tmp_path: Path, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "bare" / "config.json"
     config.parent.mkdir()
-    config.write_text(json.dumps(read_json(run / "config.json")))
+    config.write_text(json.dumps(read_json(run / "config.json", dict[str, Any])))
     assert main(["corpus", "inspect", "--run", str(config.parent)]) == 2
     assert f"the corpus stage has not been run; run `openrealm corpus --run {config.parent}`" in capsys.readouterr().err

@@ -23,7 +23,24 @@ from openrealm.train.trainer import Trainer
 
 MakeTrainer = Callable[..., Trainer]
 MetricRows = Callable[..., list[dict[str, Any]]]
-STATE = {"fingerprint": "d" * 64, "index": "00000000-e"}
+STATE: checkpoint.State = {
+    "step": 2,
+    "fingerprint": "d" * 64,
+    "seconds": 1.5,
+    "num_tokens": 10,
+    "num_metrics": 2,
+    "metrics_sha256": "e" * 64,
+    "evaluated_step": None,
+    "should_stop": False,
+    "unlogged": [{"loss": 1.0, "index": "00000000-e"}],
+    "recent": [],
+    "num_skipped": 0,
+    "num_skipped_in_a_row": 0,
+    "first": {},
+    "last": {},
+    "task": {},
+    "callbacks": {},
+}
 
 
 class Bench:
@@ -54,13 +71,13 @@ def test_weights_adam_and_the_random_generator_are_restored(
 ) -> None:
     bench = Bench(toy_realm(f"model.shared_towers={shared}"))
     bench.step()
-    path = checkpoint.save(tmp_path, 7, bench.model, bench.optimizer, STATE)
+    path = checkpoint.save(tmp_path, bench.model, bench.optimizer, {**STATE, "step": 7})
     at_save = bench.numbers()
     bench.step()
     later = bench.numbers()
     other = Bench(toy_realm(f"model.shared_towers={shared}", seed=9))
     state = checkpoint.load(path, other.model, other.optimizer, "d" * 64)
-    assert state == STATE | {"step": 7}
+    assert state == {**STATE, "step": 7}
     assert same(other.numbers(), at_save)
     other.step()
     assert same(other.numbers(), later), "the next random gradients are the same too"
@@ -69,7 +86,10 @@ def test_weights_adam_and_the_random_generator_are_restored(
 def test_a_checkpoint_before_the_first_step_is_restored(tmp_path: Path, toy_realm: Callable[..., Realm]) -> None:
     bench, other = Bench(toy_realm()), Bench(toy_realm(seed=9))
     checkpoint.load(
-        checkpoint.save(tmp_path, 0, bench.model, bench.optimizer, STATE), other.model, other.optimizer, "d" * 64
+        checkpoint.save(tmp_path, bench.model, bench.optimizer, {**STATE, "step": 0}),
+        other.model,
+        other.optimizer,
+        "d" * 64,
     )
     assert same(other.numbers(), bench.numbers())
 
@@ -77,7 +97,7 @@ def test_a_checkpoint_before_the_first_step_is_restored(tmp_path: Path, toy_real
 def test_the_last_two_are_kept_oldest_first(tmp_path: Path, toy_realm: Callable[..., Realm]) -> None:
     bench = Bench(toy_realm())
     for step in (2, 4, 6, 10):
-        checkpoint.save(tmp_path, step, bench.model, bench.optimizer, STATE)
+        checkpoint.save(tmp_path, bench.model, bench.optimizer, {**STATE, "step": step})
     assert [path.name for path in checkpoint.checkpoints(tmp_path)] == ["step-00000006", "step-00000010"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000006", "step-00000010"]
     checkpoint.remove_all(tmp_path)
@@ -86,7 +106,7 @@ def test_the_last_two_are_kept_oldest_first(tmp_path: Path, toy_realm: Callable[
 
 def test_one_of_other_settings_is_refused_with_both_digests(tmp_path: Path, toy_realm: Callable[..., Realm]) -> None:
     bench = Bench(toy_realm())
-    path = checkpoint.save(tmp_path, 2, bench.model, bench.optimizer, STATE)
+    path = checkpoint.save(tmp_path, bench.model, bench.optimizer, STATE)
     before = bench.numbers()
     with pytest.raises(Mismatch, match=f"digest is {'d' * 16}, the one in use is {'e' * 16}; resume with"):
         checkpoint.load(path, bench.model, bench.optimizer, "e" * 64)
@@ -96,7 +116,7 @@ def test_one_of_other_settings_is_refused_with_both_digests(tmp_path: Path, toy_
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json", "manifest.json"])
 def test_a_damaged_one_is_refused_by_name(tmp_path: Path, toy_realm: Callable[..., Realm], name: str) -> None:
     bench = Bench(toy_realm())
-    path = checkpoint.save(tmp_path, 2, bench.model, bench.optimizer, STATE)
+    path = checkpoint.save(tmp_path, bench.model, bench.optimizer, STATE)
     data = bytearray((path / name).read_bytes())
     data[len(data) // 3] ^= 4
     (path / name).write_bytes(data)
@@ -106,7 +126,7 @@ def test_a_damaged_one_is_refused_by_name(tmp_path: Path, toy_realm: Callable[..
 
 def test_a_missing_tensor_is_an_error(tmp_path: Path, toy_realm: Callable[..., Realm]) -> None:
     bench = Bench(toy_realm())
-    path = checkpoint.save(tmp_path, 2, bench.model, bench.optimizer, STATE)
+    path = checkpoint.save(tmp_path, bench.model, bench.optimizer, STATE)
     tensors = unique_state(bench.model)
     del tensors["reader.head.bias"]
     with files.new_folder(tmp_path / "copy", {"kind": "checkpoint"}) as out:

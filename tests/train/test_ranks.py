@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -75,6 +76,6 @@ def test_a_step_that_is_not_finite_on_one_rank_is_skipped_by_both(tmp_path: Path
         timeout=120,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    first, second = (files.read_json(tmp_path / f"rank{n}.json") for n in (0, 1))
+    first, second = (files.read_json(tmp_path / f"rank{n}.json", list[Any]) for n in (0, 1))
     assert first == second
     assert first[:2] == [6, 2]

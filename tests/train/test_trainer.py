@@ -87,7 +87,7 @@ def test_a_killed_training_resumes_to_the_same_bits(
         time.sleep(0.003)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert 2 <= files.read_json(checkpoint.checkpoints(checkpoints)[-1] / "state.json")["step"] < 30
+    assert 2 <= checkpoint.read_state(checkpoint.checkpoints(checkpoints)[-1])["step"] < 30
     torch.manual_seed(99)
     resumed = trainer_of(json.loads(file.read_text()))
     resumed.train(resume=True)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from openrealm import files
 from openrealm.base.texts import Ints, Rows, Texts, token_type
 from openrealm.engine import Engine
+from openrealm.errors import DamagedArtefact
 from openrealm.model.encoder import Encoder, in_order, load_backbone, wide
 from openrealm.model.retriever import mean_pooled
 from openrealm.text.pack import Row, Specials, pack_query
@@ -106,11 +107,12 @@ class TeacherVectors:
     """The output of `write_teacher_vectors`, in batches that are a function of seed and number."""
 
     def __init__(self, folder: Path, tokenizer: Tokenizer, seed: int) -> None:
-        from safetensors.torch import load_file
-
-        self.digest: str = files.read_manifest(folder)["manifest_sha256"]
-        self._vector_LE = load_file(folder / _VECTORS)["vectors"]
-        rows = _rows(tokenizer, files.read_json(folder / _TEXTS))
+        self.digest: str = files.read_manifest(folder, needs=(_VECTORS, _TEXTS))["manifest_sha256"]
+        texts, tensors = files.read_json(folder / _TEXTS, list[str]), files.read_safetensors(folder / _VECTORS)
+        self._vector_LE = tensors.get("vectors", torch.empty(0))
+        if self._vector_LE.ndim != 2 or len(self._vector_LE) != len(texts):
+            raise DamagedArtefact(f"{folder / _VECTORS} has no vector for each text in {_TEXTS}; remove {folder}.")
+        rows = _rows(tokenizer, texts)
         self._ids = Rows([row.ids for row in rows], token_type(tokenizer))
         self._order = Order(range(len(rows)), seed)
 

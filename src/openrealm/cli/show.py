@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from openrealm.cli.common import again
 from openrealm.progress import clock, say
 from openrealm.run.systems import SYSTEMS
+from openrealm.types import QuestionSets
 
 if TYPE_CHECKING:
     from openrealm.types import Answer, ReadPassage
@@ -84,13 +85,14 @@ def _utility(report: Mapping[str, Any]) -> str:
 
 def _example_question(folder: Path) -> str:
     """A question to try: a test question or, if there is none, a training question."""
-    from openrealm import files
+    from openrealm.run import questions
+    from openrealm.run.folder import Run
 
-    path = folder / "questions.json"
-    found = files.read_json(path) if path.exists() else {}
-    if found.get("test"):
-        return str(found["test"][0]["text"])
-    texts = [str(question["text"]) for question in found.get("train", ())]
+    run = Run.open(folder)
+    found = questions.load(run) if run.questions.exists() else QuestionSets()
+    if found.test:
+        return found.test[0].text
+    texts = [question.text for question in found.train]
     # Cloze questions read best with the question word where the answer was.
     best = [text for text in texts if not text.lower().startswith(_FIRST_WORDS) and ": " not in text]
     return min((text for text in best or texts if len(text.split()) > 4), key=len, default="...")

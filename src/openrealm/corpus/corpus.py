@@ -6,23 +6,50 @@ import operator
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, NotRequired, cast
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from openrealm.corpus.blocks import PassageKind, PassageRule, passage_id
-from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS
-from openrealm.corpus.ragged import IntArray, Ragged, open_flat
+from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS, column_files
+from openrealm.corpus.ragged import IntArray, Ragged, characters_of, open_flat
 from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import DamagedArtefact, Mismatch
-from openrealm.files import read_manifest
+from openrealm.files import MANIFEST, read_manifest
+from openrealm.stored import Count, FileEntry, Size, of_kind
 from openrealm.text.pack import Ids, Row, Specials, Tokens, pack_joint, pack_passage, pack_query
-from openrealm.text.tokenizer import Tokenizer
+from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
 from openrealm.types import NULL, Origin, Passage
 
 if TYPE_CHECKING:
     from openrealm.corpus.sources import Source
     from openrealm.types import Article
+
+_CHECKED_AT_ONCE = 1 << 16  # passages, which bounds the memory that checking takes
+
+
+class _Settings(TypedDict):
+    passages: PassageKind
+    max_passage_tokens: Size
+
+
+class CorpusManifest(TypedDict):
+    """What the manifest of a corpus has at least."""
+
+    corpus_digest: str
+    tokenizer_digest: str
+    token_type: Literal["u2", "u4"]
+    settings: _Settings
+    source: dict[str, Any]
+    num_passages: Size
+    num_articles: Size
+    num_tokens: Count
+    num_repeated_passages: Count
+    num_spans: dict[str, Count]
+    files: dict[str, FileEntry]
+    manifest_sha256: str
+    build_key: NotRequired[str]
 
 
 class Corpus:
@@ -37,12 +64,12 @@ class Corpus:
     (2, 'Cusco is a city.', ['Peru', 'Cusco'])
     """
 
-    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, manifest: CorpusManifest) -> None:
         """Use `Corpus.build` or `Corpus.open`."""
         self.folder, self.manifest = folder, manifest
         self.digest: str = manifest["corpus_digest"]
         self.tokenizer_digest: str = manifest["tokenizer_digest"]
-        self.settings: dict[str, Any] = manifest["settings"]
+        self.settings = cast(dict[str, Any], manifest["settings"])
         self.num_passages: int = manifest["num_passages"]
         self._check_sizes(manifest["files"])
         rows = {
@@ -59,6 +86,10 @@ class Corpus:
         self._lines = rows["lines"]
         self._ids, self._bounds = numbers["ids"], numbers["bounds"]
         self._articles, self._groups = numbers["articles"], numbers["groups"]
+        self._check_below("articles", self._articles, manifest["num_articles"], "articles")
+        self._check_below("groups", self._groups, self.num_passages, "passages")
+        if not np.array_equal(self._groups[self._groups], self._groups):
+            self._damaged("groups.bin", "a group is not named after its first passage")
 
     @staticmethod
     def build(
@@ -124,7 +155,7 @@ class Corpus:
 
     @staticmethod
     def open(folder: str | Path, *, verify: bool = False) -> Corpus:
-        """Open a corpus; `verify` checks every file against its digest first.
+        """Open a corpus; `verify` checks every file against its digest first, and then every number in it.
 
         Raises MissingStage when there is none, DamagedArtefact when a file is missing, truncated or (with `verify`)
         altered, Mismatch when the folder holds something else or another version of the format.
@@ -139,10 +170,12 @@ class Corpus:
         if manifest.get("kind") != "corpus" or manifest.get("format") != FORMAT:
             found = f"{manifest.get('kind')!r} of format {manifest.get('format')!r}"
             raise Mismatch(f"{folder} contains {found}, not a corpus of format {FORMAT}; rebuild the corpus.")
-        try:
-            return Corpus(folder, manifest)
-        except KeyError as error:
-            raise DamagedArtefact(f"{folder}/manifest.json has no entry {error}; rebuild the corpus.") from error
+        manifest_file = folder / MANIFEST
+        read_manifest(folder, verify=False, needs=(TOKENIZER_FILE, *column_files()))
+        corpus = Corpus(folder, of_kind(CorpusManifest, manifest, manifest_file, "rebuild the corpus"))
+        if verify:
+            corpus._check_content()
+        return corpus
 
     def __len__(self) -> int:
         return self.num_passages
@@ -293,6 +326,37 @@ class Corpus:
             num_expected = num_articles if name in ARTICLE_ROWS else self.num_passages
             if len(column) != num_expected:
                 self._damaged(f"{name}.bin", f"{len(column)} rows, {num_expected} expected")
+
+    def _check_content(self) -> None:
+        """Check that all token ids are word pieces, and that ranges lie within their passages; part by part."""
+        vocab_size, max_tokens = self.tokenizer().vocab_size, self.settings["max_passage_tokens"]
+        for first in range(0, self.num_passages, _CHECKED_AT_ONCE):
+            chosen = slice(first, first + _CHECKED_AT_ONCE)
+            (body, num_tokens), (title, _) = self._bodies.part(chosen), self._titles.part(chosen)
+            self._check_below("body", body, vocab_size, "word pieces")
+            self._check_below("title", title, vocab_size, "word pieces")
+            if int(num_tokens.max(initial=0)) > max_tokens:
+                self._damaged("body.ends.bin", f"a passage has more than {max_tokens} word pieces")
+            offsets, num_offsets = self._offsets.part(chosen)
+            if not np.array_equal(num_offsets, num_tokens):
+                self._damaged("offsets.ends.bin", "not one pair per word piece")
+            num_characters = characters_of(*self._texts.part(chosen))
+            self._check_ranges("offsets", offsets, np.repeat(num_characters, num_tokens), "characters")
+            for name, rows in (("sentences", self._sentences), ("spans", self._spans)):
+                ranges, num_ranges = rows.part(chosen)
+                self._check_ranges(name, ranges, np.repeat(num_tokens, num_ranges), "word pieces")
+            self._check_below("spans", self._spans.part(chosen)[0][:, 2], len(KINDS), "kinds")
+            self._check_ranges("bounds", self._bounds[chosen], None, "article")
+
+    def _check_ranges(self, name: str, ranges: IntArray, limit: IntArray | None, what: str) -> None:
+        """The first two columns are half-open ranges that end at `limit` or before."""
+        start, end = ranges[:, 0], ranges[:, 1]
+        if bool((start > end).any()) or (limit is not None and bool((end > limit).any())):
+            self._damaged(f"{name}.bin", f"a range is not within its {what}")
+
+    def _check_below(self, name: str, values: IntArray, limit: int, what: str) -> None:
+        if values.size and int(values.max()) >= limit:
+            self._damaged(f"{name}.bin", f"it holds {int(values.max())}, but there are {limit:,} {what}")
 
     def _damaged(self, name: str, reason: str) -> NoReturn:
         raise DamagedArtefact(f"{self.folder / name} is damaged ({reason}); rebuild the corpus.")

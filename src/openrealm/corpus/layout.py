@@ -17,3 +17,9 @@ PASSAGE_ROWS = {
 ARTICLE_ROWS = {"article_ids": ("u1", 1), "article_titles": ("u1", 1), "lines": ("u4", 3)}
 # Rows of equal length, one per passage.
 PASSAGE_NUMBERS = {"ids": ("u1", ID_BYTES), "bounds": ("u4", 2), "articles": ("u4", 1), "groups": ("u4", 1)}
+
+
+def column_files() -> list[str]:
+    """Names of the files of all columns."""
+    rows = [f"{name}{ending}" for name in PASSAGE_ROWS | ARTICLE_ROWS for ending in (".bin", ".ends.bin")]
+    return [*rows, *(f"{name}.bin" for name in PASSAGE_NUMBERS)]

@@ -20,13 +20,15 @@ _NAME = "groups"
 class Matches:
     """For each passage of X, the groups of Z with the same or nearly the same text: never candidates for it."""
 
-    def __init__(self, folder: Path, num_passages: int) -> None:
+    def __init__(self, folder: Path, num_passages: int, num_groups: int) -> None:
         """Use `Matches.between`."""
         self._groups = Ragged(folder, _NAME, "u4")
         if len(self._groups) != num_passages:
             raise DamagedArtefact(
                 f"{folder} has matches for {len(self._groups)} passages not {num_passages}; remove it to recompute."
             )
+        if int(self._groups.values.max(initial=0)) >= num_groups:
+            raise DamagedArtefact(f"{folder} has matches outside the {num_groups} passages; remove it to recompute.")
 
     @staticmethod
     def between(
@@ -45,7 +47,7 @@ class Matches:
         wanted = {"kind": "matches", "format": FORMAT, "queries": queries.digest, "corpus": corpus.digest}
         if not _holds(folder, wanted):
             _find(queries, corpus, folder, wanted, progress)
-        return Matches(folder, queries.num_passages)
+        return Matches(folder, queries.num_passages, corpus.num_passages)
 
     def groups(self, passage: int) -> tuple[int, ...]:
         """Groups of Z that are blocked for passage `passage` of X, ascending."""
@@ -55,7 +57,7 @@ class Matches:
 def _holds(folder: Path, wanted: dict[str, object]) -> bool:
     if not (folder / files.MANIFEST).exists():
         return False
-    manifest = files.read_manifest(folder)
+    manifest = files.read_manifest(folder, needs=(f"{_NAME}.bin", f"{_NAME}.ends.bin"))
     return all(manifest.get(name) == value for name, value in wanted.items())
 
 

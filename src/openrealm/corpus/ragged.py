@@ -72,13 +72,16 @@ class Ragged:
     """Reads what RaggedWriter wrote: `rows[i]` is an array (n,) or (n, width), a read-only view of the memory map."""
 
     def __init__(self, folder: Path, name: str, dtype: str, width: int = 1) -> None:
+        """Raises DamagedArtefact if a file is missing or truncated, or the ends of rows are not in order."""
         self._ends = open_flat(folder / f"{name}.ends.bin", "u8")
-        self._values = open_flat(folder / f"{name}.bin", dtype, width)
+        self.values = open_flat(folder / f"{name}.bin", dtype, width)
         num_expected = int(self._ends[-1]) if len(self._ends) else 0
-        if len(self._values) != num_expected:
+        if len(self.values) != num_expected:
             raise DamagedArtefact(
-                f"{folder / name}.bin contains {len(self._values)} entries instead of {num_expected}; rebuild {folder}."
+                f"{folder / name}.bin contains {len(self.values)} entries instead of {num_expected}; rebuild {folder}."
             )
+        if bool((self._ends[1:] < self._ends[:-1]).any()):
+            raise DamagedArtefact(f"{folder / name}.ends.bin is damaged (its ends are not in order); rebuild {folder}.")
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -88,11 +91,25 @@ class Ragged:
         return np.diff(self._ends, prepend=np.uint64(0)).astype(np.int64)
 
     def __getitem__(self, i: int) -> IntArray:
-        return self._values[int(self._ends[i - 1]) if i else 0 : int(self._ends[i])]
+        return self.values[int(self._ends[i - 1]) if i else 0 : int(self._ends[i])]
+
+    def part(self, rows: slice) -> tuple[IntArray, IntArray]:
+        """Values and lengths of consecutive rows."""
+        ends = self._ends[rows].astype(np.int64)
+        first = int(self._ends[rows.start - 1]) if rows.start else 0
+        return self.values[first : int(ends[-1]) if len(ends) else first], np.diff(ends, prepend=first)
 
     def text(self, i: int) -> str:
         """Row i of a file of bytes, decoded as UTF-8; bytes that are damaged are replaced."""
         return self[i].tobytes().decode("utf-8", "replace")
+
+
+def characters_of(data: IntArray, lengths: IntArray) -> IntArray:
+    """(n,) characters of texts that are given by their UTF-8 bytes, end to end, and the number of bytes of each."""
+    # A byte starts a character unless it is of the form 10xxxxxx.
+    num_before = np.concatenate([[0], np.cumsum((data & 0xC0) != 0x80)])
+    counts: IntArray = np.diff(num_before[np.concatenate([[0], np.cumsum(lengths)])])
+    return counts
 
 
 def open_flat(path: Path, dtype: str, width: int = 1) -> IntArray:

@@ -111,7 +111,7 @@ class Shards:
         """The tagger, loaded at its first use; the names are in a file because every worker reads them."""
         if self._tagger is None:
             self._tagger = self._load_tagger()
-            self._tagger.learn(files.read_json(Path(names)))
+            self._tagger.learn(files.read_json(Path(names), list[str]))
         return self._tagger
 
 

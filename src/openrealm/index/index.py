@@ -6,7 +6,7 @@ and the digest of the passage tower. Only vectors are stored; a searcher derives
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -15,13 +15,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from openrealm import files
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
-from openrealm.errors import BadInput, Mismatch, MissingStage, NonFinite, ShapeMismatch
+from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage, NonFinite, ShapeMismatch
 from openrealm.progress import track
 from openrealm.registry import SEARCHERS
+from openrealm.stored import Count, Size, of_kind
 
 _VECTORS = "vectors.safetensors"
 _VERSIONS = "versions"
@@ -53,6 +55,15 @@ class Searcher(Protocol):
 MakeSearcher = Callable[[Tensor], Searcher]
 
 
+class _IndexManifest(TypedDict):
+    step: Count
+    encoder: str
+    tokenizer: str
+    corpus: str
+    num_passages: Size
+    dim: Size
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """Digests of the passage tower, tokenizer and corpus that an index belongs to."""
@@ -64,10 +75,10 @@ class Binding:
     @classmethod
     def read(cls, version: Path) -> Binding:
         """The binding of a published version, from its manifest. Raises MissingStage or DamagedArtefact."""
-        return cls._from_manifest(files.read_manifest(version, verify=False))
+        return cls._from_manifest(_manifest_in(version, verify=False))
 
     @classmethod
-    def _from_manifest(cls, manifest: Mapping[str, Any]) -> Binding:
+    def _from_manifest(cls, manifest: _IndexManifest) -> Binding:
         return cls(manifest["encoder"], manifest["tokenizer"], manifest["corpus"])
 
     @classmethod
@@ -200,21 +211,38 @@ class Index:
         searcher       as in the constructor
         Raises MissingStage if there is no index, DamagedArtefact, or Mismatch showing both digests.
         """
-        from safetensors.torch import load_file
-
+        expected = expected or Binding.of(model, corpus)
         path = Path(folder)
-        path = path if (path / files.MANIFEST).exists() else newest(path)
-        manifest = files.read_manifest(path)
-        if manifest.get("kind") != "index":
-            raise Mismatch(
-                f"{path} contains {manifest.get('kind')!r}, not an index; give a folder written by Index.save or "
-                "one of its versions."
-            )
+        is_version = (path / files.MANIFEST).exists()
+        while True:
+            version = path if is_version else newest(path)
+            try:
+                return cls._read(version, corpus, expected, searcher)
+            except (DamagedArtefact, MissingStage):
+                # A trainer that switches to a newer version removes older ones.
+                if is_version or version.exists():
+                    raise
+
+    @classmethod
+    def _read(cls, path: Path, corpus: Corpus | None, expected: Binding, searcher: str | MakeSearcher) -> Index:
+        manifest = _manifest_in(path)
         binding = Binding._from_manifest(manifest)
-        binding.check(expected or Binding.of(model, corpus), str(path))
-        vector_ND = load_file(path / _VECTORS)["vectors"]
+        binding.check(expected, str(path))
+        num_passages, dim = manifest["num_passages"], manifest["dim"]
+        if corpus is not None and len(corpus) != num_passages:
+            raise DamagedArtefact(
+                f"{path / files.MANIFEST}: num_passages is {num_passages}, but {corpus.folder} has {len(corpus)}; "
+                "rebuild the index."
+            )
+        vector_ND = files.read_safetensors(path / _VECTORS).get("vectors")
+        if vector_ND is None or vector_ND.shape != (num_passages, dim) or not vector_ND.is_floating_point():
+            found = "none" if vector_ND is None else f"{vector_ND.dtype} of shape {tuple(vector_ND.shape)}"
+            raise DamagedArtefact(
+                f"{path / _VECTORS} must hold 'vectors' with {num_passages} rows of {dim} numbers as its manifest "
+                f"says, but holds {found}; rebuild the index."
+            )
         group_N = _groups(corpus) if corpus else None
-        return cls(vector_ND, binding, group_N=group_N, step=int(manifest["step"]), searcher=searcher)
+        return cls(vector_ND, binding, group_N=group_N, step=manifest["step"], searcher=searcher)
 
     @property
     def name(self) -> str:
@@ -291,10 +319,13 @@ class Index:
             return self
         return type(self).build(model, corpus, step=step, engine=engine, searcher=self._make_searcher)
 
-    def save(self, folder: str | Path) -> Path:
-        """Publish this index atomically as a version in `folder`; returns the version's folder."""
+    def save(self, folder: str | Path, *, key: str | None = None) -> Path:
+        """Publish this index atomically as a version in `folder`; returns the version's folder.
+
+        key  stored in the manifest as "build_key", if given
+        """
         target = Path(folder) / _VERSIONS / self.name
-        manifest = {
+        manifest: dict[str, Any] = {
             "kind": "index",
             "step": self.step,
             "encoder": self.binding.encoder,
@@ -303,6 +334,7 @@ class Index:
             "num_passages": int(self.vector_ND.shape[0]),
             "dim": int(self.vector_ND.shape[1]),
         }
+        manifest |= {files.KEY: key} if key is not None else {}
         with files.new_folder(target, manifest) as out:
             files.write_safetensors(out / _VECTORS, {"vectors": self.vector_ND})
         return target
@@ -332,11 +364,26 @@ def newest(folder: Path) -> Path:
     return found[-1]
 
 
+def remove(folder: Path, names: Collection[str]) -> None:
+    """Delete versions by name. A reader that has one open is not disturbed."""
+    for name in names:
+        files.remove_folder(folder / _VERSIONS / name)
+
+
 def prune(folder: Path, keep: Collection[str]) -> None:
     """Delete all versions except the newest one and those named in `keep`."""
-    for path in versions(folder)[:-1]:
-        if path.name not in keep:
-            files.remove_folder(path)
+    remove(folder, [path.name for path in versions(folder)[:-1] if path.name not in keep])
+
+
+def _manifest_in(version: Path, *, verify: bool = True) -> _IndexManifest:
+    manifest = files.read_manifest(version, verify=False)
+    if manifest.get("kind") != "index":
+        raise Mismatch(
+            f"{version} contains {manifest.get('kind')!r}, not an index; give a folder written by Index.save or one of "
+            "its versions."
+        )
+    files.read_manifest(version, verify=verify, needs=(_VECTORS,))
+    return of_kind(_IndexManifest, manifest, version / files.MANIFEST, "rebuild the index")
 
 
 def _groups(corpus: Corpus) -> Tensor:

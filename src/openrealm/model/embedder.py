@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from openrealm import files
 from openrealm.config import ModelConfig
@@ -16,17 +17,26 @@ from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.model.encoder import Encoder, backbone_from_config
 from openrealm.model.retriever import Tower
+from openrealm.model.state import built_to_fit, load_unique_state, shapes_in, unique_state
+from openrealm.stored import Count
 
 _CHUNK_TOKENS = 4096
+_WEIGHTS, _SETTINGS = "tower.safetensors", "config.json"
+
+
+class _Saved(TypedDict):
+    model: dict[str, Any]
+    backbone: dict[str, Any]
+    pad_id: Count
 
 
 def save_tower(tower: Tower, config: ModelConfig, backbone_settings: dict[str, Any], folder: Path) -> str:
     """Publish a tower and its configuration as `folder` atomically; returns its digest."""
     digest = tower.digest()
     with files.new_folder(folder, {"kind": "tower", "encoder": digest}) as out:
-        files.write_safetensors(out / "tower.safetensors", tower.state_dict())
+        files.write_safetensors(out / _WEIGHTS, unique_state(tower))
         files.write_json(
-            out / "config.json",
+            out / _SETTINGS,
             {
                 "model": dataclasses.asdict(config),
                 "backbone": backbone_settings,
@@ -38,14 +48,16 @@ def save_tower(tower: Tower, config: ModelConfig, backbone_settings: dict[str, A
 
 def load_tower(folder: Path) -> Tower:
     """Read a tower written by `save_tower`. Raises DamagedArtefact if a file differs from its digest."""
-    from safetensors.torch import load_file
-
-    files.read_manifest(folder)
-    settings = files.read_json(folder / "config.json")
+    files.read_manifest(folder, needs=(_SETTINGS, _WEIGHTS))
+    settings = files.read_json(folder / _SETTINGS, _Saved)
     config = ModelConfig(**settings["model"])
-    encoder = Encoder(backbone_from_config(settings["backbone"]), settings["pad_id"])
-    tower = Tower.from_config(encoder, config)
-    tower.load_state_dict(load_file(folder / "tower.safetensors"))
+
+    def build() -> Tower:
+        return Tower.from_config(Encoder(backbone_from_config(settings["backbone"]), settings["pad_id"]), config)
+
+    where = folder / _WEIGHTS
+    tower = built_to_fit(build, shapes_in(where), settings["backbone"], where, folder / _SETTINGS)
+    load_unique_state(tower, files.read_safetensors(where), where)
     return tower
 
 

@@ -8,12 +8,14 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Annotated, Any, Literal, overload
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from annotated_types import Le
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from openrealm import files, hub
 from openrealm.config import Config, ModelConfig
@@ -27,11 +29,12 @@ from openrealm.model.reader import Reader
 from openrealm.model.reading import JointInputs, Reading, read_jointly
 from openrealm.model.retriever import Retriever, Tower
 from openrealm.model.span_reader import SpanReader
-from openrealm.model.state import load_unique_state, unique_state
+from openrealm.model.state import built_to_fit, load_unique_state, shapes_in, unique_state
 from openrealm.model.weights import backbone_location, kind_of, locate
 from openrealm.progress import track
+from openrealm.stored import Size
 from openrealm.text.pack import Row, Specials, Tokens, chunks_by_length, pack_passage, pack_query
-from openrealm.text.tokenizer import Tokenizer
+from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
 from openrealm.types import Passage
 
 PassageLike = str | tuple[str, str] | Passage
@@ -47,6 +50,16 @@ _ENCODER_SETTINGS: dict[str, Any] = {
     "temperature": 0.05,
     "title_in_joint": True,
 }
+
+
+class _Saved(TypedDict):
+    """config.json of a saved model."""
+
+    model: dict[str, Any]
+    backbone: dict[str, Any]
+    max_span_tokens: Annotated[Size, Le(1000)]
+    has_span_reader: bool
+    has_trained_head: bool
 
 
 class Realm(nn.Module):
@@ -175,27 +188,29 @@ class Realm(nn.Module):
 
     @classmethod
     def _saved(cls, folder: Path) -> Realm:
-        from safetensors.torch import load_file
-
-        files.read_manifest(folder, ignore=(hub.CARD,))
-        settings = files.read_json(folder / _SETTINGS)
-        tokenizer = Tokenizer.from_folder(folder)
+        manifest = files.read_manifest(folder, needs=(_WEIGHTS, _SETTINGS, TOKENIZER_FILE), ignore=(hub.CARD,))
+        path, remedy = folder / _SETTINGS, "save the model again"
+        settings = files.read_json(path, _Saved, remedy)
         try:
-            config, max_span_tokens = ModelConfig(**settings["model"]), settings["max_span_tokens"]
-            backbone = backbone_from_config(settings["backbone"])
-            has_span_reader, has_trained_head = settings["has_span_reader"], settings["has_trained_head"]
-        except (BadConfig, KeyError, TypeError) as error:
-            raise DamagedArtefact(
-                f"{folder / _SETTINGS} was written by another version of openrealm ({error}); save the model again."
-            ) from error
-        model = cls(config, backbone, tokenizer, max_span_tokens)
-        model.has_trained_head = has_trained_head
-        if has_span_reader:
-            model.add_span_reader()
-        weights = load_file(folder / _WEIGHTS)
-        if any(name.startswith(_QUERY_TOWER) for name in weights):
-            model.retriever.untie()  # fine-tuning trained the query tower apart from the passage tower
-        load_unique_state(model, weights, folder / _WEIGHTS)
+            config = ModelConfig(**settings["model"])
+        except BadConfig as error:
+            raise DamagedArtefact(f"{path} was written by another version of openrealm ({error}); {remedy}.") from error
+        tokenizer = Tokenizer.from_folder(folder)
+        if manifest.get("tokenizer_digest") != tokenizer.digest:
+            raise DamagedArtefact(f"{folder / TOKENIZER_FILE} is not the tokenizer of the model; {remedy}.")
+        shapes = shapes_in(folder / _WEIGHTS)
+
+        def build() -> Realm:
+            model = cls(config, backbone_from_config(settings["backbone"]), tokenizer, settings["max_span_tokens"])
+            model.has_trained_head = settings["has_trained_head"]
+            if settings["has_span_reader"]:
+                model.add_span_reader()
+            if any(name.startswith(_QUERY_TOWER) for name in shapes):
+                model.retriever.untie()  # fine-tuning trained the query tower apart from the passage tower
+            return model
+
+        model = built_to_fit(build, shapes, settings["backbone"], folder / _WEIGHTS, path)
+        load_unique_state(model, files.read_safetensors(folder / _WEIGHTS), folder / _WEIGHTS)
         return model
 
     @classmethod
@@ -225,10 +240,13 @@ class Realm(nn.Module):
                 take_projection(tower.projection, stored)
         return model
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, folder: str | Path, *, key: str | None = None) -> None:
         """Write weights (safetensors), configuration, tokenizer and a model card into `folder`, atomically.
 
-        A model saved there before is replaced. Raises BadInput if the folder holds anything else.
+        A model saved there before is replaced.
+
+        key  stored in the manifest as "build_key", if given
+        Raises BadInput if the folder holds anything else, NonFinite if a weight is not finite.
 
         >>> import tempfile
         >>> model = Realm.from_pretrained("openrealm-mini")
@@ -238,9 +256,9 @@ class Realm(nn.Module):
         >>> again.passage_digest() == model.passage_digest()
         True
         """
-        self._save(Path(folder).expanduser())
+        self._save(Path(folder).expanduser(), key=key)
 
-    def _save(self, folder: Path, hub_id: str | None = None) -> None:
+    def _save(self, folder: Path, hub_id: str | None = None, key: str | None = None) -> None:
         """Save in `folder`; the card says to load the model by `hub_id`, if it has one."""
         _check_replaceable(folder)
         settings = {
@@ -250,7 +268,9 @@ class Realm(nn.Module):
             "has_span_reader": self.span_reader is not None,
             "has_trained_head": self.has_trained_head,
         }
-        with files.new_folder(folder, {"kind": "model", "tokenizer_digest": self.tokenizer.digest}) as out:
+        manifest = {"kind": "model", "tokenizer_digest": self.tokenizer.digest}
+        manifest |= {files.KEY: key} if key is not None else {}
+        with files.new_folder(folder, manifest) as out:
             files.write_safetensors(out / _WEIGHTS, unique_state(self))
             files.write_json(out / _SETTINGS, settings)
             files.write_text(out / hub.CARD, self._card(hub_id))

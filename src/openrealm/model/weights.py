@@ -82,10 +82,10 @@ def kind_of(folder: Path, name: str = "") -> Kind:
             f"{name} does not hold a model: expected a folder written by save_pretrained, or an encoder's "
             f"config.json, model.safetensors and tokenizer.json{hint}"
         )
-    config = files.read_json(folder / "config.json")
+    config = files.read_json(folder / "config.json", object, "download or copy it again")
     if isinstance(config, dict) and "backbone" in config:
         raise DamagedArtefact(f"{name} is a saved model without its {files.MANIFEST}; copy the whole folder again.")
-    if not isinstance(config, dict) or "model_type" not in config:
+    if not isinstance(config, dict) or not isinstance(config.get("model_type"), str):
         raise BadInput(f"{folder / 'config.json'} names no model_type; expected the configuration of an encoder.")
     _check_weights(folder, name)
     return "encoder"

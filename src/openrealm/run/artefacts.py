@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import TypedDict
 
 from openrealm import files
 from openrealm.corpus.corpus import Corpus
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
     from openrealm.model.realm import Realm
     from openrealm.train.spans import Bm25Finder, PassageFinder
 
-BM25_WEIGHT = "bm25.json"
+OUTCOME = "outcome.json"
+
+
+class _Outcome(TypedDict):
+    """What is needed of the `train.trainer.Outcome` of BM25's fine-tuning."""
+
+    task: dict[str, Any]
 
 
 def engine_of(run: Run) -> Engine:
@@ -32,15 +40,17 @@ def engine_of(run: Run) -> Engine:
 
 def open_corpus(run: Run) -> Corpus:
     """The run's corpus; its digests are verified once per process. Raises MissingStage if it is not finished."""
-    stages.get("corpus").check(run, up_to_date=False)
+    entry = stages.get("corpus")
+    entry.check(run, up_to_date=False)
+    entry.verify(run, run.corpus / files.MANIFEST)
     corpus = Corpus.open(run.corpus)
-    _verify_digests(run.corpus, corpus.manifest["manifest_sha256"])
+    _verify_content(run.corpus, corpus.manifest["manifest_sha256"])
     return corpus
 
 
 @functools.cache
-def _verify_digests(folder: Path, _manifest_sha256: str) -> None:
-    files.read_manifest(folder)
+def _verify_content(folder: Path, _manifest_sha256: str) -> None:
+    Corpus.open(folder, verify=True)
 
 
 def open_model(run: Run, stage: str) -> Realm:
@@ -52,6 +62,7 @@ def open_model(run: Run, stage: str) -> Realm:
 
     entry = stages.get(stage)
     entry.check(run, up_to_date=True)
+    entry.verify(run, entry.model_folder(run) / files.MANIFEST)
     model = Realm.from_pretrained(entry.model_folder(run))
     model.to(engine_for(run.config).device)
     return model
@@ -89,5 +100,8 @@ def bm25_finder(run: Run, *, trained: bool) -> Bm25Finder:
 
     finder = Bm25Finder(Bm25.build(open_corpus(run)))
     if trained:
-        finder.load_state(files.read_json(stages.get(SYSTEMS["bm25"].stage).folder(run) / BM25_WEIGHT))
+        stage = stages.get(SYSTEMS["bm25"].stage)
+        path = stage.folder(run) / OUTCOME
+        stage.verify(run, path)
+        finder.load_state(files.read_json(path, _Outcome)["task"])
     return finder

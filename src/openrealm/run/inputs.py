@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from openrealm import files
 from openrealm.corpus.sources import is_name, open_source, stamps
@@ -17,6 +19,7 @@ from openrealm.factbook.source import package_version
 from openrealm.registry import CALLBACKS
 from openrealm.run.folder import Run
 from openrealm.run.queries import digest_at, queries_folder
+from openrealm.types import Question
 
 
 def corpus(run: Run) -> Any:
@@ -52,7 +55,7 @@ def pretrain(run: Run) -> Any:
 
 def finetune(run: Run) -> Any:
     """The settings of fine-tuning and the training questions."""
-    return [dataclasses.asdict(run.config.finetune), stored_questions(run).get("train"), _callbacks(run)]
+    return [dataclasses.asdict(run.config.finetune), _digestible(run, "train"), _callbacks(run)]
 
 
 def _callbacks(run: Run) -> list[str]:
@@ -60,10 +63,32 @@ def _callbacks(run: Run) -> list[str]:
     return [name for name in run.config.callbacks if CALLBACKS.get(name.partition(":")[0]).changes_training]
 
 
-def stored_questions(run: Run) -> dict[str, Any]:
-    """The content of questions.json; empty if the run has none."""
-    found: dict[str, Any] = files.read_json(run.questions) if run.questions.exists() else {}
-    return found
+class StoredQuestions(TypedDict):
+    """The content of questions.json."""
+
+    origin: str
+    train: list[Question]
+    dev: list[Question]
+    test: list[Question]
+
+
+def stored_questions(run: Run) -> StoredQuestions | None:
+    """The content of questions.json; None if the run has none. Raises DamagedArtefact."""
+    if not run.questions.exists():
+        return None
+    remedy = "restore it, or remove it and run `openrealm finetune` again, with --questions if they were yours"
+    run.verify("questions", run.questions, remedy)
+    return files.read_json(run.questions, StoredQuestions, remedy)
+
+
+def _digestible(run: Run, name: Literal["train", "test"]) -> list[dict[str, Any]] | None:
+    found = stored_questions(run)
+    return found and [dataclasses.asdict(question) for question in found[name]]
+
+
+def test_questions(run: Run) -> Any:
+    """The test questions."""
+    return _digestible(run, "test")
 
 
 def _source_state(source: str) -> Any:

@@ -101,5 +101,5 @@ def _announce(run: Run, todo: Sequence[Stage], options: Options, num_passages: i
 
 
 def _report(run: Run) -> dict[str, Any]:
-    report: dict[str, Any] = files.read_json(run.report)
-    return report
+    stages.get("evaluate").verify(run)
+    return files.read_json(run.report, dict[str, Any])

@@ -20,6 +20,7 @@ from openrealm.evaluate.answers import compile_pattern
 from openrealm.factbook.source import NAME as FACTBOOK
 from openrealm.run import stages
 from openrealm.run.folder import Run
+from openrealm.run.inputs import stored_questions
 from openrealm.types import Question, QuestionSets
 
 _EXPECTED = 'expected a line such as {"question": "Where is the library?", "answer": ["in the old mill"]}'
@@ -126,7 +127,7 @@ def replace(run: Run, *, train: Path | None = None, test: Path | None = None, re
     else:
         sets, _ = generate(run)
     origin = ", ".join(f"{name} from {file}" for name, file in named.items())
-    with run.recorded("questions", files.digest_of(origin)):
+    with run.recorded("questions", files.digest_of(origin), leaves=stages.get("questions").leaves):
         return save(run, dataclasses.replace(sets, **given), origin)
 
 
@@ -139,17 +140,14 @@ def save(run: Run, sets: QuestionSets, origin: str) -> QuestionSets:
 
 def load(run: Run) -> QuestionSets:
     """The questions of a run. Raises MissingStage if it has none."""
-    if not run.questions.exists():
+    found = stored_questions(run)
+    if found is None:
         command = stages.get("questions").command_line(run)
         raise MissingStage(f"{run.folder} has no questions; run `{command}` first.")
-    values = files.read_json(run.questions)
-    return QuestionSets(**{name: tuple(_loaded(entry) for entry in values[name]) for name in _NAMES})
-
-
-def _loaded(entry: dict[str, Any]) -> Question:
-    return Question(**(entry | {"answers": tuple(entry["answers"])}))
+    return QuestionSets(train=tuple(found["train"]), dev=tuple(found["dev"]), test=tuple(found["test"]))
 
 
 def origin_of(run: Run) -> str:
     """Where the run's questions come from, in words."""
-    return str(files.read_json(run.questions)["origin"]) if run.questions.exists() else "none"
+    found = stored_questions(run)
+    return found["origin"] if found else "none"

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any, cast
+from typing import Any, NotRequired, cast
+
+from typing_extensions import TypedDict
 
 from openrealm import files
 from openrealm.errors import MissingStage
 from openrealm.evaluate.compare import paired_difference
 from openrealm.evaluate.report import Report, write_report
 from openrealm.progress import say
-from openrealm.run import questions, stages
+from openrealm.run import artefacts, questions, stages
 from openrealm.run.answering import answer_system, by_relation
 from openrealm.run.facts import facts
 from openrealm.run.folder import Run
 from openrealm.run.retrieved import examples
 from openrealm.run.stages import Options, Stage
 from openrealm.run.systems import SYSTEMS, System
+from openrealm.stored import Count
+from openrealm.train import metrics
 from openrealm.types import QuestionSets
+
+
+class _Refreshes(TypedDict):
+    refresh_steps: list[Count]
+    num_failed_refreshes: Count
+
+
+class _Heldout(TypedDict):
+    retrieval_utility: NotRequired[float]
+
+
+class _Outcome(TypedDict):
+    """What the report takes from outcome.json, a `train.trainer.Outcome`."""
+
+    first: _Heldout
+    last: _Heldout
+    task: _Refreshes
 
 
 def evaluate(run: Run, stage: Stage, options: Options) -> dict[str, Any]:
@@ -73,21 +92,27 @@ def _training(run: Run) -> dict[str, Any]:
     pretrain, frozen = stages.get("pretrain"), stages.get("frozen_towers")
     if not pretrain.is_finished(run):
         return {}
-    outcome = files.read_json(pretrain.folder(run) / "outcome.json")
+    outcome = _outcome(run, pretrain)
     utility = {which: outcome[which].get("retrieval_utility") for which in ("first", "last")}
     found = {
-        "metrics": _metrics(pretrain.folder(run)),
+        "metrics": _metrics(run, pretrain),
         "refresh_steps": outcome["task"]["refresh_steps"],
         "refreshes": len(outcome["task"]["refresh_steps"]),
         "failed_refreshes": outcome["task"]["num_failed_refreshes"],
         "examples": examples(run),
     }
     if frozen.is_current(run):
-        last = files.read_json(frozen.folder(run) / "outcome.json")["last"]
-        utility["frozen_towers_last"] = last.get("retrieval_utility")
-        found["metrics_frozen"] = _metrics(frozen.folder(run))
+        utility["frozen_towers_last"] = _outcome(run, frozen)["last"].get("retrieval_utility")
+        found["metrics_frozen"] = _metrics(run, frozen)
     return found | {"retrieval_utility": utility}
 
 
-def _metrics(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+def _outcome(run: Run, stage: Stage) -> _Outcome:
+    path = stage.folder(run) / artefacts.OUTCOME
+    stage.verify(run, path)
+    return files.read_json(path, _Outcome)
+
+
+def _metrics(run: Run, stage: Stage) -> list[metrics.Row]:
+    stage.verify(run, stage.folder(run) / metrics.FILE)
+    return metrics.read(stage.folder(run))

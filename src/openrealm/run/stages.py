@@ -11,14 +11,15 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from openrealm import files
 from openrealm.config import Config
 from openrealm.corpus.builder import unfinished
 from openrealm.errors import Mismatch, MissingStage
+from openrealm.progress import say
 from openrealm.run import inputs
-from openrealm.run.folder import Run
+from openrealm.run.folder import Record, Run
 from openrealm.run.systems import SYSTEMS, System
 
 _MODEL = f"model/{files.MANIFEST}"
@@ -49,6 +50,7 @@ class Stage:
     reads        everything else that decides its output, as a JSON value
     output       file or folder below the run's that exists once the stage has finished
     writes       files and folders below the run's that belong to it; the first is where its work goes
+    leaves       patterns of files below the run's whose digests its record keeps
     checkpoints  where it saves checkpoints, if it can be resumed
     seconds      time on the reference machine at the quickstart's settings (see `run.plan`)
     pieces       how much work it is, roughly in word pieces, for a configuration and a number of passages
@@ -68,6 +70,7 @@ class Stage:
     reads: Callable[[Run, Options], Any] = lambda run, options: None
     output: str
     writes: tuple[str, ...]
+    leaves: tuple[str, ...]
     checkpoints: str = ""
     seconds: float
     pieces: Callable[[Config, int], float] = lambda config, num_passages: 1.0
@@ -103,9 +106,26 @@ class Stage:
         return str(files.read_manifest(folder, verify=False)["manifest_sha256"]) if is_there else ""
 
     def is_finished(self, run: Run, key: str | None = None) -> bool:
-        """Whether the stage is recorded as finished (with this key, if given) and its output exists."""
+        """Whether the stage has finished (with this key, if given) and its output exists."""
         record = run.record(self.name)
-        return bool(record.get("finished")) and key in (None, record["key"]) and (run.folder / self.output).exists()
+        if not record or key not in (None, record["key"]) or not (run.folder / self.output).exists():
+            return False
+        return bool(record["finished"]) or self._is_published(run, record["key"])
+
+    def _is_published(self, run: Run, key: str) -> bool:
+        """Whether an artefact was published with this key: the last thing that a stage does."""
+        output = run.folder / self.output
+        manifests = [output] if output.name == files.MANIFEST else output.glob(f"*/{files.MANIFEST}")
+        return any(files.key_of(path.parent) == key for path in manifests)
+
+    def mend(self, run: Run) -> None:
+        """Record that the stage has finished, if it was killed between publishing its output and recording it."""
+        record = run.record(self.name)
+        if record and not record["finished"] and self.is_finished(run):
+            run.finish(cast(Record, record), self.leaves)
+            if self.checkpoints:
+                files.remove_folder(run.folder / self.checkpoints)
+            say(f"{run.folder}: the {self.title} stage had finished, and is now recorded as finished.")
 
     def is_current(self, run: Run, options: Options | None = None) -> bool:
         """Whether the stage is finished and up to date."""
@@ -114,7 +134,7 @@ class Stage:
     def can_resume(self, run: Run) -> bool:
         """Whether the stage was interrupted with the present settings and has a checkpoint."""
         record = run.record(self.name)
-        return self.has_checkpoint(run) and not record.get("finished") and record.get("key") == self.key(run)
+        return self.has_checkpoint(run) and not self.is_finished(run) and record.get("key") == self.key(run)
 
     def has_checkpoint(self, run: Run) -> bool:
         """Whether there is a checkpoint to resume from."""
@@ -141,6 +161,12 @@ class Stage:
                 f"{recorded[:16]}, now {present[:16]}); run `{self.next_command(run)}` again."
             )
 
+    def verify(self, run: Run, path: Path | None = None) -> None:
+        """Raise DamagedArtefact if `path`, or any file in the stage's record, is not as the stage left it."""
+        paths = [run.folder / name for name in run.record(self.name).get("files", ())] if path is None else [path]
+        for one in paths:
+            run.verify(self.name, one, f"restore it, or run `{self.command_line(run)}` again")
+
     def make(self, run: Run) -> None:
         """Run the stage if it is missing, or if it is outdated and may be redone without being asked for."""
         if not (self.is_finished(run) if self.made == "missing" else self.is_current(run)):
@@ -163,7 +189,7 @@ class Stage:
             else:
                 earlier.make(run)
         module, _, function = self.work.partition(":")
-        with run.recorded(self.name, self.key(run, options), resumed=options.resume):
+        with run.recorded(self.name, self.key(run, options), leaves=self.leaves, resumed=options.resume):
             return getattr(importlib.import_module(module), function)(run, self, options)
 
 
@@ -199,7 +225,12 @@ def _evaluate_reads(run: Run, options: Options) -> Any:
     models = {
         stage.name: run.record(stage.name)["key"] for stage in STAGES if stage.leaves_model and stage.is_finished(run)
     }
-    return [models, inputs.stored_questions(run).get("test")]
+    return [models, inputs.test_questions(run)]
+
+
+def _trained(folder: str) -> tuple[str, ...]:
+    """What a training leaves in its folder."""
+    return f"{folder}/{_MODEL}", f"{folder}/outcome.json", f"{folder}/metrics.jsonl"
 
 
 def _index(name: str, title: str, start: str) -> Stage:
@@ -211,6 +242,7 @@ def _index(name: str, title: str, start: str) -> Stage:
         start=start,
         output="index/versions",
         writes=("index",),
+        leaves=(),
         seconds=18.0,
         pieces=_corpus_pieces,
         work="openrealm.run.work:index",
@@ -231,6 +263,7 @@ def _pretraining(
         reads=lambda run, options: inputs.pretrain(run),
         output=f"{folder}/{_MODEL}",
         writes=(folder, "matches"),
+        leaves=_trained(folder),
         checkpoints=f"{folder}/checkpoints",
         seconds=seconds,
         pieces=_pretrain_pieces,
@@ -250,6 +283,7 @@ def _finetuning(system: System) -> Stage:
         reads=lambda run, options: inputs.finetune(run),
         output=f"finetune/{system.name}/{_MODEL}",
         writes=(f"finetune/{system.name}",),
+        leaves=_trained(f"finetune/{system.name}"),
         checkpoints=f"finetune/{system.name}/checkpoints",
         seconds=system.seconds,
         pieces=_finetune_pieces,
@@ -267,6 +301,7 @@ STAGES: tuple[Stage, ...] = (
         reads=lambda run, options: inputs.corpus(run),
         output=f"corpus/{files.MANIFEST}",
         writes=("corpus", unfinished(Path("corpus")).name),
+        leaves=(f"corpus/{files.MANIFEST}",),
         seconds=5.0,
         pieces=_corpus_pieces,
         on_encoder=False,
@@ -280,6 +315,7 @@ STAGES: tuple[Stage, ...] = (
         reads=lambda run, options: inputs.questions(run, options.questions, regex=options.regex),
         output="questions.json",
         writes=("questions.json",),
+        leaves=("questions.json",),
         seconds=1.0,
         on_encoder=False,
         work="openrealm.run.work:questions",
@@ -293,6 +329,7 @@ STAGES: tuple[Stage, ...] = (
         reads=lambda run, options: inputs.warm_start(run),
         output=f"warm-start/{_MODEL}",
         writes=("warm-start",),
+        leaves=_trained("warm-start"),
         checkpoints="warm-start/checkpoints",
         seconds=52.0,
         pieces=_warm_start_pieces,
@@ -318,6 +355,7 @@ STAGES: tuple[Stage, ...] = (
         reads=_evaluate_reads,
         output="report.json",
         writes=("evaluate", "report.json", "report.html"),
+        leaves=("evaluate/*.json", "report.json", "report.html"),
         seconds=27.0,
         pieces=_evaluate_pieces,
         work="openrealm.run.report:evaluate",

@@ -46,6 +46,7 @@ def corpus(run: Run, stage: Stage, options: Options) -> Corpus:
         source=source.description,
         near_duplicates=settings.near_duplicates,
         num_workers=run.config.num_threads or num_cores(),
+        key=run.record(stage.name)["key"],
     )
     skipped = built.manifest["source"].get("skipped") or {}
     note = "; skipped: " + counted(skipped) if skipped else ""
@@ -84,7 +85,8 @@ def index(run: Run, stage: Stage, options: Options) -> None:
         artefacts.open_index(run, model, stage.start)
     except (MissingStage, Mismatch):  # none yet, or one of another corpus under the same name
         step, searcher = artefacts.index_step(run, stage.start), run.config.index.searcher
-        Index.build(model, opened, run.index, step=step, engine=engine, searcher=searcher)
+        built = Index.build(model, opened, step=step, engine=engine, searcher=searcher)
+        built.save(run.index, key=run.record(stage.name)["key"])
 
 
 def pretrain(run: Run, stage: Stage, options: Options) -> None:
@@ -102,7 +104,8 @@ def pretrain(run: Run, stage: Stage, options: Options) -> None:
         prune(run.index, {first.name})  # versions that an earlier pre-training published
     task = Joint(opened, first, config=config, queries=queries, index_folder=run.index, refresh_at_end=False)
     outcome = _train(run, stage, options, model, task)
-    files.write_json(stage.folder(run) / "outcome.json", dataclasses.asdict(outcome))
+    if not stage.comparison:
+        prune(run.index, {first.name})
     first_utility, last_utility = (float(row.get("retrieval_utility", 0.0)) for row in (outcome.first, outcome.last))
     say(
         f"{stage.title}: retrieval utility {first_utility:.2f} -> {last_utility:.2f} nats, "
@@ -140,19 +143,20 @@ def finetune(run: Run, stage: Stage, options: Options) -> None:
     else:
         task = OpenQA(opened, None, asked, finder=artefacts.bm25_finder(run, trained=False), config=config)
     _train(run, stage, options, model, task)
-    if system.retriever == "bm25":
-        files.write_json(folder / artefacts.BM25_WEIGHT, task.state())
     say(f"{stage.title}: saved in {folder}")
 
 
 def _train(run: Run, stage: Stage, options: Options, model: Realm, task: Task[Any]) -> Outcome:
-    """Train in the stage's folder and save the model; the checkpoints go once it is saved."""
+    """Train in the stage's folder and save the outcome and, last, the model; the checkpoints go once it is saved."""
     from openrealm.train import checkpoint
     from openrealm.train.trainer import Trainer
 
     config, engine = run.config, artefacts.engine_of(run)
     trainer = Trainer(model, task, stage.folder(run), engine=engine, seed=config.seed, callbacks=config.callbacks)
+    if not options.resume:
+        files.remove_folder(stage.model_folder(run))  # so that a model with the stage's key is always this training's
     outcome = trainer.train(resume=options.resume)
-    model.save_pretrained(stage.model_folder(run))
+    files.write_json(stage.folder(run) / artefacts.OUTCOME, dataclasses.asdict(outcome))
+    model.save_pretrained(stage.model_folder(run), key=run.record(stage.name)["key"])
     checkpoint.remove_all(trainer.checkpoints)
     return outcome

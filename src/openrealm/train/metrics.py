@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from openrealm import files
+from openrealm.errors import DamagedArtefact
+from openrealm.stored import read_as
 
 FILE = "metrics.jsonl"
 Number = float | int | str
+Row = dict[str, Number]
 
 
 def finite(row: Mapping[str, Number]) -> dict[str, Number]:
@@ -26,6 +29,30 @@ def plain(row: Mapping[str, Number]) -> dict[str, Number]:
 def append(folder: Path, step: int, row: Mapping[str, Number]) -> None:
     """Append `row`, measured at `step`, to the metrics of `folder`."""
     files.append_line(folder / FILE, json.dumps({"step": step} | plain(row), allow_nan=False))
+
+
+def read(folder: Path) -> list[Row]:
+    """All rows. Raises DamagedArtefact naming the file and the line."""
+    path = folder / FILE
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    return [read_as(Row, line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of the metrics so far, by which `keep` recognises them."""
+    path = folder / FILE
+    return files.sha256_file(path) if path.exists() else files.sha256_bytes(b"")
+
+
+def keep(folder: Path, num_rows: int, sha256: str) -> None:
+    """Drop what was logged after a checkpoint, which had `num_rows` rows with this digest.
+
+    Raises DamagedArtefact if the rows before it are not the same any more.
+    """
+    path = folder / FILE
+    files.truncate_lines(path, num_rows)
+    if digest(folder) != sha256:
+        raise DamagedArtefact(f"{path} has changed since the checkpoint; restore it, or start over without resume.")
 
 
 def start_over(folder: Path) -> None:

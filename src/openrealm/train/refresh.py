@@ -10,19 +10,57 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from openrealm import files, memory, subprocesses
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, num_cores
-from openrealm.index.index import Binding, Index, MakeSearcher, version_folder
+from openrealm.index.index import Binding, Index, MakeSearcher, remove, version_folder
 from openrealm.model.embedder import embed_corpus, load_tower
 from openrealm.model.realm import Realm
 from openrealm.progress import say
+from openrealm.stored import Count, Size
 
 _REPEAT_WARNING_STEPS = 20
+
+
+class _BindingValues(TypedDict):
+    encoder: str
+    tokenizer: str
+    corpus: str
+
+
+class _Version(TypedDict):
+    step: Count
+    binding: _BindingValues
+
+
+class RefreshState(TypedDict):
+    """The state of a `Refresher` in a checkpoint: the version in use, when refreshes began, and what was published."""
+
+    index: _Version
+    last_refresh_step: Count
+    refresh_steps: list[Count]
+    num_failed_refreshes: Count
+    published: list[str]
+
+
+class _Order(TypedDict):
+    """What a worker is told: refresh.json."""
+
+    snapshot: str
+    corpus: str
+    index: str
+    step: Count
+    binding: _BindingValues
+    bf16: bool
+    device: str
+    num_threads: Size
+    parent: int
 
 
 class Refresher:
@@ -60,6 +98,7 @@ class Refresher:
         self._every_steps, self._max_staleness_steps = every_steps, max_staleness_steps
         self._searcher = searcher
         self._last_start = 0
+        self._published: list[str] = []
         self._is_published = False
         self._worker: subprocess.Popen[bytes] | None = None
         self._target: Path | None = None
@@ -93,6 +132,7 @@ class Refresher:
         if finished is not None:
             self.index = Index.open(finished, self._corpus, searcher=self._searcher)
             self.refresh_steps.append(step)
+            self._published.append(self.index.name)
         if self._every_steps is not None:
             self._warn_if_stale(step)
             if step - self._last_start >= self._every_steps and not self.is_running:
@@ -105,12 +145,12 @@ class Refresher:
         snapshot = self._folder / "snapshot"
         digest = model.save_passage_tower(snapshot)
         self._target = version_folder(self._index_folder, step, digest)
-        order = {
+        order: _Order = {
             "snapshot": str(snapshot),
             "corpus": str(self._corpus.folder),
             "index": str(self._index_folder),
             "step": step,
-            "binding": asdict(self.index.binding) | {"encoder": digest},
+            "binding": _values(replace(self.index.binding, encoder=digest)),
             "bf16": self._engine.bf16,
             "device": self._engine.device,
             "num_threads": num_threads,
@@ -153,18 +193,26 @@ class Refresher:
             files.sweep(self._index_folder)
         files.remove_folder(self._folder / "snapshot")
 
-    def state(self) -> dict[str, Any]:
-        """JSON values for a checkpoint: the version in use, and the steps of refreshes."""
+    def prune(self, in_use: Collection[str] = ()) -> None:
+        """Remove the versions published here that are neither `in_use` nor the present one."""
+        unused = [name for name in self._published if name not in {*in_use, self.index.name}]
+        remove(self._index_folder, unused)
+        self._published = [name for name in self._published if name not in unused]
+
+    def state(self) -> RefreshState:
+        """JSON values for a checkpoint."""
         return {
-            "index": {"step": self.index.step, "binding": asdict(self.index.binding)},
+            "index": {"step": self.index.step, "binding": _values(self.index.binding)},
             "last_refresh_step": self._last_start,
             "refresh_steps": self.refresh_steps,
             "num_failed_refreshes": self.num_failed,
+            "published": list(self._published),
         }
 
-    def load_state(self, state: dict[str, Any]) -> None:
+    def load_state(self, state: RefreshState) -> None:
         """Open the version that was in use. Raises MissingStage if it is gone, Mismatch if it is of another corpus."""
         step, binding = state["index"]["step"], Binding(**state["index"]["binding"])
+        self._published = list(state["published"])
         path = version_folder(self._index_folder, step, binding.encoder)
         expected = Binding(binding.encoder, self._corpus.tokenizer_digest, self._corpus.digest)
         self.index = Index.open(path, self._corpus, expected=expected, searcher=self._searcher)
@@ -192,6 +240,10 @@ class Refresher:
             say(f"The index is {age} steps old, more than max_staleness_steps={limit}; training continues.")
 
 
+def _values(binding: Binding) -> _BindingValues:
+    return {"encoder": binding.encoder, "tokenizer": binding.tokenizer, "corpus": binding.corpus}
+
+
 def share_of_cores(busy: bool) -> tuple[int, int]:
     """Numbers of threads for trainer and worker: half of the cores each if the worker is `busy`."""
     total = num_cores()
@@ -203,7 +255,7 @@ def work(order_file: Path) -> None:
     """The worker's program: embed the corpus with the snapshot and publish the index; exit if the trainer is gone."""
     import torch
 
-    order = files.read_json(order_file)
+    order = files.read_json(order_file, _Order)
     torch.set_num_threads(order["num_threads"])
     corpus = Corpus.open(Path(order["corpus"]))
     tower = load_tower(Path(order["snapshot"]))

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from openrealm.config import FinetuneConfig
 from openrealm.corpus.corpus import Corpus
@@ -21,6 +22,7 @@ from openrealm.engine import Engine
 from openrealm.index.bm25 import Bm25
 from openrealm.index.index import Index
 from openrealm.model.realm import Realm
+from openrealm.stored import checked
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Question
 
@@ -103,6 +105,12 @@ class DenseFinder:
         """Restore nothing."""
 
 
+class Bm25State(TypedDict):
+    """What fine-tuning learns of BM25: the weight of its score."""
+
+    weight: float
+
+
 class Bm25Finder:
     """Finds passages with BM25, whose scores are added to span logits with a learned weight."""
 
@@ -130,7 +138,7 @@ class Bm25Finder:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Set the weight."""
-        self.weight.data.fill_(state["weight"])
+        self.weight.data.fill_(checked(Bm25State, state, "The state of BM25")["weight"])
 
 
 @dataclass(frozen=True, slots=True)

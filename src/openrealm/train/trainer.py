@@ -192,7 +192,8 @@ class Trainer:
             self._save()
         outcome = self.outcome
         outcome.num_steps, outcome.num_skipped = self.step, self.guard.num_skipped
-        outcome.recent, outcome.task = _means(list(self._recent)), self.task.state()
+        outcome.recent = _means([metrics.finite(row) for row in self._recent])
+        outcome.task = self.task.state()
 
     def _one_step(self, batches: Iterator[Any], share: float) -> str:
         """Do one step, or skip it if a loss or gradient is not finite; returns the note for the progress line."""
@@ -271,11 +272,13 @@ class Trainer:
     def _save(self) -> None:
         if not self.ranks.is_first:
             return
-        state = {
+        state: checkpoint.State = {
+            "step": self.step,
             "fingerprint": self._fingerprint(),
             "seconds": self.seconds,
             "num_tokens": self.num_tokens,
             "num_metrics": self._num_metrics,
+            "metrics_sha256": metrics.digest(self.folder),
             "evaluated_step": self._evaluated_step,
             "should_stop": self.should_stop,
             "unlogged": [metrics.finite(row) for row in self._unlogged],
@@ -287,7 +290,7 @@ class Trainer:
             "task": self.task.state(),
             "callbacks": {_key(n, callback): callback.state() for n, callback in enumerate(self.callbacks)},
         }
-        path = checkpoint.save(self.checkpoints, self.step, self.model, self.optimizer, state)
+        path = checkpoint.save(self.checkpoints, self.model, self.optimizer, state)
         self._notify("on_checkpoint", path)
 
     def _load(self, path: Path) -> None:
@@ -300,7 +303,7 @@ class Trainer:
         self._evaluated_step, self.should_stop = state["evaluated_step"], state["should_stop"]
         self._num_metrics = state["num_metrics"]
         if self.ranks.is_first:
-            files.truncate_lines(self.folder / metrics.FILE, self._num_metrics)
+            metrics.keep(self.folder, self._num_metrics, state["metrics_sha256"])
         self._unlogged = state["unlogged"]
         self._recent.extend(state["recent"])
         self.guard.num_skipped, self.guard.num_in_a_row = state["num_skipped"], state["num_skipped_in_a_row"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +13,21 @@ from torch import Tensor
 
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
-from openrealm.errors import ShapeMismatch
-from openrealm.index.index import Index
+from openrealm.errors import DamagedArtefact, ShapeMismatch
+from openrealm.index.index import Index, version_name
 from openrealm.model.marginal import query_weights
 from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
 from openrealm.recipes.small import small
 from openrealm.registry import LOSSES
+from openrealm.stored import checked
+from openrealm.train import checkpoint
 from openrealm.train.candidates import find_candidates, pack_candidates, query_rows, sample_tail
 from openrealm.train.examples import Example, Queries, pretraining_examples
 from openrealm.train.heldout import evaluate_heldout, metrics_of
 from openrealm.train.ict import InverseCloze, Pairs
 from openrealm.train.optimizer import grad_norm, pretraining_groups
-from openrealm.train.refresh import Refresher, share_of_cores
+from openrealm.train.refresh import Refresher, RefreshState, share_of_cores
 from openrealm.train.task import Log, ParameterGroup, Row, Schedule, Task
 from openrealm.train.trainer import Trainer
 
@@ -218,9 +221,17 @@ class Joint(Task[JointBatch]):
         self._step = step
         if self.refresher.update(self.trainer.model, step):
             index = self.index
+            with contextlib.suppress(DamagedArtefact):  # what a damaged checkpoint needs is unknown
+                self.refresher.prune(self._versions_of_checkpoints())
             self.trainer.log("refresh", {"index": index.name, "staleness_steps": step - index.step})
         threads, _ = share_of_cores(self.refresher.is_running)
         torch.set_num_threads(min(threads, self._num_threads))
+
+    def _versions_of_checkpoints(self) -> list[str]:
+        """The index versions that a resumed training would open."""
+        found = checkpoint.checkpoints(self.trainer.checkpoints)
+        states = [checkpoint.read_state(path, verify=False)["task"] for path in found]
+        return [version_name(s["index"]["step"], s["index"]["binding"]["encoder"]) for s in states]
 
     def step_row(self) -> Row:
         """The index in use and its age in steps, counted after the step."""
@@ -251,11 +262,12 @@ class Joint(Task[JointBatch]):
 
     def state(self) -> dict[str, Any]:
         """The index version in use and the steps at which it was refreshed."""
-        return self.refresher.state()
+        return dict(self.refresher.state())
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Open the index version that was in use."""
-        self.refresher.load_state(state)
+        where = f"The state of the task in {self.trainer.checkpoints}"
+        self.refresher.load_state(checked(RefreshState, state, where, "start over without resume"))
 
     def finish(self) -> None:
         """Rebuild the index with the final passage tower, unless `refresh_at_end` is off."""
