@@ -212,6 +212,8 @@ def test_every_file_cut_short_is_found(tmp_path: Path, tokenizer: Tokenizer) -> 
     for name in corpus.manifest["files"]:
         path = tmp_path / "corpus" / name
         whole = path.read_bytes()
+        if not whole:  # such as the lines of a source that has none
+            continue
         path.write_bytes(whole[: len(whole) // 2 - 1])
         with pytest.raises((DamagedArtefact, BadInput), match=name.replace(".", r"\.")):
             Corpus.open(tmp_path / "corpus").tokenizer()
