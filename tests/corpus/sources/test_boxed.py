@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from openrealm.corpus.sources.boxed import MAX_BYTES, MAX_SECONDS, Box, in_boxes
+from openrealm.corpus.sources.namespaces import UNKNOWN, Wiki
 from openrealm.errors import OpenRealmError
 
 SLOW = "<ref>" * 50_000
@@ -43,17 +44,17 @@ def test_a_child_runs_no_code_of_the_working_directory(
 ) -> None:
     monkeypatch.chdir(planted_folder)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", *filter(None, [os.environ.get("PYTHONPATH")])]))
-    assert box.ask(good, [])["title"] == "Lima"
+    assert box.ask(good, UNKNOWN)["title"] == "Lima"
 
 
 def test_a_slow_page_ends_its_child_alone(box: Box, good: bytes, make_page: Callable[..., str]) -> None:
-    first = box.ask(good, [])
+    first = box.ask(good, UNKNOWN)
     process = child_of(box)
     assert first["title"] == "Lima"
-    assert box.ask(make_page(2, "Slow", SLOW).encode(), []) == {"poison": "time"}
+    assert box.ask(make_page(2, "Slow", SLOW).encode(), UNKNOWN) == {"poison": "time"}
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
-    assert box.ask(good, []) == first
+    assert box.ask(good, UNKNOWN) == first
 
 
 def test_a_page_that_takes_more_than_the_gigabyte_ends_its_child_alone(
@@ -61,27 +62,27 @@ def test_a_page_that_takes_more_than_the_gigabyte_ends_its_child_alone(
 ) -> None:
     box = Box()
     try:
-        box.ask(good, [])
+        box.ask(good, UNKNOWN)
         process = child_of(box)
-        assert box.ask(make_page(2, "Large", "word\n" * 13_000_000).encode(), []) == {"poison": "memory"}
+        assert box.ask(make_page(2, "Large", "word\n" * 13_000_000).encode(), UNKNOWN) == {"poison": "memory"}
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
-        assert box.ask(good, [])["title"] == "Lima"
+        assert box.ask(good, UNKNOWN)["title"] == "Lima"
     finally:
         box.close()
 
 
 def test_a_child_that_cannot_even_start_stops_the_run(good: bytes) -> None:
     with pytest.raises(OpenRealmError, match=r"exited before it was ready; run .*page_worker 5\.0 \d+ to see why"):
-        Box(max_bytes=1 << 70).ask(good, [])
+        Box(max_bytes=1 << 70).ask(good, UNKNOWN)
 
 
 def test_ctrl_c_is_left_to_the_parent(box: Box, good: bytes) -> None:
-    first = box.ask(good, [])
+    first = box.ask(good, UNKNOWN)
     process = child_of(box)
     os.kill(process, signal.SIGINT)
     time.sleep(0.1)
-    assert box.ask(good, []) == first
+    assert box.ask(good, UNKNOWN) == first
     assert child_of(box) == process
 
 
@@ -89,25 +90,26 @@ def test_ctrl_c_is_left_to_the_parent(box: Box, good: bytes) -> None:
 def test_a_child_that_dies_of_something_else(
     box: Box, good: bytes, make_page: Callable[..., str], sign: signal.Signals, why: str
 ) -> None:
-    box.ask(good, [])
+    box.ask(good, UNKNOWN)
     os.kill(child_of(box), sign)
     time.sleep(0.1)
-    assert box.ask(good, []) == {"poison": why}
-    assert box.ask(good, [])["title"] == "Lima"
+    assert box.ask(good, UNKNOWN) == {"poison": why}
+    assert box.ask(good, UNKNOWN)["title"] == "Lima"
 
 
-def test_names_of_namespaces_reach_a_child_started_afresh(box: Box, make_page: Callable[..., str], prose: str) -> None:
-    page = make_page(1, "Lima", f"[[Datei:a.jpg|mini|Bild]]{prose}").encode()
-    expected = box.ask(page, ["Datei"])
+def test_the_wiki_is_known_to_a_child_started_afresh(box: Box, make_page: Callable[..., str], prose: str) -> None:
+    page = make_page(1, "Lima", f"[[Obraz:a|mini|Bild]]{prose}").encode()
+    wiki = Wiki("xx", {"Obraz": 6})
+    expected = box.ask(page, wiki)
     assert "Bild" not in expected["text"]
-    assert box.ask(make_page(2, "Slow", SLOW).encode(), ["Datei"]) == {"poison": "time"}
-    assert box.ask(page, ["Datei"]) == expected
-    assert "Bild" in box.ask(page, [])["text"]
+    assert box.ask(make_page(2, "Slow", SLOW).encode(), wiki) == {"poison": "time"}
+    assert box.ask(page, wiki) == expected
+    assert "Bild" in box.ask(page, UNKNOWN)["text"]
 
 
 def test_answers_come_in_order_from_any_number_of_workers(make_page: Callable[..., str], prose: str) -> None:
-    pages = [(n, make_page(n, f"Town {n}", f"{n} " * (n * 37 % 50) + prose).encode(), []) for n in range(40)]
-    pages[7] = (7, make_page(7, "Slow", SLOW).encode(), [])
+    pages = [(n, make_page(n, f"Town {n}", f"{n} " * (n * 37 % 50) + prose).encode(), UNKNOWN) for n in range(40)]
+    pages[7] = (7, make_page(7, "Slow", SLOW).encode(), UNKNOWN)
     read: list[list[tuple[int, dict[str, Any]]]] = [
         list(in_boxes(pages, workers, max_seconds=0.5)) for workers in (1, 3)
     ]
@@ -119,7 +121,7 @@ def test_answers_come_in_order_from_any_number_of_workers(make_page: Callable[..
 
 def test_no_child_outlives_a_reader_that_stops(make_page: Callable[..., str], prose: str) -> None:
     before = set(os.listdir("/proc"))
-    answers = in_boxes(((n, make_page(n, "T", prose).encode(), []) for n in range(100)), 2)
+    answers = in_boxes(((n, make_page(n, "T", prose).encode(), UNKNOWN) for n in range(100)), 2)
     next(answers)
     answers.close()
     mine = [p for p in set(os.listdir("/proc")) - before if p.isdigit() and is_worker(p, os.getpid())]
@@ -128,9 +130,10 @@ def test_no_child_outlives_a_reader_that_stops(make_page: Callable[..., str], pr
 
 READ_FOR_EVER = """
 import itertools
+from openrealm.corpus.sources.namespaces import UNKNOWN
 from openrealm.corpus.sources.boxed import in_boxes
 page = b"<page><title>T</title><revision><text>text</text></revision></page>"
-for n, _ in in_boxes(((n, page, []) for n in itertools.count()), 2):
+for n, _ in in_boxes(((n, page, UNKNOWN) for n in itertools.count()), 2):
     if n == 20:
         print("reading", flush=True)
 """

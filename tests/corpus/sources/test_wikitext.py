@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.corpus.clean import clean_text
+from openrealm.corpus.sources.namespaces import Wiki
 from openrealm.corpus.sources.wikitext import plain_text
 from openrealm.types import Span
 
@@ -36,7 +37,7 @@ from openrealm.types import Span
     ],
 )  # fmt: skip
 def test_markup_becomes_prose(markup: str, text: str) -> None:
-    assert plain_text(markup, ["Datei", "Kategorie"])[0] == text
+    assert plain_text(markup, Wiki("de"))[0] == text
 
 
 def names(markup: str) -> list[str]:
@@ -91,3 +92,24 @@ def test_any_markup_gives_clean_text_and_mentions_in_order_within_it(markup: str
 def test_text_without_markup_stays(text: str) -> None:
     cleaned = clean_text(text, entities=False)
     assert plain_text(cleaned)[0].replace(" .", ".") == cleaned.replace(" .", ".")
+
+
+@pytest.mark.parametrize(
+    ("markup", "text", "mentioned"),
+    [
+        ("In [[CSI: NY]] and [[xXx: The Return|that]].", "In CSI: NY and that.", ["CSI: NY", "that"]),
+        ("A [[wikt:mill|mill]], [[wikt:old]].", "A mill, wikt:old.", []),
+        ("The [[:de:Mühle]], [[:de:Mühle|mill]].", "The de:Mühle, mill.", []),
+        ("Text.\n[[de:Mühle]]\n[[fr:Moulin|x]]", "Text.", []),
+        ("[[w:Lima|Lima]] and [[:w:de:Lima|more]]", "Lima and more", ["Lima", "more"]),
+        ("[[Special:Search|Search]], [[Help:IPA|help]], [[Media:a.ogg|listen]]", "Search, help, listen", []),
+        ("[[:File:a.jpg]] [[:Category:Rivers]]", "File:a.jpg Category:Rivers", []),
+        ("''[[The Mill]]'''s act, ''[[x|''y'']]''", "The Mill's act, y", ["The Mill", "y"]),
+        ("<nowiki>''raw''</nowiki> &#39;&#39;a&#39;&#39;", "''raw'' ''a''", []),
+        ("一台[[计算机|-{zh-hans:计算机;zh-hant:電腦}-]]", "一台计算机", ["计算机"]),
+        ("一台-{zh-hans:[[计算机]];zh-hant:[[電腦]]}-", "一台计算机", ["计算机"]),
+    ],
+)  # fmt: skip
+def test_links_show_their_words(markup: str, text: str, mentioned: list[str]) -> None:
+    assert plain_text(markup, Wiki("en"))[0] == text
+    assert names(markup) == mentioned

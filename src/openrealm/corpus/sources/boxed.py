@@ -18,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from openrealm import subprocesses
+from openrealm.corpus.sources.namespaces import UNKNOWN, Wiki
 from openrealm.corpus.sources.page_worker import NO_MEMORY
 from openrealm.errors import OpenRealmError
 
@@ -37,15 +38,15 @@ class Box:
     def __init__(self, max_seconds: float = MAX_SECONDS, max_bytes: int = MAX_BYTES) -> None:
         self._limits = (max_seconds, max_bytes)
         self._child: subprocess.Popen[bytes] | None = None
-        self._namespaces: list[str] = []
+        self._wiki = UNKNOWN
 
-    def ask(self, xml: bytes, namespaces: list[str]) -> dict[str, Any]:
+    def ask(self, xml: bytes, wiki: Wiki) -> dict[str, Any]:
         """The answer of `page_worker.answer`, or {"poison": why} if the page killed the child."""
         child = self._child or self._started()
         try:
-            if namespaces != self._namespaces:
-                _send(child, json.dumps(namespaces).encode())
-                self._namespaces = namespaces
+            if wiki != self._wiki:
+                _send(child, json.dumps(wiki.settings()).encode())
+                self._wiki = wiki
             _send(child, xml)
             found: dict[str, Any] = json.loads(self._received(child))
         except (OSError, ValueError, EOFError, TimeoutError) as error:
@@ -58,7 +59,7 @@ class Box:
             self._child.kill()
             self._child.communicate()
             self._child = None
-            self._namespaces = []
+            self._wiki = UNKNOWN
 
     def _started(self) -> subprocess.Popen[bytes]:
         command = subprocesses.command(_WORKER, *map(str, self._limits))
@@ -113,31 +114,31 @@ def _read(child: subprocess.Popen[bytes], length: int, deadline: float) -> bytes
 
 
 def in_boxes(
-    pages: Iterable[tuple[Page, bytes | None, list[str]]], num_workers: int, **limits: Any
+    pages: Iterable[tuple[Page, bytes | None, Wiki]], num_workers: int, **limits: Any
 ) -> Iterator[tuple[Page, dict[str, Any]]]:
     """Each page with its answer, in the given order; `limits` are those of `Box`.
 
-    pages  any object, the page's XML, and the names of namespaces to drop; without XML the answer is {}
+    pages  any object, the page's XML, and its wiki; without XML the answer is {}
     """
     boxes = [Box(**limits) for _ in range(num_workers)]
     idle: queue.SimpleQueue[Box] = queue.SimpleQueue()
     for box in boxes:
         idle.put(box)
 
-    def work(xml: bytes | None, namespaces: list[str]) -> dict[str, Any]:
+    def work(xml: bytes | None, wiki: Wiki) -> dict[str, Any]:
         if xml is None:
             return {}
         box = idle.get()
         try:
-            return box.ask(xml, namespaces)
+            return box.ask(xml, wiki)
         finally:
             idle.put(box)
 
     waiting: deque[tuple[Page, Future[dict[str, Any]]]] = deque()
     pool = ThreadPoolExecutor(num_workers, thread_name_prefix="page")
     try:
-        for page, xml, namespaces in pages:
-            waiting.append((page, pool.submit(work, xml, namespaces)))
+        for page, xml, wiki in pages:
+            waiting.append((page, pool.submit(work, xml, wiki)))
             if len(waiting) >= num_workers * _QUEUED_PER_WORKER:
                 first, future = waiting.popleft()
                 yield first, future.result()

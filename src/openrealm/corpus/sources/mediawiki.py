@@ -6,7 +6,6 @@ import dataclasses
 import importlib.util
 import os
 import re
-import xml.etree.ElementTree as ET
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,10 @@ from typing import Any
 from openrealm.corpus.sources import FileSource
 from openrealm.corpus.sources.boxed import in_boxes
 from openrealm.corpus.sources.dump import Loss, Piece, pieces
+from openrealm.corpus.sources.namespaces import UNKNOWN, Wiki
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.types import Article, Span
 
-# Numbers of namespaces whose links are pictures, categories and the like; their names differ between languages.
-_DROPPED_NAMESPACES = {"-2", "-1", "6", "14"}
 _MAX_LISTED = 1000
 _DUMP_NAME = re.compile(r".*\.xml(?:-p\d+p\d+\S*)?(?:\.bz2)?")  # parts of a dump are named by their page numbers
 
@@ -76,26 +74,16 @@ def read(
             report.skip(piece, answer)
 
 
-def _pages(path: Path) -> Iterator[tuple[Piece | Loss, bytes | None, list[str]]]:
-    """Pages to be parsed, each with the names of the namespaces whose links are dropped, and losses in their places."""
-    namespaces: list[str] = []
+def _pages(path: Path) -> Iterator[tuple[Piece | Loss, bytes | None, Wiki]]:
+    """Pages to be parsed, each with what the header says of the wiki, and losses in their places."""
+    wiki = UNKNOWN
     for piece in pieces(path):
         if isinstance(piece, Loss):
-            yield piece, None, namespaces
+            yield piece, None, wiki
         elif piece.is_header and piece.xml is not None:
-            namespaces = _dropped_namespaces(piece.xml)
+            wiki = Wiki.of_header(piece.xml)
         else:
-            yield piece, piece.xml, namespaces
-
-
-def _dropped_namespaces(header: bytes) -> list[str]:
-    """Names of the namespaces of files and categories, from the dump's header; none if it cannot be parsed."""
-    start, end = header.find(b"<namespaces"), header.find(b"</namespaces>")
-    try:
-        found = ET.fromstring(header[start : end + len(b"</namespaces>")]) if 0 <= start < end else ()
-    except ET.ParseError:
-        return []
-    return [space.text for space in found if space.get("key") in _DROPPED_NAMESPACES and space.text]
+            yield piece, piece.xml, wiki
 
 
 _WHY = {

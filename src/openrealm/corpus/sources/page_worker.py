@@ -1,7 +1,8 @@
 """The process that parses a page: started by `boxed.py`, limited in time and memory by the kernel, and expendable.
 
 Pages arrive on standard input and answers leave on standard output, each as a length in eight digits and that many
-bytes: XML of a page in, JSON out. A JSON list sets the namespaces to drop. The first answer says that it is ready.
+bytes: XML of a page in, JSON out. A JSON object describes the wiki of the pages after it. The first answer says that
+the process is ready.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import xml.etree.ElementTree as ET
 from typing import Any
 
 from openrealm.corpus.clean import check_line_lengths, clean_title
+from openrealm.corpus.sources.namespaces import UNKNOWN, Wiki
 from openrealm.corpus.sources.page_rules import reason_to_skip, title_reason
 from openrealm.corpus.sources.wikitext import plain_text
 from openrealm.errors import BadInput
@@ -27,7 +29,7 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _ILLEGAL_NUMBER = re.compile(r"&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01])|x0*(?:[0-8bcef]|1[0-9a-f]|d[89a-f]..));", re.I)
 
 
-def answer(xml: bytes, dropped_namespaces: list[str]) -> dict[str, Any]:
+def answer(xml: bytes, wiki: Wiki) -> dict[str, Any]:
     """The result for a page: {"id", "title", "text", "mentions"}, {"skip": reason}, or {"damaged": what}.
 
     Answers name the page's title if it has one. "poison" replaces "skip" if the page is to be listed.
@@ -42,7 +44,7 @@ def answer(xml: bytes, dropped_namespaces: list[str]) -> dict[str, Any]:
     reason = title_reason(page, title) or reason_to_skip(markup, None)
     if reason:
         return {**named, "skip": reason}
-    text, mentions = plain_text(markup, dropped_namespaces)
+    text, mentions = plain_text(markup, wiki)
     try:
         check_line_lengths(text, title)
     except BadInput:
@@ -78,15 +80,15 @@ def main(max_seconds: float, max_bytes: int) -> None:
     import mwparserfromhell  # noqa: F401  # imported before any page's time is measured
 
     write_message({})
-    namespaces: list[str] = []
+    wiki = UNKNOWN
     while (message := read_message()) is not None:
-        if message.startswith(b"["):
-            namespaces = json.loads(message)
+        if message.startswith(b"{"):
+            wiki = Wiki(**json.loads(message))
             continue
         # CPU time of this process only, so that pages do not time out on a busy machine; the signal kills by default.
         signal.setitimer(signal.ITIMER_PROF, max_seconds)
         try:
-            result = answer(message, namespaces)
+            result = answer(message, wiki)
         except RecursionError:
             result = {"poison": "nesting"}
         signal.setitimer(signal.ITIMER_PROF, 0)

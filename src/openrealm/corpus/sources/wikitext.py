@@ -14,11 +14,16 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from openrealm.corpus.clean import clean_text
+from openrealm.corpus.sources.namespaces import UNKNOWN, LinkKind, Wiki
+from openrealm.corpus.sources.quotes import without_quotes
+from openrealm.corpus.sources.variants import one_variant
 from openrealm.types import Span
 
-# Noncharacters that mark a link's text while the text is cleaned, so that its position survives.
-_OPEN, _CLOSE = "\ufdd0", "\ufdd1"
-_MARKS = re.compile(f"[{_OPEN}{_CLOSE}]")
+# Noncharacters: a link's text is marked while the text is cleaned, so that its position survives; an apostrophe that
+# is text, not markup.
+_OPEN, _CLOSE, _APOSTROPHE = "\ufdd0", "\ufdd1", "\ufdd2"
+_LINK_MARKS = re.compile(f"[{_OPEN}{_CLOSE}]")
+_MARKS = re.compile("[\ufdd0-\ufdef]")
 _KEPT_EMPTY = {"br", "p", "div", "li", "dt", "dd", "hr", "tr", "blockquote", "center", "poem"}
 _TAG_NAMES = """
 ref references gallery math chem ce timeline score hiero graph mapframe maplink imagemap syntaxhighlight source table
@@ -41,14 +46,13 @@ note;collegamenti esterni;bibliografia;altri progetti;voci correlate;referência
 zobacz też;referenties;externe links;zie ook;bronnen;脚注;外部リンク;関連項目;参考文献;参考资料;外部链接;参见
 """
 _DROPPED_SECTIONS = frozenset(re.split("[;\n]", _SECTION_NAMES.strip()))
-_LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z]{2,10})?|simple|commons|species|wikt|wiktionary|meta|mw", re.IGNORECASE)
 # Leftovers of removed markup: patterns and their replacements.
 _LEFTOVERS = tuple(
     (re.compile(pattern), new)
     for pattern, new in (
         (r"__[A-Z]{3,30}__", ""),  # switches such as __NOTOC__
         (r"(?m)^ ?(?:\{\||\|\}|\|).*$", ""),  # lines of a table that was never closed
-        (r"\{\{+|\}\}+|\[\[+|\]\]+|'''?|\{\||\|\}", ""),
+        (r"\{\{+|\}\}+|\[\[+|\]\]+|\{\||\|\}", ""),
         (rf"\b(?:https?|ftp)://[^\s{_OPEN}{_CLOSE}]+", ""),
         (r" ?(?:\(\s*(?:[,;:/–—-]\s*)*\)|\[\s*\])", ""),  # empty brackets
         (r"\(\s*(?:[,;]\s*)+", "("),
@@ -59,6 +63,7 @@ _LEFTOVERS = tuple(
     )
 )
 _LIST_MARKS = ("*", "#", ":", ";")
+_NOT_SHOWN = {LinkKind.FILE, LinkKind.CATEGORY, LinkKind.LANGUAGE}
 
 _Token = dict[str, Any]  # a token of the parser; the name of its class is its kind
 _ENTITY_SIGNS = {"HTMLEntityNumeric": "#", "HTMLEntityHex": "x"}
@@ -70,16 +75,16 @@ _DEPTHS = {
 }
 
 
-def plain_text(markup: str, dropped_namespaces: Iterable[str] = ()) -> tuple[str, tuple[Span, ...]]:
-    """Cleaned prose of a page, and the ranges of its links in it, of the kind "entity".
+def plain_text(markup: str, wiki: Wiki = UNKNOWN) -> tuple[str, tuple[Span, ...]]:
+    """Cleaned prose of a page, and the ranges of its links to articles in it, of the kind "entity".
 
-    markup              the page's wikitext, with XML entities resolved
-    dropped_namespaces  names of namespaces (in the wiki's language) whose links are not text: files, categories
+    markup  the page's wikitext, with XML entities resolved
     Headings end a paragraph and are dropped, as are whole sections of references and links.
     """
-    dropped = frozenset(name.casefold() for name in dropped_namespaces) | {"file", "image", "category", "media"}
     markup = _MARKS.sub("", markup).replace("\0", "")  # the parser stops at NUL
-    raw = clean_text(_Reader(_tokens_of(markup), dropped).page(), entities=False)
+    raw = _Reader(_tokens_of(markup), wiki).page()
+    raw = "\n".join(without_quotes(line) for line in one_variant(raw).split("\n")).replace(_APOSTROPHE, "'")
+    raw = clean_text(raw, entities=False)
     for pattern, new in _LEFTOVERS:
         raw = pattern.sub(new, raw)
     return _without_marks(clean_text(raw, entities=False))
@@ -87,15 +92,15 @@ def plain_text(markup: str, dropped_namespaces: Iterable[str] = ()) -> tuple[str
 
 def _tokens_of(markup: str) -> Iterable[_Token]:
     parser: Any = importlib.import_module("mwparserfromhell.parser")
-    tokens: list[_Token] = parser.Parser()._tokenizer.tokenize(markup)
+    tokens: list[_Token] = parser.Parser()._tokenizer.tokenize(markup, 0, True)  # apostrophes stay: see `quotes.py`
     return tokens
 
 
 class _Reader:
     """Converts tokens to text, with link texts between marks. A node is everything between two matching tokens."""
 
-    def __init__(self, tokens: Iterable[_Token], dropped_namespaces: frozenset[str]) -> None:
-        self._tokens, self._dropped = iter(tokens), dropped_namespaces
+    def __init__(self, tokens: Iterable[_Token], wiki: Wiki) -> None:
+        self._tokens, self._wiki = iter(tokens), wiki
 
     def page(self) -> str:
         """The whole text without headings and without sections that are lists of links."""
@@ -104,7 +109,7 @@ class _Reader:
         for token in self._tokens:
             if _kind(token) == "HeadingStart":
                 if not dropped_level or token["level"] <= dropped_level:
-                    name = clean_text(_MARKS.sub("", self._until("HeadingEnd")[0])).casefold()
+                    name = clean_text(_plain(self._until("HeadingEnd")[0])).casefold()
                     dropped_level = token["level"] if name in _DROPPED_SECTIONS else 0
                 parts.append("\n")
             else:
@@ -151,7 +156,7 @@ class _Reader:
             if _kind(part) == "HTMLEntityEnd":
                 break
             parts.append(_ENTITY_SIGNS.get(_kind(part)) or part["text"])
-        return _MARKS.sub("", html.unescape(f"&{''.join(parts)};"))
+        return _as_text(_MARKS.sub("", html.unescape(f"&{''.join(parts)};")))
 
     def _external(self, token: _Token) -> str:
         _, end = self._until("ExternalLinkSeparator", "ExternalLinkClose")
@@ -187,7 +192,7 @@ class _Reader:
             contents, _ = self._until("TagOpenClose")
             self._until("TagCloseClose")
         if name not in _KEPT_EMPTY:
-            return contents
+            return _as_text(contents) if name == "nowiki" else contents
         mark = token.get("wiki_markup")
         before, after = " " if mark in _LIST_MARKS else "\n", "" if mark else "\n"
         return f"{before}{contents}{after}"
@@ -195,14 +200,18 @@ class _Reader:
     def _link(self, token: _Token) -> str:
         target, end = self._until("WikilinkSeparator", "WikilinkClose")
         shown = self._until("WikilinkClose")[0] if end == "WikilinkSeparator" else None
-        target = target.strip()
-        prefix, colon, _ = target.lstrip(":").partition(":")
-        is_other_page = not colon or (_folded(prefix) not in self._dropped and not _LANGUAGE.fullmatch(prefix.strip()))
-        if not is_other_page and (not target.startswith(":") or shown is None):
+        target = _plain(target).strip()
+        is_linked_to, target = target.startswith(":"), target.lstrip(":").strip()
+        kind = self._wiki.kind_of(target, is_labelled=shown is not None)
+        if kind in _NOT_SHOWN and not is_linked_to:
             return ""
-        shown = _MARKS.sub("", target.lstrip(":").partition("#")[0] if shown is None else shown)
+        if shown is None:
+            shown = target.partition("#")[0]
+        else:
+            shown = "\n".join(without_quotes(line) for line in shown.split("\n"))
+        shown = _as_text(_LINK_MARKS.sub("", shown))
         is_on_one_line = len(f"{shown}.".splitlines()) == 1
-        return f"{_OPEN}{shown}{_CLOSE}" if is_on_one_line and shown.strip() else shown
+        return f"{_OPEN}{shown}{_CLOSE}" if kind == LinkKind.PAGE and is_on_one_line and shown.strip() else shown
 
 
 _HANDLERS: dict[str, Callable[[_Reader, _Token], str]] = {
@@ -219,8 +228,14 @@ def _kind(token: _Token) -> str:
     return type(token).__name__
 
 
-def _folded(prefix: str) -> str:
-    return prefix.replace("_", " ").strip().casefold()
+def _as_text(shown: str) -> str:
+    """Text whose apostrophes are not markup."""
+    return shown.replace("'", _APOSTROPHE)
+
+
+def _plain(shown: str) -> str:
+    """Text without marks, for comparisons."""
+    return _MARKS.sub("", without_quotes(shown).replace(_APOSTROPHE, "'"))
 
 
 def _without_marks(marked: str) -> tuple[str, tuple[Span, ...]]:
