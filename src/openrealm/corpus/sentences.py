@@ -32,8 +32,8 @@ _DAY = re.compile(r"\d{1,2}\.")  # of "3. 10. 1990"
 _AFTER_ORDINAL = re.compile(rf"(?:{known.AFTER_ORDINALS})\b")
 _AFTER_HOUR = re.compile(rf"(?:{known.AFTER_HOURS})\b")
 _STARTER = re.compile(
-    rf"(?:{'|'.join(known.SENTENCE_STARTERS)})(?![\w-])"
-    rf"|(?:{'|'.join(known.STARTERS_BEFORE_LOWER_CASE)})(?: [^\W_A-ZÀ-ÖØ-ÞА-Я]|['’])|[LDC]['’][^\W\d_]"
+    rf"(?:{'|'.join(sorted(known.SENTENCE_STARTERS))})(?![\w-])"
+    rf"|(?:{'|'.join(sorted(known.STARTERS_BEFORE_LOWER_CASE))})(?: [^\W_A-ZÀ-ÖØ-ÞА-Я]|['’])|[LDC]['’][^\W\d_]"
 )
 _JAPANESE_PARTICLE = re.compile(r"[とっはがをにのもでや]")  # goes on after a quotation: 「…。」と言った
 _ABBREVIATIONS = known.NEVER_LAST | known.RARELY_LAST | known.BEFORE_NUMBERS
@@ -96,18 +96,14 @@ def _ends_after(words: list[str], following: str) -> bool:
     if word.isdecimal():
         return not _is_ordinal(word, previous, following)
     chain = _chain(words, word)
-    for name in (chain, re.split("[-–—/]", word)[-1]):
-        if name in known.NEVER_LAST:
-            return False
-        if name in known.BEFORE_NUMBERS and _NUMBER.match(following):
-            return False
-        if name in known.ERAS or (name in known.HOURS and previous[-1:].isdigit()):
-            return following[:1].isalpha() and not _AFTER_HOUR.match(following)
-        if name in known.RARELY_LAST:
-            return _STARTER.match(following) is not None
-    if word.endswith("str") and word[0].isupper() and _NUMBER.match(following):  # "Hauptstr. 12"
+    names = {chain, re.split("[-–—/]", word)[-1]}
+    is_before_number = not names.isdisjoint(known.BEFORE_NUMBERS) or (word.endswith("str") and word[0].isupper())
+    if not names.isdisjoint(known.NEVER_LAST) or (is_before_number and _NUMBER.match(following)):
         return False
-    if _DOTTED.fullmatch(chain if len(word) == 1 else word) or _is_initial(word, previous):
+    if chain in known.ERAS or (chain in known.HOURS and previous[-1:].isdigit()):
+        return following[:1].isalpha() and not _AFTER_HOUR.match(following)
+    is_rarely_last = not names.isdisjoint(known.RARELY_LAST)
+    if is_rarely_last or _DOTTED.fullmatch(chain if len(word) == 1 else word) or _is_initial(word, previous):
         return _STARTER.match(following) is not None
     return True
 
@@ -127,7 +123,8 @@ def _is_ordinal(word: str, previous: str, following: str) -> bool:
     """Whether a number and a full stop are an ordinal or the day of a date: "am 3. Oktober", "3. 10. 1990"."""
     if len(word) > 2:
         return False
-    if _AFTER_ORDINAL.match(following) or _DAY.match(following):
+    is_date = _DAY.match(following) or (_DAY.fullmatch(previous) and following[:1].isdigit())
+    if is_date or _AFTER_ORDINAL.match(following):
         return True
     return previous.lstrip(_OPENERS).casefold() in known.BEFORE_ORDINALS and not _STARTER.match(following)
 
