@@ -20,7 +20,7 @@ _IGNORED = ("auto_map", "transformers_weights", "attn_implementation", "_attn_im
 
 def settings_of(folder: Path) -> Any:
     """The configuration in a folder's config.json. Raises OpenRealmError naming the file."""
-    return settings_from(files.read_json(folder / _CONFIG), str(folder / _CONFIG))
+    return settings_from(files.read_json(folder / _CONFIG, object, "download or copy it again"), str(folder / _CONFIG))
 
 
 def settings_from(values: Any, where: str) -> Any:
@@ -66,7 +66,7 @@ def _weight_files(folder: Path) -> list[Path]:
             f"{folder} has no {_WEIGHTS}; only the safetensors format is read, since other formats such as "
             "pytorch_model.bin are pickles, which can execute code"
         )
-    index = files.read_json(folder / _SHARDS)
+    index: object = files.read_json(folder / _SHARDS, object, "download or copy it again")
     shards = index.get("weight_map") if isinstance(index, dict) else None
     names = set(shards.values()) if isinstance(shards, dict) else set()
     for name in names or {None}:
