@@ -22,6 +22,7 @@ _NOT_FIRST = ",;:"
 _MAX_WORD = 40  # number of characters searched backwards for the word before a full stop
 _MAX_FOLLOWING = 24  # number of characters looked at after it
 _MAX_CHAIN_WORD = 3
+_MAX_ITEM = 12  # number of characters before the full stop after the number of a list's item
 
 _CAMEL_CASE = re.compile(r"[a-z]{1,3}[A-Z]")  # "iPhone", "eBay", "macOS"
 _ITEM = re.compile(r"\s*[(\[]?(?:\d{1,3}(?:\.\d{1,3})*|[ivx]{1,4}|[a-z])")  # "1.", "2.3.", "iv." before a list's item
@@ -58,17 +59,16 @@ def sentence_bounds(text: str) -> list[tuple[int, int]]:
 
 
 def _is_plain(text: str, start: int, stop: int, end: int) -> bool:
-    """A fast test for the most common end: a lower-case word that is not an abbreviation, ". ", then no lower case."""
-    if end - stop != 2 or text[stop] != "." or text[end].islower() or text[end] in _OPENERS or text[end] in _NOT_FIRST:
+    """A fast test for the most common end: a word that is no abbreviation, ". ", then no lower case."""
+    following = text[end]
+    is_simple = end - stop == 2 and text[stop] == "." and stop - start > _MAX_ITEM
+    if not is_simple or following.islower() or following in _OPENERS or following in _NOT_FIRST:
         return False
-    word = text[text.rfind(" ", max(start, stop - _MAX_WORD), stop) + 1 or max(start, stop - _MAX_WORD) : stop]
-    return (
-        len(word) > _MAX_CHAIN_WORD
-        and word.isascii()
-        and word.islower()
-        and word.isalpha()
-        and word not in _ABBREVIATIONS
-    )
+    first = text.rfind(" ", max(start, stop - _MAX_WORD), stop) + 1 or max(start, stop - _MAX_WORD)
+    word = text[first:stop]
+    if len(word) <= _MAX_CHAIN_WORD and (len(word) < 2 or text[first - 2] == "." or not word.isalpha()):
+        return False
+    return word.isascii() and word.isalnum() and word not in _ABBREVIATIONS and not word.endswith("str")
 
 
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
@@ -82,7 +82,7 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
         return False
     if mark[0] != "." or mark.startswith(".."):
         return True
-    if stop - start <= _MAX_WORD and _ITEM.fullmatch(text, start, stop):
+    if stop - start <= _MAX_ITEM and _ITEM.fullmatch(text, start, stop):
         return False
     before = text[max(start, stop - _MAX_WORD) : stop]
     return before[-1:].isspace() or _ends_after(before.split(), following)
