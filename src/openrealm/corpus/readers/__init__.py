@@ -60,9 +60,13 @@ _READERS = {
     ".html": "html",
     ".htm": "html",
     ".pdf": "pdf",
+    ".rst": "rst",
 }
 EXTENSIONS = tuple(_READERS)
 """Lower-case extensions of the files that can be read."""
+
+EXTRAS = {".pdf": "pdf", ".rst": "rst"}
+"""Extensions whose reader needs an extra, as in `pip install "openrealm[rst]"`; without it, NotInstalled is raised."""
 
 
 def reader_of(extension: str) -> Reader:

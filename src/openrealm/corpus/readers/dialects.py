@@ -19,35 +19,12 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
-MAX_NESTING = 100
+from openrealm.corpus.readers.directives import ADMONITIONS, CODE, EMPTY, default_title, role_text, shown_title
+
+MAX_NESTING = 50
 """Levels of blocks within blocks; what lies deeper is read as one paragraph."""
 
-_ADMONITIONS_NAMES = """
-abstract attention bug caution check danger error example failure faq hint important info missing note question
-quote seealso success summary tip todo tldr warning
-"""
-_ADMONITIONS = frozenset(_ADMONITIONS_NAMES.split())
-_BLOCKS = _ADMONITIONS | frozenset(["admonition", "caption", "define", "definition", "details", "html", "tab"])
-# Directives that show nothing of their own in the place where they stand.
-_EMPTY_NAMES = """
-autoattribute autoclass autodata autoexception autofunction automethod automodule autosummary bibliography contents
-currentmodule doctest-skip embed genindex highlight iframe image include index literalinclude mermaid module raw
-sectnum tableofcontents tags toctree video
-"""
-_EMPTY = frozenset(_EMPTY_NAMES.split())
-_CODE_NAMES = """
-bash c code code-block code-cell console cpp csharp css diff dot doctest graphviz html java javascript jl js json
-julia lua math node parsed-literal prompt python py r rust ruby sh shell sourcecode sql testcode testoutput toml
-ts typescript xml yaml
-"""
-_CODE = frozenset(_CODE_NAMES.split())
-# Directives whose argument is not a title: a path, a number, a CSS class.
-_WITHOUT_TITLE_NAMES = """
-card-carousel code-group column column-margin columns container div figure grid grid-item html list-table margin
-only row tab-set tabs
-"""
-_WITHOUT_TITLE = frozenset(_WITHOUT_TITLE_NAMES.split())
-_CODE_ROLES = frozenset(["code", "command", "envvar", "file", "kbd", "literal", "math", "program", "samp"])
+_BLOCKS = ADMONITIONS | frozenset(["admonition", "caption", "define", "definition", "details", "html", "tab"])
 
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 _OPENING = re.compile(r"(:{3,}|/{3,}|`{3,}|~{3,})[ \t]*(.*?)[ \t]*$")
@@ -80,7 +57,6 @@ _TEMPLATE = re.compile(
 _ATTRIBUTE = r"(?:[#.][\w:-]+|[\w:-]+=(?:\"[^\"\n]{0,200}\"|'[^'\n]{0,200}'|[^\s\"'{}]{1,200}))"
 _ATTRIBUTES = re.compile(rf"\{{:?[ \t]*(?:-|{_ATTRIBUTE}(?:[ \t]+{_ATTRIBUTE}){{0,20}})[ \t]*\}}")
 _ROLE = re.compile(r"\{[A-Za-z][\w:+.-]*\}(`+)(?!`)")
-_TARGET = re.compile(r"[ \t\n]*<[^<>]*>$")
 _WIKI_LINK = re.compile(r"!?\[\[([^\W\d][^\[\]|\n]{0,200})(?:\|([^\[\]\n]{1,200}))?\]\](?!\()")
 _ICON = re.compile(r":(?:material|octicons|fontawesome|simple)-[\w-]{1,80}:")
 _JSX_VALUE = r"(?:\"[^\"]{0,500}\"|'[^']{0,500}'|\{[^<>]{0,200}\}|[^\s\"'=<>`{]{1,200})"
@@ -170,17 +146,6 @@ class _Directive(NamedTuple):
         match = _NAMED.match(words)
         return _Directive(match[1].lower(), match[2] or _CLASSES.sub("", match[3]).strip()) if match else None
 
-    @property
-    def shown_title(self) -> str:
-        """The title, or what generators put in its place."""
-        if self.name in _WITHOUT_TITLE:
-            return self.title if self.name == "div" else ""
-        return self.title or (_default_title(self.name) if self.name in _ADMONITIONS else "")
-
-
-def _default_title(name: str) -> str:
-    return "See also" if name == "seealso" else name.capitalize()
-
 
 def _line(state: StateBlock, number: int) -> str:
     return state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]]
@@ -269,14 +234,16 @@ def _without_options(state: StateBlock, marker: str, start: int, end: int) -> in
 
 
 def _push_directive(state: StateBlock, directive: _Directive, start: int, body: int, end: int) -> None:
-    if directive.name in _EMPTY:
+    if directive.name in EMPTY:
         return
-    if directive.name in _CODE:
+    if directive.name in CODE:
         body = state.skipEmptyLines(body)
         token = state.push("code_block", "code", 0)
         token.content, token.map = state.getLines(body, end, state.blkIndent, False), [body, end]
         return
-    _push_title(state, directive.shown_title, start)
+    _push_title(
+        state, directive.title if directive.name == "div" else shown_title(directive.name, directive.title), start
+    )
     _push_body(state, start, body, end)
 
 
@@ -313,11 +280,11 @@ def _indented_directive(state: StateBlock, start: int, end: int, silent: bool) -
     while last < end and (state.isEmpty(last) or state.sCount[last] >= state.blkIndent + 4):
         last += 1
     has_body = any(not state.isEmpty(number) for number in range(start + 1, last))
-    if match[3] is None and not (words and (words[0].lower() in _ADMONITIONS or has_body)):
+    if match[3] is None and not (words and (words[0].lower() in ADMONITIONS or has_body)):
         return False
     if silent:
         return True
-    _push_title(state, match[3] if match[3] is not None else _default_title(words[0]), start)
+    _push_title(state, match[3] if match[3] is not None else default_title(words[0]), start)
     _push_body(state, start, start + 1, last, indent=4)
     state.line = last
     return True
@@ -356,12 +323,9 @@ def _role(state: StateInline, silent: bool, match: re.Match[str]) -> bool:
     end = state.src.find(match[1], match.end())
     if end < 0:
         return False
-    name = state.src[match.start() + 1 : match.start(1) - 1].rpartition(":")[2].lower()
+    name = state.src[match.start() + 1 : match.start(1) - 1]
     if not silent:
-        text = state.src[match.end() : end].replace("\n", " ").strip()
-        if name not in _CODE_ROLES:
-            text = _TARGET.sub("", text) or text
-            text = text.rpartition(".")[2] if text.startswith("~") else text.removeprefix("!")
+        text = role_text(name, state.src[match.end() : end].replace("\n", " ").strip())
         state.push("text", "", 0).content = text
     state.pos = end + len(match[1])
     return True
@@ -422,5 +386,5 @@ def _contents(state: StateCore) -> None:
 def _paragraph(content: str, container: Token) -> str:
     match = _ALERT.match(content) if container.type == "blockquote_open" else None
     if match:
-        content = f"{match[2].strip() or _default_title(match[1].lower())}\\\n{content[match.end() :]}".rstrip("\\\n")
+        content = f"{match[2].strip() or default_title(match[1].lower())}\\\n{content[match.end() :]}".rstrip("\\\n")
     return _ABBREVIATION.sub(r"\1:", content)

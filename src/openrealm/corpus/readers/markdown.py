@@ -54,7 +54,7 @@ def read_markdown(source: str) -> Document:
     md = _parser()
     env: dict[str, Any] = {}
     tokens = md.parse(body, env)
-    _set_positions(tokens, source)
+    _prepare(tokens, source)
     document = read_page(md.renderer.render(tokens, md.options, env), source)
     title = metadata.get("title")
     if isinstance(title, str | int | float) and str(title).strip():
@@ -125,22 +125,31 @@ class _Renderer(RendererHTML):
         return _FIRST_TAG.sub(lambda match: f"{match.group()} {POSITION}={position} ", html, count=1)
 
     def html_inline(self, tokens: Sequence[Token], index: int, _: OptionsDict, env: MutableMapping[str, Any]) -> str:
-        """A tag as it stands, if it hides nothing that it does not end."""
-        html = tokens[index].content
-        if match := _RAW_OPENING.match(html):
-            end = f"</{match[1].lower()}"
-            if not any(token.content.lower().startswith(end) for token in tokens[index + 1 :]):
-                return escapeHtml(html)
-        return without_components(html, _parser(), is_block=False)
+        """A tag as it stands, or what a component shows."""
+        return without_components(tokens[index].content, _parser(), is_block=False)
 
 
-def _set_positions(tokens: Sequence[Token], source: str) -> None:
+def _prepare(tokens: Sequence[Token], source: str) -> None:
+    """What only this reader needs: positions, and tags that would hide what follows them as text."""
     starts = [0, *accumulate(len(line) + 1 for line in source.split("\n"))]
     for token in tokens:
+        if token.children:
+            _show_open_raw_text(token.children)
         if token.map and token.nesting >= 0 and token.type != "inline":
             token.attrSet(POSITION, str(starts[token.map[0]]))
         if token.type.startswith("footnote_reference_"):
             token.tag = "div"
+
+
+def _show_open_raw_text(children: Sequence[Token]) -> None:
+    """Turn a <title> or the like that nothing closes into text."""
+    closed = set[str]()
+    for child in reversed(children):
+        if child.type == "html_inline":
+            if match := _RAW_OPENING.match(child.content):
+                child.type = "html_inline" if match[1].lower() in closed else "text"
+            elif child.content.startswith("</"):
+                closed.add(child.content[2:-1].strip().lower())
 
 
 def _without_open_raw_text(html: str) -> str:

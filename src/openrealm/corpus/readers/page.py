@@ -56,6 +56,7 @@ _PERMALINKS = frozenset(["", "#", "¶", "§", "🔗", "\u200b"])
 _WIDE = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uff60\U00020000-\U0003ffff"  # scripts without spaces between words
 _WIDE_BREAK = re.compile(rf"(?<=[{_WIDE}])[ \t\r\f]*\n[ \t\r\f]*(?=[{_WIDE}])")
 _SPACE = re.compile(r"[ \t\n\r\f]+")
+_SPACES = re.compile(" {2,}")
 _LINE_END = re.compile(r" *\n *")
 _FIRST_WORD = re.compile(r"\w{1,40}")
 
@@ -266,7 +267,7 @@ class _Page:
         self._parts, self._start = [], None
         if start is None:
             return
-        text = text.strip("\n") if kind == "code" else _LINE_END.sub("\n", _SPACE.sub(_space_or_line, text)).strip()
+        text = text.strip("\n") if kind == "code" else _LINE_END.sub("\n", _SPACES.sub(" ", text)).strip()
         position = self._found(text, start)
         if self._marker and kind == "code":
             self._add(Piece(self._marker, position))
@@ -298,10 +299,6 @@ class _Page:
         else:
             text = ", ".join(" ".join(piece.text for piece in cell) for cell in cells)
             self._add(Piece(text.replace("\n", " "), pieces[0].position))
-
-
-def _space_or_line(match: re.Match[str]) -> str:
-    return "\n" if "\n" in match.group() else " "
 
 
 def _is_hidden(name: str, attributes: dict[str, str | None]) -> bool:

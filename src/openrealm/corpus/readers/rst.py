@@ -1,0 +1,206 @@
+"""reStructuredText files, read by docutils; of Sphinx's directives and roles, their text is shown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from io import StringIO
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from openrealm.corpus.clean import MAX_LINE_CHARACTERS
+from openrealm.corpus.readers import Document
+from openrealm.corpus.readers.decode import read_text
+from openrealm.corpus.readers.directives import ADMONITIONS, CODE, EMPTY, role_text, shown_title
+from openrealm.corpus.readers.page import POSITION, read_page
+from openrealm.errors import BadInput, NotInstalled
+
+try:
+    import docutils.core
+    from docutils import nodes
+    from docutils.parsers.rst import Directive, directives, roles
+    from docutils.parsers.rst.languages import en
+    from docutils.utils import unescape
+    from docutils.writers.html5_polyglot import HTMLTranslator, Writer
+except ModuleNotFoundError as error:
+    raise NotInstalled('Reading .rst files needs docutils; install it with: pip install "openrealm[rst]".') from error
+
+_DIRECTIVE_NAME = re.compile(r"\.\.[ \t](?:\|[^|\n]{1,100}\|[ \t])?([A-Za-z][\w:+.-]{0,60}?)[ \t]?::(?:\s|$)")
+_ROLE_NAME = re.compile(r":([A-Za-z][\w:+.-]{0,60}):`|`:([A-Za-z][\w:+.-]{0,60}):")
+_REFERENCE = re.compile(r"^`?(.*?)(?:[ \t\n]*<[^<>]*>)?`?_{1,2}$", re.DOTALL)
+_SUBSTITUTION = re.compile(r"\|[^|]*\|_{0,2}$")
+# Those of docutils whose content and options are not those of Sphinx, or that read other files.
+_REPLACED = ADMONITIONS | CODE | EMPTY | {"admonition", "class", "container", "figure", "default-role"}
+_SETTINGS = {
+    "_disable_config": True,
+    "doctitle_xform": False,
+    "embed_stylesheet": False,
+    "file_insertion_enabled": False,
+    "halt_level": 6,
+    "initial_header_level": 1,
+    "input_encoding": "unicode",
+    "line_length_limit": MAX_LINE_CHARACTERS,
+    "math_output": "LaTeX",
+    "raw_enabled": False,
+    "report_level": 3,
+    "section_self_link": False,
+    "stylesheet_path": "",
+    "syntax_highlight": "none",
+    "toc_backlinks": False,
+    "trim_footnote_reference_space": True,
+}
+
+
+def read(path: Path) -> Document:
+    """The document as a reader of the rendered page sees it. Raises BadInput where docutils fails."""
+    counts: dict[str, int] = {}
+    source = read_text(path, counts=counts)
+    try:
+        return replace(read_rst(source), counts=counts)
+    except Exception as error:  # docutils raises nearly anything on odd input, such as a RecursionError
+        raise BadInput(
+            f"{path} could not be read as reStructuredText ({type(error).__name__}: {error}); repair it or remove it."
+        ) from error
+
+
+def read_rst(source: str) -> Document:
+    """Same as `read`, for text; positions are offsets in it."""
+    _register(source)
+    settings = {**_SETTINGS, "warning_stream": StringIO()}
+    parts = docutils.core.publish_parts(source, writer=_writer(source), settings_overrides=settings)
+    document = read_page(parts["html_body"], source)
+    headings = (piece.text for piece in document.pieces if piece.kind == "heading")
+    return replace(document, title=next(headings, ""))
+
+
+def _register(source: str) -> None:
+    """Make docutils read the names in `source` that it does not know."""
+    for match in _DIRECTIVE_NAME.finditer(source):
+        name = match[1].lower()
+        if name in _REPLACED or (name not in en.directives and name not in directives._directives):
+            is_box = name.rpartition(":")[2] in ADMONITIONS
+            directives.register_directive(name, _Box if is_box else _Shown)
+    for match in _ROLE_NAME.finditer(source):
+        name = (match[1] or match[2]).lower()
+        if name not in en.roles and name not in roles._roles:
+            roles.register_local_role(name, _role)
+
+
+class _AnyOptions(dict[str, Any]):
+    """Options of any name."""
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> Any:
+        return directives.unchanged
+
+
+class _Shown(Directive):  # type: ignore[misc]
+    """A directive that shows its title and content, as `directives` has it."""
+
+    has_content = True
+    optional_arguments = 1
+    final_argument_whitespace = True
+    option_spec = _AnyOptions()
+
+    def run(self) -> list[nodes.Node]:
+        """The nodes in its place."""
+        name = self.name.rpartition(":")[2].lower()
+        argument = self.arguments[0] if self.arguments else ""
+        if name in EMPTY or name == "default-role":
+            return []
+        if name in CODE:
+            return self._code(name, argument)
+        if name == "class" and re.fullmatch(r"[a-z\s-]+", argument):  # a CSS class; of Python's, all begin otherwise
+            argument = ""
+        box = nodes.container()
+        for line in shown_title(name, argument).split("\n"):
+            text, messages = self.state.inline_text(line, self.lineno)
+            box += [nodes.paragraph("", "", *text), *messages] if line else []
+        self.state.nested_parse(self.content, self.content_offset, box)
+        for node in box.children:
+            node.line = getattr(node, "line", None) or self.lineno
+        return [box]
+
+    def _code(self, name: str, argument: str) -> list[nodes.Node]:
+        caption = self.options.get("caption", "")
+        lines = list(self.content)
+        if name == "math" and argument:
+            lines.insert(0, argument)
+        code = nodes.literal_block("", "\n".join(lines))
+        code.line = self.content_offset + 1
+        return [nodes.paragraph("", caption), code] if caption else [code]
+
+
+class _Box(_Shown):
+    """A note or the like: what stands in its first line begins its content."""
+
+    optional_arguments = 0
+
+
+def _role(name: str, rawtext: str, text: str, *_: Any, **__: Any) -> tuple[list[nodes.Node], list[nodes.Node]]:
+    return [nodes.inline(rawtext, role_text(name, unescape(text)))], []
+
+
+def _writer(source: str) -> Writer:
+    starts = [0, *accumulate(len(line) + 1 for line in source.split("\n"))]
+
+    class Translator(_Translator):
+        line_starts = starts
+
+    writer = Writer()
+    writer.translator_class = Translator
+    return writer
+
+
+class _Translator(HTMLTranslator):  # type: ignore[misc]
+    """Writes the HTML that `read_page` reads: with positions, without references' marks and messages about mistakes."""
+
+    line_starts: list[int]
+
+    def starttag(self, node: Any, tagname: str, suffix: str = "\n", empty: bool = False, **attributes: Any) -> str:
+        """A start tag with the place of its line."""
+        line = getattr(node, "line", None)
+        if line and 0 < line <= len(self.line_starts):
+            attributes[POSITION] = self.line_starts[line - 1]
+        return str(super().starttag(node, tagname, suffix, empty, **attributes))
+
+    def visit_section(self, node: Any) -> None:
+        """A section, without the heading that docutils gives its messages."""
+        if "system-messages" in node["classes"]:
+            node.pop(0)
+        super().visit_section(node)
+
+    def visit_system_message(self, node: Any) -> None:
+        """Only what docutils could not read and would lose, such as the text of a damaged table."""
+        for block in node.findall(nodes.literal_block):
+            self.body += [self.starttag(node, "pre"), self.encode(block.astext()), "</pre>\n"]
+        raise nodes.SkipNode
+
+    def visit_problematic(self, node: Any) -> None:
+        """The text of a reference that leads nowhere; nothing for a value that is defined elsewhere."""
+        text = node.astext()
+        if not _SUBSTITUTION.match(text):
+            self.body.append(self.encode(match[1] if (match := _REFERENCE.match(text)) else text))
+        raise nodes.SkipNode
+
+    def visit_footnote_reference(self, node: Any) -> None:
+        """Nothing."""
+        raise nodes.SkipNode
+
+    def visit_label(self, node: Any) -> None:
+        """A citation's label; a footnote's number is not shown, as its references are not."""
+        if isinstance(node.parent, nodes.citation):
+            self.body.append(f"<p>[{self.encode(node.astext())}]</p>")
+        raise nodes.SkipNode
+
+    def visit_image(self, node: Any) -> None:
+        """Nothing; docutils would open the file."""
+        raise nodes.SkipNode
+
+    def visit_math(self, node: Any) -> None:
+        """The formula as it is written."""
+        self.body.append(self.encode(node.astext()))
+        raise nodes.SkipNode
