@@ -50,7 +50,7 @@ def main() -> None:
         )
     shape = f"{config.pretrain.batch_size} queries x {config.pretrain.num_candidates} candidates"
     precision = "bf16" if engine.bf16 else "fp32"
-    padded = f"transformers, pairs padded to {config.pretrain.max_joint_tokens}, every candidate encoded separately"
+    padded = f"transformers, pairs padded to {world.num_joint_tokens}, every candidate encoded separately"
     report(duration(f"one joint step, {shape}, {precision}", seconds["ours"], padded, seconds["peer"]))
 
 
@@ -63,6 +63,7 @@ class World:
 
         self.config, self.model, self.corpus, self.engine = config, model, corpus, engine
         self.settings, self.with_title = config.pretrain, config.model.title_in_joint
+        self.num_joint_tokens = corpus.joint_tokens(self.settings.max_query_tokens, self.settings.max_joint_tokens)
         masked = MaskedExamples(corpus, config.masking, self.settings.max_query_tokens - 2, 8, config.seed)
         self.examples: Sequence[Example] = masked.batch(0, self.settings.batch_size)
         self.index = Index.build(model, corpus, engine=engine)
@@ -201,7 +202,7 @@ class Peer:
 
         world = self._world
         pairs = [(example, p) for example, row in zip(world.examples, candidates, strict=True) for p in row]
-        num_tokens = world.settings.max_joint_tokens
+        num_tokens = world.num_joint_tokens
         rows = [
             world.corpus.joint_row(example.query, passage, num_tokens, with_title=world.with_title)[0]
             for example, passage in pairs

@@ -25,6 +25,7 @@ __all__ = [
     "ModelConfig",
     "PretrainConfig",
     "WarmStartConfig",
+    "joint_room",
     "warmup_rule",
     "with_settings",
 ]
@@ -191,7 +192,9 @@ class PretrainConfig(Section):
     ict_batch: int = setting(0, "sentences per step of an additional ICT loss; 0, as in the paper, turns it off", ge=0)
     freeze_towers: bool = setting(False, "train the reader alone: the baseline without retriever training")
     max_query_tokens: int = setting(96, "longest query in word pieces", "released code", ge=4)
-    max_joint_tokens: int = setting(384, "longest query with passage, in word pieces", "released code", ge=8)
+    max_joint_tokens: int | None = setting(
+        384, "longest query with passage, in word pieces; none: room for both", "released code", ge=8
+    )
     eval_steps: int = setting(500, "steps between evaluations on held-out queries", ge=1)
     num_heldout_queries: int = setting(128, "held-out queries for retrieval utility and recall", ge=1)
     checkpoint_steps: int = setting(1000, "steps between checkpoints", ge=1)
@@ -207,7 +210,7 @@ class PretrainConfig(Section):
                 f"pretrain.num_tail_candidates is {self.num_tail_candidates}, but must be 0 unless pretrain.loss is "
                 f"marginal (it is {self.loss}), because it estimates the sum in that loss."
             )
-        if self.max_query_tokens >= self.max_joint_tokens:
+        if self.max_joint_tokens is not None and self.max_query_tokens >= self.max_joint_tokens:
             raise BadConfig("pretrain.max_query_tokens must be less than pretrain.max_joint_tokens.")
 
 
@@ -232,14 +235,16 @@ class FinetuneConfig(Section):
     warmup_steps: int | None = setting(
         None, "warm-up steps; none: a tenth of num_steps, but at least 100 and at most 10000", "released code", ge=0
     )
-    max_query_tokens: int = setting(64, "longest question in word pieces", "Lee", ge=4)
-    max_reader_tokens: int = setting(320, "longest question with passage, in word pieces", "released code", ge=8)
+    max_query_tokens: int = setting(64, "longest question in training, in word pieces", "Lee", ge=4)
+    max_reader_tokens: int | None = setting(
+        320, "longest question with passage, in word pieces; none: room for both", "released code", ge=8
+    )
     max_span_tokens: int = setting(10, "longest answer in word pieces", "Lee", ge=1)
     train_query_tower: bool = setting(True, "train the query tower; passage tower and index stay fixed", "Lee")
     checkpoint_steps: int = setting(1000, "steps between checkpoints", ge=1)
 
     def __post_init__(self) -> None:
-        if self.max_query_tokens >= self.max_reader_tokens:
+        if self.max_reader_tokens is not None and self.max_query_tokens >= self.max_reader_tokens:
             raise BadConfig("finetune.max_query_tokens must be less than finetune.max_reader_tokens.")
         if 0 < self.early_candidates < self.num_candidates:
             raise BadConfig("finetune.early_candidates must be 0, or at least finetune.num_candidates.")
@@ -291,6 +296,15 @@ class Config(Section):
     def __post_init__(self) -> None:
         if not self.name or self.name in (".", "..") or "/" in self.name or "\0" in self.name:
             raise BadConfig(f"name is {self.name!r}, but a plain folder name is expected.")
+
+
+def joint_room(max_query_tokens: int, max_passage_tokens: int) -> int:
+    """Word pieces of the longest `[CLS] query [SEP] title [SEP] passage [SEP]`.
+
+    max_query_tokens    longest query with its [CLS] and [SEP]
+    max_passage_tokens  longest passage with its title
+    """
+    return max_query_tokens + max_passage_tokens + 2
 
 
 def warmup_rule(num_steps: int) -> int:

@@ -177,7 +177,7 @@ def test_open_questions_from_the_folder_to_the_answer(case: Path, tmp_path: Path
     torch.testing.assert_close(index.vector_ND, load_file(case / "case.safetensors")["openqa.block_emb"])
     assert not model.config.title_in_joint
     settings = FinetuneConfig(max_query_tokens=40, max_reader_tokens=64, num_candidates=NUM_READ)
-    finder, answers = DenseFinder(index, settings.max_query_tokens), AnswerFinder(corpus)
+    finder, answers = DenseFinder(index), AnswerFinder(corpus)
     num_positive = 0
     for said in json.loads((case / "case.json").read_text())["openqa"]:
         question = Question(said["question"], tuple(said["answers"]))

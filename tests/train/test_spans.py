@@ -37,7 +37,7 @@ def model(toy_realm: Callable[..., Realm]) -> Realm:
 
 @pytest.fixture(scope="module")
 def finder(model: Realm, toy_corpus: Corpus, engine: Engine) -> DenseFinder:
-    return DenseFinder(Index.build(model, toy_corpus, engine=engine), 32)
+    return DenseFinder(Index.build(model, toy_corpus, engine=engine))
 
 
 def tokenized(corpus: Corpus, questions: list[Question]) -> list[TokenizedQuestion]:

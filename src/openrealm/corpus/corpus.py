@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, NotRequired, cast
 import numpy as np
 from typing_extensions import TypedDict
 
+from openrealm.config import joint_room
 from openrealm.corpus.blocks import PassageKind, PassageRule, passage_id
 from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS, column_files
 from openrealm.corpus.ragged import IntArray, Ragged, characters_of, open_flat
@@ -274,7 +275,16 @@ class Corpus:
     @property
     def max_row_tokens(self) -> int:
         """Length of the longest `passage_row`: word pieces of title and body with [CLS] and two [SEP]."""
-        return int(self.settings["max_passage_tokens"]) + 3
+        return self.max_passage_tokens + 3
+
+    @property
+    def max_passage_tokens(self) -> int:
+        """Word pieces of the longest passage with its title."""
+        return int(self.settings["max_passage_tokens"])
+
+    def joint_tokens(self, max_query_tokens: int, max_joint_tokens: int | None = None) -> int:
+        """`max_joint_tokens`, or room for a query row of `max_query_tokens` with any passage and its title."""
+        return max_joint_tokens or joint_room(max_query_tokens, self.max_passage_tokens)
 
     def body(self, i: int) -> Ids:
         """`body_tokens` as int64; empty for the null passage."""

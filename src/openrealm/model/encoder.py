@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from openrealm import pretrained
-from openrealm.errors import BadConfig, OpenRealmError
-from openrealm.model.weights import backbone_location
+from openrealm.errors import BadConfig, BadInput, OpenRealmError
+from openrealm.model.weights import backbone_location, max_row_tokens
 from openrealm.text.pack import Row, chunks_by_length, pad
 
 # Longest rows for which unfused attention is faster on a CPU.
@@ -81,6 +81,7 @@ class Encoder(nn.Module):
         settings: Any = backbone.config
         self.hidden_size = int(settings.hidden_size)
         self.activation = str(getattr(settings, "hidden_act", "gelu"))
+        self.max_tokens = max_row_tokens(settings.to_dict(), pad_id)
         self._has_segments = int(getattr(settings, "type_vocab_size", 0)) >= 2
         if freeze_embeddings:
             for parameter in backbone.get_input_embeddings().parameters():  # type: ignore[operator]
@@ -112,7 +113,15 @@ class Encoder(nn.Module):
             yield indices, self(torch.from_numpy(ids).to(self.device), real_nT, torch.from_numpy(segments)), real_nT
 
     def forward(self, id_nT: Tensor, real_nT: Tensor, segment_nT: Tensor) -> Tensor:
-        """Hidden states n x T x H of padded rows, as returned by `pad`."""
+        """Hidden states n x T x H of padded rows, as returned by `pad`.
+
+        Raises BadInput if they are longer than the encoder has positions for.
+        """
+        if id_nT.shape[1] > self.max_tokens:
+            raise BadInput(
+                f"A row has {id_nT.shape[1]} word pieces, but the encoder reads at most {self.max_tokens}; cut the "
+                "corpus into shorter passages (corpus.max_passage_tokens), or give shorter texts."
+            )
         self._choose_attention(id_nT.shape[1])
         inputs = {"input_ids": id_nT, "attention_mask": real_nT.long()}
         if self._has_segments:

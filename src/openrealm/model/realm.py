@@ -30,7 +30,7 @@ from openrealm.model.reading import JointInputs, Reading, read_jointly
 from openrealm.model.retriever import Retriever, Tower
 from openrealm.model.span_reader import SpanReader
 from openrealm.model.state import built_to_fit, load_unique_state, shapes_in, unique_state
-from openrealm.model.weights import backbone_location, kind_of, locate
+from openrealm.model.weights import backbone_location, kind_of, locate, max_row_tokens
 from openrealm.progress import track
 from openrealm.stored import Size
 from openrealm.text.pack import Row, Specials, Tokens, chunks_by_length, pack_passage, pack_query
@@ -586,16 +586,16 @@ class Realm(nn.Module):
         rows = self.tokenizer.encode_rows(texts)
         return [*np.split(rows.values, rows.ends[:-1])] if texts else []
 
+    @property
+    def max_tokens(self) -> int:
+        """Word pieces of the longest row that the encoder has positions for."""
+        return max_row_tokens(self.backbone_settings, self.tokenizer.pad_id)
+
     def _limit(self, max_tokens: int) -> int:
         """`max_tokens`, or the longest row that the encoder has positions for."""
         if max_tokens < 3:
             raise BadInput(f"max_tokens is {max_tokens}, but at least 3 are expected.")
-        positions = self.backbone_settings.get("max_position_embeddings")
-        if not positions:
-            return max_tokens
-        # RoBERTa and its relatives count positions from the padding token's id on.
-        offset = self.tokenizer.pad_id + 1 if "roberta" in self.backbone_settings["model_type"] else 0
-        return min(max_tokens, int(positions) - offset)
+        return min(max_tokens, self.max_tokens)
 
     def _encode(self, tower: Tower, rows: Sequence[Row], batch_size: int, what: str) -> Tensor:
         """Vectors of `rows`, n x D, in evaluation mode and without gradients; `what` is tracked if it is given."""

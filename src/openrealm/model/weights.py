@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.resources
 import importlib.util
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from openrealm import files, hub
 from openrealm.errors import BadConfig, BadInput, DamagedArtefact, NotInstalled
@@ -156,6 +158,18 @@ def backbone_location(name: str, key: str = "model.backbone") -> str:
         raise BadConfig(f"{key}: {error}") from error
     except NotInstalled as error:
         raise NotInstalled(f"{key}: {error}") from error
+
+
+def max_row_tokens(settings: Mapping[str, Any], pad_id: int) -> int:
+    """Word pieces of the longest row that an encoder has positions for; `sys.maxsize` if they are not limited.
+
+    settings  of the encoder, as in its config.json
+    """
+    positions = settings.get("max_position_embeddings")
+    if not isinstance(positions, int) or positions < 1:
+        return sys.maxsize
+    # RoBERTa and its relatives count positions from the padding token's id on.
+    return positions - (pad_id + 1 if "roberta" in str(settings.get("model_type")) else 0)
 
 
 def tokenizer_of(backbone: str) -> Tokenizer:

@@ -50,7 +50,7 @@ def quickstart() -> Config:
             warmup_steps=10,
             refresh_steps=50,
             max_query_tokens=48,
-            max_joint_tokens=128,
+            max_joint_tokens=None,
             eval_steps=40,
             num_heldout_queries=128,
             checkpoint_steps=50,
@@ -63,7 +63,7 @@ def quickstart() -> Config:
             head_learning_rate=2e-3,
             warmup_steps=10,
             max_query_tokens=32,
-            max_reader_tokens=112,
+            max_reader_tokens=None,
         ),
     )
 

@@ -90,7 +90,7 @@ def open_finder(run: Run, system: System, model: Realm) -> PassageFinder:
 
     if system.retriever == "bm25":
         return bm25_finder(run, trained=True)
-    return DenseFinder(open_index(run, model, system.start), run.config.finetune.max_query_tokens)
+    return DenseFinder(open_index(run, model, system.start))
 
 
 def bm25_finder(run: Run, *, trained: bool) -> Bm25Finder:

@@ -12,7 +12,7 @@ from openrealm.config import Config, with_settings
 from openrealm.errors import BadInput
 from openrealm.progress import clock, say
 from openrealm.recipes.small import small
-from openrealm.run import artefacts, plan, stages
+from openrealm.run import artefacts, lengths, plan, stages
 from openrealm.run.folder import Run
 from openrealm.run.stages import Options, Stage
 
@@ -20,6 +20,7 @@ from openrealm.run.stages import Options, Stage
 def quickstart_run(run: Run, *, fresh: bool = False) -> dict[str, Any]:
     """All stages with all baselines. Completed stages are skipped unless `fresh`. Returns the report."""
     _refuse_another_source(run)
+    _check_lengths(run.config)
     with run.writing():
         if fresh:
             stages.forget(run)
@@ -45,6 +46,7 @@ def folder_run(
     run = Run(folder, config)
     options = Options(questions=questions, regex=regex)
     _refuse_another_source(run)
+    _check_lengths(config)
     with run.writing():
         if fresh:
             stages.forget(run)
@@ -71,6 +73,13 @@ def _refuse_another_source(run: Run) -> None:
         older, newer = Run.open(run.folder).config.corpus.source, run.config.corpus.source
         if older != newer:
             raise BadInput(f"{run.folder} is already a run on {older}; choose another name for the run on {newer}.")
+
+
+def _check_lengths(config: Config) -> None:
+    """Refuse lengths that do not fit; say which passages will be cut."""
+    lengths.check_lengths(config)
+    for sentence in lengths.cut_passages(config):
+        say(sentence)
 
 
 def _perform(run: Run, todo: Sequence[Stage], options: Options) -> None:

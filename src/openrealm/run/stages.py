@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from openrealm import files
-from openrealm.config import Config
+from openrealm.config import Config, joint_room
 from openrealm.corpus.builder import unfinished
 from openrealm.errors import Mismatch, MissingStage
 from openrealm.progress import say
 from openrealm.run import inputs
 from openrealm.run.folder import Record, Run
+from openrealm.run.lengths import check_lengths
 from openrealm.run.systems import SYSTEMS, System
 
 _MODEL = f"model/{files.MANIFEST}"
@@ -179,6 +180,7 @@ class Stage:
         or if there is no checkpoint to resume from.
         """
         options = options or Options()
+        check_lengths(run.config)
         if options.resume and not self.has_checkpoint(run):
             raise MissingStage(
                 f"{self.folder(run)} has no checkpoint to resume from; run `{self.command_line(run)}` without --resume."
@@ -197,15 +199,25 @@ def _corpus_pieces(config: Config, num_passages: int) -> float:
     return max(1, num_passages) * config.corpus.max_passage_tokens
 
 
+def _joint_tokens(config: Config) -> int:
+    joint = config.pretrain
+    return joint.max_joint_tokens or joint_room(joint.max_query_tokens, config.corpus.max_passage_tokens)
+
+
+def _reader_tokens(config: Config) -> int:
+    tune = config.finetune
+    return tune.max_reader_tokens or joint_room(tune.max_query_tokens, config.corpus.max_passage_tokens)
+
+
 def _warm_start_pieces(config: Config, num_passages: int) -> float:
     warm = config.warm_start
     pairs = warm.ict_batch * (warm.max_query_tokens + config.corpus.max_passage_tokens)
-    return max(1, warm.num_steps * (pairs + warm.mlm_batch * config.pretrain.max_joint_tokens))
+    return max(1, warm.num_steps * (pairs + warm.mlm_batch * _joint_tokens(config)))
 
 
 def _pretrain_pieces(config: Config, num_passages: int) -> float:
     joint = config.pretrain
-    per_query = joint.num_candidates * (joint.max_joint_tokens + config.corpus.max_passage_tokens)
+    per_query = joint.num_candidates * (_joint_tokens(config) + config.corpus.max_passage_tokens)
     # Held-out queries are forward passes only.
     heldout = joint.num_heldout_queries * (joint.num_steps / joint.eval_steps) / 3
     return (joint.num_steps * joint.batch_size + heldout) * per_query
@@ -213,11 +225,11 @@ def _pretrain_pieces(config: Config, num_passages: int) -> float:
 
 def _finetune_pieces(config: Config, num_passages: int) -> float:
     tune = config.finetune
-    return tune.num_steps * tune.batch_size * tune.num_candidates * tune.max_reader_tokens
+    return tune.num_steps * tune.batch_size * min(tune.num_candidates, max(1, num_passages)) * _reader_tokens(config)
 
 
 def _evaluate_pieces(config: Config, num_passages: int) -> float:
-    return config.finetune.num_candidates * config.finetune.max_reader_tokens
+    return config.finetune.num_candidates * _reader_tokens(config)
 
 
 def _evaluate_reads(run: Run, options: Options) -> Any:

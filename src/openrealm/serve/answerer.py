@@ -15,11 +15,12 @@ from openrealm.errors import BadInput, MissingStage
 from openrealm.index.index import Index
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
+from openrealm.progress import say
 from openrealm.recipes.small import small
 from openrealm.run import artefacts
 from openrealm.run.folder import Run
 from openrealm.run.systems import SYSTEMS
-from openrealm.train.spans import DenseFinder, Found, PassageFinder, answer_all
+from openrealm.train.spans import DenseFinder, Found, PassageFinder, answer_all, joint_tokens, longest_question
 from openrealm.types import NULL, Answer, Question, ReadPassage
 
 
@@ -65,12 +66,12 @@ class Answerer:
             raise MissingStage(
                 "This model has no span reader to answer questions with; train it on openrealm.tasks.OpenQA first."
             )
-        self._settings, self._max_joint_tokens = config.finetune, config.pretrain.max_joint_tokens
+        self._settings, self._joint = config.finetune, config.pretrain
         if finder is None:
             if index is None:
                 raise BadInput("Answerer needs an index or a finder; pass Index.build(model, corpus), for example.")
             index.check(model, corpus)
-            finder = DenseFinder(index, self._settings.max_query_tokens)
+            finder = DenseFinder(index)
         self._model, self._corpus, self._finder = model, corpus, finder
         self._engine = engine or engine_for(config)
         self._tokenizer = corpus.tokenizer()
@@ -109,7 +110,8 @@ class Answerer:
         A list of questions returns a list of answers. `probability` is p(z|x), renormalised over the passages read.
         `retrieval_utility` is RU(z|x) = log p(y|z,x) - log p(y|null,x) in nats (Guu et al. 2020, Sec. 4.4), where y is
         the passage's best span: how much more likely the passage makes it for the masked-token reader.
-        Raises BadInput if a question is empty or too long.
+        A question with more word pieces than the encoder reads beside a passage is cut, which is said on stderr.
+        Raises BadInput if a question is empty.
         """
         if isinstance(question, str):
             return self._ask([question])[0]
@@ -139,13 +141,13 @@ class Answerer:
         tokens, _ = self._tokenizer.encode(text)
         if not tokens:
             raise BadInput("The question is empty; ask something like: Where is the library?")
-        most = self._settings.max_query_tokens - 2
+        most = longest_question(self._model, self._corpus)
         if len(tokens) > most:
-            raise BadInput(
-                f"The question has {len(tokens)} word pieces, but at most {most} are allowed "
-                "(finetune.max_query_tokens); shorten it."
+            say(
+                f"The question has {len(tokens)} word pieces, and the encoder reads at most {most} together with a "
+                "passage; the rest is left out."
             )
-        return tokens
+        return tokens[:most]
 
     @torch.inference_mode()
     def _read_passages(self, tokens: Sequence[int], found: Sequence[Found]) -> list[ReadPassage]:
@@ -176,8 +178,11 @@ class Answerer:
         for one in found:
             answer = self._pieces(one)
             query = [*tokens, *[self._corpus.specials.mask] * len(answer)]
+            longest = joint_tokens(
+                self._model, self._corpus, len(query), self._joint.max_query_tokens, self._joint.max_joint_tokens
+            )
             for passage in (NULL, one.passage):
-                row, _ = self._corpus.joint_row(query, passage, self._max_joint_tokens, with_title=with_title)
+                row, _ = self._corpus.joint_row(query, passage, longest, with_title=with_title)
                 rows.append(row)
                 positions.append([1 + len(tokens) + j for j in range(len(answer))])
                 gold.append(answer)

@@ -113,7 +113,8 @@ def pack_candidates(
     place = {passage: number for number, passage in enumerate(distinct)}
     longest = max(len(row) for row in candidates)
     pairs = [(example, passage) for example, row in zip(examples, candidates, strict=True) for passage in row]
-    joint = [corpus.joint_row(e.query, p, settings.max_joint_tokens, with_title=with_title)[0] for e, p in pairs]
+    max_tokens = corpus.joint_tokens(settings.max_query_tokens, settings.max_joint_tokens)
+    joint = [corpus.joint_row(e.query, p, max_tokens, with_title=with_title)[0] for e, p in pairs]
     return JointInputs(
         query_rows=query_rows(corpus, examples, settings.max_query_tokens),
         passage_rows=[corpus.passage_row(passage) for passage in distinct],

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import TypedDict
 
-from openrealm.config import FinetuneConfig
+from openrealm.config import FinetuneConfig, joint_room
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.index.bm25 import Bm25
@@ -37,12 +37,29 @@ class TokenizedQuestion:
     tokens: npt.NDArray[np.int64]
 
 
-def tokenize(questions: Sequence[str], tokenizer: Tokenizer) -> list[TokenizedQuestion]:
-    """The word pieces of each question."""
+def tokenize(questions: Sequence[str], tokenizer: Tokenizer, max_tokens: int | None = None) -> list[TokenizedQuestion]:
+    """The word pieces of each question, or the first `max_tokens` of them."""
     rows = tokenizer.encode_batch(list(questions))
     return [
-        TokenizedQuestion(text, np.asarray(ids, dtype=np.int64)) for text, (ids, _) in zip(questions, rows, strict=True)
+        TokenizedQuestion(text, np.asarray(ids[:max_tokens], dtype=np.int64))
+        for text, (ids, _) in zip(questions, rows, strict=True)
     ]
+
+
+def longest_question(model: Realm, corpus: Corpus) -> int:
+    """The most word pieces of a question that the encoder reads together with any passage of the corpus.
+
+    At least half of the encoder's positions; if passages are that long too, their ends are not read.
+    """
+    return max(model.max_tokens - joint_room(2, corpus.max_passage_tokens), model.max_tokens // 2)
+
+
+def joint_tokens(
+    model: Realm, corpus: Corpus, num_query_tokens: int, max_query_tokens: int, max_joint_tokens: int | None
+) -> int:
+    """Word pieces to read a query and a passage together: those of training, and more if the query is longer."""
+    num_more = max(0, num_query_tokens + 2 - max_query_tokens)
+    return min(model.max_tokens, corpus.joint_tokens(max_query_tokens, max_joint_tokens) + num_more)
 
 
 class PassageFinder(Protocol):
@@ -79,15 +96,15 @@ class DenseFinder:
 
     trains_retriever = True
 
-    def __init__(self, index: Index, max_query_tokens: int) -> None:
-        self.index, self._max_query_tokens = index, max_query_tokens
+    def __init__(self, index: Index) -> None:
+        self.index = index
         self.version = index.name
 
     def find(
         self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
     ) -> tuple[Tensor, Tensor]:
         """Inner products with the vectors of the index, with gradient, and passage numbers; both B x min(k, N)."""
-        rows = [corpus.query_row(question.tokens, self._max_query_tokens) for question in questions]
+        rows = [corpus.query_row(question.tokens, len(question.tokens) + 2) for question in questions]
         query_BD = model.retriever.encode_query(rows)
         id_BK = self.index.search(query_BD, k).id_BK
         found_BKD = self.index.vector_ND[id_BK].to(query_BD.device)
@@ -169,11 +186,11 @@ def read_spans(
     assert model.span_reader is not None, "fine-tuning adds the span reader"
     rows, starts = [], []
     for question, passages in zip(questions, id_BK.tolist(), strict=True):
-        cut = question.tokens[: settings.max_query_tokens - 2]
+        longest = joint_tokens(
+            model, corpus, len(question.tokens), settings.max_query_tokens, settings.max_reader_tokens
+        )
         for passage in passages:
-            row, start = corpus.joint_row(
-                cut, passage, settings.max_reader_tokens, with_title=model.config.title_in_joint
-            )
+            row, start = corpus.joint_row(question.tokens, passage, longest, with_title=model.config.title_in_joint)
             rows.append(row)
             starts.append(start)
     span_nPW, valid_nPW = model.span_reader(rows, starts)
@@ -238,14 +255,16 @@ def answer_all(
 ) -> tuple[list[list[Found]], list[list[int]]]:
     """Find passages for questions and read the first `settings.num_candidates` of them.
 
-    Returns for each question the best spans of the passages read, best first, and the numbers of the `num_retrieved`
-    passages found. Puts the model into evaluation mode.
+    Questions longer than `longest_question` are cut. Returns for each question the best spans of the passages read,
+    best first, and the numbers of the `num_retrieved` passages found. Puts the model into evaluation mode.
     """
     model.eval()
+    longest = longest_question(model, corpus)
+    asked = tokenize([q.text for q in questions], corpus.tokenizer(), longest)
     answers: list[list[Found]] = []
     retrieved: list[list[int]] = []
     for start in range(0, len(questions), _QUESTIONS_AT_ONCE):
-        part = tokenize([q.text for q in questions[start : start + _QUESTIONS_AT_ONCE]], corpus.tokenizer())
+        part = asked[start : start + _QUESTIONS_AT_ONCE]
         with engine.autocast():
             score_BK, id_BK = finder.find(model, corpus, part, num_retrieved)
             num_read = min(settings.num_candidates, id_BK.shape[1])

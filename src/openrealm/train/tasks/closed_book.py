@@ -94,7 +94,7 @@ def masked_question(
     The question is truncated so that it fits into `max_query_tokens` together with the masks.
     """
     cut = list(question)[: max(0, settings.max_query_tokens - 2 - num_masks)]
-    row, _ = corpus.joint_row([*cut, *[corpus.specials.mask] * num_masks], NULL, settings.max_reader_tokens)
+    row, _ = corpus.joint_row([*cut, *[corpus.specials.mask] * num_masks], NULL, settings.max_query_tokens + 1)
     return row, [1 + len(cut) + j for j in range(num_masks)]
 
 

@@ -65,11 +65,12 @@ class OpenQA(Task[list[int]]):
         if finder is None:
             if index is None:
                 raise BadInput("OpenQA needs an index or a finder; pass Index.build(model, corpus), for example.")
-            finder = DenseFinder(index, self.settings.max_query_tokens)
+            finder = DenseFinder(index)
         self.corpus, self.index, self.finder = corpus, index, finder
         self.questions = list(questions)
         self._answers = AnswerFinder(corpus)
-        self._tokenized = tokenize([question.text for question in questions], corpus.tokenizer())
+        longest = self.settings.max_query_tokens - 2
+        self._tokenized = tokenize([question.text for question in questions], corpus.tokenizer(), longest)
         self._order = Order(range(len(questions)), self.config.seed)
         self.schedule = Schedule.from_settings(self.settings)
 

@@ -87,7 +87,8 @@ class WarmStart(Task[WarmStartBatch]):
         if batch.pairs is not None:
             yield self._ict.loss(model, batch.pairs, self.trainer.engine, log)
         if batch.examples:
-            max_tokens = self.config.pretrain.max_joint_tokens
+            joint = self.config.pretrain
+            max_tokens = self.corpus.joint_tokens(joint.max_query_tokens, joint.max_joint_tokens)
             with self.trainer.engine.autocast():
                 loss = masked_word_loss(model, self.corpus, batch.examples, batch.contexts, max_tokens)
             log["mlm_loss"] = float(loss.detach())
