@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from openrealm import files
 from openrealm.config import Config, joint_room
@@ -70,5 +71,5 @@ def _at_most(key: str, value: int, limit: int, because: str) -> None:
 def _positions(backbone: str) -> int:
     """Word pieces of the longest input of an encoder; unlimited if its folder holds a tokenizer alone."""
     file = Path(backbone_location(backbone)) / "config.json"
-    settings = files.read_json(file) if file.exists() else {}
+    settings = files.read_json(file, dict[str, Any], "download or copy it again") if file.exists() else {}
     return max_row_tokens(settings, tokenizer_of(backbone).pad_id) if settings else sys.maxsize

@@ -86,9 +86,9 @@ def _columns(path: Path, schema: pa.Schema) -> list[str]:
 
 def _batch_rows(group: Any) -> int:
     """Rows that have about _BATCH_BYTES in the file; fewer if one long value may be repeated in all of them."""
-    num_bytes = max(group.total_byte_size, 1)
+    num_bytes, num_rows = max(int(group.total_byte_size), 1), int(group.num_rows)
     if num_bytes > _REPEATED_BYTES:
-        return max(1, min(_FEW_ROWS, _BATCH_BYTES * group.num_rows // num_bytes))
+        return max(1, min(_FEW_ROWS, _BATCH_BYTES * num_rows // num_bytes))
     return max(_FEW_ROWS, min(_BATCH_ROWS, _REPEATED_BYTES // num_bytes))
 
 
