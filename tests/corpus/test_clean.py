@@ -12,7 +12,6 @@ from openrealm.corpus.clean import (
     clean_text,
     clean_title,
     strip_tags,
-    unwrapped,
 )
 from openrealm.errors import BadInput
 
@@ -74,13 +73,6 @@ def test_a_title_has_one_line() -> None:
 
 def test_tags_go_and_breaks_become_lines() -> None:
     assert strip_tags("a<br><br/>b <em lang='x'>c</em><!-- d\n --> 1 < 2 > 0") == "a\n\nb c 1 < 2 > 0"
-
-
-def test_hard_wrapped_lines_run_on_and_short_ones_do_not() -> None:
-    wrapped = "This line is long enough to have been wrapped at a margin\nand goes on here."
-    assert unwrapped(wrapped) == wrapped.replace("\n", " ")
-    verse = "Roses are red,\nviolets are blue.\n\nNext"
-    assert unwrapped(verse) == verse
 
 
 def test_an_endless_line_is_refused_with_its_number() -> None:

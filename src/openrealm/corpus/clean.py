@@ -9,7 +9,6 @@ import unicodedata
 from openrealm.errors import BadInput
 
 MAX_LINE_CHARACTERS = 1_000_000
-_MIN_WRAPPED_CHARACTERS = 50
 
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 # Control characters, zero-width and bidirectional marks: they make displayed text differ from stored text.
@@ -70,19 +69,6 @@ def _is_virama(character: str) -> bool:
 def clean_title(title: str, *, entities: bool = True) -> str:
     """`clean_text` on one line."""
     return clean_text(title, entities=entities).replace("\n", " ")
-
-
-def unwrapped(text: str) -> str:
-    """Hard-wrapped lines joined into paragraphs: a line of at least 50 characters continues on the next one.
-
-    Blank lines and short lines (headings, verse, lists) still end where they did.
-    """
-    parts: list[str] = []
-    continues = False
-    for line in text.split("\n"):
-        parts += [" " if continues and line.strip() else "\n", line]
-        continues = len(line) >= _MIN_WRAPPED_CHARACTERS
-    return "".join(parts[1:])
 
 
 def strip_tags(markup: str) -> str:

@@ -11,17 +11,21 @@ from typing import Literal, NamedTuple, cast
 from openrealm.corpus.clean import clean_code, clean_text, clean_title
 from openrealm.types import Article, Line
 
+Joint = Literal["\n", " ", ""]
+
 
 class Piece(NamedTuple):
     """A paragraph, heading, list item, table row or block of code, with its place in the file as in `types.Line`.
 
     Prose and headings have line breaks only where a reader of the rendered document sees them; code is kept verbatim.
+    `joint` stands between a piece and the one before it: "\\n", or " " or "" if it continues the same paragraph.
     """
 
     text: str
     position: int = 0
     part: int = 0
     kind: Literal["prose", "heading", "code"] = "prose"
+    joint: Joint = "\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +45,18 @@ class Document:
         texts: list[str] = []
         lines: list[Line] = []
         start = 0
+        joint = ""
         for piece in self.pieces:
+            joint = piece.joint if joint != "\n" else joint
             text = clean_code(piece.text) if piece.kind == "code" else clean_text(piece.text, entities=False)
             if text:
-                texts.append(text)
+                texts += [joint, text] if texts else [text]
+                start += len(joint) if lines else 0
                 lines.append(Line(start, piece.position, piece.part, piece.kind == "heading"))
-                start += len(text) + 1
+                start += len(text)
+                joint = ""
         title = clean_title(self.title, entities=False) or name
-        return Article(article_id, title, "\n".join(texts), lines=tuple(lines))
+        return Article(article_id, title, "".join(texts), lines=tuple(lines))
 
 
 Reader = Callable[[Path], Document]

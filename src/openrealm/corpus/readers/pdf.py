@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from openrealm.corpus.clean import check_line_lengths, unwrapped
-from openrealm.corpus.readers import Document, Piece
+from openrealm.corpus.clean import check_line_lengths
+from openrealm.corpus.readers import Document
+from openrealm.corpus.readers.lines import pages_of, pieces
 from openrealm.errors import BadInput, NotInstalled
 
 _SPLIT_WORD = re.compile(r"(?<=[^\W\d_])-\n(?=[a-z])")
@@ -25,4 +26,4 @@ def read(path: Path) -> Document:
         raise BadInput(f"{path} could not be read as PDF ({error}); repair it or remove it.") from error
     text = _SPLIT_WORD.sub("", "\n".join(pages))
     check_line_lengths(text, str(path))
-    return Document("", (Piece(unwrapped(text)),))
+    return Document("", tuple(pieces(pages_of(text), slack=0.15)))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from openrealm.corpus.clean import unwrapped
-from openrealm.corpus.readers import Document, Piece
+from openrealm.corpus.readers import Document
 from openrealm.corpus.readers.decode import read_text
+from openrealm.corpus.readers.heads import without_heads
+from openrealm.corpus.readers.lines import pages_of, pieces
 
 
 def read(path: Path) -> Document:
-    """The paragraphs of a text file; hard-wrapped lines are joined."""
+    """The paragraphs of a text file; hard-wrapped lines are joined, also over the pages of a printed document."""
     counts: dict[str, int] = {}
-    return Document("", (Piece(unwrapped(read_text(path, counts=counts))),), counts)
+    pages, num_dropped = without_heads(pages_of(read_text(path, counts=counts)))
+    if num_dropped:
+        counts["page header or footer"] = num_dropped
+    return Document("", tuple(pieces(pages)), counts)
