@@ -21,6 +21,7 @@ from openrealm.corpus.readers.hyphens import Words, is_unspaced, joint_after
 
 # Log-odds of a wrap against an end, estimated on tests/data/lines.
 _DIVIDED_WORD, _LOWER, _LOWER_AMONG_LOWER = 3.0, 2.0, 0.5
+_OPEN, _UNFINISHED = 2.5, 0.8
 _UPPER_AFTER_WORD, _UPPER_AFTER_STOP, _UPPER_AFTER_COMMA, _DIGIT = -1.6, -1.3, -2.0, -1.2
 _CASELESS, _CASELESS_AFTER_STOP = 0.4, -1.7
 _FULL, _FULL_ALONE, _FULL_ALONE_CASELESS = 2.5, 1.0, 1.8
@@ -34,6 +35,7 @@ _END: Joint = "\n"
 
 _MIN_WIDTH = 21
 _USUAL_WIDTH = 28
+_LONG_WIDTH = 45
 _MAX_WIDTH = 250
 _MIN_SUPPORT = 3
 
@@ -48,6 +50,14 @@ _CODE_ENDS = ("{", "}", ";")
 _TABLE_PARTS = ("   ", "\t", "|", "....", ". . ", "│", "┃", "║", "+--", "+==")
 _STOP = re.compile(r"[.!?…:;。！？：；؟۔।॥][\"'”’»)\]」』*_]*$")
 _DIVIDED = re.compile(r"[^\W_][-\u2010\u2011\xad]$")
+# Words that no sentence, heading or entry ends with, in the larger European languages.
+_OPEN_WORD_NAMES = """
+a an the of by and or to from with for at into onto than as that which whose my your his her its our their is was are
+were der die das den dem des ein eine einen einem einer und oder von vom zu zum zur mit bei für durch als dass ist
+le la les un une du des de et ou à au aux par pour avec dans sur que qui est el los las una y en con por para del al
+il lo gli di da e nel della dei o os do dos das em het een van met voor и в на с из от по к у за для что
+"""
+_OPEN_WORDS = frozenset(_OPEN_WORD_NAMES.split())
 _CHAPTER = re.compile(
     r"(?:chapter|part|section|appendix|book|volume|act|scene|letter|canto|kapitel|teil|abschnitt|chapitre|partie|livre|"
     r"cap[ií]tulo|parte|capitolo|libro)\s+(?:\d{1,3}|[IVXLC]{1,8})\b[^.!?]{0,80}[.:]?",
@@ -256,19 +266,19 @@ class _Widths:
         pairs = list(pairwise(block))
         ends = [(line.width, line.width + following.first) for line, following in pairs]
         width, _ = _best_width(ends, [line.width for line in block])
-        return [self._odds_of(line, following, width, block[0]) for line, following in pairs]
+        return [self._odds_of(line, following, width, block) for line, following in pairs]
 
-    def _odds_of(self, line: _Line, following: _Line, own_width: int, opening: _Line) -> _Odds:
+    def _odds_of(self, line: _Line, following: _Line, own_width: int, block: Sequence[_Line]) -> _Odds:
         if line.width > _MAX_WIDTH or line.is_table or following.is_table or line.quote != following.quote:
             return _Odds(_NEVER, True)
-        if following.marker and following.marker == opening.marker:
+        if following.marker and following.marker == block[0].marker:
             return _Odds(_NEVER, True)
         fill = self._fill_odds(line, following, own_width)
         if _DIVIDED.search(line.text):
             return _Odds(_DIVIDED_WORD + max(fill, 0.0), False)
         is_entry = following.start != "lower" and _ENTRY_START.match(following.text) is not None
         is_indented = abs(following.indent - line.indent) > 1
-        odds = fill + _words_odds(line, following, opening) + _indent_odds(line, following, fill)
+        odds = fill + _words_odds(line, following, block, fill) + _indent_odds(line, following, fill)
         if is_entry:
             odds += _ENTRY
         if not line.stops and following.start == "upper" and _is_title(line.text):
@@ -314,19 +324,23 @@ def _best_width(ends: Sequence[tuple[int, int]], lines: Sequence[int] = ()) -> t
     return best, most
 
 
-def _words_odds(line: _Line, following: _Line, opening: _Line) -> float:
+def _words_odds(line: _Line, following: _Line, block: Sequence[_Line], fill: float) -> float:
     """What the end of a line and the start of the next say."""
     if following.marker:
         return _MARKER
     if following.start == "lower":
-        return _LOWER_AMONG_LOWER if opening.start == "lower" else _LOWER
+        return _LOWER_AMONG_LOWER if block[0].start == "lower" else _LOWER
+    if line.text[-12:].rsplit(None, 1)[-1].lower() in _OPEN_WORDS:
+        return _OPEN
+    is_unfinished = block[-1].stops and not line.stops and fill > 0 and line.width >= _LONG_WIDTH
+    unfinished = _UNFINISHED if is_unfinished else 0.0
     if following.start == "digit":
-        return _DIGIT
+        return _DIGIT + unfinished
     if following.start == "caseless":
         return _CASELESS_AFTER_STOP if line.stops else _CASELESS
     if line.stops:
         return _UPPER_AFTER_STOP
-    return _UPPER_AFTER_COMMA if line.text.endswith(",") else _UPPER_AFTER_WORD
+    return _UPPER_AFTER_COMMA if line.text.endswith(",") else _UPPER_AFTER_WORD + unfinished
 
 
 def _indent_odds(line: _Line, following: _Line, fill: float) -> float:
