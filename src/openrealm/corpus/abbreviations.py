@@ -13,9 +13,9 @@ def _words(text: str) -> frozenset[str]:
 # A sentence never ends here: titles, and words that announce something.
 NEVER_LAST = _words("""
     Mr Mrs Ms Mx Messrs Dr Drs Prof Profs Rev Revd Hon Gen Brig Col Maj Capt Cpt Cmdr Cdr Lt Sgt Cpl Pvt Pte Adm Gov Sen
-    Sens Rep Reps Pres Amb Supt Insp Msgr Ven Rt Mt Mts Mme Mmes Mlle Mlles MM Mgr Sra Srta Sras Sres Dra Dña Hl Frl Hr
-    Fr Dipl Ing Sig Dott Avv dr prof ing
-    vs viz approx cf ca cca circa fl resp incl excl e.g E.g i.e I.e
+    Sens Rep Reps Pres Amb Supt Insp Msgr Ven Rt Mt Mts Mme Mmes Mlle Mlles MM Mgr Sra Srta Sras Sres Dra Dña Hl Frl
+    Hr Hrn Fr Dipl Ing Sig Dott Avv Srs Dhr dr prof ing med
+    vs viz approx cf ca cca circa fl resp bd incl excl e.g E.g i.e I.e
     bzw bspw ggf evtl sog geb gest gegr vgl Vgl inkl exkl zzgl z.B Z.B d.h D.h z.T u.U o.g m.E v.l i.d.R
     EE av apr env p.ex P.ex c.-à-d p.ej P.ej pág págs bijv d.w.z т.е напр см ср им ул акад проф
     डॉ प्रो श्री
@@ -59,9 +59,9 @@ AFTER_ORDINALS = (
 SENTENCE_STARTERS = _words("""
     The An It Its He She They This That These Those In On At As After Before During When While Although Though However
     His Her Their There We You If For From By With Since Some Many Most But And So Then Thus To Both Each Every Not Here
-    What Who Where How Why Because Other Another Until Following According Today Later Also Several Such Early Only Our
-    My Your Once Despite Unlike Between Among Instead Yet Or Even Over Through Within Without Additionally Finally
-    Meanwhile Eventually Around Approximately Originally Currently Recently Subsequently Together
+    What Who Where How Why Because Other Others Another Until Following According Today Later Also Several Such Early
+    Only Our My Your Once Despite Unlike Between Among Instead Yet Or Even Over Through Within Without Additionally
+    Finally Meanwhile Eventually Around Approximately Originally Currently Recently Subsequently Together
     Das Dem Ein Eine Einer Er Sie Es Wir Ich Im Am Auf Aus Bei Mit Nach Seit Zu Zur Zum Für Doch Aber Und Als Wenn Da
     Dann Danach Dabei Dort Diese Dieser Dieses Hier Auch Später Während Nachdem Zudem Heute Sein Seine Ihr Ihre Man Weil
     Durch Über Vor Trotz Dadurch Damit Deshalb Allerdings Jedoch

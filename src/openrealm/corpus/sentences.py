@@ -26,10 +26,13 @@ _MAX_ITEM = 12  # number of characters before the full stop after the number of 
 
 _CAMEL_CASE = re.compile(r"[a-z]{1,3}[A-Z]")  # "iPhone", "eBay", "macOS"
 _ITEM = re.compile(r"\s*[(\[]?(?:\d{1,3}(?:\.\d{1,3})*|[ivx]{1,4}|[a-z])")  # "1.", "2.3.", "iv." before a list's item
+_ELLIPSIS_IN_BRACKETS = re.compile(r"(?:…|\.\.).*[)\]]")
 _DOTTED = re.compile(r"[^\W\d_]{1,3}(?:\.-?[^\W\d_]{1,3})+")  # "U.S", "Ph.D", "J.-C"
 _NUMBER = re.compile(r"[#§(]?\d|[IVXLC]{2,}\b")
 _YEAR = re.compile(r"[12]\d{3},?")
 _DAY = re.compile(r"\d{1,2}\.")  # of "3. 10. 1990"
+_MONTH_AND_YEAR = re.compile(r"\d{1,2}\. \d{2,4}\b")
+_LETTER_OR_ERA = re.compile(r"[^\W\d_]\.|Chr\.")
 _AFTER_ORDINAL = re.compile(rf"(?:{known.AFTER_ORDINALS})\b")
 _AFTER_HOUR = re.compile(rf"(?:{known.AFTER_HOURS})\b")
 _STARTER = re.compile(
@@ -80,6 +83,9 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     following = text[end : end + _MAX_FOLLOWING].lstrip(f"{_OPENERS} ")
     if (following[:1].islower() and not _CAMEL_CASE.match(following)) or following[:1] in _NOT_FIRST:
         return False
+    is_mark_alone = mark[0] in "!?" and text[stop - 1 : stop].isspace() and _is_uncased(following)
+    if is_mark_alone or (_ELLIPSIS_IN_BRACKETS.match(mark) and not _STARTER.match(following)):
+        return False  # French puts a space before "?", but elsewhere it stands for itself
     if mark[0] != "." or mark.startswith(".."):
         return True
     if stop - start <= _MAX_ITEM and _ITEM.fullmatch(text, start, stop):
@@ -98,14 +104,23 @@ def _ends_after(words: list[str], following: str) -> bool:
     chain = _chain(words, word)
     names = {chain, re.split("[-–—/]", word)[-1]}
     is_before_number = not names.isdisjoint(known.BEFORE_NUMBERS) or (word.endswith("str") and word[0].isupper())
-    if not names.isdisjoint(known.NEVER_LAST) or (is_before_number and _NUMBER.match(following)):
+    is_chain = len(word) == 1 and not word.isupper() and _LETTER_OR_ERA.match(following)  # the first two of "z. B."
+    if is_chain or not names.isdisjoint(known.NEVER_LAST) or (is_before_number and _NUMBER.match(following)):
         return False
-    if chain in known.ERAS or (chain in known.HOURS and previous[-1:].isdigit()):
+    era = word if word.isupper() else chain  # "C. E. Smith" has initials
+    if era in known.ERAS or (chain in known.HOURS and previous[-1:].isdigit()):
         return following[:1].isalpha() and not _AFTER_HOUR.match(following)
     is_rarely_last = not names.isdisjoint(known.RARELY_LAST)
+    if word.isascii() and _is_uncased(following):
+        return True
     if is_rarely_last or _DOTTED.fullmatch(chain if len(word) == 1 else word) or _is_initial(word, previous):
         return _STARTER.match(following) is not None
     return True
+
+
+def _is_uncased(following: str) -> bool:
+    """Whether it begins with a letter of a script without capital letters, such as Arabic or Chinese."""
+    return following[:1].isalpha() and following[0].lower() == following[0].upper()
 
 
 def _chain(words: list[str], word: str) -> str:
@@ -123,7 +138,7 @@ def _is_ordinal(word: str, previous: str, following: str) -> bool:
     """Whether a number and a full stop are an ordinal or the day of a date: "am 3. Oktober", "3. 10. 1990"."""
     if len(word) > 2:
         return False
-    is_date = _DAY.match(following) or (_DAY.fullmatch(previous) and following[:1].isdigit())
+    is_date = _MONTH_AND_YEAR.match(following) or (_DAY.fullmatch(previous) and following[:1].isdigit())
     if is_date or _AFTER_ORDINAL.match(following):
         return True
     return previous.lstrip(_OPENERS).casefold() in known.BEFORE_ORDINALS and not _STARTER.match(following)
@@ -131,5 +146,5 @@ def _is_ordinal(word: str, previous: str, following: str) -> bool:
 
 def _is_initial(word: str, previous: str) -> bool:
     """Whether a single letter stands for a name, unlike those of "vitamin C", "77 03 W" and "273 K"."""
-    is_unit = previous[-1:].isdigit() and not _YEAR.fullmatch(previous)
+    is_unit = (previous[-1:].isdigit() and not _YEAR.fullmatch(previous)) or previous[-1:] in ("°", "′", "″")
     return len(word) == 1 and word.isalpha() and not is_unit and previous.casefold() not in known.BEFORE_LABELS
