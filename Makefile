@@ -116,7 +116,7 @@ test-mutation: setup ## mutate the equations and answer metrics and count the mu
 	@$(PY) -c '$(MUTATION)'
 
 bench-quick: setup ## run benchmarks against their peers, at most 50 seconds each; each ends with a line of JSON
-	@for name in passages corpus_build corpus_open near_duplicates leaks dump search embed joint_step ask tail base_shapes wordings; do $(PY) bench/$$name.py --quick; done
+	@for name in passages corpus_build corpus_open near_duplicates leaks dump search embed joint_step ask tail base_shapes wordings ingest; do $(PY) bench/$$name.py --quick; done
 
 clean: ## remove .venv, caches and builds, but not runs/
 	@rm -rf .venv .venv-peers mutants build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
