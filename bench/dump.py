@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common import Figure, arguments, commit, end, hardware, in_turn, not_measured, rate, report
+from openrealm.corpus.sources import mediawiki
 
 ROOT = Path(__file__).parents[1]
 EXCERPT = "gensim/test/test_data/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
@@ -56,8 +57,6 @@ class Sides:
         self._theirs: dict[str, int] = {}
 
     def read_ours(self) -> None:
-        from openrealm.corpus.sources import mediawiki
-
         articles = mediawiki.read(self._path, num_workers=self._num_processes, description=self._description)
         self._ours = {article.title: article.text for article in articles}
 
@@ -66,7 +65,8 @@ class Sides:
 
     def num_pages(self) -> int:
         """The number of all pages in the dump, including redirects and the like: both sides have to look at each."""
-        return len(self._ours) + sum(self._description["skipped"].values())
+        skipped = self._description["skipped"]
+        return len(self._ours) + sum(count for why, count in skipped.items() if why != mediawiki.SENTENCES)
 
     def figures(self) -> list[Figure]:
         """Articles and words found, and words in the articles that both found."""

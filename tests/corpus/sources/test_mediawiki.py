@@ -54,6 +54,21 @@ def test_articles_have_text_and_mentions_and_what_is_none_is_counted(
         assert (description["kind"], description["quarantined"]) == ("mediawiki", [])
 
 
+def test_sentences_with_unknown_templates_are_counted_by_name(
+    dump_of: Callable[[list[str]], Path], make_page: Callable[..., str], prose: str
+) -> None:
+    pages = [
+        make_page(1, "Lima", f"Lima is {{{{old}}}}. {prose} It has {{{{new|1}}}} and {{{{x}}}}. {prose}"),
+        make_page(2, "Cusco", f"Cusco is {{{{old}}}}, too.\n{prose}"),
+        make_page(3, "Ica", f"{{{{old}}}}\nIca is in the south. {prose}"),
+    ]
+    described: dict[str, Any] = {}
+    texts = [article.text for article in mediawiki.read(dump_of(pages), num_workers=2, description=described)]
+    assert texts == [f"{prose}{prose.strip()}", prose.strip(), f"Ica is in the south. {prose.strip()}"]
+    assert described["skipped"] == {mediawiki.SENTENCES: 3}
+    assert described["unknown_templates"] == {"old": 2, "new": 1}
+
+
 POISON: dict[str, tuple[str, str]] = {
     "a line of 10 MB": ("word " * 2_000_000, "a line too long"),
 }
@@ -167,7 +182,9 @@ def test_a_real_excerpt_gives_the_same_articles_from_any_number_of_workers(gensi
         read[workers] = list(mediawiki.read(path, num_workers=workers, description=described[workers]))
     assert digest(read[1]) == digest(read[2]) == digest(read[4])
     assert described[1] == described[2] == described[4]
+    left_out = described[1]["skipped"].pop(mediawiki.SENTENCES)
     assert described[1]["skipped"] == {"redirect": 99, "disambiguation": 8, "list": 2, "other namespace": 1}
+    assert left_out == sum(described[1]["unknown_templates"].values()) < 60, "of 21,000 sentences"
     articles = read[1]
     assert len(articles) == 96
     assert 400_000 < sum(len(article.text.split()) for article in articles) < 460_000
@@ -198,7 +215,8 @@ def test_the_articles_of_the_excerpt_are_those_that_gensim_finds_but_lists(gensi
     assert set(ours) < set(theirs)
     assert len(set(theirs) - set(ours)) == 10, "8 disambiguation pages, 2 lists"
     shares = sorted(sum((ours[title] & theirs[title]).values()) / sum(ours[title].values()) for title in ours)
-    assert shares[1] > 0.95, "what we keep is text, and stands in gensim's too but where it loses the rest of a page"
+    assert shares[1] > 0.85, "what we keep is text, and stands in gensim's too but for what templates show"
+    assert shares[len(shares) // 2] > 0.98
     kept = sum(sum(words.values()) for words in ours.values())
     assert 0.9 < kept / sum(sum(theirs[title].values()) for title in ours) < 1
 

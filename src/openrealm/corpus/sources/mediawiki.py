@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from openrealm.corpus.sources.namespaces import UNKNOWN, Wiki
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.types import Article, Span
 
+SENTENCES = "sentence with an unknown template or formula"
 _MAX_LISTED = 1000
+_MAX_NAMES = 50
 _DUMP_NAME = re.compile(r".*\.xml(?:-p\d+p\d+\S*)?(?:\.bz2)?")  # parts of a dump are named by their page numbers
 
 
@@ -52,9 +55,11 @@ def read(
 
     salvage      continue after damage instead of stopping at it
     num_workers  child processes that parse pages; None means one per core
-    description  is extended by "skipped": number of skipped pages by reason; "quarantined": pages that exceeded the
-                 limits of 5 s and 1 GB or could not be parsed, by id, title and reason; with `salvage`, "losses":
-                 ranges of bytes that could not be read, and why. Lists end after 1,000 entries, counts do not
+    description  is extended by "skipped": number of skipped pages by reason, and under SENTENCES of sentences left
+                 out; "unknown_templates": for how many sentences each of the 50 most frequent was the reason;
+                 "quarantined": pages that exceeded the limits of 5 s and 1 GB or could not be parsed, by id, title
+                 and reason; with `salvage`, "losses": ranges of bytes that could not be read, and why. Lists end after
+                 1,000 entries, counts do not
     Raises BadInput naming the byte at which the dump is damaged, NotInstalled without mwparserfromhell.
     """
     if importlib.util.find_spec("mwparserfromhell") is None:
@@ -68,6 +73,7 @@ def read(
         elif "damaged" in answer:
             report.lose(Loss(piece.start, piece.end, answer["damaged"]))
         elif "text" in answer:
+            report.leave_out(answer["lost"])
             mentions = tuple(Span(start, end, "entity") for start, end in answer["mentions"])
             yield Article(answer["id"], answer["title"], answer["text"], mentions)
         else:
@@ -104,7 +110,9 @@ class _Report:
         self._skipped: dict[str, int] = {}
         self._quarantined: list[dict[str, Any]] = []
         self._losses: list[dict[str, Any]] = []
-        description.update(skipped=self._skipped, quarantined=self._quarantined)
+        self._unknown: Counter[str] = Counter()
+        self._most_frequent: dict[str, int] = {}
+        description.update(skipped=self._skipped, unknown_templates=self._most_frequent, quarantined=self._quarantined)
         if salvage:
             description["losses"] = self._losses
 
@@ -118,6 +126,14 @@ class _Report:
         if len(self._quarantined) < _MAX_LISTED:
             named = {name: answer.get(name) or _inner(piece.xml, name) for name in ("id", "title")}
             self._quarantined.append({**named, "byte": piece.start, "why": why})
+
+    def leave_out(self, lost: list[str]) -> None:
+        """Count sentences that were left out, and what for."""
+        if lost:
+            self._skipped[SENTENCES] = self._skipped.get(SENTENCES, 0) + len(lost)
+            self._unknown.update(lost)
+            self._most_frequent.clear()
+            self._most_frequent.update(self._unknown.most_common(_MAX_NAMES))
 
     def lose(self, loss: Loss) -> None:
         """Count and list a damaged range, or stop at it with BadInput."""

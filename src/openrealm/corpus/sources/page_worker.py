@@ -30,7 +30,7 @@ _ILLEGAL_NUMBER = re.compile(r"&#(?:0*(?:[0-8]|1[124-9]|2\d|3[01])|x0*(?:[0-8bce
 
 
 def answer(xml: bytes, wiki: Wiki) -> dict[str, Any]:
-    """The result for a page: {"id", "title", "text", "mentions"}, {"skip": reason}, or {"damaged": what}.
+    """The result for a page: {"id", "title", "text", "mentions", "lost"}, {"skip": reason}, or {"damaged": what}.
 
     Answers name the page's title if it has one. "poison" replaces "skip" if the page is to be listed.
     """
@@ -44,14 +44,14 @@ def answer(xml: bytes, wiki: Wiki) -> dict[str, Any]:
     reason = title_reason(page, title) or reason_to_skip(markup, None)
     if reason:
         return {**named, "skip": reason}
-    text, mentions = plain_text(markup, wiki)
+    text, mentions, lost = plain_text(markup, wiki)
     try:
         check_line_lengths(text, title)
     except BadInput:
         return {**named, "poison": "endless line"}
     if reason := reason_to_skip(markup, text):
         return {**named, "skip": reason}
-    return {**named, "text": text, "mentions": [(span.start, span.end) for span in mentions]}
+    return {**named, "text": text, "mentions": [(span.start, span.end) for span in mentions], "lost": lost}
 
 
 def _legal(xml: bytes) -> str:

@@ -10,32 +10,27 @@ from __future__ import annotations
 import html
 import importlib
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 from openrealm.corpus.clean import clean_text
+from openrealm.corpus.sentences import sentence_bounds
+from openrealm.corpus.sources import formulas, marks, templates
+from openrealm.corpus.sources.marks import APOSTROPHE, CLOSE, FRACTION, LOST_ELEMENT, OPEN
 from openrealm.corpus.sources.namespaces import UNKNOWN, LinkKind, Wiki
 from openrealm.corpus.sources.quotes import without_quotes
 from openrealm.corpus.sources.variants import one_variant
 from openrealm.types import Span
 
-# Noncharacters: a link's text is marked while the text is cleaned, so that its position survives; an apostrophe that
-# is text, not markup.
-_OPEN, _CLOSE, _APOSTROPHE = "\ufdd0", "\ufdd1", "\ufdd2"
-_LINK_MARKS = re.compile(f"[{_OPEN}{_CLOSE}]")
-_MARKS = re.compile("[\ufdd0-\ufdef]")
 _KEPT_EMPTY = {"br", "p", "div", "li", "dt", "dd", "hr", "tr", "blockquote", "center", "poem"}
 _TAG_NAMES = """
-ref references gallery math chem ce timeline score hiero graph mapframe maplink imagemap syntaxhighlight source table
+ref references gallery timeline score hiero graph mapframe maplink imagemap syntaxhighlight source table
 style templatestyles script pre inputbox categorytree indicator section includeonly tr td th
 """
 _DROPPED_TAGS = frozenset(_TAG_NAMES.split())
-# Templates whose text belongs to the sentence, with the unnamed parameters that it consists of.
-_TEXT_TEMPLATES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("convert", "cvt"), ("1", "2")),
-    **dict.fromkeys(("lang", "langx", "transl", "transliteration"), ("2",)),
-    **dict.fromkeys(("nowrap", "nobr", "nobold", "small", "abbr", "ill", "visible anchor", "nihongo", "gaps"), ("1",)),
-}
+_FORMULA_TAGS = {"math", "chem", "ce"}
 # Sections of links and notes instead of prose, in the languages of the largest wikis; compared in lower case.
 _SECTION_NAMES = """
 references;notes;footnotes;citations;sources;bibliography;further reading;external links;see also;related pages
@@ -53,17 +48,26 @@ _LEFTOVERS = tuple(
         (r"__[A-Z]{3,30}__", ""),  # switches such as __NOTOC__
         (r"(?m)^ ?(?:\{\||\|\}|\|).*$", ""),  # lines of a table that was never closed
         (r"\{\{+|\}\}+|\[\[+|\]\]+|\{\||\|\}", ""),
-        (rf"\b(?:https?|ftp)://[^\s{_OPEN}{_CLOSE}]+", ""),
+        (rf"\b(?:https?|ftp)://[^\s{OPEN}{CLOSE}{marks.LOST}]+", ""),
         (r" ?(?:\(\s*(?:[,;:/–—-]\s*)*\)|\[\s*\])", ""),  # empty brackets
         (r"\(\s*(?:[,;]\s*)+", "("),
-        (rf"{_OPEN}(\s+)", rf"\1{_OPEN}"),
-        (rf"(\s+){_CLOSE}", rf"{_CLOSE}\1"),
-        (f"{_OPEN}{_CLOSE}", ""),
+        (rf"(?<=\d){FRACTION}", " "),
+        (FRACTION, ""),
+        (rf"{OPEN}(\s+)", rf"\1{OPEN}"),
+        (rf"(\s+){CLOSE}", rf"{CLOSE}\1"),
+        (f"{OPEN}{CLOSE}", ""),
         (r" ([,;.)])(?=\s|[,;.)]|$)", r"\1"),
     )
 )
 _LIST_MARKS = ("*", "#", ":", ";")
 _NOT_SHOWN = {LinkKind.FILE, LinkKind.CATEGORY, LinkKind.LANGUAGE}
+
+_MAX_NAME = 80
+_PLACEHOLDER = "Lost"  # a lost element while sentences are found
+_MARKED = re.compile(f"({OPEN}|{CLOSE}|{LOST_ELEMENT.pattern.replace('(', '').replace(')', '')})")
+_WORD = re.compile(r"\w")
+_BOXES = re.compile(rf"^\s*(?:{LOST_ELEMENT.pattern}\s*)+(?=''')")
+_NOTES = re.compile(rf"(?<=[.!?。！？…])([\"”»’)]*)(?:{LOST_ELEMENT.pattern})+(?=\s|$)")
 
 _Token = dict[str, Any]  # a token of the parser; the name of its class is its kind
 _ENTITY_SIGNS = {"HTMLEntityNumeric": "#", "HTMLEntityHex": "x"}
@@ -75,19 +79,32 @@ _DEPTHS = {
 }
 
 
-def plain_text(markup: str, wiki: Wiki = UNKNOWN) -> tuple[str, tuple[Span, ...]]:
-    """Cleaned prose of a page, and the ranges of its links to articles in it, of the kind "entity".
+class Prose(NamedTuple):
+    """A page's text, and the ranges of its links to articles in it, of the kind "entity".
+
+    lost  names of the elements for whose sake sentences were left out, one for each sentence
+    """
+
+    text: str
+    mentions: tuple[Span, ...]
+    lost: tuple[str, ...] = ()
+
+
+def plain_text(markup: str, wiki: Wiki = UNKNOWN) -> Prose:
+    """Cleaned prose of a page.
 
     markup  the page's wikitext, with XML entities resolved
-    Headings end a paragraph and are dropped, as are whole sections of references and links.
+    Headings end a paragraph and are dropped, as are whole sections of references and links. A sentence with a template
+    or formula whose words are not known is left out.
     """
-    markup = _MARKS.sub("", markup).replace("\0", "")  # the parser stops at NUL
-    raw = _Reader(_tokens_of(markup), wiki).page()
-    raw = "\n".join(without_quotes(line) for line in one_variant(raw).split("\n")).replace(_APOSTROPHE, "'")
+    markup = marks.ANY.sub("", markup).replace("\0", "")  # the parser stops at NUL
+    reader = _Reader(_tokens_of(markup), wiki)
+    raw = one_variant(reader.page())
+    raw = "\n".join(without_quotes(_without_harmless(line)) for line in raw.split("\n")).replace(APOSTROPHE, "'")
     raw = clean_text(raw, entities=False)
     for pattern, new in _LEFTOVERS:
         raw = pattern.sub(new, raw)
-    return _without_marks(clean_text(raw, entities=False))
+    return _finished(clean_text(raw, entities=False), reader.lost)
 
 
 def _tokens_of(markup: str) -> Iterable[_Token]:
@@ -101,6 +118,7 @@ class _Reader:
 
     def __init__(self, tokens: Iterable[_Token], wiki: Wiki) -> None:
         self._tokens, self._wiki = iter(tokens), wiki
+        self.lost: list[str] = []
 
     def page(self) -> str:
         """The whole text without headings and without sections that are lists of links."""
@@ -127,14 +145,17 @@ class _Reader:
             parts.append(token["text"] if kind == "Text" else self._node(token))
         raise ValueError(f"no {' or '.join(ends)} follows")
 
-    def _skip(self) -> str:
-        """Skip the rest of a node."""
+    def _skip(self) -> bool:
+        """Skip the rest of a node, and return whether it extends over several lines."""
         depth = 1
+        has_lines = False
         for token in self._tokens:
-            depth += _DEPTHS.get(_kind(token), 0)
+            kind = _kind(token)
+            has_lines = has_lines or (kind == "Text" and "\n" in token["text"])
+            depth += _DEPTHS.get(kind, 0)
             if not depth:
                 break
-        return ""
+        return has_lines
 
     def _node(self, token: _Token) -> str:
         """Text of the node that begins with a token; delimiters within a node, such as "=", are not text."""
@@ -144,7 +165,9 @@ class _Reader:
         handler = _HANDLERS.get(kind)
         if handler:
             return handler(self, token)
-        return self._skip() if _DEPTHS.get(kind, 0) > 0 else ""
+        if _DEPTHS.get(kind, 0) > 0:
+            self._skip()
+        return ""
 
     def _heading(self, token: _Token) -> str:
         self._skip()
@@ -156,17 +179,34 @@ class _Reader:
             if _kind(part) == "HTMLEntityEnd":
                 break
             parts.append(_ENTITY_SIGNS.get(_kind(part)) or part["text"])
-        return _as_text(_MARKS.sub("", html.unescape(f"&{''.join(parts)};")))
+        return _as_text(marks.ANY.sub("", html.unescape(f"&{''.join(parts)};")))
 
     def _external(self, token: _Token) -> str:
         _, end = self._until("ExternalLinkSeparator", "ExternalLinkClose")
         return self._until("ExternalLinkClose")[0] if end == "ExternalLinkSeparator" else ""
 
+    def _argument(self, token: _Token) -> str:
+        """{{{name|default}}}: outside templates, the default is shown."""
+        _, end = self._until("ArgumentSeparator", "ArgumentClose")
+        return self._until("ArgumentClose")[0] if end == "ArgumentSeparator" else ""
+
     def _template(self, token: _Token) -> str:
         name, end = self._until("TemplateParamSeparator", "TemplateClose")
-        name = name.strip().casefold().replace("_", " ")
-        if name not in _TEXT_TEMPLATES:
-            return self._skip() if end == "TemplateParamSeparator" else ""
+        head, colon, rest = name.partition(":")
+        if colon and templates.is_function(head):
+            values = self._values(end)
+            given = [value if key.isdigit() else f"{key}={value}" for key, value in values.items()]
+            shown = templates.call_function(head, [rest, *given], self._wiki.language)
+        else:
+            renderer = templates.find(name, self._wiki.language)
+            if renderer is None or renderer is templates.nothing:
+                has_lines = end == "TemplateParamSeparator" and self._skip()
+                return "" if renderer or has_lines else self._lost(name)
+            shown = renderer(templates.Call(name, self._values(end), self._wiki.language))
+        return self._lost(name) if shown is None else shown
+
+    def _values(self, end: str) -> dict[str, str]:
+        """Parameters of a template, after the token of the kind `end`; those without a name are "1", "2", ..."""
         values: dict[str, str] = {}
         num_unnamed = 0
         while end != "TemplateClose":
@@ -178,13 +218,20 @@ class _Reader:
                 num_unnamed += 1
                 key = str(num_unnamed)
             values[key] = value
-        return " ".join(values[key] for key in _TEXT_TEMPLATES[name] if key in values)
+        return values
+
+    def _lost(self, name: str) -> str:
+        """The mark of an element whose words are not known."""
+        self.lost.append(" ".join(marks.ANY.sub("", name).split())[:_MAX_NAME])
+        return marks.lost(len(self.lost) - 1)
 
     def _tag(self, token: _Token) -> str:
         name, end = self._until("TagAttrStart", "TagCloseOpen", "TagCloseSelfclose")
         name = name.strip().casefold()
         if name in _DROPPED_TAGS:
-            return self._skip() if end != "TagCloseSelfclose" else ""
+            if end != "TagCloseSelfclose":
+                self._skip()
+            return ""
         while end == "TagAttrStart":
             _, end = self._until("TagAttrStart", "TagCloseOpen", "TagCloseSelfclose")
         contents = ""
@@ -192,10 +239,18 @@ class _Reader:
             contents, _ = self._until("TagOpenClose")
             self._until("TagCloseClose")
         if name not in _KEPT_EMPTY:
-            return _as_text(contents) if name == "nowiki" else contents
+            return self._inline(name, contents)
         mark = token.get("wiki_markup")
         before, after = " " if mark in _LIST_MARKS else "\n", "" if mark else "\n"
         return f"{before}{contents}{after}"
+
+    def _inline(self, name: str, contents: str) -> str:
+        if name in _FORMULA_TAGS:
+            shown = formulas.plain(contents)
+            return self._lost(f"<{name}>") if shown is None else shown
+        if name == "sup":
+            return templates.superscript(contents)
+        return _as_text(contents) if name == "nowiki" else contents
 
     def _link(self, token: _Token) -> str:
         target, end = self._until("WikilinkSeparator", "WikilinkClose")
@@ -209,9 +264,9 @@ class _Reader:
             shown = target.partition("#")[0]
         else:
             shown = "\n".join(without_quotes(line) for line in shown.split("\n"))
-        shown = _as_text(_LINK_MARKS.sub("", shown))
+        shown = _as_text(re.sub(f"[{OPEN}{CLOSE}]", "", shown))
         is_on_one_line = len(f"{shown}.".splitlines()) == 1
-        return f"{_OPEN}{shown}{_CLOSE}" if kind == LinkKind.PAGE and is_on_one_line and shown.strip() else shown
+        return f"{OPEN}{shown}{CLOSE}" if kind == LinkKind.PAGE and is_on_one_line and shown.strip() else shown
 
 
 _HANDLERS: dict[str, Callable[[_Reader, _Token], str]] = {
@@ -219,6 +274,7 @@ _HANDLERS: dict[str, Callable[[_Reader, _Token], str]] = {
     "HeadingStart": _Reader._heading,
     "ExternalLinkOpen": _Reader._external,
     "TemplateOpen": _Reader._template,
+    "ArgumentOpen": _Reader._argument,
     "TagOpenOpen": _Reader._tag,
     "WikilinkOpen": _Reader._link,
 }
@@ -230,33 +286,78 @@ def _kind(token: _Token) -> str:
 
 def _as_text(shown: str) -> str:
     """Text whose apostrophes are not markup."""
-    return shown.replace("'", _APOSTROPHE)
+    return shown.replace("'", APOSTROPHE)
 
 
 def _plain(shown: str) -> str:
     """Text without marks, for comparisons."""
-    return _MARKS.sub("", without_quotes(shown).replace(_APOSTROPHE, "'"))
+    return marks.ANY.sub("", without_quotes(shown).replace(APOSTROPHE, "'"))
 
 
-def _without_marks(marked: str) -> tuple[str, tuple[Span, ...]]:
-    """Text without marks, and the ranges between them; letters directly after a link belong to it."""
+def _without_harmless(line: str) -> str:
+    """A line without marks of lost elements that cannot have shown words of a sentence.
+
+    They stand alone, before the bold title of the article, or directly after a full stop, where only notes stand.
+    """
+    if marks.LOST not in line:
+        return line
+    if not _WORD.search(LOST_ELEMENT.sub("", line)):
+        return ""
+    return _NOTES.sub(r"\1", _BOXES.sub("", line))
+
+
+def _finished(marked: str, lost_names: list[str]) -> Prose:
+    """Text without marks and without the sentences with lost elements, and the links in it.
+
+    Letters directly after a link belong to it.
+    """
     parts: list[str] = []
     spans: list[Span] = []
+    lost: list[tuple[int, str]] = []
     length = start = 0
-    for piece in re.split(f"({_OPEN}|{_CLOSE})", marked):
-        if piece == _OPEN:
+    for piece in _MARKED.split(marked):
+        if piece == OPEN:
             start = length
-        elif piece == _CLOSE:
+            continue
+        if piece == CLOSE:
             spans.append(Span(start, length, "entity"))
-        else:
-            parts.append(piece)
-            length += len(piece)
+            continue
+        if match := LOST_ELEMENT.fullmatch(piece):
+            lost.append((length, lost_names[int(match[1])]))
+            piece = _PLACEHOLDER
+        parts.append(piece)
+        length += len(piece)
     text = "".join(parts)
     limits = [*(span.start for span in spans[1:]), len(text)]
-    return text, tuple(
+    mentions = tuple(
         Span(span.start, _with_trail(text, span.end, limit), span.kind)
         for span, limit in zip(spans, limits, strict=False)
     )
+    return _without_lost(text, mentions, lost) if lost else Prose(text, mentions)
+
+
+def _without_lost(text: str, mentions: tuple[Span, ...], lost: list[tuple[int, str]]) -> Prose:
+    """`text` without the sentences that contain one of the positions in `lost`."""
+    parts: list[str] = []
+    kept_mentions: list[Span] = []
+    names: list[str] = []
+    length = num_lost = num_mentions = 0
+    for start, end in sentence_bounds(text):
+        inside = lost[num_lost : bisect_left(lost, (end,))]
+        within = mentions[num_mentions : bisect_left(mentions, end, key=attrgetter("start"))]
+        num_lost, num_mentions = num_lost + len(inside), num_mentions + len(within)
+        if not inside:
+            shift = length - start
+            kept_mentions += [Span(a + shift, b + shift, kind) for a, b, kind in within if b <= end]
+            parts.append(text[start:end])
+            length += end - start
+            continue
+        names.append(inside[0][1])
+        if text[end - 1] == "\n" and parts and not parts[-1].endswith("\n"):
+            last = parts.pop()
+            parts.append(last.rstrip() + "\n")
+            length += len(parts[-1]) - len(last)
+    return Prose("".join(parts).rstrip(), tuple(kept_mentions), tuple(names))
 
 
 def _with_trail(text: str, end: int, limit: int) -> int:
