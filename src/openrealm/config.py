@@ -61,6 +61,7 @@ class CorpusConfig(Section):
     key: ClassVar[str] = "corpus"
     source: str = setting("factbook", "text: a folder, a file, 'factbook', 'wikipedia:WIKI:DATE' or 'datasets:NAME'")
     salvage: bool = setting(False, "recover the intact parts of a damaged dump instead of stopping at the damage")
+    skip_unreadable: bool = setting(False, "skip and count files and rows that cannot be read instead of stopping")
     prose_only: bool = setting(False, "skip fields that are not full sentences (Factbook only)")
     passages: Literal["tokens", "words", "paragraphs"] = setting(
         "tokens", "unit of a passage: whole sentences up to a number of tokens or words, or one paragraph"

@@ -13,7 +13,7 @@ from openrealm import interrupt
 Advance = Callable[..., None]
 
 _PLAIN_SECONDS = 15.0
-_COUNTABLE = re.compile(r"\b(file|link|list|range|redirect)\b")
+_COUNTABLE = re.compile(r"\b(file|folder|link|list|range|redirect|row|line|item|page|environment)\b")
 
 
 def say(message: str) -> None:

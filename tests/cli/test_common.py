@@ -53,7 +53,7 @@ def test_the_path_of_a_source_becomes_absolute_and_a_name_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert absolute("notes") == str(tmp_path / "notes")
+    assert absolute("notes") == absolute("a/../notes") == str(tmp_path / "notes")
     assert absolute("factbook") == "factbook"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,6 +37,9 @@ RecipeOption = Annotated[
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Rerun completed stages.")]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint.")]
+SkipUnreadableOption = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Skip and count files and rows that cannot be read.")
+]
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -122,10 +126,10 @@ def new_run_for(
 
 
 def absolute(source: str) -> str:
-    """A source's absolute path, which is valid in any working directory; a named source is returned as it is."""
+    """A source's one absolute path, valid in any working directory, however it was spelled; a name as it is."""
     from openrealm.corpus.sources import is_name
 
-    return source if is_name(source) else str(Path(source).expanduser().absolute())
+    return source if is_name(source) else os.path.realpath(os.path.expanduser(source))
 
 
 def _from_recipe(recipe_name: str, folder: Path, source: str | None) -> Config:

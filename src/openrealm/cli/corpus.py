@@ -8,12 +8,21 @@ from typing import Annotated
 import typer
 
 from openrealm.cli import corpus_inspect
-from openrealm.cli.common import DEFAULT_RUN, ConfigOption, RecipeOption, RunOption, SetOption, new_run_for, perform
+from openrealm.cli.common import (
+    DEFAULT_RUN,
+    ConfigOption,
+    RecipeOption,
+    RunOption,
+    SetOption,
+    SkipUnreadableOption,
+    new_run_for,
+    perform,
+)
 from openrealm.errors import BadInput
 
 corpus = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 _SOURCES = (
-    "a folder, a .jsonl[.xz|.gz|.zst] or .parquet file, a MediaWiki dump (.xml.bz2), 'factbook', "
+    "a folder, a document, a .jsonl, .json, .tsv, .csv or .parquet file, a MediaWiki dump (.xml.bz2), 'factbook', "
     "'wikipedia:WIKI:DATE' or 'datasets:NAME'."
 )
 
@@ -30,6 +39,7 @@ def from_option(
         str | None, typer.Option("--source", metavar="PATH_OR_NAME", help=f"Source of the text: {_SOURCES}")
     ] = None,
     salvage: SalvageOption = False,
+    skip_unreadable: SkipUnreadableOption = False,
     recipe: RecipeOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -39,8 +49,8 @@ def from_option(
     Without a subcommand it builds the corpus, as `openrealm corpus build` does.
     """
     if context.invoked_subcommand is None:
-        _build(run, source, salvage, recipe, config, settings)
-    elif source or salvage or recipe or config or settings or run != DEFAULT_RUN:
+        _build(run, source, salvage, skip_unreadable, recipe, config, settings)
+    elif source or salvage or skip_unreadable or recipe or config or settings or run != DEFAULT_RUN:
         subcommand = context.invoked_subcommand
         raise BadInput(f"Options must come after {subcommand}, as in: openrealm corpus {subcommand} --run NAME.")
 
@@ -62,6 +72,7 @@ def build(
     ] = None,
     run: RunOption = DEFAULT_RUN,
     salvage: SalvageOption = False,
+    skip_unreadable: SkipUnreadableOption = False,
     recipe: RecipeOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -75,14 +86,21 @@ def build(
             "--wiki and --date choose a Wikipedia dump and must be given together, as in: "
             "openrealm corpus build wikipedia --wiki simplewiki --date 20260101."
         )
-    _build(run, f"wikipedia:{wiki}:{date}" if wiki else source, salvage, recipe, config, settings)
+    _build(run, f"wikipedia:{wiki}:{date}" if wiki else source, salvage, skip_unreadable, recipe, config, settings)
 
 
 corpus.command("inspect")(corpus_inspect.inspect)
 
 
 def _build(
-    run: str, source: str | None, salvage: bool, recipe: str | None, config: Path | None, settings: list[str] | None
+    run: str,
+    source: str | None,
+    salvage: bool,
+    skip_unreadable: bool,
+    recipe: str | None,
+    config: Path | None,
+    settings: list[str] | None,
 ) -> None:
     given = [*(settings or ()), *(["corpus.salvage=true"] if salvage else [])]
+    given += ["corpus.skip_unreadable=true"] if skip_unreadable else []
     perform("corpus", new_run_for(run, source, given, recipe, config), run)

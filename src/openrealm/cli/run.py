@@ -14,6 +14,7 @@ from openrealm.cli.common import (
     QuestionsOption,
     RegexOption,
     SetOption,
+    SkipUnreadableOption,
     absolute,
     again,
     require_questions,
@@ -28,7 +29,7 @@ def run(
         str,
         typer.Argument(
             metavar="FOLDER",
-            help="Your text: a folder of .txt, .md, .html and .pdf files, a .jsonl or .parquet file, or a wiki dump.",
+            help="Your text: a folder of documents, a .jsonl, .json, .tsv, .csv or .parquet file, or a wiki dump.",
         ),
     ],
     name: Annotated[
@@ -42,6 +43,7 @@ def run(
     ] = None,
     questions: QuestionsOption = None,
     regex: RegexOption = False,
+    skip_unreadable: SkipUnreadableOption = False,
     fresh: FreshOption = False,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -60,9 +62,11 @@ def run(
     source = absolute(folder)
     target = run_folder(name or run_name(source))
     given = [*settings_from(config), f"name={target.name}", f"corpus.source={source}", *(settings or ())]
+    given += ["corpus.skip_unreadable=true"] if skip_unreadable else []
     words = ["run", folder, *(["--name", name] if name else [])]
     words += ["--questions", str(questions)] if questions else []
     words += ["--regex"] if regex else []
+    words += ["--skip-unreadable"] if skip_unreadable else []
     words += ["--config", str(config)] if config else []
     with stoppable(again(*words, settings=settings)):
         report = folder_run(target, with_settings(small(), given), given, questions=questions, regex=regex, fresh=fresh)
@@ -72,6 +76,6 @@ def run(
 def run_name(source: str) -> str:
     """A name for a run: its source's file or folder name in letters, digits, dots, dashes and underscores."""
     stem = Path(source).resolve().name
-    for ending in (".xz", ".gz", ".zst", ".bz2", ".jsonl", ".parquet", ".xml"):
+    for ending in (".xz", ".gz", ".zst", ".bz2", ".jsonl", ".json", ".tsv", ".csv", ".parquet", ".xml"):
         stem = stem.removesuffix(ending)
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "run"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from openrealm.cli.show import one_line, plain
 from openrealm.corpus.inspect import range_name
+from openrealm.corpus.sources.account import MAX_EXAMPLES
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -28,6 +29,8 @@ def show_inspection(found: Mapping[str, Any]) -> None:
     _show_lengths(console, found["lengths"])
     _show_frequent(console, found)
     _show_skipped(console, found)
+    for remark in found["remarks"]:
+        console.print(one_line(f"remark: {remark}"))
     _show_passages(console, found["passages"])
     _show_examples(console, found)
     if found["leaks"] is not None:
@@ -38,6 +41,13 @@ def _heading(console: Console, text: str) -> None:
     from rich.text import Text
 
     console.print(Text(f"\n{text}", style="bold underline"))
+
+
+def _described(key: str, value: Any) -> str:
+    """A part of a source's description: "name a.jsonl", "keys id=_id text=text", "num_rows 12"."""
+    if isinstance(value, Mapping):
+        value = " ".join(f"{name}={inner}" for name, inner in value.items())
+    return f"{key.replace('_', ' ')} {value:,}" if isinstance(value, int) else f"{key.replace('_', ' ')} {value}"
 
 
 def _columns(console: Console, rows: list[tuple[RenderableType, ...]], numbers: tuple[int, ...]) -> None:
@@ -53,7 +63,9 @@ def _columns(console: Console, rows: list[tuple[RenderableType, ...]], numbers: 
 
 
 def _show_counts(console: Console, found: Mapping[str, Any]) -> None:
-    source = ", ".join(f"{key} {value}" for key, value in found["source"].items() if isinstance(value, str))
+    source = ", ".join(
+        _described(key, value) for key, value in found["source"].items() if isinstance(value, str | int | Mapping)
+    )
     settings = ", ".join(f"{key} {value}" for key, value in found["settings"].items())
     console.print(f"Corpus {one_line(found['folder'])}")
     console.print(f"source: {one_line(source)}")
@@ -121,6 +133,13 @@ def _show_skipped(console: Console, found: Mapping[str, Any]) -> None:
         console.print("nothing")
         return
     _columns(console, [(one_line(why), f"{count:,}") for why, count in found["skipped"].items()], (1,))
+    for why, names in found["skipped_examples"].items():
+        console.print(f"\n{one_line(why)}:")
+        for name in names:
+            console.print(f"  {one_line(name)}")
+        more = found["skipped"].get(why, 0) - len(names)
+        if more > 0 and len(names) == MAX_EXAMPLES:
+            console.print(f"  and {more:,} more")
     for page in found["quarantined"][:10]:
         console.print(one_line(f"quarantined: {page.get('title') or page.get('id')}: {page.get('why')}"))
 

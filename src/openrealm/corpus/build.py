@@ -35,16 +35,19 @@ def build(
     near_duplicates: bool,
     prose_only: bool,
     salvage: bool,
+    skip_unreadable: bool,
     num_workers: int | None,
 ) -> Corpus:
     """See `Corpus.build`."""
-    opened = open_source(source, prose_only=prose_only, salvage=salvage, num_workers=num_workers)
+    opened = open_source(
+        source, prose_only=prose_only, salvage=salvage, skip_unreadable=skip_unreadable, num_workers=num_workers
+    )
     old = _manifest_in(folder, opened.description)
     tokenizer = tokenizer or _tokenizer_of(backbone)
     key = None
     if (identity := opened.identity()) is not None:
         tagger_name = tagger if isinstance(tagger, str) else tagger.name
-        settings = [rule.settings(), tagger_name, near_duplicates, salvage]
+        settings = [rule.settings(), tagger_name, near_duplicates, salvage, skip_unreadable]
         key = digest_of([FORMAT, settings, tokenizer.digest, opened.description.get("kind"), identity])
     if old is not None:
         if key is not None and old.get("build_key") == key:

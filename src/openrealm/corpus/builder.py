@@ -25,7 +25,7 @@ from openrealm.corpus.shards import Parts, Shards, articles_digest
 from openrealm.corpus.tagger import Tagger, load_tagger
 from openrealm.corpus.workers import Workers
 from openrealm.errors import BadInput
-from openrealm.progress import say, track
+from openrealm.progress import counted, say, track
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article
 
@@ -85,9 +85,10 @@ def build_corpus(
                 cuts = _cut(execute, batches, plan)
                 if not any(cut["num_passages"] for cut in cuts):
                     files.remove_folder(unfinished_folder)
+                    skipped = f" (skipped: {counted(source['skipped'])})" if source.get("skipped") else ""
                     raise BadInput(
-                        f"The source {source.get('name') or source.get('kind', '')} contains no text, so {folder} was "
-                        "not built; give another source."
+                        f"The source {source.get('name') or source.get('kind', '')} contains no text{skipped}, so "
+                        f"{folder} was not built; give another source."
                     )
                 is_repeated = repeats(shards.column("ids", len(cuts)))
                 files.write_json(unfinished_folder / "names.json", names.distinct())

@@ -106,6 +106,7 @@ class Corpus:
         near_duplicates: bool = True,
         prose_only: bool = False,
         salvage: bool = False,
+        skip_unreadable: bool = False,
         num_workers: int | None = None,
     ) -> Corpus:
         """Cut a source into passages, tag names and dates, store them in `folder`, and open the result.
@@ -127,6 +128,7 @@ class Corpus:
         near_duplicates     group passages that are nearly copies, so that none is a candidate for another's query
         prose_only          Factbook: skip what is mostly numbers
         salvage             dumps: recover the intact parts of a damaged one
+        skip_unreadable     folders and files of rows: skip and count what cannot be read instead of stopping
         num_workers         number of processes; None means one per core. It does not change the result
         Raises BadInput when the source does not exist or holds no text, or `folder` holds anything else; Busy when
         another process builds the same corpus; NoSpace when the disk is full.
@@ -151,6 +153,7 @@ class Corpus:
             near_duplicates=near_duplicates,
             prose_only=prose_only,
             salvage=salvage,
+            skip_unreadable=skip_unreadable,
             num_workers=num_workers,
         )
 

@@ -22,6 +22,7 @@ NUM_FREQUENT = 15
 # Passages tried for ten masked examples; if they give fewer, the corpus has next to nothing to mask.
 _MAX_TRIED = 2000
 _NUM_LEAK_QUERIES = 1000
+_TOLD_APART = ("skipped", "examples", "remarks", "quarantined")
 
 
 def inspection(run: Run, *, seed: int = 0, plot: Path | None = None, leaks: bool = False) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def inspection(run: Run, *, seed: int = 0, plot: Path | None = None, leaks: bool
     manifest = corpus.manifest
     return {
         "folder": str(corpus.folder),
-        "source": {key: value for key, value in manifest["source"].items() if key not in ("skipped", "quarantined")},
+        "source": {key: value for key, value in manifest["source"].items() if key not in _TOLD_APART},
         "settings": corpus.settings,
         "digest": corpus.digest,
         "counts": inspect.counts(corpus),
@@ -58,6 +59,8 @@ def inspection(run: Run, *, seed: int = 0, plot: Path | None = None, leaks: bool
         "spans_counted_in": len(looked_at),
         "frequent": {kind: [dataclasses.asdict(span) for span in spans] for kind, spans in frequent.items()},
         "skipped": inspect.skipped(corpus),
+        "skipped_examples": manifest["source"].get("examples", {}),
+        "remarks": manifest["source"].get("remarks", []),
         "quarantined": manifest["source"].get("quarantined", []),
         "passages": [
             inspect.shown(corpus, i)

@@ -33,7 +33,11 @@ def corpus(run: Run, stage: Stage, options: Options) -> Corpus:
     """Read the source, cut it into passages, tag salient spans, store."""
     settings = run.config.corpus
     source = open_source(
-        settings.source, prose_only=settings.prose_only, salvage=settings.salvage, num_workers=run.config.num_threads
+        settings.source,
+        prose_only=settings.prose_only,
+        salvage=settings.salvage,
+        skip_unreadable=settings.skip_unreadable,
+        num_workers=run.config.num_threads,
     )
     built = build_corpus(
         source.articles(),
@@ -49,8 +53,10 @@ def corpus(run: Run, stage: Stage, options: Options) -> Corpus:
         key=run.record(stage.name)["key"],
     )
     skipped = built.manifest["source"].get("skipped") or {}
-    note = "; skipped: " + counted(skipped) if skipped else ""
+    note = f"; skipped: {counted(skipped)} (openrealm corpus inspect names them)" if skipped else ""
     say(f"corpus: {built.num_passages:,} passages in {run.corpus}{note}")
+    for remark in built.manifest["source"].get("remarks") or ():
+        say(f"corpus: {remark}")
     return built
 
 

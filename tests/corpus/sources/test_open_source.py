@@ -43,11 +43,11 @@ def test_a_kind_can_be_named_where_the_ending_does_not_tell(tmp_path: Path) -> N
 
 def test_skipped_files_of_a_folder_are_counted_again_with_every_reading(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("Lima.")
-    (tmp_path / "b.docx").write_text("x")
+    (tmp_path / "b.xlsx").write_text("x")
     source = open_source(tmp_path)
     for _ in range(2):
         list(source.articles())
-        assert source.description["skipped"] == {"file with extension .docx": 1}
+        assert source.description["skipped"] == {"file with extension .xlsx": 1}
 
 
 def test_the_factbook_is_known_by_name() -> None:
@@ -74,12 +74,34 @@ def test_a_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.docx").write_text("x")
-    with pytest.raises(
-        BadInput,
-        match=r"has the unknown extension \.docx; give a \.txt, \.md, \.html or \.pdf, \.jsonl or \.parquet file",
+    (tmp_path / "a.xlsx").write_text("x")
+    with pytest.raises(BadInput, match=r"a\.xlsx has the unknown extension \.xlsx; give a \.txt, \.md, "):
+        list(open_source(tmp_path / "a.xlsx").articles())
+
+
+def test_what_is_neither_file_nor_folder_is_refused_without_being_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "loop").symlink_to("loop")
+    for path, message in (
+        ("/dev/zero", "/dev/zero is a device; give a folder or a file"),
+        (tmp_path / "pipe.jsonl", "is a pipe; give a folder or a file"),
+        (f"jsonl:{tmp_path / 'pipe.jsonl'}", "is a pipe; give a folder or a file"),
+        (tmp_path / "loop", "cannot be used as a source"),
+        (tmp_path / ("x" * 300), "cannot be used as a source"),
+        (tmp_path / "a\0b", "does not exist"),
     ):
-        list(open_source(tmp_path / "a.docx").articles())
+        with pytest.raises(BadInput, match=message):
+            open_source(path)
+
+
+def test_a_source_is_the_same_however_its_path_is_spelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "t.jsonl").write_text('{"text": "Lima."}')
+    (tmp_path / "link.jsonl").symlink_to("t.jsonl")
+    monkeypatch.chdir(tmp_path)
+    found = [open_source(path) for path in ("t.jsonl", "a/../t.jsonl", "link.jsonl", tmp_path / "t.jsonl")]
+    assert {source.description["name"] for source in found} == {"t.jsonl"}
+    assert all(source.identity() == found[0].identity() for source in found)
 
 
 class Countdown(Source):

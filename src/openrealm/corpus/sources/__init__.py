@@ -16,12 +16,13 @@ from typing import Any, ClassVar, cast
 
 from openrealm.corpus.sources.account import Account
 from openrealm.corpus.sources.rows import RowFormat, row_articles
+from openrealm.corpus.sources.walk import walk
 from openrealm.errors import BadInput
 from openrealm.files import digest_of
 from openrealm.registry import SOURCES
 from openrealm.types import Article
 
-FILE_SOURCES = ("wikiextractor", "jsonl", "mediawiki", "parquet", "files")
+FILE_SOURCES = ("wikiextractor", "jsonl", "json", "table", "mediawiki", "parquet", "files")
 """Built-in sources in the order in which they are asked about a path; the last one takes any."""
 
 
@@ -149,24 +150,32 @@ def open_source(
     *,
     prose_only: bool = False,
     salvage: bool = False,
+    skip_unreadable: bool = False,
     num_workers: int | None = None,
 ) -> Source:
     """Find a source.
 
-    source       a path: a folder or file of .txt .md .html .pdf, a .jsonl (also .xz .gz .zst .bz2) or .parquet file, a
-                 MediaWiki dump (.xml, .xml.bz2), or a folder written by WikiExtractor; a name: "factbook",
-                 "wikipedia:WIKI:DATE" (downloaded once), "datasets:NAME?split=...", or one added to `SOURCES`, with its
-                 argument; a `Source`, which is returned; or articles
-    prose_only   Factbook: skip what is mostly numbers
-    salvage      dumps: recover the intact parts of a damaged one instead of stopping at the damage
-    num_workers  dumps: number of processes that parse pages; None means one per core
+    source           a path: a folder of documents (.txt .md .html .pdf ...) and files of rows, one document, a file of
+                     rows (.jsonl .json .tsv .csv, also .xz .gz .zst .bz2; .parquet), a MediaWiki dump (.xml, .xml.bz2),
+                     or a folder written by WikiExtractor; a name: "factbook", "wikipedia:WIKI:DATE" (downloaded once),
+                     "datasets:NAME?split=...", or one added to `SOURCES`, with its argument; a `Source`, which is
+                     returned; or articles
+    prose_only       Factbook: skip what is mostly numbers
+    salvage          dumps: recover the intact parts of a damaged one instead of stopping at the damage
+    skip_unreadable  folders and files of rows: skip and count what cannot be read instead of stopping
+    num_workers      dumps: number of processes that parse pages; None means one per core
     Raises BadInput when a path does not exist or cannot be read, BadConfig for a name without the argument it needs.
 
     >>> source = open_source([Article("1", "Peru", "Lima is the capital of Peru.")])
     >>> [article.title for article in source.articles()]
     ['Peru']
     """
-    options = {"prose_only": prose_only, "salvage": salvage, "num_workers": num_workers}
+    options = {
+        "prose_only": prose_only,
+        "salvage": salvage,
+        "skip_unreadable": skip_unreadable,
+        "num_workers": num_workers,
+    }
     if isinstance(source, Source):
         return source
     if isinstance(source, str) and is_name(source):
@@ -190,14 +199,14 @@ def _reads(name: str, path: Path) -> bool:
 
 
 def stamps(path: Path) -> Iterator[Any]:
-    """Name, size and modification time of a file, or of every file in a folder, sorted by name."""
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        for name in sorted(names):
-            yield os.fsencode(os.path.relpath(os.path.join(folder, name), path)).hex()
-            yield from _stamp(Path(folder, name))
+    """Name, size and modification time of a file, or of every file in a folder that `walk` does not leave out."""
     if path.is_file():
         yield from _stamp(path)
+    elif path.is_dir():
+        for entry in walk(path):
+            if not (entry.reason or entry.error):
+                yield os.fsencode(entry.path.relative_to(path)).hex()
+                yield from _stamp(entry.path)
 
 
 def _stamp(path: Path) -> Iterator[int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from openrealm.errors import BadInput
-from openrealm.progress import say
 
 MAX_EXAMPLES = 20
 
@@ -53,8 +52,6 @@ class Account:
         if self.skip_unreadable:
             self.skip(f"unreadable {what}", str(error))
             return
-        if not self._errors:
-            say(f"{error} Looking for others like it before stopping.")
         self._num_errors += 1
         if len(self._errors) < MAX_EXAMPLES:
             self._errors.append(error)

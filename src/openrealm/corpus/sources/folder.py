@@ -1,29 +1,37 @@
-"""A folder of documents as a source: one article per file, in the order of their paths."""
+"""A folder of documents and files of rows as a source, in the order of their paths; or one document."""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterator, MutableMapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from openrealm.corpus.clean import clean_title
 from openrealm.corpus.readers import EXTENSIONS, reader_of
 from openrealm.corpus.sources import FileSource
-from openrealm.errors import BadInput
+from openrealm.corpus.sources.account import Account
+from openrealm.corpus.sources.ids import Ids
+from openrealm.corpus.sources.lines import plain_name
+from openrealm.corpus.sources.row_formats import ROW_ENDINGS, row_format_of
+from openrealm.corpus.sources.rows import TEXT_KEYS, NoText, RowFormat, Rows
+from openrealm.corpus.sources.walk import walk
+from openrealm.errors import BadInput, NotInstalled
 from openrealm.progress import counted
 from openrealm.types import Article
 
-_KNOWN = ".txt, .md, .html or .pdf"
+_INSTALL = re.compile(r'pip install "openrealm\[\w+\]"')
 
 
 class Files(FileSource):
-    """A folder of text files, or one text file."""
+    """A folder of documents and files of rows, or one document."""
 
     kind = "file"
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, skip_unreadable: bool = False) -> None:
         super().__init__(path)
+        self._skip_unreadable = skip_unreadable
         if self.path.is_dir():
             self.description["kind"] = "folder"
 
@@ -34,82 +42,139 @@ class Files(FileSource):
 
     def articles(self) -> Iterator[Article]:
         """See `read`."""
-        return read(self.path, skipped=self.description.setdefault("skipped", {}))
+        return read(self.path, Account(self.description, skip_unreadable=self._skip_unreadable))
 
 
-def read(path: Path, *, skipped: MutableMapping[str, int] | None = None) -> Iterator[Article]:
-    """Articles of a folder and its subfolders, or of one file.
+def read(path: Path, account: Account | None = None) -> Iterator[Article]:
+    """Articles of a folder and its subfolders, or of one document.
 
-    The id is the path inside the folder; the title is the document's own, or the file name.
-    Hidden files, links, blank files and those with other extensions are skipped and counted in `skipped` by reason.
-    Raises BadInput if the folder does not exist or holds no file that can be read, or a file is not text.
+    A document is one article: its id is the path inside the folder, its title its own or the file name. A file of rows
+    is one article per row: ids are the rows' own; without one, or beside documents, the file's path comes first.
+    What is left out is counted in `account` by reason; see `walk`. Raises BadInput that names every unreadable file,
+    or if nothing is found.
     """
-    counts: MutableMapping[str, int] = Counter() if skipped is None else skipped
-    counts.clear()
-    num_found = 0
-    for file in _files(path, counts):
-        num_found += 1
-        article = _article(file, path if path.is_dir() else path.parent, counts)
-        if article.text:
-            yield article
-        else:
-            _count(counts, "blank file")
-    if not num_found:
-        raise BadInput(f"{path} contains no {_KNOWN} file{_listed(counts)}; add some or give another folder.")
-
-
-def _files(path: Path, counts: MutableMapping[str, int]) -> Iterator[Path]:
+    account = account or Account()
     if path.is_file():
-        if path.suffix.lower() not in EXTENSIONS:
-            ending = f"the unknown extension {path.suffix}" if path.suffix else "no extension"
-            raise BadInput(f"{path} has {ending}; give a {_KNOWN}, .jsonl or .parquet file.")
-        yield path
-    elif path.is_dir():
-        yield from _walk(path, path.resolve(), counts)
+        yield from _document(_known(path), path.parent, account, Ids(), NotInstalled)
     else:
-        raise BadInput(f"{path} does not exist; give a folder with {_KNOWN} files.")
+        yield from _folder(path, account)
+    account.finish()
 
 
-def _walk(folder: Path, root: Path, counts: MutableMapping[str, int]) -> Iterator[Path]:
-    """Files of a folder and its subfolders, sorted by name, without links: a link's target is read in its own place."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise BadInput(f"{folder} could not be listed ({error.strerror}); check its permissions.") from error
-    for entry in entries:
-        path = folder / entry.name
-        if entry.name.startswith("."):
-            _count(counts, "hidden file")
-        elif entry.is_symlink():
-            inside = path.resolve().is_relative_to(root)
-            _count(counts, "link inside the folder" if inside else "link out of the folder")
-        elif entry.is_dir():
-            yield from _walk(path, root, counts)
-        elif not entry.is_file():
-            _count(counts, "special file")
-        elif path.suffix.lower() not in EXTENSIONS:
-            extension = path.suffix.lower()
-            _count(counts, f"file with extension {extension}" if extension else "file without an extension")
+class _Found(NamedTuple):
+    path: Path
+    form: RowFormat | None
+    """How its rows are read; None for a document."""
+
+
+def _folder(root: Path, account: Account) -> Iterator[Article]:
+    found = _without_queries(list(_files(root, account)), root, account)
+    beside_documents = any(file.form is None for file in found)
+    rows, ids = Rows(account), Ids()
+    num_articles = 0
+    for file in found:
+        name = _name(file.path, root)
+        if file.form is None:
+            articles = _document(file.path, root, account, ids)
         else:
-            yield path
+            articles = rows.articles(file.path, file.form, name=name, prefix=f"{name}:" if beside_documents else "")
+        for article in articles:
+            num_articles += 1
+            if not account.has_failed:
+                yield article
+    if rows.num_rows:
+        rows.finish()
+    account.finish()
+    if not num_articles:
+        what = "text" if found else ".txt, .md, .html, .pdf, .jsonl or other known file"
+        skipped = f"skipped: {counted(dict(sorted(account.counts.items())))}" if account.counts else "it is empty"
+        raise BadInput(f"{root} contains no {what} ({skipped}); add some or give another folder.")
 
 
-def _article(path: Path, root: Path, counts: MutableMapping[str, int]) -> Article:
-    document = reader_of(path.suffix.lower())(path)
+def _known(path: Path) -> Path:
+    if path.suffix.lower() not in EXTENSIONS:
+        ending = f"the unknown extension {path.suffix}" if path.suffix else "no extension"
+        raise BadInput(f"{path} has {ending}; give a {', '.join((*EXTENSIONS, *ROW_ENDINGS))} file or a folder.")
+    return path
+
+
+def _files(root: Path, account: Account) -> Iterator[_Found]:
+    """The files that are read, in order."""
+    for path, reason, error in walk(root):
+        extension = path.suffix.lower()
+        if error is not None:
+            account.unreadable("folder", error)
+        elif reason:
+            account.skip(reason, _name(path, root))
+        elif extension in EXTENSIONS:
+            yield _Found(path, None)
+        elif (form := row_format_of(path.name)) is None:
+            account.skip(f"file with extension {extension}" if extension else "file without an extension")
+        elif _holds_articles(path, form):
+            yield _Found(path, form)
+        else:
+            account.skip("data file without a text column", _name(path, root))
+
+
+def _holds_articles(path: Path, form: RowFormat) -> bool:
+    """Whether the first row has a text, as data that only lies beside documents has not."""
+    try:
+        for _, value in form.rows(path):
+            if value is not None:
+                return not isinstance(value, Mapping) or any(key in value for key in TEXT_KEYS)
+    except NoText:
+        return False
+    except BadInput:
+        return True
+    return True
+
+
+def _without_queries(found: list[_Found], root: Path, account: Account) -> list[_Found]:
+    """The files without the queries and judgements of a BEIR data set, which are no text to be retrieved."""
+    folders = [
+        {file.path.parent for file in found if plain_name(file.path.name) == name}
+        for name in ("corpus.jsonl", "queries.jsonl")
+    ]
+    sets = folders[0] & folders[1]
+    kept = []
+    for file in found:
+        folder = file.path.parent
+        is_query = folder in sets and plain_name(file.path.name) == "queries.jsonl"
+        if is_query or (folder.name == "qrels" and folder.parent in sets):
+            account.skip("file of queries or judgements (BEIR)", _name(file.path, root))
+        else:
+            kept.append(file)
+    return kept
+
+
+def _document(
+    path: Path, root: Path, account: Account, ids: Ids, raised: type[NotInstalled] | tuple[()] = ()
+) -> Iterator[Article]:
+    """The article of a document, if it has text and could be read. Errors of type `raised` are raised."""
+    name = _name(path, root)
+    try:
+        document = reader_of(path.suffix.lower())(path)
+    except BadInput as error:
+        account.unreadable("file", error)
+        return
+    except raised:
+        raise
+    except NotInstalled as error:
+        install = _INSTALL.search(str(error))
+        account.skip(f"{path.suffix.lower()} file ({install.group() if install else error})", name)
+        return
     for reason, number in document.counts.items():
-        counts[reason] = counts.get(reason, 0) + number
-    name = clean_title(_as_unicode(path.stem), entities=False)
-    return document.article(_as_unicode(path.relative_to(root).as_posix()), name)
+        account.skip(reason, name, number)
+    while not ids.is_new(name):
+        name += "@"  # names that differ in bytes that are not Unicode can look alike
+    title = clean_title(os.fsencode(path.stem).decode("utf-8", "replace"), entities=False)
+    article = document.article(name, title)
+    if article.text:
+        yield article
+    else:
+        account.skip("blank file", name)
 
 
-def _as_unicode(name: str) -> str:
-    """A file name as valid Unicode: bytes that are not UTF-8 become U+FFFD."""
-    return os.fsencode(name).decode("utf-8", "replace")
-
-
-def _count(counts: MutableMapping[str, int], reason: str) -> None:
-    counts[reason] = counts.get(reason, 0) + 1
-
-
-def _listed(counts: MutableMapping[str, int]) -> str:
-    return f" (skipped: {counted(dict(sorted(counts.items())))})" if counts else " (it is empty)"
+def _name(path: Path, root: Path) -> str:
+    """A path in the folder as valid Unicode: bytes that are not UTF-8 are written \\xNN."""
+    return os.fsencode(path.relative_to(root)).decode("utf-8", "backslashreplace")

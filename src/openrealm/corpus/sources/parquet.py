@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openrealm.corpus.sources import RowSource
-from openrealm.corpus.sources.rows import ID_KEYS, TEXT_KEYS, TITLE_KEYS, RowFormat, Value, row_articles
+from openrealm.corpus.sources.rows import ID_KEYS, TEXT_KEYS, TITLE_KEYS, NoText, RowFormat, Value, row_articles
 from openrealm.errors import BadInput
 from openrealm.types import Article
 
@@ -69,7 +69,7 @@ def _columns(path: Path, schema: pa.Schema) -> list[str]:
     """The columns to read, if they have types that can be."""
     if not any(key in schema.names for key in TEXT_KEYS):
         found = ", ".join(schema.names) or "none"
-        raise BadInput(f'{path} has no column "text" (its columns: {found}); expected id, title and text.')
+        raise NoText(f'{path} has no column "text" (its columns: {found}); expected id, title and text.')
     columns = [key for key in (*ID_KEYS, *TITLE_KEYS, *TEXT_KEYS) if key in schema.names]
     for name in columns:
         if schema.names.count(name) > 1:

@@ -29,6 +29,10 @@ Value = Mapping[str, Any] | BadInput | None
 """A row: its values by key, why it cannot be read, or None for a blank line."""
 
 
+class NoText(BadInput):
+    """A file of rows has no key or column of TEXT_KEYS."""
+
+
 class RowFormat(NamedTuple):
     """A kind of file with a row for each article.
 
@@ -55,7 +59,7 @@ class Rows:
         self._ids = Ids()
         self._num_repeated, self._first_repeated = 0, ""
         self._keys: dict[str, dict[str, None]] = {"id": {}, "title": {}, "text": {}}
-        self._num_rows = 0
+        self.num_rows = 0
 
     def articles(self, path: Path, form: RowFormat, *, name: str = "", prefix: str = "") -> Iterator[Article]:
         """The articles of one file in order; without an id, a row has its number, after `name` if that is given.
@@ -67,7 +71,7 @@ class Rows:
         account = self._account
         try:
             for number, value in form.rows(path):
-                self._num_rows += 1
+                self.num_rows += 1
                 if value is None:
                     account.skip(f"blank {form.unit}")
                     continue
@@ -89,7 +93,7 @@ class Rows:
         """Tell the account about keys, number of rows and repeated ids."""
         account = self._account
         found = {what: ", ".join(keys) for what, keys in self._keys.items() if keys}
-        account.describe(keys=found, num_rows=self._num_rows)
+        account.describe(keys=found, num_rows=self.num_rows)
         if self._num_repeated:
             account.remarks.append(
                 f"{self._num_repeated:,} rows have the id of an earlier row (the first: {self._first_repeated}); their "
