@@ -253,7 +253,7 @@ def write_safetensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[
     storages: set[int] = set()
     for name, tensor in tensors.items():
         if not _is_finite(tensor):
-            raise NonFinite(f"{name} has values that are not finite: training has diverged, so {path} was not saved.")
+            raise NonFinite(f"{name} has values that are not finite: training has diverged, and {path} was not saved.")
         dense = tensor.detach().cpu().contiguous()
         place = dense.untyped_storage().data_ptr()
         separate[name] = dense.clone() if place in storages else dense
@@ -342,6 +342,27 @@ def _publish(temporary: Path, final: Path) -> None:
         os.rename(final, replaced)
         os.rename(temporary, final)
         shutil.rmtree(replaced)
+
+
+def link_folder(source: Path, final: Path, patterns: Collection[str]) -> bool:
+    """Publish `final` with hard links to the files of `source` that match; False where links are not possible.
+
+    Files are never changed once they are published, only replaced, so that the links keep what they were.
+    """
+    _refuse_link(final)
+    temporary = _temporary(final)
+    temporary.mkdir()
+    try:
+        for path in sorted({path for pattern in patterns for path in source.glob(pattern) if path.is_file()}):
+            target = temporary / path.relative_to(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, target)
+        _publish(temporary, final)
+    except OSError:
+        return False
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return True
 
 
 def remove_folder(folder: Path) -> None:

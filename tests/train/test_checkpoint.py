@@ -32,6 +32,7 @@ STATE: checkpoint.State = {
     "metrics_sha256": "e" * 64,
     "evaluated_step": None,
     "should_stop": False,
+    "peak_rates": [0.1, 0.2],
     "unlogged": [{"loss": 1.0, "index": "00000000-e"}],
     "recent": [],
     "num_skipped": 0,

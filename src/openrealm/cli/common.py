@@ -142,19 +142,24 @@ def _from_recipe(recipe_name: str, folder: Path, source: str | None) -> Config:
 
 def latest_finished_run(system: str = "realm") -> Path:
     """The run under runs/ whose `system` was fine-tuned last. Raises MissingStage if there is none."""
-    from openrealm.run import stages
+    from openrealm.run import previous, stages
     from openrealm.run.folder import Run
     from openrealm.run.systems import system_of
 
     stage = stages.get(system_of(system).stage)
     runs = [Run.open(path.parent) for path in RUNS.glob("*/config.json")]
-    finished = [run for run in runs if stage.is_finished(run)]
+    finished = [run for run in runs if stage.is_finished(previous.answering(run.folder, stage))]
     if not finished:
         raise MissingStage(
             f"{RUNS.absolute()} has no run with a fine-tuned {system}; train one with `openrealm quickstart` or "
             "`openrealm run FOLDER`, or choose a run with --run."
         )
-    return max(finished, key=lambda run: (run.records / f"{stage.name}.json").stat().st_mtime).folder
+    return max(finished, key=lambda run: _time_of(previous.answering(run.folder, stage), stage)).folder
+
+
+def _time_of(run: Run, stage: Stage) -> float:
+    path = run.records / f"{stage.name}.json"
+    return path.stat().st_mtime if path.exists() else 0.0
 
 
 def perform(stage_name: str, run: Run, called: str, options: Options | None = None) -> Any:

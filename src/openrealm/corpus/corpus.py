@@ -89,7 +89,9 @@ class Corpus:
         self._articles, self._groups = numbers["articles"], numbers["groups"]
         self._check_below("articles", self._articles, manifest["num_articles"], "articles")
         self._check_below("groups", self._groups, self.num_passages, "passages")
-        if not np.array_equal(self._groups[self._groups], self._groups):
+        if not np.array_equal(self._groups[self._groups], self._groups) or bool(
+            (self._groups > np.arange(self.num_passages)).any()
+        ):
             self._damaged("groups.bin", "a group is not named after its first passage")
 
     @staticmethod

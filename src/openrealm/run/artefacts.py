@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from openrealm import files
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, engine_for, num_cores
-from openrealm.errors import MissingStage
+from openrealm.errors import DamagedArtefact, MissingStage
 from openrealm.run import stages
 from openrealm.run.folder import Run
 from openrealm.run.systems import SYSTEMS, System
@@ -81,7 +81,13 @@ def open_index(run: Run, model: Realm, start: str) -> Index:
     if not (path / files.MANIFEST).exists():
         command = stages.index_of(start).command_line(run)
         raise MissingStage(f"{run.folder} has no index of the current weights; run `{command}` first.")
-    return Index.open(path, open_corpus(run), model, searcher=run.config.index.searcher)
+    index = Index.open(path, open_corpus(run), model, searcher=run.config.index.searcher)
+    if index.vector_ND.shape[1] != model.config.projection_dim:
+        raise DamagedArtefact(
+            f"{path} has vectors of {index.vector_ND.shape[1]} dimensions, but the model's have "
+            f"{model.config.projection_dim}; remove it and run `{stages.index_of(start).command_line(run)}`."
+        )
+    return index
 
 
 def open_finder(run: Run, system: System, model: Realm) -> PassageFinder:

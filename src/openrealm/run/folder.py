@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NotRequired, cast
+from typing import Any, cast
 
 from typing_extensions import TypedDict
 
@@ -49,7 +49,7 @@ class Record(TypedDict):
     finished: bool
     seconds: Seconds
     peak_memory_bytes: Count
-    files: NotRequired[dict[str, str]]
+    files: dict[str, str]
 
 
 class Run:
@@ -84,12 +84,22 @@ class Run:
         After an error, a run without a finished stage is removed, and an existing run gets its configuration back
         unless a stage was finished with the new one or can be resumed with it. A run whose corpus is partly built is
         kept, so that the build can be continued. After Ctrl-C the configuration is that of the stage to continue.
+        The systems that can answer are kept aside until one can answer again (see `run.previous`).
         """
+        from openrealm.run import previous, stages  # they are views of a run
+
         self._check_settings()
         new = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         try:
             with files.sole_writer(self.folder):
-                yield from self._configured()
+                for stage in stages.STAGES:
+                    stage.mend(self)
+                previous.keep(self.folder)
+                try:
+                    yield from self._configured()
+                finally:
+                    with contextlib.suppress(OpenRealmError):  # the error before it is the one to report
+                        previous.drop(self.folder)
         except Busy:
             raise
         except BaseException:
@@ -144,7 +154,14 @@ class Run:
         interrupt.check()
         before = self.record(name)
         spent = before.get("seconds", 0.0) if resumed else 0.0
-        record: Record = {"stage": name, "key": key, "finished": False, "seconds": spent, "peak_memory_bytes": 0}
+        record: Record = {
+            "stage": name,
+            "key": key,
+            "finished": False,
+            "seconds": spent,
+            "peak_memory_bytes": 0,
+            "files": {},
+        }
         self._write_record(record)
         reset_peak()
         self._started[name] = time.monotonic()

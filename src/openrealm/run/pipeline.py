@@ -110,5 +110,6 @@ def _announce(run: Run, todo: Sequence[Stage], options: Options, num_passages: i
 
 
 def _report(run: Run) -> dict[str, Any]:
-    stages.get("evaluate").verify(run)
+    stages.get("evaluate").verify(run, run.report)
+    stages.say_changed(run)
     return files.read_json(run.report, dict[str, Any])

@@ -58,6 +58,7 @@ def evaluate(run: Run, stage: Stage, options: Options) -> dict[str, Any]:
         em = answers[system.name]["figures"]["em"]
         say(f"evaluation: {system.title} answers {em:.1%} of {len(asked.test)} questions correctly")
     report = _training(run) | _answers(answers) | {"name": run.config.name, "facts": facts(run)}
+    stages.say_changed(run)
     return write_report(cast(Report, report | run.timings()), run.folder)
 
 

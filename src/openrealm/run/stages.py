@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 from openrealm import files
 from openrealm.config import Config, joint_room
 from openrealm.corpus.builder import unfinished
-from openrealm.errors import Mismatch, MissingStage
+from openrealm.errors import DamagedArtefact, Mismatch, MissingStage, NonFinite
 from openrealm.progress import say
 from openrealm.run import inputs
 from openrealm.run.folder import Record, Run
@@ -24,6 +24,7 @@ from openrealm.run.lengths import check_lengths
 from openrealm.run.systems import SYSTEMS, System
 
 _MODEL = f"model/{files.MANIFEST}"
+_RATES = ("learning_rate", "tower_learning_rate", "head_learning_rate")
 
 
 @dataclass(frozen=True)
@@ -162,11 +163,9 @@ class Stage:
                 f"{recorded[:16]}, now {present[:16]}); run `{self.next_command(run)}` again."
             )
 
-    def verify(self, run: Run, path: Path | None = None) -> None:
-        """Raise DamagedArtefact if `path`, or any file in the stage's record, is not as the stage left it."""
-        paths = [run.folder / name for name in run.record(self.name).get("files", ())] if path is None else [path]
-        for one in paths:
-            run.verify(self.name, one, f"restore it, or run `{self.command_line(run)}` again")
+    def verify(self, run: Run, path: Path) -> None:
+        """Raise DamagedArtefact if a file that the stage left is not as it left it."""
+        run.verify(self.name, path, f"restore it, or run `{self.command_line(run)}` again")
 
     def make(self, run: Run) -> None:
         """Run the stage if it is missing, or if it is outdated and may be redone without being asked for."""
@@ -192,7 +191,20 @@ class Stage:
                 earlier.make(run)
         module, _, function = self.work.partition(":")
         with run.recorded(self.name, self.key(run, options), leaves=self.leaves, resumed=options.resume):
-            return getattr(importlib.import_module(module), function)(run, self, options)
+            try:
+                return getattr(importlib.import_module(module), function)(run, self, options)
+            except NonFinite as error:
+                if not self.checkpoints:
+                    raise
+                raise NonFinite(f"{error} Run `{self._with_lower_rates(run)}`.") from error
+
+    def _with_lower_rates(self, run: Run) -> str:
+        """The command that continues the stage with a tenth of its learning rates."""
+        section = self.command.split()[0].replace("-", "_")
+        rates = {name: getattr(getattr(run.config, section), name) for name in _RATES}
+        lower = [f"{section}.{name}={rate / 10:g}" for name, rate in rates.items() if rate]
+        command = self.command_line(run, resume=self.has_checkpoint(run))
+        return shlex.join([*shlex.split(command), *(word for one in lower for word in ("--set", one))])
 
 
 def _corpus_pieces(config: Config, num_passages: int) -> float:
@@ -395,6 +407,16 @@ def next_stage(stage: Stage) -> Stage | None:
     """The stage to suggest once this one has finished; None after the last."""
     later = (other for other in STAGES[STAGES.index(stage) + 1 :] if not (stage.system and other.system))
     return next((other for other in later if other.made == "never" and not other.comparison), None)
+
+
+def say_changed(run: Run) -> None:
+    """Name every file that a finished stage left and that has changed since; what needs one refuses it by itself."""
+    for stage in STAGES:
+        for name in run.record(stage.name).get("files", ()):
+            try:
+                stage.verify(run, run.folder / name)
+            except DamagedArtefact as error:
+                say(f"{error} The report does not depend on it.")
 
 
 def forget(run: Run) -> None:

@@ -17,9 +17,9 @@ from openrealm.model import marginal
 from openrealm.model.realm import Realm
 from openrealm.progress import say
 from openrealm.recipes.small import small
-from openrealm.run import artefacts
+from openrealm.run import artefacts, previous, stages
 from openrealm.run.folder import Run
-from openrealm.run.systems import SYSTEMS
+from openrealm.run.systems import SYSTEMS, System
 from openrealm.train.spans import DenseFinder, Found, PassageFinder, answer_all, joint_tokens, longest_question
 from openrealm.types import NULL, Answer, Question, ReadPassage
 
@@ -82,6 +82,8 @@ class Answerer:
     def open(cls, run_folder: str | Path, system: str = "realm") -> Answerer:
         """Load a fine-tuned system from a run; nothing is written.
 
+        While the run is rebuilt, the system before that answers.
+
         system  a system that reads passages, such as "realm" or "bm25"
         Raises BadInput for another system, MissingStage naming the command to run first, Mismatch if settings have
         changed since, DamagedArtefact.
@@ -89,7 +91,11 @@ class Answerer:
         readers = [name for name, entry in SYSTEMS.items() if entry.reads_passages]
         if system not in readers:
             raise BadInput(f"There is no system {system!r} that reads passages; choose from {', '.join(readers)}.")
-        run, entry = Run.open(Path(run_folder)), SYSTEMS[system]
+        entry = SYSTEMS[system]
+        return previous.opened(Path(run_folder), stages.get(entry.stage), lambda run: cls._opened(run, entry))
+
+    @classmethod
+    def _opened(cls, run: Run, entry: System) -> Answerer:
         corpus, engine = artefacts.open_corpus(run), artefacts.engine_of(run)
         model = artefacts.open_model(run, entry.stage)
         if entry.retriever == "bm25":

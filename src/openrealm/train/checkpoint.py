@@ -33,6 +33,7 @@ class State(TypedDict):
     metrics_sha256: str
     evaluated_step: Count | None
     should_stop: bool
+    peak_rates: list[float]
     unlogged: list[Row]
     recent: list[Row]
     num_skipped: Count

@@ -49,6 +49,6 @@ class Guard:
         optimizer.zero_grad(set_to_none=True)
         if self.num_in_a_row >= _MAX_IN_A_ROW:
             raise NonFinite(
-                f"The loss or a gradient was not finite at step {step} and the two before it. The last checkpoint is "
-                "intact: resume from it with a lower learning rate, or with precision=fp32."
+                f"The loss or a gradient was not finite at step {step} and the two before it. Checkpoints are intact: "
+                "resume with a lower learning rate."
             )

@@ -128,7 +128,8 @@ class Trainer:
 
         resume  continue from the last checkpoint in the folder, if there is one; the result is the same, bit for bit,
                 as without the interruption, unless it depends on time: with `minutes`, or if a refresh of the index
-                was running. Without `resume`, metrics and checkpoints of an earlier training are deleted
+                was running. Learning rates may be changed. Without `resume`, metrics and checkpoints of an earlier
+                training are deleted
         Raises Mismatch if the checkpoint was written with other settings, NonFinite if three steps in a row are not
         finite.
         """
@@ -265,9 +266,11 @@ class Trainer:
         schedule = dataclasses.asdict(self.schedule)
         for free in _FREE:
             del schedule[free]
-        return files.digest_of(
-            [self.task.name, self.task.fingerprint(), schedule, self.seed, self.engine.bf16, self.minutes is None]
-        )
+        task = _without_rates(self.task.fingerprint())
+        return files.digest_of([self.task.name, task, schedule, self.seed, self.engine.bf16, self.minutes is None])
+
+    def _peak_rates(self) -> list[float]:
+        return [float(group["peak"]) for group in self.optimizer.param_groups]
 
     def _save(self) -> None:
         if not self.ranks.is_first:
@@ -281,6 +284,7 @@ class Trainer:
             "metrics_sha256": metrics.digest(self.folder),
             "evaluated_step": self._evaluated_step,
             "should_stop": self.should_stop,
+            "peak_rates": self._peak_rates(),
             "unlogged": [metrics.finite(row) for row in self._unlogged],
             "recent": [metrics.finite(row) for row in self._recent],
             "num_skipped": self.guard.num_skipped,
@@ -309,6 +313,17 @@ class Trainer:
         self.guard.num_skipped, self.guard.num_in_a_row = state["num_skipped"], state["num_skipped_in_a_row"]
         self.outcome.first, self.outcome.last = state["first"], state["last"]
         say(f"Resumed from {path} at step {self.step}.")
+        if state["peak_rates"] != self._peak_rates():
+            rate = max(self._peak_rates(), default=0.0)
+            say(f"The steps before it were trained with another learning rate; from here on it is at most {rate:g}.")
+            self.log("resumed", {"learning_rate": rate})
+
+
+def _without_rates(value: Any) -> Any:
+    """JSON values without learning rates: those may be changed on resume, which is how to go on after a divergence."""
+    if isinstance(value, dict):
+        return {key: _without_rates(v) for key, v in value.items() if not key.endswith("learning_rate")}
+    return [_without_rates(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def _key(number: int, callback: Callback) -> str:
