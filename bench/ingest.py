@@ -60,6 +60,7 @@ _PEER_MARKUP = re.compile(
     re.MULTILINE,
 )
 _CODE_SPAN = re.compile(r"(`+)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+_LITERAL = re.compile(r"(``)(.+?)``", re.DOTALL)
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _WORD = re.compile(r"\w+")
 
@@ -151,7 +152,7 @@ def counted(sources: list[tuple[str, str]], read: Callable[[str, str], Document]
         document = read(suffix, source)
         article = document.article(str(number), "untitled")
         code = code_ranges(document, article)
-        spans = code_spans(source)
+        spans = code_spans(source, suffix)
         counts.num_titles_with_markup += bool(kinds_of_markup(without(article.title, spans), suffix))
         counts.num_pieces += len(article.lines)
         counts.num_sentences += len(sentence_bounds(article.text))
@@ -186,9 +187,10 @@ def words_of(text: str) -> Counter[str]:
     return Counter(_WORD.findall(text))
 
 
-def code_spans(source: str) -> list[str]:
+def code_spans(source: str, suffix: str) -> list[str]:
     """What the source marks as code within prose, longest first."""
-    spans = {" ".join(match[2].split()) for match in _CODE_SPAN.finditer(source)}
+    pattern = _LITERAL if suffix == ".rst" else _CODE_SPAN
+    spans = {" ".join(match[2].split()) for match in pattern.finditer(source)}
     spans |= {span.replace("\\|", "|") for span in spans}  # in a table
     return sorted((span for span in spans if kinds_of_markup(f"x{span}") or kinds_of_markup(span)), key=len)[::-1]
 

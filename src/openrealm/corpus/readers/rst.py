@@ -28,7 +28,7 @@ except ModuleNotFoundError as error:
 
 _DIRECTIVE_NAME = re.compile(r"\.\.[ \t](?:\|[^|\n]{1,100}\|[ \t])?([A-Za-z][\w:+.-]{0,60}?)[ \t]?::(?:\s|$)")
 _ROLE_NAME = re.compile(r":([A-Za-z][\w:+.-]{0,60}):`|`:([A-Za-z][\w:+.-]{0,60}):")
-_REFERENCE = re.compile(r"^`?(.*?)(?:[ \t\n]*<[^<>]*>)?`?_{1,2}$", re.DOTALL)
+_REFERENCE = re.compile(r"^(?::[\w:+.-]+:)?`?(.*?)(?:[ \t\n]*<[^<>]*>)?`?_{0,2}$", re.DOTALL)
 _SUBSTITUTION = re.compile(r"\|[^|]*\|_{0,2}$")
 # Those of docutils whose content and options are not those of Sphinx, or that read other files.
 _REPLACED = ADMONITIONS | CODE | EMPTY | {"admonition", "class", "container", "figure", "default-role"}
