@@ -63,6 +63,15 @@ def test_only_one_module_opens_files_for_writing(path: Path) -> None:
     assert [call for call in written if not call.startswith(("files.", "Path('/proc/self/clear_refs')"))] == []
 
 
+def test_all_that_is_printed_is_made_visible_first() -> None:
+    """Results and messages go through `show` and `say`; a worker prints JSON for its parent."""
+    calls = {named(path): re.findall(r"(?m)^ *print\(", path.read_text()) for path in SOURCES}
+    assert [name for name, found in calls.items() if found] == [
+        "src/openrealm/corpus/worker.py",
+        "src/openrealm/progress.py",
+    ]
+
+
 def test_every_version_is_pinned_and_none_by_an_address() -> None:
     lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9.]+", line) for line in lines)

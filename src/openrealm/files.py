@@ -368,8 +368,8 @@ def link_folder(source: Path, final: Path, patterns: Collection[str]) -> bool:
 def remove_folder(folder: Path) -> None:
     """Remove a published folder; it is renamed first, so that no part of it is ever found under its name."""
     _refuse_link(folder)
-    doomed = _temporary(folder)
-    with contextlib.suppress(FileNotFoundError):
+    if folder.exists():
+        doomed = _temporary(folder)
         os.rename(folder, doomed)
         shutil.rmtree(doomed)
 

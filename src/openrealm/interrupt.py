@@ -1,4 +1,4 @@
-"""Makes sure that no Ctrl-C gets lost.
+"""Makes sure that no Ctrl-C gets lost, and treats two other requests to stop like one: SIGTERM and a hang-up.
 
 Python discards exceptions raised in finalisers and in callbacks from C, including the KeyboardInterrupt of a Ctrl-C
 that arrives at that moment. This module remembers it, and `check` raises it again.
@@ -13,47 +13,58 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-_was_pressed = False
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_DEFAULTS = (signal.default_int_handler, signal.SIG_DFL)
+
+_received: int | None = None
 
 
 @contextlib.contextmanager
 def remembered() -> Iterator[None]:
-    """Within this context, the first Ctrl-C raises KeyboardInterrupt and is remembered; a second kills the process.
+    """Within this context, the first signal raises KeyboardInterrupt and is remembered; a second kills the process.
 
-    Does nothing outside the main thread, which Ctrl-C never reaches, or if SIGINT already has another handler.
+    Signals that are ignored, as under nohup, or have another handler are left alone. Does nothing outside the main
+    thread, which signals never reach.
     """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    before = {number: signal.getsignal(number) for number in _SIGNALS if signal.getsignal(number) in _DEFAULTS}
     previous_hook = sys.unraisablehook
 
     def hook(dropped: sys.UnraisableHookArgs) -> None:
-        if not (_was_pressed and issubclass(dropped.exc_type, KeyboardInterrupt)):
+        if not (_received and issubclass(dropped.exc_type, KeyboardInterrupt)):
             previous_hook(dropped)
 
     sys.unraisablehook = hook
-    signal.signal(signal.SIGINT, _handle)
+    for number in before:
+        signal.signal(number, _handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         sys.unraisablehook = previous_hook
-        _remember(False)
+        _remember(None)
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt if Ctrl-C was pressed; called at every step of a long task (see progress.py)."""
-    if _was_pressed:
+    """Raise KeyboardInterrupt if a signal has arrived; called at every step of a long task (see progress.py)."""
+    if _received:
         raise KeyboardInterrupt
 
 
-def _handle(_number: int, _frame: FrameType | None) -> None:
-    _remember(True)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # so that a second one works even during a long call into C
+def exit_code() -> int:
+    """The code with which a process ends that was asked to stop: 128 and the number of the signal."""
+    return 128 + (_received or signal.SIGINT)
+
+
+def _handle(number: int, _frame: FrameType | None) -> None:
+    _remember(number)
+    signal.signal(number, signal.SIG_DFL)  # so that a second one works even during a long call into C
     raise KeyboardInterrupt
 
 
-def _remember(was_pressed: bool) -> None:
-    global _was_pressed
-    _was_pressed = was_pressed
+def _remember(received: int | None) -> None:
+    global _received
+    _received = received

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import gc
+import re
 import resource
 import sys
 from pathlib import Path
 
 _workers_bytes = 0
+# What libraries and the dynamic linker say where memory cannot be had, in exceptions of many kinds.
+_NO_MEMORY = re.compile(
+    r"failed to map segment|can(no|')t allocate|can't start new thread|out of memory|bad_alloc|not enough memory", re.I
+)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, says that memory ran out.
+
+    >>> lacks_memory(ImportError("libtorch_cpu.so: failed to map segment from shared object"))
+    True
+    """
+    found: BaseException | None = error
+    while found is not None:
+        is_system = isinstance(found, OSError) and found.errno == errno.ENOMEM
+        if is_system or isinstance(found, MemoryError) or _NO_MEMORY.search(str(found)):
+            return True
+        found = found.__cause__ or found.__context__
+    return False
 
 
 def held_bytes(process: int | str = "self") -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import re
 import sys
 import time
@@ -13,12 +15,43 @@ from openrealm import interrupt
 Advance = Callable[..., None]
 
 _PLAIN_SECONDS = 15.0
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
 _COUNTABLE = re.compile(r"\b(file|folder|link|list|range|redirect|row|line|item|page|environment)\b")
 
 
+def visible(text: str) -> str:
+    """`text` with what a terminal would act on, or would not show, as escapes: control, bidirectional and invisible
+    characters, and lone surrogates. Joiners, which are part of the spelling in some scripts, are kept.
+
+    >>> print(visible("\\x1b[31ma\\u202eb.txt"))
+    \\x1b[31ma\\u202eb.txt
+    """
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def say(message: str) -> None:
-    """Print one line to standard error, where errors and logs go too."""
-    print(message, file=sys.stderr, flush=True)
+    """Print one line to standard error, where errors and logs go too. Unsafe characters are shown as escapes."""
+    if sys.stderr is not None:  # closed, and not under the command line
+        with _allowing_hangup():
+            print(visible(message), file=sys.stderr, flush=True)
+
+
+def show(text: str = "", *, end: str = "\n") -> None:
+    """Print lines of a result to standard output. Unsafe characters are shown as escapes."""
+    with _allowing_hangup():
+        print("\n".join(map(visible, text.split("\n"))), end=end)
+
+
+@contextlib.contextmanager
+def _allowing_hangup() -> Iterator[None]:
+    """Nothing is printed where the terminal has gone; what was under way is still ended in order."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
 
 
 def clock(seconds: float) -> str:
@@ -43,13 +76,17 @@ def track(what: str, total: int | None) -> Iterator[Advance]:
 
     `advance` raises KeyboardInterrupt if Python dropped that of an earlier Ctrl-C.
     """
-    with _bar(what, total) if sys.stderr.isatty() else contextlib.nullcontext(_plain(what, total)) as show:
+    with _bar(what, total) if _is_terminal() else contextlib.nullcontext(_plain(what, total)) as progress:
 
         def advance(amount: int = 1, note: str = "") -> None:
             interrupt.check()
-            show(amount, note)
+            progress(amount, note)
 
         yield advance
+
+
+def _is_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 @contextlib.contextmanager
@@ -65,20 +102,20 @@ def _bar(what: str, total: int | None) -> Iterator[Advance]:
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=total, note="")
+        task = progress.add_task(visible(what), total=total, note="")
 
         def advance(amount: int = 1, note: str = "") -> None:
             progress.update(task, advance=amount)
             if note:
-                progress.update(task, note=note)
+                progress.update(task, note=visible(note))
 
         yield advance
 

@@ -184,13 +184,13 @@ def suggest_next(stage: Stage, called: str) -> None:
 
 @contextlib.contextmanager
 def stoppable(command: str | Callable[[], str]) -> Iterator[None]:
-    """On Ctrl-C print the command that continues the work, and exit with code 130."""
+    """When asked to stop, print the command that continues the work, and exit with the signal's code."""
     try:
         yield
         interrupt.check()
     except KeyboardInterrupt:
         say(f"Stopped. Continue with: {command if isinstance(command, str) else command()}")
-        raise typer.Exit(130) from None
+        raise typer.Exit(interrupt.exit_code()) from None
 
 
 def queries_settings(queries: str | None) -> list[str]:

@@ -11,6 +11,7 @@ import typer
 
 from openrealm.cli.common import ConfigOption, RecipeOption, SetOption, run_folder
 from openrealm.errors import BadInput
+from openrealm.progress import show
 
 if TYPE_CHECKING:
     from openrealm.section import Section, Setting
@@ -53,11 +54,11 @@ def config(
     elif format is Format.json:
         from openrealm.cli.show import safe_json
 
-        print(safe_json(chosen.to_dict(), indent=1))
+        show(safe_json(chosen.to_dict(), indent=1))
     else:
         from openrealm.config_file import file_text
 
-        print(file_text(chosen, "toml" if format is Format.toml else "yaml"), end="")
+        show(file_text(chosen, "toml" if format is Format.toml else "yaml"), end="")
 
 
 def _chosen(run: str | None, recipe: str | None, base: bool, file: Path | None, settings: list[str] | None) -> Section:
@@ -115,7 +116,7 @@ def _print_lines(shown: dict[str, list[tuple[Setting, Any]]]) -> None:
         for setting, value in rows:
             source = f" [{setting.source}]" if setting.source else ""
             default = written(setting.default) or "empty"
-            print(f"{setting.key}={one_line(written(value))}  # {setting.meaning} (default: {default}){source}")
+            show(f"{setting.key}={one_line(written(value))}  # {setting.meaning} (default: {default}){source}")
 
 
 def _show_tables(config: Section, shown: dict[str, list[tuple[Setting, Any]]]) -> None:

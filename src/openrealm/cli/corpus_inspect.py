@@ -35,12 +35,12 @@ def inspect(
     """
     from openrealm.cli.show import safe_json
     from openrealm.cli.show_inspection import show_inspection
-    from openrealm.progress import say
+    from openrealm.progress import say, show
     from openrealm.run.inspection import inspection
 
     found = inspection(run_for(run, queries_settings(queries)), seed=seed, plot=plot, leaks=leaks)
     if as_json:
-        print(safe_json(found))
+        show(safe_json(found))
     else:
         show_inspection(found)
     if plot is not None:

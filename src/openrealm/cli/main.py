@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -22,11 +24,12 @@ from openrealm.cli import (
     pretrain,
     quickstart,
     run,
+    streams,
     tagger,
     warm_start,
 )
 from openrealm.errors import OpenRealmError
-from openrealm.progress import say
+from openrealm.progress import say, show
 
 # Keeps progress bars and warnings of libraries out of the output.
 _QUIET = {
@@ -36,7 +39,6 @@ _QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-_INTERRUPTED = 130
 
 # All commands by section of the help, in the order in which a user meets them.
 COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
@@ -103,7 +105,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         import openrealm
 
-        print(f"openrealm {openrealm.__version__}")
+        show(f"openrealm {openrealm.__version__}")
         raise typer.Exit
 
 
@@ -118,27 +120,72 @@ def _options(
 
 @interrupt.remembered()
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code: 2 for a user's error, 130 after Ctrl-C, 1 for a bug."""
+    """Run the command and return its exit code: 2 for a user's error, 128 + N if stopped by signal N, 1 for a bug."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    if streams.prepare():
+        say("openrealm: standard output is closed, so nothing is printed there.")
     if os.environ.get("OPENREALM_DEBUG") == "1":
         app(arguments)
     try:
-        app(arguments)
+        code = app(arguments, standalone_mode=False)
+        streams.flush()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
+        code = end.code
     except KeyboardInterrupt:
-        return _INTERRUPTED
-    except OpenRealmError as error:
+        return interrupt.exit_code()
+    except BaseException as error:
+        return _failed(error)
+    if code == 128 + signal.SIGINT:  # typer's code after any KeyboardInterrupt
+        return interrupt.exit_code()
+    return code if isinstance(code, int) else 0
+
+
+def _failed(error: BaseException) -> int:
+    """Print what an error means for the user; returns the exit code."""
+    from openrealm.memory import lacks_memory
+
+    if hasattr(error, "format_message"):  # the command line does not parse
+        return _show_usage(error)
+    if isinstance(error, OpenRealmError):
         return _fail(str(error), 2)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{place}{error.strerror or error}; free space or check permissions, then rerun the command.", 2)
-    except Exception as error:
-        message = " ".join(str(error).split())
-        kind = type(error).__name__
-        return _fail(f"internal error: {kind}: {message}; set OPENREALM_DEBUG=1 to see where, and please report it.", 1)
-    return 0
+    if lacks_memory(error):
+        return _fail(
+            f"not enough memory ({_in_one_line(error)}); end other programs, raise the limit (ulimit -v, or the "
+            "container's), or use smaller batches (num_threads, pretrain.batch_size, finetune.batch_size).",
+            2,
+        )
+    if isinstance(error, BrokenPipeError):
+        return 128 + signal.SIGPIPE  # as when a program that is not in Python writes to a reader that has gone
+    if isinstance(error, OSError):
+        return _fail(_about_files(error), 2)
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # of Path.expanduser
+        return _fail("~ stands for a home directory that is not known; write the path without it.", 2)
+    kind = type(error).__name__
+    return _fail(
+        f"internal error: {kind}: {_in_one_line(error)}; set OPENREALM_DEBUG=1 to see where, and please report it.", 1
+    )
+
+
+def _show_usage(error: Any) -> int:
+    shown = io.StringIO()
+    error.show(file=shown)
+    for line in shown.getvalue().splitlines():
+        say(line)
+    return int(error.exit_code)
+
+
+def _about_files(error: OSError) -> str:
+    try:
+        os.getcwd()
+    except OSError:
+        return "the working directory has been deleted; change to another folder (cd) and rerun the command."
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}; free space or check permissions, then rerun the command."
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _fail(sentence: str, code: int) -> int:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openrealm.cli.common import again
-from openrealm.progress import clock, say
+from openrealm.progress import clock, say, show, visible
 from openrealm.run.systems import SYSTEMS
 from openrealm.types import QuestionSets
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from openrealm.types import Answer, ReadPassage
 
 _FIRST_WORDS = ("what", "who", "when", "where", "how many")
-_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _HEAD = ("system", "exact match", "95% interval", "F1", "recall@5")
 
 
@@ -29,11 +27,11 @@ def show_report(report: Mapping[str, Any], folder: Path) -> None:
     if rows:
         say("")
         _table(rows, f"{report['questions']} test questions")
-    print(_utility(report))
+    show(_utility(report))
     seconds = sum(value or 0 for value in report["seconds"].values())
     peak = report["peak_memory_bytes"] or 0
-    print(f"Time {clock(seconds)} (minutes:seconds), peak memory {peak / 2**30:.2f} GiB.")
-    print(f"Report: {folder / 'report.html'}")
+    show(f"Time {clock(seconds)} (minutes:seconds), peak memory {peak / 2**30:.2f} GiB.")
+    show(f"Report: {folder / 'report.html'}")
     say(f"Next: {again('ask', '--run', str(folder), _example_question(folder))}")
 
 
@@ -62,9 +60,9 @@ def _table(rows: Sequence[tuple[str, ...]], title: str) -> None:
         Console().print(table)
         return
     widths = [max(len(row[i]) for row in (_HEAD, *rows)) for i in range(len(_HEAD))]
-    print(title)
+    show(title)
     for row in (_HEAD, *rows):
-        print(
+        show(
             "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
         )
 
@@ -101,23 +99,23 @@ def _example_question(folder: Path) -> str:
 def show_answer(answer: Answer, *, as_json: bool) -> None:
     """Print the answer, its source passage with the answer marked, and the runners-up."""
     if as_json:
-        print(safe_json(dataclasses.asdict(answer), indent=1))
+        show(safe_json(dataclasses.asdict(answer), indent=1))
         return
     if answer.source is None:
-        print("No passage contains an answer.")
+        show("No passage contains an answer.")
         return
     if sys.stdout.isatty():
         _show_on_terminal(answer, answer.source)
         return
-    print(one_line(answer.text))
-    print(f"\n{_title(answer.source)}")
+    show(one_line(answer.text))
+    show(f"\n{_title(answer.source)}")
     before, marked, after = _parts(answer.source)
-    print(f"{before}[[{marked}]]{after}")
-    print(f"{_scores(answer.source)}, index {answer.index_version}")
+    show(f"{before}[[{marked}]]{after}")
+    show(f"{_scores(answer.source)}, index {answer.index_version}")
     if answer.runners_up:
-        print("\nRunners-up")
+        show("\nRunners-up")
     for other in answer.runners_up:
-        print(f"  {one_line(other.answer)}  ({_title(other)}; {_scores(other)})")
+        show(f"  {one_line(other.answer)}  ({_title(other)}; {_scores(other)})")
 
 
 def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
@@ -151,19 +149,25 @@ def _title(passage: ReadPassage) -> str:
 
 
 def plain(text: str) -> str:
-    """Text without the control characters that a terminal would act on; newlines are kept."""
-    return _CONTROL.sub("", text)
+    """Text of which every character is visible, those that a terminal would act on as escapes; newlines are kept."""
+    return "\n".join(map(visible, text.split("\n")))
 
 
 def one_line(text: str) -> str:
     """`plain` on one line: an answer may span a line break of its passage."""
-    return " ".join(plain(text).split())
+    return visible(" ".join(text.split()))
 
 
 def safe_json(value: object, indent: int | None = None) -> str:
     """A value as JSON in plain UTF-8, with the characters that a terminal would act on escaped."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    if sys.stdout.encoding.lower().replace("-", "") != "utf8":
+        return json.dumps(value, indent=indent)
+    return "".join(char if char == "\n" or visible(char) == char else _json_escape(char) for char in text)
+
+
+def _json_escape(char: str) -> str:
+    return json.dumps(char)[1:-1] if char != "\x7f" else "\\u007f"
 
 
 def _scores(passage: ReadPassage) -> str:

@@ -104,7 +104,8 @@ class Run:
             raise
         except BaseException:
             if new and not self._has_finished_stage() and not is_begun(self.corpus):
-                _remove(new)
+                with contextlib.suppress(OSError):  # the first error is the one to report
+                    _remove(new)
             raise
 
     def _configured(self) -> Iterator[None]:
