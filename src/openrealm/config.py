@@ -241,6 +241,9 @@ class FinetuneConfig(Section):
         320, "longest question with passage, in word pieces; none: room for both", "released code", ge=8
     )
     max_span_tokens: int = setting(10, "longest answer in word pieces", "Lee", ge=1)
+    answer_bounds: Literal["sentence", "word", "token"] = setting(
+        "sentence", "what answers consist of: whole words of one sentence, whole words, or any word pieces (Lee)"
+    )
     train_query_tower: bool = setting(True, "train the query tower; passage tower and index stay fixed", "Lee")
     checkpoint_steps: int = setting(1000, "steps between checkpoints", ge=1)
 

@@ -13,6 +13,7 @@ from openrealm.engine import Engine
 from openrealm.index.bm25 import Bm25
 from openrealm.index.index import Index
 from openrealm.model.realm import Realm
+from openrealm.train.bounds import AnswerBounds, admissible_spans
 from openrealm.train.spans import (
     Bm25Finder,
     DenseFinder,
@@ -71,6 +72,7 @@ def test_bm25_scores_are_weighted_and_the_weight_gets_a_gradient(model: Realm, t
     assert float(finder.weight.grad) == pytest.approx(float(plain_BK.sum()), rel=1e-5)
 
 
+@pytest.mark.parametrize("bounds", ["sentence", "word", "token"])
 @pytest.mark.parametrize("with_title", [True, False])
 @pytest.mark.parametrize("max_tokens", [80, 24, 18])
 @torch.no_grad()
@@ -83,6 +85,7 @@ def test_answers_have_the_offsets_of_their_best_spans(
     monkeypatch: pytest.MonkeyPatch,
     with_title: bool,
     max_tokens: int,
+    bounds: AnswerBounds,
 ) -> None:
     monkeypatch.setattr(model, "config", model.config.replace(title_in_joint=with_title))
     settings = toy_config("finetune.max_query_tokens=12", f"finetune.max_reader_tokens={max_tokens}").finetune
@@ -90,7 +93,7 @@ def test_answers_have_the_offsets_of_their_best_spans(
     asked = tokenized(toy_corpus, questions)
     score_BK, id_BK = finder.find(model, toy_corpus, asked, 3)
     scores = read_spans(model, toy_corpus, asked, score_BK, id_BK, settings)
-    for b, found in enumerate(best_spans(toy_corpus, scores)):
+    for b, found in enumerate(best_spans(toy_corpus, scores, bounds)):
         assert [f.logit for f in found] == sorted((f.logit for f in found), reverse=True)
         assert {f.passage for f in found} <= set(id_BK[b].tolist())
         for f in found:
@@ -98,8 +101,12 @@ def test_answers_have_the_offsets_of_their_best_spans(
             row, start = toy_corpus.joint_row(asked[b].tokens[:10], f.passage, max_tokens, with_title=with_title)
             assert len(row) <= max_tokens
             length = len(row) - 1 - start
+            admissible = admissible_spans(toy_corpus, f.passage, 6, bounds)
             best = max(
-                (float(scores.span_BKPW[b, k, p, w]), -p, -w) for p in range(length) for w in range(6) if p + w < length
+                (float(scores.span_BKPW[b, k, p, w]), -p, -w)
+                for p in range(length)
+                for w in range(6)
+                if p + w < length and admissible[p, w]
             )
             first, last = -best[1], -best[1] - best[2]
             assert f.logit == pytest.approx(best[0] + float(score_BK[b, k]), rel=1e-5)
@@ -113,7 +120,7 @@ def test_a_passage_without_a_valid_span_gives_no_answer(toy_corpus: Corpus) -> N
     nothing = torch.zeros(1, 2, 1, 6, dtype=torch.bool)
     nothing[0, 1, 0, 0] = True
     scores = SpanScores(torch.zeros(1, 2, 1, 6), nothing, torch.zeros(1, 2), torch.tensor([[4, 9]]))
-    [found] = best_spans(toy_corpus, scores)
+    [found] = best_spans(toy_corpus, scores, "token")
     assert [f.passage for f in found] == [9]
 
 

@@ -13,8 +13,10 @@ from openrealm.masking.stop_words import STOP_WORDS
 from openrealm.types import Span
 
 # Scripts written without spaces: every character is a token. Elsewhere a token is a run of word characters.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_TOKEN = re.compile(rf"[{_UNSPACED}\U00020000-\U0003ffff][\u0e31-\u0e3a\u0e47-\u0e4e]*|[^\W{_UNSPACED}]+")
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_TOKEN = re.compile(rf"[{UNSPACED}][\u0e31-\u0e3a\u0e47-\u0e4e]*|[^\W{UNSPACED}]+")
 _IN_PARENTHESES = re.compile(r"\s*[(（][^)）]*[)）]")
 
 _Token = tuple[int, int, str]

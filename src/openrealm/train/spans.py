@@ -24,6 +24,7 @@ from openrealm.index.index import Index
 from openrealm.model.realm import Realm
 from openrealm.stored import checked
 from openrealm.text.tokenizer import Tokenizer
+from openrealm.train.bounds import AnswerBounds, admissible_spans
 from openrealm.types import Question
 
 _QUESTIONS_AT_ONCE = 16
@@ -216,15 +217,20 @@ class Found:
     retrieval_score: float
 
 
-def best_spans(corpus: Corpus, scores: SpanScores) -> list[list[Found]]:
+def best_spans(corpus: Corpus, scores: SpanScores, bounds: AnswerBounds) -> list[list[Found]]:
     """For each question the best span of each passage read, by descending g(s) + f(x, z).
 
-    Passages without a valid span, such as those truncated to nothing, are omitted.
+    bounds  where spans may begin and end (`admissible_spans`)
+    Passages without such a span, such as those truncated to nothing, are omitted.
     """
-    num_questions, num_passages, _, num_widths = scores.span_BKPW.shape
-    logit_BKs = (
-        (scores.span_BKPW + scores.score_BK[:, :, None, None]).masked_fill(~scores.valid_BKPW, -torch.inf).flatten(2)
-    )
+    num_questions, num_passages, longest, num_widths = scores.span_BKPW.shape
+    admissible_BKPW = np.zeros(scores.span_BKPW.shape, np.bool_)
+    for b, numbers in enumerate(scores.id_BK.tolist()):
+        for k, number in enumerate(numbers):
+            spans_PW = admissible_spans(corpus, number, num_widths, bounds)[:longest]
+            admissible_BKPW[b, k, : len(spans_PW)] = spans_PW
+    valid_BKPW = scores.valid_BKPW & torch.from_numpy(admissible_BKPW).to(scores.valid_BKPW.device)
+    logit_BKs = (scores.span_BKPW + scores.score_BK[:, :, None, None]).masked_fill(~valid_BKPW, -torch.inf).flatten(2)
     best_BK, where_BK = (part.cpu() for part in logit_BKs.max(dim=2))
     out = []
     for b in range(num_questions):
@@ -269,6 +275,6 @@ def answer_all(
             score_BK, id_BK = finder.find(model, corpus, part, num_retrieved)
             num_read = min(settings.num_candidates, id_BK.shape[1])
             scores = read_spans(model, corpus, part, score_BK[:, :num_read], id_BK[:, :num_read], settings)
-        answers += best_spans(corpus, scores)
+        answers += best_spans(corpus, scores, settings.answer_bounds)
         retrieved += id_BK.tolist()
     return answers, retrieved
