@@ -77,6 +77,7 @@ WORDS = [
     ("1778{{ndash}}83{{snd}}so{{mdash}}{{nbsp}}x {{abbr|Dr.|Doctor}}", "1778–83 – so— x Dr."),
     ("It {{sic|wsa}} {{not a typo|teh}} {{nowrap|long and}} {{small|low}}.", "It wsa [sic] teh long and low."),
     ("He said{{quote|the mill|Brandt}}and left.", "He said\nthe mill\n— Brandt\nand left."),
+    ("{{harvtxt|Boolos|Jeffrey|1974|p=5}}, {{harvnb|A|B|C|1}}", "Boolos & Jeffrey (1974), A, B & C 1"),
     ("{{template:circa|1}} {{#if:x|a|b}}{{lc:ABC}} {{!}} {{#tag:ref|x}}", "c. 1 aabc |"),
 ]
 OTHERS = [

@@ -33,6 +33,8 @@ from openrealm.types import Span
         ("<span title='a [[b]]'>c</span> <ref name=x>[[d]]<ref/> e</ref> <br /> {{efn|<ref>}}</ref>}} g", "c\ng"),
         ("''[[File:a.jpg|b ''c'' [[d]] {{e}}]] f''", "f"),
         ("{{unclosed | text [[and]] more", "unclosed | text and more"),
+        ("a<!-- b\n<nowiki> -->c<nowiki><!-- d --></nowiki> <!-- e <!-- f -->g<!-- h\n<ref>", "ac<!-- d --> g"),
+        ("a <nowiki> <!-- b --> c", "a <nowiki> c"),
         ("", ""),
     ],
 )  # fmt: skip

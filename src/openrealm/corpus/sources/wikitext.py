@@ -62,6 +62,7 @@ _LEFTOVERS = tuple(
 _LIST_MARKS = ("*", "#", ":", ";")
 _NOT_SHOWN = {LinkKind.FILE, LinkKind.CATEGORY, LinkKind.LANGUAGE}
 
+_COMMENT, _COMMENT_OR_NOWIKI = re.compile("<!--"), re.compile("<!--|<nowiki>")
 _MAX_NAME = 80
 _PLACEHOLDER = "Lost"  # a lost element while sentences are found
 _MARKED = re.compile(f"({OPEN}|{CLOSE}|{LOST_ELEMENT.pattern.replace('(', '').replace(')', '')})")
@@ -97,7 +98,7 @@ def plain_text(markup: str, wiki: Wiki = UNKNOWN) -> Prose:
     Headings end a paragraph and are dropped, as are whole sections of references and links. A sentence with a template
     or formula whose words are not known is left out.
     """
-    markup = marks.ANY.sub("", markup).replace("\0", "")  # the parser stops at NUL
+    markup = _without_comments(marks.ANY.sub("", markup).replace("\0", ""))  # the parser stops at NUL
     reader = _Reader(_tokens_of(markup), wiki)
     raw = one_variant(reader.page())
     raw = "\n".join(without_quotes(_without_harmless(line)) for line in raw.split("\n")).replace(APOSTROPHE, "'")
@@ -105,6 +106,28 @@ def plain_text(markup: str, wiki: Wiki = UNKNOWN) -> Prose:
     for pattern, new in _LEFTOVERS:
         raw = pattern.sub(new, raw)
     return _finished(clean_text(raw, entities=False), reader.lost)
+
+
+def _without_comments(markup: str) -> str:
+    """`markup` without comments; one that is not closed extends to the end.
+
+    The parser would take quadratic time for comments that are not closed.
+    """
+    parts: list[str] = []
+    start = at = 0
+    pattern = _COMMENT_OR_NOWIKI
+    while match := pattern.search(markup, at):
+        at = match.end()
+        is_comment = match.group() == "<!--"
+        end = markup.find("-->" if is_comment else "</nowiki>", at)
+        if is_comment:
+            parts.append(markup[start : match.start()])
+            start = at = len(markup) if end < 0 else end + len("-->")
+        elif end < 0:
+            pattern = _COMMENT
+        else:
+            at = end
+    return "".join([*parts, markup[start:]])
 
 
 def _tokens_of(markup: str) -> Iterable[_Token]:

@@ -58,6 +58,8 @@ def of_name(name: str) -> Renderer | None:
         return _ipa_signs
     if re.fullmatch(r"(?:ipa|api|afi|ipa link)-[a-z]{2,3}.*", name):
         return _ipa
+    if name.startswith("script/"):
+        return parameter("1")
     return nothing if re.fullmatch(r"[a-z]{2,3}(?:-[a-z]+)? icon", name) else None
 
 

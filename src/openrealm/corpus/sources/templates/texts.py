@@ -108,6 +108,21 @@ def _sic(call: Call) -> str:
     return words if is_hidden and words else f"{words} [sic]".strip()
 
 
+def _authors(form: str) -> Renderer:
+    """{{harvtxt|Boolos|Jeffrey|1974|p=5}} to "Boolos & Jeffrey (1974)"."""
+
+    def render(call: Call) -> str | None:
+        *names, year = [part for part in call.unnamed() if part] or [""]
+        if not names:
+            return None
+        authors = (
+            f"{names[0]} et al." if len(names) > 3 else " & ".join([", ".join(names[:-1]), names[-1]][-len(names) :])
+        )
+        return form.format(authors=authors, year=year)
+
+    return render
+
+
 def _music(call: Call) -> str:
     signs = {"flat": "♭", "b": "♭", "sharp": "♯", "#": "♯", "natural": "♮", "n": "♮"}
     return "".join(signs.get(part.casefold(), part) for part in call.unnamed())
@@ -128,6 +143,9 @@ RENDERERS: dict[str, Renderer] = {
     **named("chem;su-chem;nuclide2;chemf;simplenuclide", _joined),
     **named("su", _stacked),
     **named("sic", _sic),
+    **named("harvtxt;harvcoltxt;harvard citation text;harvs", _authors("{authors} ({year})")),
+    **named("harv;harvcol;harvp;harvard citation;harvard citations", _authors("({authors} {year})")),
+    **named("harvnb;harvcolnb;harvard citation no brackets", _authors("{authors} {year}")),
     **named("music", _music),
     **named('inlinequote;";q;quote inline;qq', around('"', '"')),
     **named("ruby;ruby-ja", lambda call: f"{call.get('1')} ({call.get('2')})"),
