@@ -131,7 +131,7 @@ def test_html_may_name_its_encoding(tmp_path: Path) -> None:
 
 
 def test_a_pdf_is_read_page_by_page(tmp_path: Path) -> None:
-    pytest.importorskip("pypdf", reason='needs pypdf: pip install "openrealm[pdf]"')
+    pytest.importorskip("pypdfium2", reason='needs pypdfium2: pip install "openrealm[pdf]"')
     (tmp_path / "paper.pdf").write_bytes(minimal_pdf("Lima is the capital."))
     (tmp_path / "scan.pdf").write_bytes(minimal_pdf(""))
     account = Account()

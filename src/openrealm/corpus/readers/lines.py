@@ -67,12 +67,26 @@ _CAPITALS = re.compile(r"[A-Z]{3}")
 _MAX_HEADING = 80
 
 
+class Extent(NamedTuple):
+    """Where a line is drawn: its edges in columns, its first word's width, and its edges in points above the page's."""
+
+    left: float
+    right: float
+    first: int
+    bottom: float
+    top: float
+
+
 class SourceLine(NamedTuple):
-    """A line of a file, with its place as in `types.Line`; a blank line has no text but white space."""
+    """A line of a file, with its place as in `types.Line`; a blank line has no text but white space.
+
+    extent  where a line of a page is drawn; without it, columns are counted
+    """
 
     text: str
     position: int = 0
     part: int = 0
+    extent: Extent | None = None
 
 
 @dataclass(slots=True)
@@ -187,6 +201,9 @@ def _measured(line: SourceLine) -> _Line:
     expanded = whole[len(quote) :].expandtabs()
     text = expanded.lstrip()
     indent = len(expanded) - len(text)
+    width, first = indent + _columns(text), _first_columns(text)
+    if line.extent is not None:
+        indent, width, first = round(line.extent.left), round(line.extent.right), line.extent.first
     marked = _MARKER_OF.match(text)
     marker = _kind_of(marked) if marked is not None else ""
     content = text[marked.end() :] if marked is not None else text
@@ -196,8 +213,8 @@ def _measured(line: SourceLine) -> _Line:
         part=line.part,
         quote="".join(quote.split()),
         indent=indent,
-        width=indent + _columns(text),
-        first=_first_columns(text),
+        width=width,
+        first=first,
         start=_start_of(content, text),
         stops=_STOP.search(text[-8:]) is not None,
         marker=marker,

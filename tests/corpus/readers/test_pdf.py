@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from openrealm.corpus.readers import Document
+from openrealm.corpus.readers.pdf import read
+from openrealm.errors import BadInput
+
+pytest.importorskip("pypdfium2", reason='needs pypdfium2: pip install "openrealm[pdf]"')
+
+ENCRYPTED = Path(__file__).parents[2] / "data" / "pdf"
+Drawn = tuple[int, int, str]
+
+
+def pdf(*pages: list[Drawn], title: str = "") -> bytes:
+    """A PDF written by hand: each page draws texts in Helvetica of 10 points at (x, y)."""
+    first = 4
+    kids = b" ".join(b"%d 0 R" % (first + 2 * i) for i in range(len(pages)))
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages)),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+    ]
+    for i, page in enumerate(pages):
+        drawn = "".join(f"BT /F1 10 Tf {x} {y} Td ({text}) Tj ET\n" for x, y, text in page).encode("cp1252")
+        resources = b"<< /Font << /F1 3 0 R >> >>"
+        contents = b"/Contents %d 0 R /Resources %s" % (first + 2 * i + 1, resources)
+        objects.append(b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] %s >>" % contents)
+        objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(drawn), drawn))
+    objects.append(b"<< /Title (%s) >>" % title.encode())
+    data, starts = b"%PDF-1.4\n", []
+    for number, content in enumerate(objects, start=1):
+        starts.append(len(data))
+        data += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % start for start in starts)
+    trailer = b"trailer\n<< /Size %d /Root 1 0 R /Info %d 0 R >>" % (len(objects) + 1, len(objects))
+    table = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + table
+    return data + table + trailer + b"\nstartxref\n%d\n%%%%EOF\n" % len(data)
+
+
+def column(x: int, y: int, *lines: str) -> list[Drawn]:
+    return [(x, y - 12 * n, line) for n, line in enumerate(lines)]
+
+
+def document(path: Path, *pages: list[Drawn], title: str = "") -> Document:
+    path.write_bytes(pdf(*pages, title=title))
+    return read(path)
+
+
+def text_of(found: Document) -> str:
+    return found.article("a", "a").text
+
+
+def test_columns_are_read_one_after_the_other_and_sentences_put_together(tmp_path: Path) -> None:
+    left = column(50, 700, "The inn at Grohnde was", "closed in 1988 by Eva", "Roth from Linse and is", "a school now.")
+    right = column(300, 700, "The ferry at Heinsen", "was given up when the", "bridge was finished by", "the town.")
+    assert text_of(document(tmp_path / "a.pdf", left + right)) == (
+        "The inn at Grohnde was closed in 1988 by Eva Roth from Linse and is a school now.\n"
+        "The ferry at Heinsen was given up when the bridge was finished by the town."
+    )
+
+
+def test_a_sentence_goes_on_in_the_next_column_and_on_the_next_page(tmp_path: Path) -> None:
+    left = column(50, 700, "The inn at Grohnde was", "closed in 1988 by Eva")
+    right = column(300, 700, "Roth from Linse, who", "sold it to the town of")
+    found = document(tmp_path / "a.pdf", left + right, column(50, 700, "Hameln. It is a school."))
+    assert text_of(found) == (
+        "The inn at Grohnde was closed in 1988 by Eva Roth from Linse, who sold it to the town of Hameln. "
+        "It is a school."
+    )
+    article = found.article("a", "a")
+    assert [line.part for line in article.lines] == [1, 1, 1, 1, 2]
+    assert article.text[article.lines[-1].start :].startswith("Hameln")
+
+
+def test_a_wide_gap_ends_a_paragraph(tmp_path: Path) -> None:
+    lines = column(50, 700, "The inn at Grohnde was", "closed in 1988 by Eva") + column(
+        50, 650, "Roth and Sons of Linse"
+    )
+    assert text_of(document(tmp_path / "a.pdf", lines)).split("\n")[1] == "Roth and Sons of Linse"
+
+
+def test_hyphens_at_line_ends(tmp_path: Path) -> None:
+    lines = ["The engineer was a self-", "taught man from Bremen-", "Vegesack; his thirty-", "one inns cost 5-"]
+    lines += ["6 marks, and infor-", "mation about them is free."]
+    assert text_of(document(tmp_path / "a.pdf", column(50, 700, *lines))) == (
+        "The engineer was a self-taught man from Bremen-Vegesack; his thirty-one inns cost 5-6 marks, and information "
+        "about them is free."
+    )
+
+
+def test_pages_without_text_are_counted(tmp_path: Path) -> None:
+    found = document(tmp_path / "a.pdf", [], column(50, 700, "Only this page has text."), [])
+    assert text_of(found) == "Only this page has text."
+    assert found.counts == {"page without text": 2}
+    assert text_of(document(tmp_path / "b.pdf", [])) == ""
+
+
+def test_heads_and_page_numbers_are_dropped_and_counted(tmp_path: Path) -> None:
+    bodies = ["The inn at Grohnde was closed by", "Eva Roth in 1988, and nobody knows", "why she did it."]
+    pages = [[(50, 780, "Inns of the Weser"), (290, 20, str(n)), (50, 700, body)] for n, body in enumerate(bodies, 9)]
+    found = document(tmp_path / "a.pdf", *pages)
+    assert text_of(found) == " ".join(bodies)
+    assert found.counts == {"page header or footer": 6}
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Inns of the Weser", "Inns of the Weser"),
+        ("Microsoft Word - inns.doc", "a"),
+        ("untitled", "a"),
+        ("inns.tex", "a"),
+    ],
+)
+def test_a_title_that_somebody_gave_is_taken(tmp_path: Path, title: str, expected: str) -> None:
+    found = document(tmp_path / "a.pdf", column(50, 700, "Some text."), title=title)
+    assert found.article("a", "a").title == expected
+
+
+def test_encrypted_files_are_read_if_they_need_no_password() -> None:
+    assert text_of(read(ENCRYPTED / "aes-no-password.pdf")) == "The ferry at Linse was built in 1871 by Ida Lund."
+    with pytest.raises(BadInput, match=r"aes-password\.pdf needs a password; remove the password or the file\."):
+        read(ENCRYPTED / "aes-password.pdf")
+
+
+def test_damaged_files_are_refused_in_a_sentence_and_nothing_is_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    whole = pdf(column(50, 700, "Some text."))
+    for data in (b"", b"%PDF-1.4 broken", whole[: len(whole) // 4], b"\0" * 999):
+        (tmp_path / "a.pdf").write_bytes(data)
+        with pytest.raises(BadInput, match=r"a\.pdf is damaged and could not be read as PDF; repair it or remove it\."):
+            read(tmp_path / "a.pdf")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_positions_count_the_characters_of_the_page(tmp_path: Path) -> None:
+    found = document(tmp_path / "a.pdf", column(50, 700, "One line here.", "Another line there."))
+    assert [(piece.position, piece.part) for piece in found.pieces] == [(0, 1), (16, 1)]
+    assert all(a.position < b.position for a, b in pairwise(found.pieces))
