@@ -192,6 +192,7 @@ def test_only_changed_settings_that_affect_the_weights_are_refused(
             make_trainer(tmp_path, *SIX, change).train(resume=True)
     free = ["name=other", "device=auto", "num_threads=2", "finetune.num_steps=9", "pretrain.max_staleness_steps=3"]
     free += ["pretrain.eval_steps=7", "pretrain.checkpoint_steps=2"]
+    free += ["pretrain.learning_rate=1e-5", "pretrain.tower_learning_rate=1e-6"]  # how to go on after a divergence
     assert make_trainer(tmp_path, *SIX, *free).train(resume=True).num_steps == 6
 
 
