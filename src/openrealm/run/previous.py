@@ -37,19 +37,22 @@ _ATTEMPTS = 5
 
 def keep(folder: Path) -> None:
     """Link the systems of a run aside if one can answer; those kept before stay otherwise."""
-    if (folder / "config.json").exists() and _answers(Run.open(folder)):
+    if (folder / "config.json").exists() and _answering(Run.open(folder)):
         files.link_folder(folder, folder / _FOLDER, _FILES)
 
 
 def drop(folder: Path) -> None:
-    """Remove what was kept once a system of the run itself can answer."""
-    if (folder / _FOLDER).exists() and _answers(Run.open(folder)):
-        files.remove_folder(folder / _FOLDER)
+    """Remove what was kept once the run itself can answer: with REALM or, if that was not kept, as before."""
+    if (folder / _FOLDER).exists():
+        own, kept = _answering(Run.open(folder)), _answering(Run.open(folder / _FOLDER))
+        if own >= (kept & {"realm"} or kept):
+            files.remove_folder(folder / _FOLDER)
 
 
-def _answers(run: Run) -> bool:
-    readers = [stages.get(system.stage) for system in SYSTEMS.values() if system.reads_passages]
-    return any(_is_current(run, stage) for stage in readers)
+def _answering(run: Run) -> set[str]:
+    """The systems that can answer."""
+    readers = (system for system in SYSTEMS.values() if system.reads_passages)
+    return {system.name for system in readers if _is_current(run, stages.get(system.stage))}
 
 
 def _is_current(run: Run, stage: Stage) -> bool:
