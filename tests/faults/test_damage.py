@@ -20,6 +20,7 @@ from safetensors.torch import load_file, save_file
 
 from openrealm import files
 from openrealm.cli.main import main
+from openrealm.config import Config
 
 Json = dict[str, Any]
 Edit = Callable[[Path, Json], None]
@@ -372,6 +373,8 @@ def test_an_edited_json_file_is_refused_by_name(
 def user_of(name: str) -> str:
     if name.startswith(("corpus/", "finetune/realm/model", "stages/corpus", "stages/finetune_realm", "config.json")):
         return "ask"
+    if name.startswith(("report", "evaluate/", "stages/evaluate")):
+        return "run"  # evaluating writes them anew
     if name.startswith("finetune/bm25/"):
         return "evaluate" if name.endswith("metrics.jsonl") else "ask --system bm25"
     return "ask" if name.startswith("index/versions/") and "/00000000" not in name else "evaluate"
@@ -400,8 +403,13 @@ def damage(path: Path, others: list[Path], rng: random.Random) -> str:
     return "cut short"
 
 
-def attack(whole: Path, run: Path, num_damages: int, seed: int, capsys: pytest.CaptureFixture[str]) -> dict[str, int]:
-    """Damage one file after another of copies of a run, and use it; counts what came of it."""
+def attack(
+    whole: Path, run: Path, num_damages: int, seed: int, again: list[str], capsys: pytest.CaptureFixture[str]
+) -> dict[str, int]:
+    """Damage one file after another of copies of a run, and use it; counts what came of it.
+
+    again  words that follow `openrealm run --name RUN` to run it again
+    """
     rng = random.Random(seed)
     names = sorted(str(path.relative_to(whole)) for path in whole.rglob("*") if path.is_file() and path.name != ".lock")
     counts = {"refused": 0, "named": 0, "harmless": 0}
@@ -410,8 +418,9 @@ def attack(whole: Path, run: Path, num_damages: int, seed: int, capsys: pytest.C
         copied(whole, run)
         done = damage(run / name, [run / other for other in names], rng)
         capsys.readouterr()
-        words = user_of(name).split()
-        code = main([words[0], *(["Where is it?"] if words[0] == "ask" else []), "--run", str(run), *words[1:]])
+        command, *rest = user_of(name).split()
+        words = {"ask": ["Where is it?", "--run", str(run)], "run": ["--name", str(run), *again]}
+        code = main([command, *words.get(command, ["--run", str(run)]), *rest])
         said = capsys.readouterr().err
         assert INTERNAL not in said, (name, done, said)
         if is_harmless(name) and code == 0:
@@ -424,15 +433,26 @@ def attack(whole: Path, run: Path, num_damages: int, seed: int, capsys: pytest.C
     return counts
 
 
+@pytest.fixture
+def again(
+    answering_run: Path, toy_config: Callable[..., Config], as_settings: Callable[[Config], list[str]]
+) -> list[str]:
+    """What the fixture `answering_run` was run with."""
+    source = json.loads((answering_run / "config.json").read_text())["corpus"]["source"]
+    return [source, *as_settings(toy_config("finetune.num_steps=8"))]
+
+
 def test_damage_anywhere_in_a_run_is_found_by_name(
-    answering_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    answering_run: Path, tmp_path: Path, again: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    counts = attack(answering_run, tmp_path / "run", NUM_QUICK, 1, capsys)
+    counts = attack(answering_run, tmp_path / "run", NUM_QUICK, 1, again, capsys)
     assert sum(counts.values()) == NUM_QUICK
 
 
 @pytest.mark.slow
-def test_300_damages_are_found_by_name(answering_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    counts = attack(answering_run, tmp_path / "run", NUM_ALL, 2, capsys)
+def test_300_damages_are_found_by_name(
+    answering_run: Path, tmp_path: Path, again: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = attack(answering_run, tmp_path / "run", NUM_ALL, 2, again, capsys)
     print(counts)
     assert sum(counts.values()) == NUM_ALL
