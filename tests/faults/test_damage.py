@@ -442,17 +442,25 @@ def again(
     return [source, *as_settings(toy_config("finetune.num_steps=8"))]
 
 
+@pytest.fixture
+def evaluated(answering_run: Path, tmp_path: Path) -> Path:
+    """A run all of whose stages are up to date."""
+    run = copied(answering_run, tmp_path / "evaluated")
+    assert main(["evaluate", "--run", str(run)]) == 0
+    return run
+
+
 def test_damage_anywhere_in_a_run_is_found_by_name(
-    answering_run: Path, tmp_path: Path, again: list[str], capsys: pytest.CaptureFixture[str]
+    evaluated: Path, tmp_path: Path, again: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    counts = attack(answering_run, tmp_path / "run", NUM_QUICK, 1, again, capsys)
+    counts = attack(evaluated, tmp_path / "run", NUM_QUICK, 1, again, capsys)
     assert sum(counts.values()) == NUM_QUICK
 
 
 @pytest.mark.slow
 def test_300_damages_are_found_by_name(
-    answering_run: Path, tmp_path: Path, again: list[str], capsys: pytest.CaptureFixture[str]
+    evaluated: Path, tmp_path: Path, again: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    counts = attack(answering_run, tmp_path / "run", NUM_ALL, 2, again, capsys)
+    counts = attack(evaluated, tmp_path / "run", NUM_ALL, 2, again, capsys)
     print(counts)
     assert sum(counts.values()) == NUM_ALL
