@@ -77,6 +77,7 @@ def test_splitting_by_example(text: str, sentences: list[str]) -> None:
         # after an abbreviation only a word that often begins a sentence ends it
         ("He was elected to the U.S. ", "Senate in 1950."),
         ("He was elected to the U.S.| ", "The Senate met."),
+        ("It was led by then-U.S. ", "Secretary Berg."),
         ("It dates from c. ", "1860 or later."),
         ("It dates from the 2nd c. ", "BCE or later."),
         ("Found by Brig. ", "Gen. Holt."),
@@ -98,7 +99,11 @@ def test_splitting_by_example(text: str, sentences: list[str]) -> None:
         ("It is rich in vitamin C.| ", "Oranges have more."),
         ("See Appendix A.| ", "Tables follow."),
         ("In 1997 R. ", "Rummel wrote it."),
-        ("It melts at 273 K.| ", "Water does."),
+        ("It melts at 273.15 K.| ", "Water does."),
+        ("It stands at 303 W. ", "Main Street."),
+        ("It is 30° N.| ", "Egypt is near."),
+        ("It ends at 5 m.| ", "Nothing follows."),
+        ("He led the B.C. ", "Liberals."),
         # lower case, lists, numbers
         ("It was new.| ", "iPhone users liked it."),
         ("It was new.| ", "“eBay” sold it."),

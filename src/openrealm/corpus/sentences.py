@@ -29,7 +29,8 @@ _ITEM = re.compile(r"\s*[(\[]?(?:\d{1,3}(?:\.\d{1,3})*|[ivx]{1,4}|[a-z])")  # "1
 _ELLIPSIS_IN_BRACKETS = re.compile(r"(?:…|\.\.).*[)\]]")
 _DOTTED = re.compile(r"[^\W\d_]{1,3}(?:\.-?[^\W\d_]{1,3})+")  # "U.S", "Ph.D", "J.-C"
 _NUMBER = re.compile(r"[#§(]?\d|[IVXLC]{2,}\b")
-_YEAR = re.compile(r"[12]\d{3},?")
+_FRACTION = re.compile(r"\d+[.,]\d+")
+_DEGREES = re.compile(r"\d{1,3}")
 _DAY = re.compile(r"\d{1,2}\.")  # of "3. 10. 1990"
 _MONTH_AND_YEAR = re.compile(r"\d{1,2}\. \d{2,4}\b")
 _LETTER_OR_ERA = re.compile(r"[^\W\d_]\.|Chr\.")
@@ -102,18 +103,21 @@ def _ends_after(words: list[str], following: str) -> bool:
     if word.isdecimal():
         return not _is_ordinal(word, previous, following)
     chain = _chain(words, word)
-    names = {chain, re.split("[-–—/]", word)[-1]}
+    tail = re.split("[-–—/]", word)[-1]  # of "mid-Jan" or "then-U.S"
+    names = {chain, tail}
     is_before_number = not names.isdisjoint(known.BEFORE_NUMBERS) or (word.endswith("str") and word[0].isupper())
     is_chain = len(word) == 1 and not word.isupper() and _LETTER_OR_ERA.match(following)  # the first two of "z. B."
     if is_chain or not names.isdisjoint(known.NEVER_LAST) or (is_before_number and _NUMBER.match(following)):
         return False
-    era = word if word.isupper() else chain  # "C. E. Smith" has initials
-    if era in known.ERAS or (chain in known.HOURS and previous[-1:].isdigit()):
+    has_number = previous[-1:].isdigit() or previous.endswith(".")  # "300 B.C", "av. J.-C", unlike "the B.C. Liberals"
+    is_dated = has_number and (word in known.ERAS or chain in known.HOURS)
+    if is_dated or (chain in known.ERAS and not word.isupper()):
         return following[:1].isalpha() and not _AFTER_HOUR.match(following)
     is_rarely_last = not names.isdisjoint(known.RARELY_LAST)
     if word.isascii() and _is_uncased(following):
         return True
-    if is_rarely_last or _DOTTED.fullmatch(chain if len(word) == 1 else word) or _is_initial(word, previous):
+    is_dotted = _DOTTED.fullmatch(chain if len(word) == 1 else word) or _DOTTED.fullmatch(tail)
+    if is_rarely_last or is_dotted or _is_initial(words, word):
         return _STARTER.match(following) is not None
     return True
 
@@ -144,7 +148,14 @@ def _is_ordinal(word: str, previous: str, following: str) -> bool:
     return previous.lstrip(_OPENERS).casefold() in known.BEFORE_ORDINALS and not _STARTER.match(following)
 
 
-def _is_initial(word: str, previous: str) -> bool:
-    """Whether a single letter stands for a name, unlike those of "vitamin C", "77 03 W" and "273 K"."""
-    is_unit = (previous[-1:].isdigit() and not _YEAR.fullmatch(previous)) or previous[-1:] in ("°", "′", "″")
-    return len(word) == 1 and word.isalpha() and not is_unit and previous.casefold() not in known.BEFORE_LABELS
+def _is_initial(words: list[str], word: str) -> bool:
+    """Whether a single letter stands for a name, unlike those of "vitamin C", "77 03 W", "5 m" and "273.15 K"."""
+    if len(word) != 1 or not word.isalpha():
+        return False
+    before, previous = ["", "", *words][-3:-1]
+    if previous[-1:] in ("°", "′", "″") or previous.casefold() in known.BEFORE_LABELS:
+        return False
+    if not word.isupper():
+        return not previous[-1:].isdigit()
+    is_fraction = _FRACTION.fullmatch(previous) is not None
+    return not is_fraction and not (_DEGREES.fullmatch(before) and _DEGREES.fullmatch(previous))  # "at 303 W. Main St."
