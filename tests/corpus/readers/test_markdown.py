@@ -86,6 +86,7 @@ def test_markdown_becomes_a_title_and_pieces_with_their_places(tmp_path: Path) -
         ("[![Tests](t.svg)](https://t) thanks [@bot[bot]](https://b)", "", ["Tests thanks @bot[bot]"]),
         ("<table><tr><td>Hoya</td><td>1150</td></tr></table>\n\n<script>\nx\n</script>", "", ["Hoya, 1150"]),
         ("Town | Founded\n--- | ---\nHoya \\| Weser | 1150", "", ["Town, Founded", "Hoya | Weser, 1150"]),
+        ("- | a | `x|y` \\| z |\n  |---|---|\n  | 1 | 2 |\n\nEnd", "", ["a, x|y | z", "1, 2", "End"]),
         ("Ferry\n: A boat\n: A crossing", "", ["Ferry", "A boat", "A crossing"]),
         ("- [ ] row\n- [x] steer", "", ["row", "steer"]),
         ("It cost $5 and then $6_a_ or $x_1*y*z$.", "", ["It cost $5 and then $6_a_ or $x_1*y*z$."]),

@@ -15,6 +15,7 @@ from markdown_it.common.html_re import HTML_TAG_RE
 from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_block import reference as reference_rule
+from markdown_it.rules_block import table as table_rule
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
@@ -48,6 +49,9 @@ _INCLUDED_CODE = re.compile(
     r"[ \t]*(?:-->)?[ \t]*(?:\n|\Z)",
     re.MULTILINE,
 )
+_TABLE_RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
+_CODE_WITH_PIPE = re.compile(r"(`+)[^`\n]*\|[^`\n]*\1")
+_PIPE = re.compile(r"(?<!\\)\|")
 _DEFINITION = re.compile(r"\[[^\[\]]+\]:[ \t]*(\S+)")
 _ADDRESS = re.compile(r"[/#:@<?\\]|\.\w")
 
@@ -79,6 +83,7 @@ def add_dialects(md: MarkdownIt) -> None:
     block.before("fence", "indented_directive", _indented_directive, interrupts)
     block.before("fence", "no_line", _no_line, interrupts)
     block.at("reference", _definition)
+    block.at("table", _table, {"alt": ["paragraph", "reference"]})
     inline.before("backticks", "braces", _braces)
     inline.before("link", "wiki_link", _wiki_link)
     inline.before("html_inline", "jsx", _jsx)
@@ -304,6 +309,32 @@ def _definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     if match and not _ADDRESS.search(match[1]):
         return False
     return reference_rule(state, start, end, silent)
+
+
+def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A table, also one whose head has the right number of cells only if code may hold a "|"."""
+    if table_rule(state, start, end, silent):
+        return True
+    if start + 1 >= end or not _CODE_WITH_PIPE.search(_line(state, start)):
+        return False
+    if not _TABLE_RULE.match(_line(state, start + 1)):
+        return False
+    last = next((n for n in range(start + 2, end) if state.isEmpty(n) or state.sCount[n] < state.blkIndent), end)
+    lines = [_line(state, number) for number in range(start, last)]
+    escaped = [_CODE_WITH_PIPE.sub(lambda code: _PIPE.sub(r"\\|", code.group()), line) for line in lines]
+    if escaped == lines:
+        return False
+    tokens: list[Token] = []
+    state.md.block.parse("\n".join(escaped), state.md, state.env, tokens)
+    if tokens[0].type != "table_open" or tokens[-1].type != "table_close":
+        return False
+    if not silent:
+        for token in tokens:
+            token.level += state.level
+            token.map = [line + start for line in token.map] if token.map else None
+        state.tokens += tokens
+        state.line = last
+    return True
 
 
 def _braces(state: StateInline, silent: bool) -> bool:

@@ -28,8 +28,8 @@ CODE = frozenset(_CODE_NAMES.split())
 """Directives whose content is code."""
 
 _WITHOUT_TITLE_NAMES = """
-card-carousel code-group column column-margin columns container cssclass div figure grid grid-item html ifconfig
-list-table margin only row rst-class tab-set tabs
+card-carousel code-group column column-margin columns container cssclass div eval-rst figure grid grid-item html
+ifconfig list-table margin only row rst-class tab-set tabs
 """
 WITHOUT_TITLE = frozenset(_WITHOUT_TITLE_NAMES.split())
 """Directives whose argument is not shown: a path, a number, a condition, a CSS class."""
