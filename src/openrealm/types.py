@@ -119,6 +119,8 @@ class ReadPassage:
     probability        the retriever's, among the passages read
     retrieval_utility  how many nats likelier the passage makes the answer than the null passage does (Guu Sec. 4.4)
     score              the reader's logit of the answer
+    origin             where the line with the answer begins in the source; None where not known
+    place              the same in words, such as "guide.md, line 120"; "" where not known
     """
 
     passage_id: str
@@ -130,6 +132,8 @@ class ReadPassage:
     probability: float
     retrieval_utility: float
     score: float
+    origin: Origin | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

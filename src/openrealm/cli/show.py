@@ -145,7 +145,8 @@ def _parts(passage: ReadPassage) -> tuple[str, str, str]:
 
 
 def _title(passage: ReadPassage) -> str:
-    return one_line(passage.title) or "(no title)"
+    title = one_line(passage.title) or "(no title)"
+    return f"{title} ({one_line(passage.place)})" if passage.place else title
 
 
 def plain(text: str) -> str:

@@ -150,9 +150,9 @@ def _show_passages(console: Console, passages: list[dict[str, Any]]) -> None:
     _heading(console, f"{len(passages)} random passages")
     for passage in passages:
         title = one_line(passage["title"]) or "(no title)"
-        console.print(
-            Text(f"\n{title}", style="bold"), Text(f"(passage {passage['passage']:,}, {passage['tokens']} tokens)")
-        )
+        place = f"{one_line(passage['place'])}; " if passage["place"] else ""
+        about = f"({place}passage {passage['passage']:,}, {passage['tokens']} tokens)"
+        console.print(Text(f"\n{title}", style="bold"), Text(about))
         console.print(_marked(passage))
         spans = [f"{one_line(passage['text'][s['start'] : s['end']])} ({s['kind']})" for s in passage["spans"]]
         console.print(Text("spans: " + (", ".join(spans) or "none"), style="dim"))

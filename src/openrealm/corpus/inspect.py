@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from openrealm.corpus.corpus import Corpus
+from openrealm.corpus.places import place_of
 from openrealm.corpus.ragged import IntArray
 from openrealm.corpus.tagger import KINDS
 
@@ -195,7 +197,7 @@ def span_text(corpus: Corpus, i: int, start: int, end: int) -> str:
     return corpus.passage(i).text[int(offsets[start, 0]) : int(offsets[end - 1, 1])]
 
 
-def shown(corpus: Corpus, i: int) -> dict[str, Any]:
+def shown(corpus: Corpus, i: int, source: str | Path | None = None) -> dict[str, Any]:
     """A passage to be shown, as JSON values; its spans are characters of the text."""
     passage, offsets = corpus.passage(i), corpus.token_offsets(i)
     spans = [(int(offsets[start, 0]), int(offsets[end - 1, 1]), kind) for start, end, kind in corpus.spans(i)]
@@ -203,6 +205,7 @@ def shown(corpus: Corpus, i: int) -> dict[str, Any]:
         "passage": i,
         "id": passage.id,
         "title": passage.title,
+        "place": place_of(corpus, i, source=source),
         "text": passage.text,
         "tokens": len(corpus.body_tokens(i)),
         "spans": [{"start": start, "end": end, "kind": kind} for start, end, kind in spans],

@@ -63,7 +63,7 @@ def inspection(run: Run, *, seed: int = 0, plot: Path | None = None, leaks: bool
         "remarks": manifest["source"].get("remarks", []),
         "quarantined": manifest["source"].get("quarantined", []),
         "passages": [
-            inspect.shown(corpus, i)
+            inspect.shown(corpus, i, run.config.corpus.source)
             for i in inspect.sample(corpus, NUM_SHOWN, np.random.default_rng([seed, 1])).tolist()
         ],
         "passages_tried": num_tried,

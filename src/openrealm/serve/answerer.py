@@ -10,6 +10,7 @@ import torch
 
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
+from openrealm.corpus.places import place_of
 from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadInput, MissingStage
 from openrealm.index.index import Index
@@ -50,6 +51,7 @@ class Answerer:
         finder: PassageFinder | None = None,
         config: Config | None = None,
         engine: Engine | None = None,
+        source: str | Path | None = None,
     ) -> None:
         """Check the parts, move the model to its device and put it into evaluation mode.
 
@@ -58,6 +60,7 @@ class Answerer:
         finder  another way to find passages, such as `Bm25Finder`; `index` may then be None
         config  settings; None means those of `openrealm run` for a corpus of this size
         engine  device and precision; None chooses them to suit the hardware
+        source  the folder or file that the corpus was built from, to tell lines of files; see `place_of`
         Raises MissingStage if the model has no span reader, BadInput if there is neither an index nor a finder,
         Mismatch if the index was not built with this model and corpus.
         """
@@ -72,7 +75,7 @@ class Answerer:
                 raise BadInput("Answerer needs an index or a finder; pass Index.build(model, corpus), for example.")
             index.check(model, corpus)
             finder = DenseFinder(index)
-        self._model, self._corpus, self._finder = model, corpus, finder
+        self._model, self._corpus, self._finder, self._source = model, corpus, finder, source
         self._engine = engine or engine_for(config)
         self._tokenizer = corpus.tokenizer()
         self.index_version = finder.version
@@ -100,9 +103,9 @@ class Answerer:
         model = artefacts.open_model(run, entry.stage)
         if entry.retriever == "bm25":
             finder = artefacts.open_finder(run, entry, model)
-            return cls(model, corpus, finder=finder, config=run.config, engine=engine)
+            return cls(model, corpus, finder=finder, config=run.config, engine=engine, source=run.config.corpus.source)
         index = artefacts.open_index(run, model, entry.start)
-        return cls(model, corpus, index, config=run.config, engine=engine)
+        return cls(model, corpus, index, config=run.config, engine=engine, source=run.config.corpus.source)
 
     @overload
     def ask(self, question: str) -> Answer: ...
@@ -173,6 +176,8 @@ class Answerer:
                     probability=probability,
                     retrieval_utility=utility,
                     score=one.logit,
+                    origin=self._corpus.origin(one.passage, one.start),
+                    place=place_of(self._corpus, one.passage, one.start, self._source),
                 )
             )
         return out

@@ -1,0 +1,68 @@
+"""Where a passage is in its source, in words: "guide.md, line 120"."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from openrealm.corpus.corpus import Corpus
+from openrealm.corpus.readers import EXTENSIONS
+from openrealm.corpus.readers.decode import read_text
+from openrealm.errors import BadInput
+from openrealm.types import Origin
+
+_DECLARE_ENCODING = (".html", ".htm")
+
+
+def place_of(corpus: Corpus, i: int, character: int = 0, source: str | Path | None = None) -> str:
+    """Where the line with this character of passage i begins: a page, a line or a character, all counted from 1.
+
+    source  the folder or file that the corpus was built from. Without it, or if the file is gone or has other text at
+            that place now, characters are counted instead of lines
+    Returns "" where the corpus does not know.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "peru.txt").write_text("Peru\\n\\nLima is the capital.")
+    ...     corpus = Corpus.build(folder, f"{folder}/.corpus")
+    ...     lima = corpus[0].text.index("Lima")
+    ...     place_of(corpus, 0, lima, folder), place_of(corpus, 0, lima)
+    ('peru.txt, line 3', 'peru.txt, character 7')
+    """
+    origin = corpus.origin(i, character)
+    if origin is None:
+        return ""
+    extension = PurePosixPath(origin.article_id).suffix.lower()
+    description = corpus.manifest["source"]
+    if origin.part and extension == ".pdf":
+        return f"{origin.article_id}, page {origin.part}"
+    if origin.part:
+        unit = "row" if description.get("kind") == "parquet" else "line"
+        name = "" if description.get("kind") == "folder" else f"{description.get('name', '')}, "
+        return f"{name or origin.article_id + ', '}{unit} {origin.part}"
+    line = _line(source, origin, corpus.passage(i).text[character:]) if extension in EXTENSIONS else 0
+    return f"{origin.article_id}, {f'line {line}' if line else f'character {origin.position + 1}'}"
+
+
+def _line(source: str | Path | None, origin: Origin, text: str) -> int:
+    """The line of a file with this text, or 0 if it is not there any more."""
+    if source is None:
+        return 0
+    path = Path(source).expanduser()
+    path = path / origin.article_id if path.is_dir() else path
+    try:
+        changed = path.stat().st_mtime_ns
+        content = _content(path, changed)
+    except (BadInput, OSError):
+        return 0
+    words = text.split(None, 1)[:1]
+    near = content[origin.position : origin.position + 2_000]
+    if not words or words[0].strip(".,;:!?()\"'") not in near:
+        return 0
+    return content.count("\n", 0, origin.position) + 1
+
+
+@lru_cache(maxsize=4)
+def _content(path: Path, _changed: int) -> str:
+    """A file's text as its reader decoded it; `_changed` is when it was last written."""
+    return read_text(path, declared=path.suffix.lower() in _DECLARE_ENCODING)
