@@ -158,7 +158,16 @@ def test_a_failed_rebuild_keeps_the_existing_corpus(
     ("words", "sentence"),
     [
         (["ask", "Who?"], r"has no run with a fine-tuned realm; train one with"),
-        (["ask", "Who?", "--run", "nowhere"], r"runs/nowhere is not a run"),
+        (["ask", "Who?", "--run", "nowhere"], r"runs/nowhere is not a run.*`openrealm run FOLDER --run nowhere`"),
+        (["corpus", "--run", "mine"], r"no run mine yet; give its text: openrealm corpus --source PATH --run mine"),
+        (["run", "https://example.org/docs"], r"^https://example\.org/docs is a URL"),
+        (["corpus", "build", "https://example.org/a.pdf"], r"^https://example\.org/a\.pdf is a URL"),
+        (["run", ".", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl could not be read"),
+        (
+            ["quickstart", "--recipe", "tiny"],
+            r"no recipe 'tiny'; choose from paper, quickstart, ",
+        ),
+        (["quickstart", "--recipe", "small"], r"takes quickstart or quickstart-minilm; use `openrealm run FOLDER`"),
         (["warm-start"], r"runs/quickstart is not a run .*openrealm quickstart"),
         (["pretrain", "--resume"], r"runs/quickstart is not a run"),
         (["corpus", "--recipe", "quikstart"], r"no recipe 'quikstart'.*did you mean quickstart"),
@@ -184,6 +193,31 @@ def test_a_command_that_cannot_run_is_one_sentence_and_leaves_nothing(
     assert main(words) == 2
     assert re.search(sentence, one_sentence(capsys.readouterr().err))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_corpus_without_options_shows_its_usage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["corpus"]) == 2
+    assert "Usage: " in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_first_command_of_several_that_are_missing_is_named(
+    answering_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is then followed by the next one, so that no advice leads in a circle."""
+    copy = shutil.copytree(answering_run, tmp_path / "copy")
+    for stage in ("warm_start", "pretrain", "finetune_realm"):
+        (copy / "stages" / f"{stage}.json").unlink()
+    assert main(["finetune", "--run", str(copy)]) == 2
+    assert f"pre-training stage has not been run; run `openrealm warm-start --run {copy}` first" in one_sentence(
+        capsys.readouterr().err
+    )
+    assert main(["ask", "Who?", "--run", str(copy)]) == 2
+    whole = rf"not been run; run `openrealm run \S+ --run {copy} --set .*finetune\.num_steps=8.*` first"
+    assert re.search(whole, one_sentence(capsys.readouterr().err))
 
 
 @pytest.mark.parametrize(

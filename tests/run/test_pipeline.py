@@ -145,8 +145,15 @@ def test_completed_stages_are_skipped_and_a_changed_setting_reruns_what_depends_
     said = capsys.readouterr().err
     assert said.count("already completed") == 7
     assert "expect about" not in said
-    assert main(["run", str(MARKDOWN), *settings, "--set", "finetune.num_steps=6"]) == 0
+    changed = ["--set", "finetune.num_steps=6"]
+    assert main(["run", str(MARKDOWN), *settings, *changed]) == 2, "a finished run is not redone without asking"
     said = capsys.readouterr().err
+    assert "finetune.num_steps=20 (now 6); they would redo REALM fine-tuning, evaluation." in said
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    (run / "report.json").unlink()
+    assert main(["run", str(MARKDOWN), *settings, *changed]) == 0, "an unfinished one goes on"
+    said = capsys.readouterr().err
+    assert "finetune.num_steps=20 (now 6); done again: REALM fine-tuning." in said
     assert re.findall(r"\] (.+): already completed", said) == [
         "questions",
         "warm start",

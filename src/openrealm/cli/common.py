@@ -68,8 +68,12 @@ RegexOption = Annotated[
 
 
 def require_questions(questions: Path | None, regex: bool) -> None:
-    """Raise BadInput if --regex is given without --questions, where it has no effect."""
-    if regex and questions is None:
+    """Raise BadInput if the file of --questions cannot be read, or if --regex is given without it."""
+    if questions is not None:
+        from openrealm.run.questions import read_questions
+
+        read_questions(questions, regex=regex)
+    elif regex:
         raise BadInput("--regex applies to a file of questions; add --questions FILE.")
 
 
@@ -122,13 +126,20 @@ def new_run_for(
         config = _from_recipe(recipe_name or ("small" if source else DEFAULT_RUN), folder, None)
     given = [*settings_from(config_file), f"name={config.name}"]
     given += [f"corpus.source={absolute(source)}"] if source else []
+    if not (source or settings or recipe_name or config_file or (folder / "config.json").exists()):
+        raise BadInput(f"There is no run {name} yet; give its text: openrealm corpus --source PATH --run {name}.")
     return Run(folder, with_settings(config, [*given, *(settings or ())]))
 
 
 def absolute(source: str) -> str:
-    """A source's one absolute path, valid in any working directory, however it was spelled; a name as it is."""
+    """A source's one absolute path, valid in any working directory, however it was spelled; a name as it is.
+
+    Raises BadInput for a URL.
+    """
     from openrealm.corpus.sources import is_name
 
+    if "://" in source:
+        raise BadInput(f"{source} is a URL, and nothing is downloaded; download it first, and give the file or folder.")
     return source if is_name(source) else os.path.realpath(os.path.expanduser(source))
 
 

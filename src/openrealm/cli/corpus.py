@@ -46,11 +46,15 @@ def from_option(
 ) -> None:
     """Build a corpus: split text into passages and tag names and dates.
 
-    Without a subcommand it builds the corpus, as `openrealm corpus build` does.
+    With options and without a subcommand it builds the corpus, as `openrealm corpus build` does.
     """
+    given = bool(source or salvage or skip_unreadable or recipe or config or settings or run != DEFAULT_RUN)
+    if context.invoked_subcommand is None and not given:
+        print(context.get_help())
+        raise typer.Exit(2)
     if context.invoked_subcommand is None:
         _build(run, source, salvage, skip_unreadable, recipe, config, settings)
-    elif source or salvage or skip_unreadable or recipe or config or settings or run != DEFAULT_RUN:
+    elif given:
         subcommand = context.invoked_subcommand
         raise BadInput(f"Options must come after {subcommand}, as in: openrealm corpus {subcommand} --run NAME.")
 

@@ -18,6 +18,8 @@ from openrealm.cli.common import (
     stoppable,
 )
 
+_RECIPES = (DEFAULT_RUN, "quickstart-minilm")
+
 
 def quickstart(
     run: RunOption = DEFAULT_RUN,
@@ -46,12 +48,14 @@ def quickstart(
     from openrealm.run.pipeline import quickstart_run
 
     folder = run_folder(run)
-    if recipe is not None and not recipe.startswith(DEFAULT_RUN):
+    settings_of_recipe = recipe_of(recipe or DEFAULT_RUN)
+    if recipe not in (None, *_RECIPES):
+        other = "openrealm run FOLDER" if recipe == "small" else f"openrealm corpus --source PATH --recipe {recipe}"
         raise BadInput(
-            f"The recipe {recipe} is not for the quickstart; use it with `openrealm corpus --recipe {recipe}`."
+            f"The recipe {recipe} is not for the quickstart, which takes {' or '.join(_RECIPES)}; use `{other}`."
         )
     given = [*settings_from(config), f"name={folder.name}", *(settings or ())]
-    new = Run(folder, with_settings(recipe_of(recipe or DEFAULT_RUN), given))
+    new = Run(folder, with_settings(settings_of_recipe, given))
     words = ["quickstart", "--run", run, *(["--recipe", recipe] if recipe else [])]
     words += ["--config", str(config)] if config else []
     with stoppable(again(*words, settings=settings)):

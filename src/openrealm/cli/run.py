@@ -35,6 +35,7 @@ def run(
     name: Annotated[
         str | None,
         typer.Option(
+            "--run",
             "--name",
             metavar="NAME",
             show_default="the name of FOLDER",
@@ -63,7 +64,7 @@ def run(
     target = run_folder(name or run_name(source))
     given = [*settings_from(config), f"name={target.name}", f"corpus.source={source}", *(settings or ())]
     given += ["corpus.skip_unreadable=true"] if skip_unreadable else []
-    words = ["run", folder, *(["--name", name] if name else [])]
+    words = ["run", folder, *(["--run", name] if name else [])]
     words += ["--questions", str(questions)] if questions else []
     words += ["--regex"] if regex else []
     words += ["--skip-unreadable"] if skip_unreadable else []

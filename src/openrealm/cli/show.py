@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from openrealm.cli.common import again
+from openrealm.errors import Mismatch, MissingStage
+from openrealm.evaluate.compare import MIN_MEASURED
 from openrealm.progress import clock, say, show, visible
 from openrealm.run.systems import SYSTEMS
 from openrealm.types import QuestionSets
@@ -17,31 +20,41 @@ from openrealm.types import QuestionSets
 if TYPE_CHECKING:
     from openrealm.types import Answer, ReadPassage
 
-_FIRST_WORDS = ("what", "who", "when", "where", "how many")
+# Cloze questions that read well: the question word is the subject of a verb.
+_SENTENCE = re.compile(r"(?:Who|What) (?:is|are|was|were|has|had|can|will|must|may|should) (?:\S+ ){2,14}\S+\?$")
+_NUM_TRIED = 12
 _HEAD = ("system", "exact match", "95% interval", "F1", "recall@5")
 
 
 def show_report(report: Mapping[str, Any], folder: Path) -> None:
     """Print the comparison table, the retrieval utility, where the report is, and a question to ask."""
-    rows = [_figures(name, values) for name, values in report["systems"].items()]
+    num_questions = report["questions"]
+    rows = [_figures(name, values, num_questions) for name, values in report["systems"].items()]
     if rows:
         say("")
-        _table(rows, f"{report['questions']} test questions")
+        _table(rows, "1 test question" if num_questions == 1 else f"{num_questions} test questions")
+        if num_questions < MIN_MEASURED:
+            show(
+                f"Fewer than {MIN_MEASURED} questions are too few for a measure; "
+                "give more with `openrealm evaluate --questions FILE`."
+            )
     show(_utility(report))
     seconds = sum(value or 0 for value in report["seconds"].values())
     peak = report["peak_memory_bytes"] or 0
     show(f"Time {clock(seconds)} (minutes:seconds), peak memory {peak / 2**30:.2f} GiB.")
     show(f"Report: {folder / 'report.html'}")
-    say(f"Next: {again('ask', '--run', str(folder), _example_question(folder))}")
+    question = _example_question(folder)
+    if question is not None:
+        say(f"Next: {again('ask', '--run', str(folder), question)}")
 
 
-def _figures(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
-    interval = f"{100 * values['em_low']:.1f} to {100 * values['em_high']:.1f}"
-    f1, recall = (values.get(name) for name in ("f1", "recall@5"))
+def _figures(name: str, values: Mapping[str, Any], num_questions: int) -> tuple[str, ...]:
+    is_measured = num_questions >= MIN_MEASURED
+    f1, recall = (values.get(key) if is_measured else None for key in ("f1", "recall@5"))
     return (
         SYSTEMS[name].title if name in SYSTEMS else name,
-        f"{100 * values['em']:.1f}",
-        interval,
+        f"{100 * values['em']:.1f}" if is_measured else f"{round(values['em'] * num_questions)} of {num_questions}",
+        f"{100 * values['em_low']:.1f} to {100 * values['em_high']:.1f}" if is_measured else "–",
         "–" if f1 is None else f"{100 * f1:.1f}",
         "–" if recall is None else f"{100 * recall:.1f}",
     )
@@ -81,19 +94,24 @@ def _utility(report: Mapping[str, Any]) -> str:
     )
 
 
-def _example_question(folder: Path) -> str:
-    """A question to try: a test question or, if there is none, a training question."""
+def _example_question(folder: Path) -> str | None:
+    """A question that the run answers rightly, such as YOUR QUESTION if none is known; None if it cannot be asked."""
+    from openrealm.evaluate.answers import exact_match
     from openrealm.run import questions
     from openrealm.run.folder import Run
+    from openrealm.serve.answerer import Answerer
 
     run = Run.open(folder)
-    found = questions.load(run) if run.questions.exists() else QuestionSets()
-    if found.test:
-        return found.test[0].text
-    texts = [question.text for question in found.train]
-    # Cloze questions read best with the question word where the answer was.
-    best = [text for text in texts if not text.lower().startswith(_FIRST_WORDS) and ": " not in text]
-    return min((text for text in best or texts if len(text.split()) > 4), key=len, default="...")
+    asked = questions.load(run) if run.questions.exists() else QuestionSets()
+    cloze = [question for question in asked.train if _SENTENCE.match(question.text)]
+    tried = [question for question in asked.test if not question.regex][:_NUM_TRIED]
+    tried += sorted(cloze, key=lambda question: len(question.text))[:_NUM_TRIED]
+    try:
+        answers = Answerer.open(folder).ask([question.text for question in tried])
+    except (MissingStage, Mismatch):  # REALM is not fine-tuned
+        return None
+    right = (q.text for q, answer in zip(tried, answers, strict=True) if exact_match(answer.text, q.answers))
+    return next(right, "YOUR QUESTION")
 
 
 def show_answer(answer: Answer, *, as_json: bool) -> None:

@@ -12,6 +12,9 @@ from openrealm.errors import BadInput, NonFinite, ShapeMismatch
 Floats = npt.NDArray[np.float64]
 _MAX_DRAWS_AT_ONCE = 4_000_000  # about 64 MB of indices and values
 
+MIN_MEASURED = 20
+"""With fewer questions a share of right answers says little: its interval is not shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:

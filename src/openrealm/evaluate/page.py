@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from openrealm.evaluate.compare import MIN_MEASURED
 from openrealm.evaluate.plots import Line, Point, averaged, bar, line_chart, number
 
 Row = Mapping[str, Any]
@@ -123,6 +124,9 @@ def _systems(report: Row) -> str:
     systems: Mapping[str, Row] = report.get("systems") or {}
     if not systems:
         return ""
+    num_questions = report.get("questions") or 0
+    if is_few := 0 < num_questions < MIN_MEASURED:
+        systems = {name: {**figures, "em_low": None, "em_high": None} for name, figures in systems.items()}
     columns = [("em", "Exact match, 95% CI"), ("f1", "F1"), ("recall@5", "Recall@5")]
     columns += [
         column
@@ -136,7 +140,9 @@ def _systems(report: Row) -> str:
         rows.append(f"<tr><td>{html.escape(_capitalised(_name(name)))}</td>{''.join(cells)}</tr>")
     head = "".join(f"<th>{title}</th>" for title in ("System", *(title for _, title in columns)))
     table = f'<div class="scroll"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
-    lead = f"{report['questions']} test questions." if report.get("questions") else ""
+    lead = f"{num_questions} test questions." if num_questions else ""
+    if is_few:
+        lead = f"{num_questions} test questions: fewer than {MIN_MEASURED} are too few for a measure."
     if any(_interval(figures) for figures in systems.values()):
         lead += " Error bars are 95% bootstrap confidence intervals (CI)."
     return _section("Question answering", lead.strip(), table + _comparisons(report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -72,8 +73,8 @@ class Run:
         """An existing run. Raises MissingStage if the folder is not a run."""
         if not (folder / "config.json").exists():
             raise MissingStage(
-                f"{folder} is not a run (it has no config.json); "
-                "start one with `openrealm quickstart` or `openrealm run FOLDER`."
+                f"{folder} is not a run (it has no config.json); start it with `{_first_command(folder)}`, or choose "
+                "another run."
             )
         return cls(folder, _read_config(folder / "config.json"))
 
@@ -247,6 +248,12 @@ def _read_record(path: Path) -> Record:
     if record["stage"] != path.stem:
         raise DamagedArtefact(f"{path} is the record of the stage {record['stage']}; {remedy}.")
     return record
+
+
+def _first_command(folder: Path) -> str:
+    """The command that starts a run in `folder`."""
+    name = folder.name if folder.parent == Path("runs") else str(folder)
+    return "openrealm quickstart" if name == "quickstart" else shlex.join(["openrealm", "run", "FOLDER", "--run", name])
 
 
 def _remove(new: list[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Any
 from openrealm import files
 from openrealm.config import Config, with_settings
 from openrealm.errors import BadInput
+from openrealm.factbook.source import NAME as FACTBOOK
 from openrealm.progress import clock, say
+from openrealm.recipes.quickstart import quickstart
 from openrealm.recipes.small import small
 from openrealm.run import artefacts, lengths, plan, stages
+from openrealm.run.changes import changes, settings_beyond
 from openrealm.run.folder import Run
+from openrealm.run.questions import read_questions, say_absent
 from openrealm.run.stages import Options, Stage
 
 
@@ -21,10 +26,12 @@ def quickstart_run(run: Run, *, fresh: bool = False) -> dict[str, Any]:
     """All stages with all baselines. Completed stages are skipped unless `fresh`. Returns the report."""
     _refuse_another_source(run)
     _check_lengths(run.config)
+    todo = list(stages.pipeline(comparisons=True))
+    if not fresh:
+        _refuse_to_redo(run, run.config, todo, Options())
     with run.writing():
         if fresh:
             stages.forget(run)
-        todo = list(stages.pipeline(comparisons=True))
         _announce(run, todo, Options(), plan.REFERENCE_PASSAGES)
         _perform(run, todo, Options())
     return _report(run)
@@ -45,19 +52,38 @@ def folder_run(
     """
     run = Run(folder, config)
     options = Options(questions=questions, regex=regex)
+    given = None if questions is None else read_questions(questions, regex=regex)
     _refuse_another_source(run)
     _check_lengths(config)
+    corpus, *todo = stages.pipeline(comparisons=False)
+    if not fresh and run.config_file.exists() and corpus.is_finished(run):
+        num_passages = artefacts.open_corpus(run).num_passages
+        _refuse_to_redo(run, _sized(config, num_passages, settings), [corpus, *todo], options)
     with run.writing():
         if fresh:
             stages.forget(run)
-        corpus, *todo = stages.pipeline(comparisons=False)
         if not corpus.is_current(run):
             corpus.perform(run)
-        num_passages = artefacts.open_corpus(run).num_passages
+        opened = artefacts.open_corpus(run)
+        num_passages = opened.num_passages
+        if given is not None:
+            say_absent(opened, given, str(questions))
         run = run.with_config(_sized(config, num_passages, settings))
         _announce(run, todo, options, num_passages)
         _perform(run, todo, options)
     return _report(run)
+
+
+def command_line(run: Run) -> str:
+    """The command that finishes a run with the settings that it has."""
+    source = run.config.corpus.source
+    if source == FACTBOOK:
+        words, recipe = ["quickstart"], quickstart()
+    else:
+        is_cut = stages.get("corpus").is_finished(run)
+        words, recipe = ["run", source], small(artefacts.open_corpus(run).num_passages if is_cut else 0)
+    settings = [word for setting in settings_beyond(run.config, recipe) for word in ("--set", setting)]
+    return shlex.join(["openrealm", *words, "--run", str(run.folder), *settings])
 
 
 def _sized(config: Config, num_passages: int, settings: Sequence[str]) -> Config:
@@ -73,6 +99,23 @@ def _refuse_another_source(run: Run) -> None:
         older, newer = Run.open(run.folder).config.corpus.source, run.config.corpus.source
         if older != newer:
             raise BadInput(f"{run.folder} is already a run on {older}; choose another name for the run on {newer}.")
+
+
+def _refuse_to_redo(run: Run, config: Config, todo: Sequence[Stage], options: Options) -> None:
+    """Never redo a finished run because of other settings unless asked to; say what they redo in an unfinished one."""
+    if not run.config_file.exists():
+        return
+    older = Run.open(run.folder)
+    change = changes(older, config, todo, options)
+    if change is None:
+        return
+    titles = ", ".join(stage.title for stage in change.stages)
+    if all(stage.is_finished(older) for stage in todo):
+        raise BadInput(
+            f"{run.folder} is finished with other settings: {change.settings}; they would redo {titles}. Give the "
+            "run's own settings to keep it, --run NAME for another run, or --fresh to start this one again."
+        )
+    say(f"{run.folder} was begun with other settings: {change.settings}; done again: {titles}.")
 
 
 def _check_lengths(config: Config) -> None:

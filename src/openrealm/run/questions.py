@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadInput, MissingStage
 from openrealm.evaluate.answers import compile_pattern
 from openrealm.factbook.source import NAME as FACTBOOK
+from openrealm.progress import say
 from openrealm.run import stages
 from openrealm.run.folder import Run
 from openrealm.run.inputs import stored_questions
@@ -25,6 +26,7 @@ from openrealm.types import Question, QuestionSets
 
 _EXPECTED = 'expected a line such as {"question": "Where is the library?", "answer": ["in the old mill"]}'
 _NUM_FOLDS, _NUM_TEST_FOLDS = 10, 2
+_NUM_NAMED = 3
 _NAMES = tuple(field.name for field in dataclasses.fields(QuestionSets))
 
 
@@ -67,6 +69,20 @@ def _question(line: bytes, where: str, regex: bool) -> Question:
         return Question(text.strip(), tuple(compile_pattern(answer).pattern for answer in answers), regex=True)
     except BadInput as error:
         raise BadInput(f"{where}: {error}") from error
+
+
+def say_absent(corpus: Corpus, questions: Sequence[Question], origin: str) -> None:
+    """Say how many questions have answers that stand nowhere in the corpus, and the first of them."""
+    from openrealm.train.answers import AnswerFinder
+
+    finder = AnswerFinder(corpus)
+    absent = [question for question in questions if not finder.passages_for(question)]
+    if absent:
+        named = "; ".join(f"{one.text} ({one.answers[0]})" for one in absent[:_NUM_NAMED])
+        say(
+            f"{origin}: the answers to {len(absent)} of {len(questions)} questions stand nowhere in the text, so that "
+            f"they cannot be found: {named}{'; …' if len(absent) > _NUM_NAMED else '.'}"
+        )
 
 
 def fold(question: str) -> int:
@@ -122,6 +138,8 @@ def replace(run: Run, *, train: Path | None = None, test: Path | None = None, re
     """
     named = {name: file for name, file in (("train", train), ("test", test)) if file is not None}
     given: dict[str, Any] = {name: tuple(read_questions(file, regex=regex)) for name, file in named.items()}
+    for name, file in named.items() if (run.corpus / files.MANIFEST).exists() else ():
+        say_absent(Corpus.open(run.corpus), given[name], str(file))
     if run.questions.exists() or "train" in given:
         sets = load(run) if run.questions.exists() else QuestionSets()
     else:

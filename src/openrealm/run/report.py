@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NotRequired, cast
 
 from typing_extensions import TypedDict
 
 from openrealm import files
-from openrealm.errors import MissingStage
-from openrealm.evaluate.compare import paired_difference
+from openrealm.errors import Mismatch, MissingStage
+from openrealm.evaluate.compare import MIN_MEASURED, paired_difference
 from openrealm.evaluate.report import Report, write_report
 from openrealm.progress import say
 from openrealm.run import artefacts, questions, stages
@@ -43,10 +44,19 @@ class _Outcome(TypedDict):
 def evaluate(run: Run, stage: Stage, options: Options) -> dict[str, Any]:
     """Ask every fine-tuned system the test questions and write report.json and report.html. Returns the report.
 
-    Raises MissingStage if there is neither a fine-tuned system nor a pre-trained model to report on.
+    Systems that were fine-tuned with other settings or questions are left out, and named.
+    Raises MissingStage if there is neither a fine-tuned system nor a pre-trained model to report on, Mismatch if no
+    system is up to date.
     """
     pretrain = stages.get("pretrain")
-    systems = [system for system in SYSTEMS.values() if stages.get(system.stage).is_finished(run)]
+    tuned = [system for system in SYSTEMS.values() if stages.get(system.stage).is_finished(run)]
+    systems = [system for system in tuned if stages.get(system.stage).is_current(run)]
+    left_out = [system for system in tuned if system not in systems]
+    if left_out:
+        sentence = _outdated(run, left_out)
+        if not systems:
+            raise Mismatch(sentence)
+        say(f"evaluation: left out: {sentence}")
     if not systems and not pretrain.is_finished(run):
         raise MissingStage(f"{run.folder} has nothing to report on; run `{pretrain.next_command(run)}` first.")
     asked = questions.load(run) if run.questions.exists() else QuestionSets()
@@ -55,11 +65,22 @@ def evaluate(run: Run, stage: Stage, options: Options) -> dict[str, Any]:
     answers = {}
     for system in systems if asked.test else ():
         answers[system.name] = answer_system(run, system, asked.test, seen)
-        em = answers[system.name]["figures"]["em"]
-        say(f"evaluation: {system.title} answers {em:.1%} of {len(asked.test)} questions correctly")
+        em, num = answers[system.name]["figures"]["em"], len(asked.test)
+        share = f"{em:.1%}" if num >= MIN_MEASURED else str(round(em * num))
+        say(f"evaluation: {system.title} answers {share} of {num} questions correctly")
     report = _training(run) | _answers(answers) | {"name": run.config.name, "facts": facts(run)}
     stages.say_changed(run)
     return write_report(cast(Report, report | run.timings()), run.folder)
+
+
+def _outdated(run: Run, systems: Sequence[System]) -> str:
+    """That systems have to be fine-tuned again, and the command."""
+    names = " ".join(f"--system {system.name}" for system in systems)
+    titles = ", ".join(system.title for system in systems)
+    return (
+        f"{titles} (fine-tuned with other settings, questions or weights than the run's present ones); "
+        f"`openrealm finetune {names} --run {run.folder}` fine-tunes again."
+    )
 
 
 def _make_indexes(run: Run, systems: list[System]) -> None:

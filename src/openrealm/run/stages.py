@@ -25,6 +25,7 @@ from openrealm.run.systems import SYSTEMS, System
 
 _MODEL = f"model/{files.MANIFEST}"
 _RATES = ("learning_rate", "tower_learning_rate", "head_learning_rate")
+_NUM_QUESTIONS = 600  # test questions of the quickstart
 
 
 @dataclass(frozen=True)
@@ -155,13 +156,20 @@ class Stage:
         """Raise MissingStage if the stage is not finished, and Mismatch if it has to be `up_to_date` and is not."""
         if not self.is_finished(run):
             state = "was interrupted" if run.record(self.name) else "has not been run"
-            raise MissingStage(f"{run.folder}: the {self.title} stage {state}; run `{self.next_command(run)}` first.")
+            first = self._first_missing(run).next_command(run)
+            raise MissingStage(f"{run.folder}: the {self.title} stage {state}; run `{first}` first.")
         if up_to_date and not self.is_current(run):
             recorded, present = run.record(self.name)["key"], self.key(run)
             raise Mismatch(
                 f"{run.folder}: the {self.title} stage was run with other settings or another corpus (digest "
                 f"{recorded[:16]}, now {present[:16]}); run `{self.next_command(run)}` again."
             )
+
+    def _first_missing(self, run: Run) -> Stage:
+        """The first stage that has to be run by its command before this one can be; this one, if none has."""
+        earlier = (get(name) for name in self.needs)
+        missing = (stage for stage in earlier if stage.made == "never" and not stage.is_finished(run))
+        return next((stage._first_missing(run) for stage in missing), self)
 
     def verify(self, run: Run, path: Path) -> None:
         """Raise DamagedArtefact if a file that the stage left is not as it left it."""
@@ -241,7 +249,8 @@ def _finetune_pieces(config: Config, num_passages: int) -> float:
 
 
 def _evaluate_pieces(config: Config, num_passages: int) -> float:
-    return config.finetune.num_candidates * _reader_tokens(config)
+    # The number of questions is not known yet: the quickstart's, or fewer on a short text.
+    return min(max(1, num_passages), _NUM_QUESTIONS) * config.finetune.num_candidates * _reader_tokens(config)
 
 
 def _evaluate_reads(run: Run, options: Options) -> Any:

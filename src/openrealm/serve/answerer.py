@@ -20,6 +20,7 @@ from openrealm.progress import say
 from openrealm.recipes.small import small
 from openrealm.run import artefacts, previous, stages
 from openrealm.run.folder import Run
+from openrealm.run.pipeline import command_line
 from openrealm.run.systems import SYSTEMS, System
 from openrealm.train.spans import DenseFinder, Found, PassageFinder, answer_all, joint_tokens, longest_question
 from openrealm.types import NULL, Answer, Question, ReadPassage
@@ -99,6 +100,11 @@ class Answerer:
 
     @classmethod
     def _opened(cls, run: Run, entry: System) -> Answerer:
+        stage = stages.get(entry.stage)
+        if not stage.comparison and not stage.is_finished(run):
+            raise MissingStage(
+                f"{run.folder}: the {stage.title} stage has not been run; run `{command_line(run)}` first."
+            )
         corpus, engine = artefacts.open_corpus(run), artefacts.engine_of(run)
         model = artefacts.open_model(run, entry.stage)
         if entry.retriever == "bm25":
