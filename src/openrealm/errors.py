@@ -19,6 +19,10 @@ class BadInput(OpenRealmError):
     """A file, line or value from the user is invalid."""
 
 
+class TooLittleText(BadInput):
+    """A text has too little to mask for pre-training."""
+
+
 class BadConfig(OpenRealmError):
     """A configuration key or value is unknown or out of range."""
 

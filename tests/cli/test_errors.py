@@ -74,12 +74,6 @@ def line_that_is_no_json(path: Path) -> Path:
     return file
 
 
-def text_with_nothing_to_mask(path: Path) -> Path:
-    path.mkdir()
-    (path / "a.txt").write_text("so it goes on and on, and nobody knows why.")
-    return path
-
-
 def unknown_ending(path: Path) -> Path:
     file = path.with_suffix(".docx")
     file.write_text("x")
@@ -130,14 +124,6 @@ def test_an_unreadable_source_is_one_sentence_and_leaves_nothing(
     assert main([*words, *toy_settings]) == 2
     assert re.search(sentence, one_sentence(capsys.readouterr().err))
     assert list((tmp_path / "here").iterdir()) == [], "neither the run nor the folder for runs is left"
-
-
-def test_a_text_with_nothing_to_mask_is_refused_and_leaves_its_corpus(
-    toy_settings: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = text_with_nothing_to_mask(tmp_path / "source")
-    assert main(["run", str(source), "--name", str(tmp_path / "run"), *toy_settings]) == 2
-    assert "no sentence with a name, date or number" in capsys.readouterr().err
 
 
 def test_a_failed_rebuild_keeps_the_existing_corpus(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -56,14 +58,23 @@ def test_the_title_precedes_a_question_that_does_not_contain_it(made: list[Quest
         assert question.subject.lower() in question.text.lower() or question.answers[0] == question.subject
 
 
-def test_text_without_anything_salient_is_refused(toy_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> None:
-    plain = Article("1", "", "so it goes on and on. it was never seen again by them. they all went away slowly.")
-    folder = tmp_path_factory.mktemp("plain") / "corpus"
-    corpus = build_corpus(
-        [plain], folder, toy_corpus.tokenizer(), max_passage_tokens=60, tagger=RulesTagger(), source={"kind": "test"}
+def plain_corpus(text: str, toy_corpus: Corpus, folder: Path) -> Corpus:
+    article = Article("1", "", text)
+    tagger, source = RulesTagger(), {"kind": "test"}
+    return build_corpus(
+        [article], folder / "corpus", toy_corpus.tokenizer(), max_passage_tokens=60, tagger=tagger, source=source
     )
-    with pytest.raises(BadInput, match="no sentence with a name, date or number"):
-        cloze_questions(corpus, seed=0, max_answer_tokens=6)
+
+
+def test_in_text_without_anything_salient_the_longest_words_are_asked_for(toy_corpus: Corpus, tmp_path: Path) -> None:
+    corpus = plain_corpus("it was never seen again by them. they all went away slowly.", toy_corpus, tmp_path)
+    answers = {question.answers[0] for question in cloze_questions(corpus, seed=0, max_answer_tokens=10)}
+    assert {"never", "again", "slowly"} <= answers
+
+
+def test_text_without_a_sentence_to_ask_about_is_refused(toy_corpus: Corpus, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no sentence that is long enough"):
+        cloze_questions(plain_corpus("so it goes.", toy_corpus, tmp_path))
 
 
 @pytest.mark.parametrize(

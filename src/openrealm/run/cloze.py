@@ -8,7 +8,7 @@ the reader learns to match more than the exact wording.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -36,20 +36,48 @@ def cloze_questions(
     """At most `max_questions` questions from a corpus, determined by its content and the seed.
 
     `relation` is the kind of the answer, `subject` the title of the article. Answers have at most `max_answer_tokens`
-    word pieces. Raises BadInput if no sentence gives a question.
+    word pieces. In a text without names, dates or numbers they are the longest words of sentences. Raises BadInput if
+    no sentence gives a question.
 
     >>> import openrealm as orm
     >>> questions = orm.cloze_questions(orm.Corpus.build("my_docs/", "corpus/"), max_questions=3)
     >>> len(questions), all(question.text.endswith("?") for question in questions)
     (3, True)
     """
-    rng = np.random.default_rng([seed, 11])
     places = [
         (number, span)
         for number in range(corpus.num_passages)
         for span in corpus.spans(number)
         if span[2] in _KINDS and span[1] - span[0] <= max_answer_tokens
     ]
+    made = _made(corpus, places, seed, max_questions) or _made(corpus, _long_words(corpus), seed, max_questions)
+    if not made:
+        raise BadInput(
+            f"{corpus.folder} has no sentence that is long enough to ask about; add more text, or provide questions "
+            "with --questions FILE."
+        )
+    return made
+
+
+def _long_words(corpus: Corpus) -> list[tuple[int, tuple[int, int, str]]]:
+    """The longest words, up to three of each sentence, for a text without names, dates or numbers."""
+    continues = [corpus.tokenizer().token(i).startswith("##") for i in range(corpus.tokenizer().vocab_size)]
+    places = []
+    for number in range(corpus.num_passages):
+        ids, offsets = corpus.body_tokens(number).tolist(), corpus.token_offsets(number).tolist()
+        for first, last in corpus.sentences(number).tolist():
+            starts = [i for i in range(first, last) if not continues[ids[i]]]
+            words = list(zip(starts, [*starts[1:], last], strict=True))
+            words.sort(key=lambda word: offsets[word[0]][0] - offsets[word[1] - 1][1])
+            places += [(number, (start, end, "entity")) for start, end in words[:3]]
+    return places
+
+
+def _made(
+    corpus: Corpus, places: Sequence[tuple[int, tuple[int, int, str]]], seed: int, max_questions: int
+) -> list[Question]:
+    """Different questions about spans of tokens, each given with its passage, in an order that the seed decides."""
+    rng = np.random.default_rng([seed, 11])
     made: dict[str, Question] = {}
     for place in rng.permutation(len(places)):
         number, (start, end, kind) = places[int(place)]
@@ -58,11 +86,6 @@ def cloze_questions(
             made.setdefault(question.text, question)
         if len(made) == max_questions:
             break
-    if not made:
-        raise BadInput(
-            f"{corpus.folder} has no sentence with a name, date or number to ask about; add more text, or provide "
-            "questions with --questions FILE."
-        )
     return list(made.values())
 
 

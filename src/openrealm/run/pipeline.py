@@ -10,7 +10,8 @@ from typing import Any
 
 from openrealm import files
 from openrealm.config import Config, with_settings
-from openrealm.errors import BadInput
+from openrealm.corpus.corpus import Corpus
+from openrealm.errors import BadInput, TooLittleText
 from openrealm.factbook.source import NAME as FACTBOOK
 from openrealm.progress import clock, say
 from openrealm.recipes.quickstart import quickstart
@@ -20,6 +21,9 @@ from openrealm.run.changes import changes, settings_beyond
 from openrealm.run.folder import Run
 from openrealm.run.questions import read_questions, say_absent
 from openrealm.run.stages import Options, Stage
+
+_FEW_PASSAGES = 100
+"""In a longer text there is something to mask and to ask about, or the stage itself says so."""
 
 
 def quickstart_run(run: Run, *, fresh: bool = False) -> dict[str, Any]:
@@ -69,9 +73,30 @@ def folder_run(
         if given is not None:
             say_absent(opened, given, str(questions))
         run = run.with_config(_sized(config, num_passages, settings))
-        _announce(run, todo, options, num_passages)
+        trained = _trainable(run, opened, todo, is_asked=given is not None)
+        _announce(run, trained, options, num_passages)
         _perform(run, todo, options)
     return _report(run)
+
+
+def _trainable(run: Run, corpus: Corpus, todo: list[Stage], *, is_asked: bool) -> list[Stage]:
+    """The stages without those that a short text gives too little to train on, which is said.
+
+    Raises BadInput if no question can be made from the text and none `is_asked`.
+    """
+    from openrealm.run.cloze import cloze_questions
+    from openrealm.train.examples import pretraining_examples
+
+    if corpus.num_passages > _FEW_PASSAGES or run.config.pretrain.queries is not None:
+        return todo
+    if not is_asked:
+        cloze_questions(corpus, max_answer_tokens=run.config.finetune.max_span_tokens, max_questions=1)
+    try:
+        pretraining_examples(run.config, corpus)
+    except TooLittleText as error:
+        say(f"{error} Warm start and pre-training are left out: the encoder retrieves as it is.")
+        return [stage for stage in todo if stage.name not in ("warm_start", "pretrain")]
+    return todo
 
 
 def command_line(run: Run) -> str:

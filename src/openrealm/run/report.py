@@ -112,7 +112,7 @@ def _answers(answers: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def _training(run: Run) -> dict[str, Any]:
     """What pre-training recorded, with and without frozen towers, as far as each has been run."""
     pretrain, frozen = stages.get("pretrain"), stages.get("frozen_towers")
-    if not pretrain.is_finished(run):
+    if not pretrain.is_finished(run) or not _was_trained(run, pretrain):
         return {}
     outcome = _outcome(run, pretrain)
     utility = {which: outcome[which].get("retrieval_utility") for which in ("first", "last")}
@@ -127,6 +127,12 @@ def _training(run: Run) -> dict[str, Any]:
         utility["frozen_towers_last"] = _outcome(run, frozen)["last"].get("retrieval_utility")
         found["metrics_frozen"] = _metrics(run, frozen)
     return found | {"retrieval_utility": utility}
+
+
+def _was_trained(run: Run, stage: Stage) -> bool:
+    """Whether there was enough text to train on: otherwise a stage leaves a model and no outcome."""
+    outcome = (stage.folder(run) / artefacts.OUTCOME).relative_to(run.folder)
+    return str(outcome) in run.record(stage.name).get("files", ())
 
 
 def _outcome(run: Run, stage: Stage) -> _Outcome:

@@ -13,7 +13,7 @@ from openrealm.corpus.builder import build_corpus
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.sources import open_source
 from openrealm.engine import num_cores
-from openrealm.errors import BadInput, Mismatch, MissingStage
+from openrealm.errors import BadInput, Mismatch, MissingStage, TooLittleText
 from openrealm.model.weights import tokenizer_of
 from openrealm.progress import counted, say
 from openrealm.run import artefacts
@@ -76,7 +76,12 @@ def warm_start(run: Run, stage: Stage, options: Options) -> None:
     opened = artefacts.open_corpus(run)
     torch.manual_seed(run.config.seed)
     model = Realm.from_backbone(run.config.model, opened.tokenizer())
-    recent = _train(run, stage, options, model, WarmStart(opened, config=run.config)).recent
+    try:
+        task = WarmStart(opened, config=run.config)
+    except TooLittleText as error:
+        _pass_on(run, stage, model, error)
+        return
+    recent = _train(run, stage, options, model, task).recent
     shown = [f"{name.replace('_', ' ')} {recent[name]:.2f}" for name in recent if name.endswith(("loss", "accuracy"))]
     say("warm start: " + (", ".join(shown) or "no steps"))
 
@@ -108,7 +113,11 @@ def pretrain(run: Run, stage: Stage, options: Options) -> None:
         config = config.replace(pretrain=config.pretrain.replace(freeze_towers=True))
     elif not options.resume:
         prune(run.index, {first.name})  # versions that an earlier pre-training published
-    task = Joint(opened, first, config=config, queries=queries, index_folder=run.index, refresh_at_end=False)
+    try:
+        task = Joint(opened, first, config=config, queries=queries, index_folder=run.index, refresh_at_end=False)
+    except TooLittleText as error:
+        _pass_on(run, stage, model, error)
+        return
     outcome = _train(run, stage, options, model, task)
     if not stage.comparison:
         prune(run.index, {first.name})
@@ -117,6 +126,13 @@ def pretrain(run: Run, stage: Stage, options: Options) -> None:
         f"{stage.title}: retrieval utility {first_utility:.2f} -> {last_utility:.2f} nats, "
         f"index refreshes: {len(outcome.task['refresh_steps'])}{_refreshes_missed(stage, run, outcome)}"
     )
+
+
+def _pass_on(run: Run, stage: Stage, model: Realm, reason: TooLittleText) -> None:
+    """Leave the model untrained to the next stage, without an outcome."""
+    (stage.folder(run) / artefacts.OUTCOME).unlink(missing_ok=True)
+    model.save_pretrained(stage.model_folder(run), key=run.record(stage.name)["key"])
+    say(f"{stage.title}: left out: {reason}")
 
 
 def _refreshes_missed(stage: Stage, run: Run, outcome: Outcome) -> str:

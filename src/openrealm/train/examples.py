@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from openrealm.config import Config, MaskingConfig
 from openrealm.corpus.corpus import Corpus
-from openrealm.errors import BadInput
+from openrealm.errors import BadInput, TooLittleText
 from openrealm.masking.random import random_span, uniform_positions
 from openrealm.masking.salient import salient_spans
 
@@ -242,7 +242,7 @@ class MaskedExamples:
         max_tokens   longest query, without [CLS] and [SEP]
         num_heldout  number of held-out examples; at most a quarter of all passages is held out
         queries      X, if it is another corpus
-        Raises BadInput if too few passages contain something to mask.
+        Raises TooLittleText if too few passages contain something to mask.
         """
         self.corpus = corpus if queries is None else queries.corpus
         self.config, self.max_tokens, self.seed = config, max_tokens, seed
@@ -252,7 +252,7 @@ class MaskedExamples:
             i for i in range(self.corpus.num_passages) if self._make(i, np.random.default_rng([seed, 1, i])) is not None
         ]
         if len(usable) < _MIN_USABLE:
-            raise BadInput(
+            raise TooLittleText(
                 f"{self.corpus.folder} has {len(usable)} passages with something to mask (masking.strategy="
                 f"{config.strategy}, kinds {', '.join(config.kinds)}); at least {_MIN_USABLE} are needed."
             )
@@ -260,7 +260,7 @@ class MaskedExamples:
         groups = [self.corpus.group(i) for i in shuffled]
         held = _held_out(groups, num_heldout)
         if num_heldout and not held:
-            raise BadInput(
+            raise TooLittleText(
                 f"All passages of {self.corpus.folder} with something to mask are near-duplicates of each other, so "
                 "that none can be held out or retrieved for another; provide more varied text."
             )
@@ -302,7 +302,7 @@ class MaskedExamples:
 
 
 def pretraining_examples(config: Config, corpus: Corpus, queries: Queries | None = None) -> MaskedExamples:
-    """The examples of pre-training on `corpus` with the settings of `config`; raises BadInput as `MaskedExamples`."""
+    """The examples of pre-training on `corpus` with the settings of `config`; raises as `MaskedExamples` does."""
     settings = config.pretrain
     max_tokens = settings.max_query_tokens - 2
     return MaskedExamples(corpus, config.masking, max_tokens, settings.num_heldout_queries, config.seed, queries)
