@@ -19,6 +19,7 @@ from openrealm.cli.common import (
     perform,
 )
 from openrealm.errors import BadInput
+from openrealm.progress import show
 
 corpus = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 _SOURCES = (
@@ -50,7 +51,7 @@ def from_option(
     """
     given = bool(source or salvage or skip_unreadable or recipe or config or settings or run != DEFAULT_RUN)
     if context.invoked_subcommand is None and not given:
-        print(context.get_help())
+        show(context.get_help())
         raise typer.Exit(2)
     if context.invoked_subcommand is None:
         _build(run, source, salvage, skip_unreadable, recipe, config, settings)
