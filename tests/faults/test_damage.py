@@ -404,7 +404,7 @@ def damage(path: Path, others: list[Path], rng: random.Random) -> str:
 
 
 def attack(
-    whole: Path, run: Path, num_damages: int, seed: int, again: list[str], capsys: pytest.CaptureFixture[str]
+    whole: Path, folder: Path, num_damages: int, seed: int, again: list[str], capsys: pytest.CaptureFixture[str]
 ) -> dict[str, int]:
     """Damage one file after another of copies of a run, and use it; counts what came of it.
 
@@ -415,7 +415,8 @@ def attack(
     counts = {"refused": 0, "named": 0, "harmless": 0}
     for number in range(num_damages):
         name = names[number % len(names)] if number < len(names) else rng.choice(names)
-        copied(whole, run)
+        shutil.rmtree(folder, ignore_errors=True)
+        run = copied(whole, folder / str(number))  # each elsewhere, since a process verifies a corpus only once
         done = damage(run / name, [run / other for other in names], rng)
         capsys.readouterr()
         command, *rest = user_of(name).split()
@@ -453,7 +454,7 @@ def evaluated(answering_run: Path, tmp_path: Path) -> Path:
 def test_damage_anywhere_in_a_run_is_found_by_name(
     evaluated: Path, tmp_path: Path, again: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    counts = attack(evaluated, tmp_path / "run", NUM_QUICK, 1, again, capsys)
+    counts = attack(evaluated, tmp_path / "damaged", NUM_QUICK, 1, again, capsys)
     assert sum(counts.values()) == NUM_QUICK
 
 
@@ -461,6 +462,6 @@ def test_damage_anywhere_in_a_run_is_found_by_name(
 def test_300_damages_are_found_by_name(
     evaluated: Path, tmp_path: Path, again: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    counts = attack(evaluated, tmp_path / "run", NUM_ALL, 2, again, capsys)
+    counts = attack(evaluated, tmp_path / "damaged", NUM_ALL, 2, again, capsys)
     print(counts)
     assert sum(counts.values()) == NUM_ALL
