@@ -124,11 +124,11 @@ def _refuse_constant(name: str) -> Any:
 def _finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise ValueError(f"{_short(digits)} is too large a number")
+        raise ValueError(f"{digits} is too large a number")
     return number
 
 
 def _small(digits: str) -> int:
     if len(digits) > 20 or not -_MAX_INT <= int(digits) < _MAX_INT:
-        raise ValueError(f"{_short(digits)} is too large a number")
+        raise ValueError(f"{digits[:20]}… is too large a number")
     return int(digits)
