@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from html import unescape
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -60,6 +61,7 @@ _PEER_MARKUP = re.compile(
     re.MULTILINE,
 )
 _CODE_SPAN = re.compile(r"(`+)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+_ESCAPED_TAG = re.compile(r"(?:\\<|&lt;)[^<>&\n]{1,60}(?:\\?>|&gt;)")
 _LITERAL = re.compile(r"(``)(.+?)``", re.DOTALL)
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _WORD = re.compile(r"\w+")
@@ -192,6 +194,7 @@ def code_spans(source: str, suffix: str) -> list[str]:
     pattern = _LITERAL if suffix == ".rst" else _CODE_SPAN
     spans = {" ".join(match[2].split()) for match in pattern.finditer(source)}
     spans |= {span.replace("\\|", "|") for span in spans}  # in a table
+    spans |= {unescape(match[0]).replace("\\", "") for match in _ESCAPED_TAG.finditer(source)}
     return sorted((span for span in spans if kinds_of_markup(f"x{span}") or kinds_of_markup(span)), key=len)[::-1]
 
 
