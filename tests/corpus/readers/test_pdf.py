@@ -7,6 +7,7 @@ import pytest
 
 from openrealm.corpus.readers import Document
 from openrealm.corpus.readers.pdf import read
+from openrealm.corpus.sources import folder
 from openrealm.errors import BadInput
 
 pytest.importorskip("pypdfium2", reason='needs pypdfium2: pip install "openrealm[pdf]"')
@@ -97,6 +98,14 @@ def test_pages_without_text_are_counted(tmp_path: Path) -> None:
     assert text_of(found) == "Only this page has text."
     assert found.counts == {"page without text": 2}
     assert text_of(document(tmp_path / "b.pdf", [])) == ""
+
+
+def test_a_folder_of_scans_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "scan.pdf").write_bytes(pdf([], []))
+    with pytest.raises(
+        BadInput, match=r"scan\.pdf contains no text \(.*\): it is probably scanned; run OCR on it first"
+    ):
+        list(folder.read(tmp_path))
 
 
 def test_heads_and_page_numbers_are_dropped_and_counted(tmp_path: Path) -> None:

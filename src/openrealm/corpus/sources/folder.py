@@ -88,6 +88,12 @@ def _folder(root: Path, account: Account) -> Iterator[Article]:
     if not num_articles:
         what = "text" if found else ".txt, .md, .html, .pdf, .jsonl or other known file"
         skipped = f"skipped: {counted(dict(sorted(account.counts.items())))}" if account.counts else "it is empty"
+        scans = account.examples.get("page without text", [])
+        if scans:
+            raise BadInput(
+                f"{root / scans[0]} contains no text (skipped: {counted(dict(sorted(account.counts.items())))}): it is "
+                "probably scanned; run OCR on it first, for example with ocrmypdf."
+            )
         raise BadInput(f"{root} contains no {what} ({skipped}); add some or give another folder.")
 
 
