@@ -22,7 +22,8 @@ pas clair;passage évasif;quoi;要出典;要出典範囲;bigmath;chem2;ce;petit;
 _SYMBOLS = {
     "'": APOSTROPHE, "'s": f"{APOSTROPHE}s", "' \"": f'{APOSTROPHE} "', "\" '": f'" {APOSTROPHE}',
     "\"'": f'"{APOSTROPHE}', "'\"": f'{APOSTROPHE}"', "-\"": '"', "s'": f"s{APOSTROPHE}", "`": "`",
-    "ndash": "–", "en dash": "–", "–": "–", "mdash": "—", "em dash": "—", "—": "—", "mdashb": "—", "nbndash": "–",
+    "ndash": "–", "en dash": "–", "–": "–", "mdash": "—", "emdash": "—", "endash": "–",
+    "ensp": " ", "emsp": " ", "em dash": "—", "—": "—", "mdashb": "—", "nbndash": "–",
     "snd": " – ", "spnd": " – ", "spd": " – ", "sndash": " – ", "spaced ndash": " – ", "spaced en dash": " – ",
     "spndash": " – ", "spaced en dash space": " – ", "snds": " – ", "dash": " – ", "smd": " — ", "spaced mdash": " — ",
     "spaced em dash": " — ", "nbsp": " ", "space": " ", "sp": " ", "spaces": " ", "thinsp": " ", "thin space": " ",
