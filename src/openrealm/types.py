@@ -32,7 +32,8 @@ class Line(NamedTuple):
     """From character `start` of an article's text on, the text comes from `position` of its source.
 
     position    offset in characters: of the decoded file, or of the row's text where a file holds many articles
-    part        page of a PDF, line of a .jsonl file, row of a table, all from 1; 0 where the file is one piece
+    part        page of a PDF, chapter of an EPUB, cell of a notebook, paragraph of a .docx, line or row of a file of
+                rows, all from 1; 0 where the file is one piece
     is_heading  the line is a heading, which opens a new passage
 
     >>> article = Article("peru.md", "Peru", "Lima is the capital.", lines=(Line(0, 8),))

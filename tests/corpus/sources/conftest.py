@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import bz2
+import io
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -31,6 +33,34 @@ def page(number: int, title: str, text: str, *, ns: int = 0, extra: str = "", mo
 def dump(pages: list[str]) -> str:
     """A whole dump."""
     return HEADER + "".join(pages) + "</mediawiki>\n"
+
+
+@pytest.fixture(scope="session")
+def make_office() -> Callable[[str], bytes]:
+    """An EPUB or a Word document of a few words, as bytes."""
+    page = "<html><body><h1>Polle</h1><p>The mill was built in 1902.</p></body></html>"
+    package = (
+        '<package xmlns="http://www.idpf.org/2007/opf"><manifest><item id="a" href="a.xhtml" '
+        'media-type="application/xhtml+xml"/></manifest><spine><itemref idref="a"/></spine></package>'
+    )
+    container = '<c xmlns="urn:x"><rootfile full-path="book.opf"/></c>'
+    word = (
+        '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><w:p><w:r><w:t>'
+        "The mill was built in 1902.</w:t></w:r></w:p></w:body></w:document>"
+    )
+    files = {
+        "a.epub": {"META-INF/container.xml": container, "book.opf": package, "a.xhtml": page},
+        "a.docx": {"word/document.xml": word},
+    }
+
+    def make(name: str) -> bytes:
+        with io.BytesIO() as data:
+            with zipfile.ZipFile(data, "w") as archive:  # stored, so that damage reaches what is inside
+                for inner, text in files[name].items():
+                    archive.writestr(inner, text)
+            return data.getvalue()
+
+    return make
 
 
 @pytest.fixture(scope="session")

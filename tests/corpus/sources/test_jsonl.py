@@ -171,7 +171,7 @@ def test_repeated_ids_become_unique_and_are_remarked(tmp_path: Path) -> None:
     articles, description = read(path)
     assert [article_id for article_id, _, _ in articles] == ["a", "a@2", "3", "3@4", "a@5"]
     assert description["remarks"] == [
-        f"3 rows have the id of an earlier row (the first: 'a' in {path}:2); their numbers were appended to their ids."
+        f"3 rows with the id of an earlier row (the first: 'a' in {path}:2); the row's number was appended to the id."
     ]
 
 

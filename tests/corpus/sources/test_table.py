@@ -59,7 +59,7 @@ def test_bad_rows_are_named_by_line_and_every_row_is_counted(tmp_path: Path) -> 
     path.write_bytes(b"id\ttext\n1\tOne.\n\n2\n3\tcaf\xe9\n4\t\n5\tTwo.\tmore\n1\tThree.\n")
     with pytest.raises(BadInput, match=r"^3 files or rows could not be read") as caught:
         read(path)
-    for message in ("a.tsv:4 has 1 columns; expected 2 (id, text)", "a.tsv:5 is not UTF-8", "a.tsv:7 has 3 columns"):
+    for message in ("a.tsv:4 has 1 column; expected 2 (id, text)", "a.tsv:5 is not UTF-8", "a.tsv:7 has 3 columns"):
         assert message in str(caught.value)
     articles, description = read(path, skip_unreadable=True)
     assert articles == [("1", "", "One."), ("1@8", "", "Three.")]

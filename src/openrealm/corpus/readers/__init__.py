@@ -69,11 +69,14 @@ _READERS = {
     ".htm": "html",
     ".pdf": "pdf",
     ".rst": "rst",
+    ".ipynb": "ipynb",
+    ".epub": "epub",
+    ".docx": "docx",
 }
 EXTENSIONS = tuple(_READERS)
 """Lower-case extensions of the files that can be read."""
 
-EXTRAS = {".pdf": "pdf", ".rst": "rst"}
+EXTRAS = {".pdf": "pdf", ".rst": "rst", ".docx": "office"}
 """Extensions whose reader needs an extra, as in `pip install "openrealm[rst]"`; without it, NotInstalled is raised."""
 
 

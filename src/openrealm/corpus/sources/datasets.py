@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title
 from openrealm.corpus.sources import Source, stamps
+from openrealm.corpus.sources.account import Account
+from openrealm.corpus.sources.rows import TEXT_KEYS, NoText, RowFormat, Value, row_articles
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.types import Article
 
@@ -49,34 +50,43 @@ class HuggingFaceDataset(Source):
 
     argument = "NAME?key=value"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, skip_unreadable: bool = False) -> None:
         """`name` is what follows "datasets:"."""
+        self._skip_unreadable = skip_unreadable
         self._selection = Selection.named(f"{_PREFIX}{name}")
         self.description = {"kind": "datasets", "name": f"{_PREFIX}{name}"}
 
     def articles(self) -> Iterator[Article]:
         """See `read`."""
-        return read(self._selection)
+        return read(self._selection, Account(self.description, skip_unreadable=self._skip_unreadable))
 
     def identity(self) -> Any:
         """The name with its options, and names, sizes and times of a folder's files."""
         return [self.description["name"], *stamps(Path(self._selection.name).expanduser())]
 
 
-def read(selection: Selection) -> Iterator[Article]:
-    """Articles in the dataset's order, one row at a time; the id defaults to the row number from 1.
+def read(selection: Selection, account: Account | None = None) -> Iterator[Article]:
+    """Articles in the dataset's order, one row at a time. See `rows.Rows`.
 
-    Rows with blank text give no article. Raises NotInstalled without `datasets`, BadInput if the dataset could not be
-    loaded, has no such column, or a row's text is not a string.
+    Raises NotInstalled without `datasets`, BadInput if the dataset could not be loaded or has no such column.
     """
-    for number, row in enumerate(_rows(selection), start=1):
-        where = f"{_PREFIX}{selection.name}, row {number}"
-        article_id = row.get(selection.id)
-        title = clean_title(_string(row.get(selection.title) or "", selection.title, where))
-        text = clean_text(_string(_column(row, selection.text, where), selection.text, where))
-        check_line_lengths(text, where)
-        if text:
-            yield Article(str(number if article_id is None else article_id), title, text)
+
+    def values(_: Path) -> Iterator[tuple[int, Value]]:
+        for number, row in enumerate(_rows(selection), start=1):
+            yield number, _named(row, selection, f"{_PREFIX}{selection.name}, row {number}")
+
+    return row_articles(Path(f"{_PREFIX}{selection.name}"), RowFormat("row", values), account)
+
+
+def _named(row: dict[str, Any], selection: Selection, where: str) -> dict[str, Any]:
+    """The row with the chosen columns under the names that they have in any row."""
+    is_chosen = selection.text != "text"
+    if selection.text not in row and (is_chosen or not any(key in row for key in TEXT_KEYS)):
+        raise NoText(
+            f"{where} has no column {selection.text!r} (its columns: {', '.join(row)}); name it with ?text=COLUMN."
+        )
+    columns = {"id": selection.id, "title": selection.title, "text": selection.text}
+    return row | {name: row[column] for name, column in columns.items() if column in row}
 
 
 def _rows(selection: Selection) -> Iterator[dict[str, Any]]:
@@ -105,15 +115,3 @@ def _opened(library: Any, selection: Selection) -> Iterable[dict[str, Any]]:
     else:
         rows = library.load_dataset(selection.name, selection.config or None, split=selection.split, streaming=True)
     return rows
-
-
-def _column(row: dict[str, Any], name: str, where: str) -> Any:
-    if name not in row:
-        raise BadInput(f"{where} has no column {name!r} (its columns: {', '.join(row)}); name it with ?text=COLUMN.")
-    return row[name]
-
-
-def _string(value: Any, name: str, where: str) -> str:
-    if not isinstance(value, str):
-        raise BadInput(f"{where}: {name!r} is a {type(value).__name__}; expected a string.")
-    return value

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from openrealm.corpus.clean import clean_title
-from openrealm.corpus.readers import EXTENSIONS, reader_of
+from openrealm.corpus.readers import EXTENSIONS, EXTRAS, reader_of
 from openrealm.corpus.sources import FileSource
 from openrealm.corpus.sources.account import Account
 from openrealm.corpus.sources.ids import Ids
@@ -20,8 +19,6 @@ from openrealm.corpus.sources.walk import walk
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.progress import counted
 from openrealm.types import Article
-
-_INSTALL = re.compile(r'pip install "openrealm\[\w+\]"')
 
 
 class Files(FileSource):
@@ -165,9 +162,10 @@ def _document(
         return
     except raised:
         raise
-    except NotInstalled as error:
-        install = _INSTALL.search(str(error))
-        account.skip(f"{path.suffix.lower()} file ({install.group() if install else error})", name)
+    except NotInstalled:
+        extension = path.suffix.lower()
+        extra = EXTRAS.get(extension)
+        account.skip(f"{extension} file" + (f' (pip install "openrealm[{extra}]" to read it)' if extra else ""), name)
         return
     for reason, number in document.counts.items():
         account.skip(reason, name, number)

@@ -11,6 +11,7 @@ from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title
 from openrealm.corpus.sources.account import Account
 from openrealm.corpus.sources.ids import Ids
 from openrealm.errors import BadInput
+from openrealm.progress import counted
 from openrealm.types import Article, Line
 
 ID_KEYS = ("id", "_id", "docid", "doc_id", "docno", "pid", "passage_id", "document_id")
@@ -96,8 +97,8 @@ class Rows:
         account.describe(keys=found, num_rows=self.num_rows)
         if self._num_repeated:
             account.remarks.append(
-                f"{self._num_repeated:,} rows have the id of an earlier row (the first: {self._first_repeated}); their "
-                "numbers were appended to their ids."
+                f"{counted({'row': self._num_repeated})} with the id of an earlier row (the first: "
+                f"{self._first_repeated}); the row's number was appended to the id."
             )
 
     def _article(self, value: Mapping[str, Any] | BadInput, number: int, where: str, name: str, prefix: str) -> Article:
@@ -113,11 +114,11 @@ class Rows:
             title, offset = _pyserini_title(text)
         id_key, row_id = self._id(value, where)
         article_id = prefix + row_id if id_key else f"{name}:{number}" if name else str(number)
-        article_id = self._unique(article_id, number, where)
         for what, key in (("id", id_key), ("title", title_key), ("text", text_key)):
             if key:
                 self._keys[what][key] = None
         cleaned, lines = cleaned_lines(text, number, offset)
+        article_id = self._unique(article_id, number, where) if cleaned else article_id
         return Article(article_id, clean_title(title), cleaned, lines=lines)
 
     def _string(self, value: Mapping[str, Any], keys: Sequence[str], where: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from openrealm.corpus.sources import RowSource
 from openrealm.corpus.sources.lines import MAX_LINE_BYTES, plain_name, read_blocks, read_lines
 from openrealm.corpus.sources.rows import ID_KEYS, TEXT_KEYS, NoText, RowFormat, Value
 from openrealm.errors import BadInput
+from openrealm.progress import counted
 
 ENDINGS = (".tsv", ".csv")
 _NAMELESS = {2: ("id", "text"), 3: ("id", "text", "title")}
@@ -140,7 +141,8 @@ def _is_collection(rows: list[list[str]]) -> bool:
 
 def _value(cells: list[str], names: tuple[str, ...], where: str) -> Value:
     if len(cells) != len(names):
-        return BadInput(f"{where} has {len(cells)} columns; expected {len(names)} ({', '.join(names)}).")
+        found = counted({"column": len(cells)})
+        return BadInput(f"{where} has {found}; expected {len(names)} ({', '.join(names)}).")
     try:
         "".join(cells).encode()
     except UnicodeEncodeError:
