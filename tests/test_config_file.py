@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from openrealm.base.settings import BaseSettings
 from openrealm.config import Config, with_settings
 from openrealm.config_file import Format, file_text, read_settings
-from openrealm.errors import BadConfig, BadInput
+from openrealm.errors import BadConfig, BadInput, OpenRealmError
 from openrealm.recipes.catalogue import RECIPES, recipe
 from openrealm.section import Section
 
@@ -113,3 +113,25 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_bytes(b"name = '\xff'")
     with pytest.raises(BadInput, match=r"a\.toml.*UTF-8"):
         read_settings(tmp_path / "a.toml", Config)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.toml", "seed = " + "9" * 100_000),
+        ("a.yaml", "seed: " + "9" * 100_000),
+        ("a.json", '{"seed": ' + "9" * 100_000 + "}"),
+        ("b.yaml", "seed: 0x" + "f" * 100_000),
+        ("b.toml", "seed = 0x" + "f" * 100_000),
+        ("c.yaml", "[" * 100_000),
+        ("c.toml", "seed = " + "[" * 100_000),
+    ],
+)
+def test_numbers_of_100_000_digits_and_endless_brackets_are_refused_by_file(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(OpenRealmError, match=name) as error:
+        read_settings(path, Config)
+    assert len(str(error.value)) < 400

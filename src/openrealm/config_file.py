@@ -22,9 +22,11 @@ def read_settings(path: Path, section: type[Section]) -> list[str]:
     """
     settings = []
     for key, value in _flat(_parse(path)):
-        text = f"{key}={written(value)}"
         try:
+            text = f"{key}={written(value)}"
             read_setting(section, text)
+        except ValueError:  # an integer of thousands of digits, written in another base
+            raise BadConfig(f"{path}: {key} is a number that is too long.") from None
         except BadConfig as error:
             raise BadConfig(f"{path}: {error}") from None
         settings.append(text)
@@ -70,7 +72,7 @@ def _parse(path: Path) -> Mapping[str, Any]:
 def _parse_toml(path: Path, content: str) -> Any:
     try:
         return tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # ValueError also for integers of thousands of digits
         raise BadInput(f"{path}: not valid TOML: {error}.") from None
 
 
@@ -83,7 +85,7 @@ def _parse_yaml(path: Path, content: str) -> Any:
         mark = error.problem_mark
         place = f" (at line {mark.line + 1}, column {mark.column + 1})" if mark else ""
         raise BadInput(f"{path}: not valid YAML: {error.problem}{place}.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not valid YAML: {' '.join(str(error).split())}.") from None
 
 

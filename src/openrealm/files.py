@@ -51,7 +51,9 @@ def sha256_file(path: Path) -> str:
 
 def digest_of(value: object) -> str:
     """Hex SHA-256 of a value's canonical JSON, which is the same on every machine."""
-    return sha256_bytes(json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode())
+    return sha256_bytes(
+        json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    )
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -129,9 +129,18 @@ class Setting:
         near = difflib.get_close_matches(str(value), [one for one in choices if isinstance(one, str)], n=1)
         hint = f"; did you mean {near[0]}?" if near else "."
         meaning = f" ({self.meaning})" if self.meaning else ""
-        return BadConfig(f"{self.key} is {value!r}, but {self.expected} is expected{meaning}{hint}")
+        return BadConfig(f"{self.key} is {_shortened(value)}, but {self.expected} is expected{meaning}{hint}")
 
 
+def _shortened(value: Any) -> str:
+    try:
+        shown = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        return "a number that is too long"
+    return shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
+
+
+_MAX_SHOWN = 200
 _WORDS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
 
 

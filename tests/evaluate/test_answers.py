@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.errors import BadInput
-from openrealm.evaluate.answers import exact_match, f1, normalise, regex_match
+from openrealm.evaluate.answers import compile_pattern, exact_match, f1, normalise, regex_match
 
 SQUAD = Path(__file__).parents[3] / "shared" / "data" / "squad"
 words = st.lists(st.sampled_from(["a", "the", "An", "cat", "Cat.", "sat", "theme", "é", "e\u0301", "-", "U.S."])).map(
@@ -139,3 +139,26 @@ def test_published_scores_on_squad(system: str, expected_em: float, expected_f1:
 def test_slow_f1_agrees_with_counters() -> None:
     left, right = "x x y", "x y y"
     assert slow_f1(left, right) == pytest.approx(2 * (Counter(left.split()) & Counter(right.split())).total() / 6)
+
+
+NESTED = [r"(x+x+)+y", r"(.*)*(.*)*(.*)*z", r"((a|b|x)+)+c", r"(\w+\s?)+\d$", r"^(([a-z])+.)+[A-Z]([a-z])+$"]
+
+
+@pytest.mark.parametrize("pattern", NESTED)
+def test_repetitions_of_repetitions_end(pattern: str) -> None:
+    """Python's own `re` does not end on some of these."""
+    assert not regex_match("x" * 60 + "!", [pattern])
+
+
+def test_a_pattern_that_takes_too_long_is_an_error_that_names_it() -> None:
+    text, pattern = "x" * 60 + "!", r"(?:x|xx)+(?:x|xx)+$"
+    with pytest.raises(BadInput, match=r"the answer '\(\?:x\|xx.*' takes too long as a regular expression"):
+        regex_match(text, [pattern])
+    with pytest.raises(BadInput, match="takes too long"):
+        compile_pattern(pattern).spans(text)
+
+
+def test_a_long_pattern_is_cut_in_the_message() -> None:
+    with pytest.raises(BadInput, match="is not a regular expression") as error:
+        compile_pattern("(" * 1_000_000)
+    assert len(str(error.value)) < 400

@@ -210,11 +210,20 @@ def test_odd_surroundings_are_one_sentence(tmp_path: Path, script: str, code: in
         assert len([line for line in printed.splitlines() if line.startswith("openrealm: ")]) == 1
 
 
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
 def test_output_without_unicode_shows_escapes(tmp_path: Path) -> None:
-    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    done = in_a_shell("openrealm config --set name=caf\u00e9\u2013 | head -1", tmp_path, **ascii_only)
+    done = in_a_shell("openrealm config model", tmp_path, **ASCII)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(b"name=caf\\udcc3")
+    assert b"W\\xb7pool" in done.stdout
+
+
+@pytest.mark.parametrize("env", [{}, ASCII], ids=["utf-8", "ascii"])
+def test_an_argument_that_is_no_text_is_refused(tmp_path: Path, env: dict[str, str]) -> None:
+    done = in_a_shell(r"openrealm ask $'caf\xe9'", tmp_path, **env)
+    assert done.returncode == 2
+    assert done.stderr == b"openrealm: caf\\udce9 is not text in UTF-8; rename the file, or use a locale in UTF-8.\n"
 
 
 def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:

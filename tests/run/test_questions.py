@@ -11,6 +11,7 @@ from openrealm.config import Config, with_settings
 from openrealm.errors import BadInput, MissingStage
 from openrealm.run import questions, stages
 from openrealm.run.folder import Run
+from openrealm.run.questions import read_questions
 from openrealm.types import Question, QuestionSets
 
 
@@ -21,6 +22,33 @@ def write(path: Path, *lines: object) -> Path:
 
 def asked(number: int) -> dict[str, object]:
     return {"question": f"What is number {number}?", "answer": [str(number)]}
+
+
+BAD_TEXTS = {
+    "a long answer": ({"answer": "a" * 1_000_000}, "has a text of 1,000,000 characters; at most 10,000 are read"),
+    "a long question": ({"question": "a" * 20_000}, "has a text of 20,000 characters"),
+    "half a pair": ({"answer": ["x", "\ud83d"]}, "has half of a surrogate pair"),
+    "half a pair in the question": ({"question": "Who is \udc00?"}, "has half of a surrogate pair"),
+}
+
+
+@pytest.mark.parametrize(("change", "sentence"), BAD_TEXTS.values(), ids=list(BAD_TEXTS))
+@pytest.mark.parametrize("regex", [False, True])
+def test_a_text_that_cannot_be_used_is_named(
+    tmp_path: Path, change: dict[str, object], sentence: str, regex: bool
+) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text(json.dumps({"question": "Who?", "answer": "Ada"} | change) + "\n")
+    with pytest.raises(BadInput, match=rf"q\.jsonl:1 {sentence}"):
+        read_questions(path, regex=regex)
+
+
+def test_an_integer_of_100_000_digits_is_refused_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+    path.write_text('{"question": "Who?", "answer": "Ada"}\n{"question": ' + "9" * 100_000 + "}\n")
+    with pytest.raises(BadInput, match=r"q\.jsonl:2 is not JSON") as error:
+        read_questions(path)
+    assert len(str(error.value)) < 400
 
 
 def test_questions_are_read_with_one_answer_or_several(tmp_path: Path) -> None:

@@ -5,15 +5,20 @@ Normalisation follows Rajpurkar et al. 2016; NFD and regular expressions follow 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+import regex
 
 from openrealm.errors import BadInput
 
+_MAX_SECONDS = 1.0  # of a pattern on one text
+_MAX_SHOWN = 80
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
@@ -50,21 +55,58 @@ def f1(prediction: str, references: Sequence[str]) -> float:
 def regex_match(prediction: str, patterns: Sequence[str]) -> bool:
     """Whether any pattern matches at the start of the prediction (CuratedTREC; ignoring case, Unicode, multi-line).
 
-    Raises BadInput if there are no patterns, or naming one that does not compile.
+    Raises BadInput if there are no patterns, or naming one that does not compile or takes too long.
     """
-    return bool(_best(lambda pattern: float(compile_pattern(pattern).match(prediction) is not None), patterns))
+    return bool(_best(lambda pattern: float(compile_pattern(pattern).starts(prediction)), patterns))
+
+
+class AnswerPattern:
+    """A reference that is a regular expression. A text on which it takes too long is an error: BadInput."""
+
+    def __init__(self, pattern: str) -> None:
+        """Raises BadInput with the pattern and the reason if it does not compile."""
+        self.pattern = pattern
+        try:
+            self._compiled = regex.compile(pattern, regex.IGNORECASE | regex.UNICODE | regex.MULTILINE)
+        except (regex.error, RecursionError, OverflowError, MemoryError) as error:
+            raise BadInput(
+                f"the answer {_shortened(pattern)} is not a regular expression ({error}); correct it, or omit --regex "
+                "to compare answers as plain text."
+            ) from error
+
+    def starts(self, text: str) -> bool:
+        """Whether it matches at the start of a text."""
+        with self._limited():
+            return self._compiled.match(text, timeout=_MAX_SECONDS) is not None
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Start and end of each match in a text."""
+        with self._limited():
+            return [match.span() for match in self._compiled.finditer(text, timeout=_MAX_SECONDS)]
+
+    @contextlib.contextmanager
+    def _limited(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise self.too_slow() from error
+
+    def too_slow(self) -> BadInput:
+        """The error that it takes too long."""
+        return BadInput(
+            f"the answer {_shortened(self.pattern)} takes too long as a regular expression; write it without "
+            "repetitions of repetitions, such as (a+)+."
+        )
 
 
 @functools.lru_cache(maxsize=16_384)
-def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Compile a reference that is a regular expression; raises BadInput with the pattern and the reason it fails."""
-    try:
-        return re.compile(pattern, re.IGNORECASE | re.UNICODE | re.MULTILINE)
-    except re.error as error:
-        raise BadInput(
-            f"the answer {pattern!r} is not a regular expression ({error}); correct it, or omit --regex to compare "
-            "answers as plain text."
-        ) from error
+def compile_pattern(pattern: str) -> AnswerPattern:
+    """A reference as a pattern, compiled once; raises BadInput if it is not a regular expression."""
+    return AnswerPattern(pattern)
+
+
+def _shortened(pattern: str) -> str:
+    return repr(pattern if len(pattern) <= _MAX_SHOWN else f"{pattern[:_MAX_SHOWN]}…")
 
 
 def _best(score: Callable[[str], float], references: Sequence[str]) -> float:

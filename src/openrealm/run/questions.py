@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from openrealm.run.inputs import stored_questions
 from openrealm.types import Question, QuestionSets
 
 _EXPECTED = 'expected a line such as {"question": "Where is the library?", "answer": ["in the old mill"]}'
+_MAX_CHARACTERS = 10_000
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _NUM_FOLDS, _NUM_TEST_FOLDS = 10, 2
 _NUM_NAMED = 3
 _NAMES = tuple(field.name for field in dataclasses.fields(QuestionSets))
@@ -54,7 +57,7 @@ def read_questions(path: str | Path, *, regex: bool = False) -> list[Question]:
 def _question(line: bytes, where: str, regex: bool) -> Question:
     try:
         value = json.loads(line)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError also for integers of thousands of digits
         raise BadInput(f"{where} is not JSON ({error}); {_EXPECTED}.") from error
     text = value.get("question") if isinstance(value, dict) else None
     if not isinstance(text, str) or not text.strip():
@@ -63,6 +66,11 @@ def _question(line: bytes, where: str, regex: bool) -> Question:
     answers = [answers] if isinstance(answers, str) else answers
     if not isinstance(answers, list) or not all(isinstance(a, str) and a.strip() for a in answers) or not answers:
         raise BadInput(f'{where} has no answer under "answer"; {_EXPECTED}.')
+    for given in (text, *answers):
+        if len(given) > _MAX_CHARACTERS:
+            raise BadInput(f"{where} has a text of {len(given):,} characters; at most {_MAX_CHARACTERS:,} are read.")
+        if _SURROGATES.search(given):
+            raise BadInput(f"{where} has half of a surrogate pair, which is no character; write the whole character.")
     if not regex:
         return Question(text.strip(), tuple(answer.strip() for answer in answers))
     try:

@@ -169,7 +169,7 @@ def _backend(spec: dict[str, Any], where: str) -> _Backend:
 def _read_spec(path: Path) -> dict[str, Any]:
     try:
         spec = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} is not valid JSON ({error}); download the tokenizer again.") from error
     if not isinstance(spec, dict):
         raise BadInput(f"{path} contains a {type(spec).__name__}, not a tokenizer; download the tokenizer again.")

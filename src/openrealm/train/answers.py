@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
+import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,14 @@ import numpy.typing as npt
 from openrealm import files
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
-from openrealm.evaluate.answers import compile_pattern
+from openrealm.evaluate.answers import AnswerPattern, compile_pattern
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Question
 
+_MAX_SECONDS = 120.0  # of a regular expression on all passages
+
 Pieces = tuple[int, ...]
-Sought = Pieces | re.Pattern[str]
+Sought = Pieces | AnswerPattern
 
 
 def finetune_fingerprint(config: Config, corpus: Corpus, questions: Sequence[Question]) -> list[Any]:
@@ -77,10 +79,19 @@ class AnswerFinder:
         """Numbers of the passages whose body contains the answer."""
         if answer not in self._found:
             possible: Sequence[int] = range(len(self._bodies))
-            if not isinstance(answer, re.Pattern):
+            if not isinstance(answer, AnswerPattern):
                 possible = min((self._postings.get(piece, []) for piece in answer), key=len)
-            self._found[answer] = frozenset(n for n in possible if self._places(n, answer))
+            self._found[answer] = frozenset(self._searched(possible, answer))
         return self._found[answer]
+
+    def _searched(self, passages: Sequence[int], answer: Sought) -> Iterator[int]:
+        """Which passages contain the answer. Raises BadInput for a regular expression that takes too long."""
+        started = time.monotonic()
+        for number in passages:
+            if self._places(number, answer):
+                yield number
+            if isinstance(answer, AnswerPattern) and time.monotonic() - started > _MAX_SECONDS:
+                raise answer.too_slow()
 
     def passages_for(self, question: Question) -> set[int]:
         """Numbers of the passages that contain some answer of the question."""
@@ -94,9 +105,9 @@ class AnswerFinder:
     def _places(self, passage: int, answer: Sought) -> list[tuple[int, int]]:
         """(first token, number of tokens) of each occurrence of an answer in a passage."""
         body = self._bodies[passage]
-        if not isinstance(answer, re.Pattern):
+        if not isinstance(answer, AnswerPattern):
             return [(first, len(answer)) for first in occurrences(body, answer, self.continues)]
-        matches = [match.span() for match in answer.finditer(self._corpus.passage(passage).text)]
+        matches = answer.spans(self._corpus.passage(passage).text)
         if not matches:
             return []
         offsets = self._corpus.token_offsets(passage).tolist()
