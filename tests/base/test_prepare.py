@@ -151,7 +151,7 @@ def test_a_finished_run_resumes_to_the_same_weights(run: Path, source: Path, tmp
     assert files.sha256_file(folder / "model" / "model.safetensors") == files.sha256_file(
         run / "model" / "model.safetensors"
     )
-    assert main([*command, "--set", "learning_rate=0.1"]) == 2
+    assert main([*command, "--set", "mlm_batch=3"]) == 2
 
 
 def test_it_starts_from_weights_and_learns_from_a_teacher(

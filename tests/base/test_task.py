@@ -101,7 +101,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(
 def test_a_resume_with_other_settings_is_refused(texts: Texts, tmp_path: Path) -> None:
     trainer_of(SETTINGS, texts, tmp_path).train()
     with pytest.raises(Mismatch, match="written with other settings"):
-        trainer_of(SETTINGS.replace(learning_rate=1e-4), texts, tmp_path).train(resume=True)
+        trainer_of(SETTINGS.replace(mlm_batch=SETTINGS.mlm_batch + 1), texts, tmp_path).train(resume=True)
 
 
 def test_a_budget_of_minutes_ends_the_training(texts: Texts, tmp_path: Path) -> None:

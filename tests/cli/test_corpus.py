@@ -69,8 +69,12 @@ def test_a_dump_becomes_passages_and_what_is_skipped_is_reported_and_stored(
 ) -> None:
     source = built(*(word.format(dump) for word in words), "--run", "towns")
     assert source == {
-        "kind": "mediawiki", "name": dump.name, "skipped": {"redirect": 1, "list": 1}, "quarantined": [],
-    }  # fmt: skip
+        "kind": "mediawiki",
+        "name": dump.name,
+        "skipped": {"redirect": 1, "list": 1},
+        "unknown_templates": {},
+        "quarantined": [],
+    }
     printed = capsys.readouterr().err
     assert "skipped: 1 redirect, 1 list" in printed
     assert "openrealm warm-start --run towns" in printed

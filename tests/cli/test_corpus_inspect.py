@@ -178,13 +178,12 @@ def hostile(run: Path, tmp_path: Path) -> Path:
     evil = "\x1b]0;owned\x07\x1b[31m\u202eevil\u2066 [bold]Lima[/bold] :smile:"
     articles = [Article("a", f"{evil}\nPeru", f"The capital of Peru is Lima {evil}. Lima lies in Peru. It is old.")]
     folder = tmp_path / "hostile"
-    Run(folder, opened.config)
-    for name in ("config.json", "stages/corpus.json"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes((run / name).read_bytes())
+    folder.mkdir()
+    (folder / "config.json").write_bytes((run / "config.json").read_bytes())
     source = {"kind": evil, "skipped": {evil: 3}, "quarantined": [{"title": evil, "why": evil}]}
     tokenizer = Corpus.open(opened.corpus).tokenizer()
-    build_corpus(articles, folder / "corpus", tokenizer, max_passage_tokens=60, tagger=RulesTagger(), source=source)
+    with Run(folder, opened.config).recorded("corpus", opened.record("corpus")["key"]):
+        build_corpus(articles, folder / "corpus", tokenizer, max_passage_tokens=60, tagger=RulesTagger(), source=source)
     return folder
 
 

@@ -58,7 +58,7 @@ def test_patterns_are_matched_by_the_answers_and_searched_in_the_passages(
         assert [row["em"] for row in rows[-2:]] == [1, 0], "a match counts at the start alone"
         assert recall == 5 / 6, "every kind of answer but Nemo is in every other passage"
         assert figures["mrr@20"] == pytest.approx(sum(1 / row["rank"] for row in rows if row["rank"]) / 6)
-    assert re.search(r"^REALM +[\d.]+ +[\d.]+ to [\d.]+ +– +[\d.]+$", shown, flags=re.MULTILINE)
+    assert re.search(r"^REALM +\d of 6 +– +– +–$", shown, flags=re.MULTILINE), "too few for percentages"
 
 
 def test_the_same_answers_taken_for_text_are_nowhere(run: Path, file: Path) -> None:
