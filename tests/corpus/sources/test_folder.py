@@ -317,3 +317,12 @@ def test_names_of_any_bytes_give_unique_ids(tmp_path: Path) -> None:
     assert len(set(ids)) == 5
     for article_id in ids:
         article_id.encode()
+
+
+def test_an_assumed_encoding_is_a_remark_and_no_file_skipped(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_bytes(b'<meta charset="iso-8859-1"><p>The \x93mill\x94 at Polle')
+    source = folder.Files(tmp_path)
+    [article] = source.articles()
+    assert article.text == "The “mill” at Polle"
+    assert source.description["skipped"] == {}
+    assert source.description["remarks"] == ["file read as windows-1252: a.html"]

@@ -29,6 +29,7 @@ class Account:
         self.examples: dict[str, list[str]] = {}
         self.remarks: list[str] = []
         self.num_rows = 0
+        self._assumed: dict[str, list[str]] = {}
         self.skip_unreadable = skip_unreadable
         self._errors: list[BadInput] = []
         self._num_errors = 0
@@ -42,6 +43,10 @@ class Account:
             names = self.examples.setdefault(reason, [])
             if len(names) < MAX_EXAMPLES:
                 names.append(name)
+
+    def assume(self, what: str, name: str) -> None:
+        """Note a file that was read only under an assumption, such as "read as windows-1252", for the remarks."""
+        self._assumed.setdefault(what, []).append(name)
 
     def describe(self, **values: Any) -> None:
         """Add to the source's description."""
@@ -71,6 +76,10 @@ class Account:
 
         is_complete  whether everything was looked at, so that the number of errors is known
         """
+        assumed, self._assumed = self._assumed, {}
+        for what, names in assumed.items():
+            more = f" and {len(names) - MAX_EXAMPLES:,} more" if len(names) > MAX_EXAMPLES else ""
+            self.remarks.append(f"{what}: {', '.join(names[:MAX_EXAMPLES])}{more}")
         if not self._errors:
             return
         if self._num_errors == 1:

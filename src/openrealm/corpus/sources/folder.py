@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from openrealm.corpus.clean import clean_title
 from openrealm.corpus.readers import EXTENSIONS, EXTRAS, reader_of
+from openrealm.corpus.readers.decode import READ_AS
 from openrealm.corpus.sources import FileSource
 from openrealm.corpus.sources.account import Account
 from openrealm.corpus.sources.ids import Ids
@@ -168,7 +169,10 @@ def _document(
         account.skip(f"{extension} file" + (f' (pip install "openrealm[{extra}]" to read it)' if extra else ""), name)
         return
     for reason, number in document.counts.items():
-        account.skip(reason, name, number)
+        if reason.startswith(READ_AS):
+            account.assume(reason, name)
+        else:
+            account.skip(reason, name, number)
     while not ids.is_new(name):
         name += "@"  # names that differ in bytes that are not Unicode can look alike
     title = clean_title(os.fsencode(path.stem).decode("utf-8", "replace"), entities=False)
