@@ -26,7 +26,7 @@ def test_a_run_keeps_its_configuration(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_a_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(MissingStage, match=r"is not a run .*openrealm quickstart"):
+    with pytest.raises(MissingStage, match=r"is not a run .*openrealm run FOLDER --run"):
         Run.open(tmp_path)
 
 

@@ -102,10 +102,13 @@ def test_an_empty_question_is_refused(answerer: Answerer, question: str) -> None
         answerer.ask(question)
 
 
-def test_a_question_that_is_too_long_is_refused_but_the_longest_one_is_not(answerer: Answerer) -> None:
-    assert answerer.ask("the " * 30).source is not None
-    with pytest.raises(BadInput, match=r"has 31 word pieces, but at most 30 are allowed"):
-        answerer.ask("the " * 31)
+def test_a_question_longer_than_the_encoder_is_shortened_and_that_is_said(
+    answerer: Answerer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert answerer.ask("the " * 31).source is not None, "longer than in training"
+    assert "the rest is left out" not in capsys.readouterr().err
+    assert answerer.ask("the " * 10_000).source is not None
+    assert "the rest is left out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("question", ["[MASK] [SEP] [CLS]", "¿Qué?", "\ud800 \u202e x", "<script>", "🜁 🜂"])
@@ -144,7 +147,7 @@ def test_a_missing_stage_is_named_with_its_command(answering_run: Path, tmp_path
     with pytest.raises(MissingStage, match=r"openrealm index --run"):
         Answerer.open(copy)
     shutil.rmtree(copy / "finetune")
-    with pytest.raises(MissingStage, match=r"finetune --system realm"):
+    with pytest.raises(MissingStage, match=r"the REALM fine-tuning stage has not been run; run `openrealm run"):
         Answerer.open(copy)
 
 
