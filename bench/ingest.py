@@ -62,6 +62,7 @@ _PEER_MARKUP = re.compile(
 )
 _CODE_SPAN = re.compile(r"(`+)(.+?)(?<!`)\1(?!`)", re.DOTALL)
 _ESCAPED_TAG = re.compile(r"(?:\\<|&lt;)[^<>&\n]{1,60}(?:\\?>|&gt;)")
+_ESCAPED_MARKS = re.compile(r"(?:\\[`*])+[^`*\n]{1,200}(?:\\[`*])+")
 _LITERAL = re.compile(r"(``)(.+?)``", re.DOTALL)
 _FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 _WORD = re.compile(r"\w+")
@@ -194,7 +195,8 @@ def code_spans(source: str, suffix: str) -> list[str]:
     pattern = _LITERAL if suffix == ".rst" else _CODE_SPAN
     spans = {" ".join(match[2].split()) for match in pattern.finditer(source)}
     spans |= {span.replace("\\|", "|") for span in spans}  # in a table
-    spans |= {unescape(match[0]).replace("\\", "") for match in _ESCAPED_TAG.finditer(source)}
+    escaped = (match[0] for pattern in (_ESCAPED_TAG, _ESCAPED_MARKS) for match in pattern.finditer(source))
+    spans |= {unescape(text).replace("\\", "") for text in escaped}
     return sorted((span for span in spans if kinds_of_markup(f"x{span}") or kinds_of_markup(span)), key=len)[::-1]
 
 

@@ -212,6 +212,7 @@ def test_odd_json_has_a_sensible_value(tmp_path: Path, line: str, expected: tupl
     assert read(tmp_path / "a.jsonl")[0] == [expected]
 
 
+@pytest.mark.slow
 def test_a_file_that_expands_without_bound_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl.xz"
     path.write_bytes(lzma.compress(b"\n" * (33 << 20), preset=0))
