@@ -78,8 +78,8 @@ class Account:
         """
         assumed, self._assumed = self._assumed, {}
         for what, names in assumed.items():
-            more = f" and {len(names) - MAX_EXAMPLES:,} more" if len(names) > MAX_EXAMPLES else ""
-            self.remarks.append(f"{what}: {', '.join(names[:MAX_EXAMPLES])}{more}")
+            others = f" and {len(names) - MAX_EXAMPLES:,} more" if len(names) > MAX_EXAMPLES else ""
+            self.remarks.append(f"{what}: {', '.join(names[:MAX_EXAMPLES])}{others}")
         if not self._errors:
             return
         if self._num_errors == 1:
