@@ -75,7 +75,7 @@ def line_that_is_no_json(path: Path) -> Path:
 
 
 def unknown_ending(path: Path) -> Path:
-    file = path.with_suffix(".docx")
+    file = path.with_suffix(".doc")
     file.write_text("x")
     return file
 
@@ -90,7 +90,7 @@ SOURCES: dict[Callable[[Path], Path], str] = {
     corrupt_xz: r"\.jsonl\.xz is damaged or truncated",
     xz_cut_short: r"\.jsonl\.xz is damaged or truncated",
     line_that_is_no_json: r"\.jsonl:2 is not JSON",
-    unknown_ending: r"\.docx has the unknown extension \.docx",
+    unknown_ending: r"\.doc has the unknown extension \.doc",
 }
 
 

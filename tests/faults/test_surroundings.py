@@ -125,6 +125,7 @@ def stopped_in(
     return done
 
 
+@pytest.mark.slow
 def test_a_request_to_stop_is_answered_by_the_command_that_continues(
     settings: list[str], toy_source: Path, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_a_string_that_is_not_unicode_is_named_with_its_row(tmp_path: Path) -> N
         list(parquet.read(written(tmp_path, text=texts)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_values", [3000, 40], ids=["one value repeated", "long rows"])
 def test_a_batch_of_long_rows_is_small(tmp_path: Path, num_values: int) -> None:
     path = tmp_path / "a.parquet"
