@@ -112,6 +112,13 @@ class RowSource(FileSource):
         super().__init__(path)
         self._skip_unreadable = skip_unreadable
 
+    @classmethod
+    def reads(cls, path: Path) -> bool:
+        """Whether the name is that of a file of this format; see `row_formats`."""
+        from openrealm.corpus.sources.row_formats import row_format_of
+
+        return path.is_file() and row_format_of(path.name) is cls.form
+
     def articles(self) -> Iterator[Article]:
         """See `rows.Rows`."""
         account = Account(self.description, skip_unreadable=self._skip_unreadable)

@@ -11,7 +11,7 @@ from typing import Any
 
 from openrealm.corpus.sources import RowSource, jsonl
 from openrealm.corpus.sources.jsonl import DECODER
-from openrealm.corpus.sources.lines import MAX_LINE_BYTES, plain_name, read_blocks
+from openrealm.corpus.sources.lines import MAX_LINE_BYTES, read_blocks
 from openrealm.corpus.sources.rows import EXPECTED, NoText, RowFormat, Value, type_of
 from openrealm.errors import BadInput
 
@@ -40,11 +40,6 @@ class JsonArray(RowSource):
 
     kind = "json"
     form = FORMAT
-
-    @classmethod
-    def reads(cls, path: Path) -> bool:
-        """Whether the name ends in .json, before that of a compressed file."""
-        return path.is_file() and plain_name(path.name).endswith(".json")
 
 
 def _is_row(line: str) -> bool:

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from openrealm.corpus.sources import RowSource
-from openrealm.corpus.sources.lines import plain_name, read_lines
+from openrealm.corpus.sources.lines import read_lines
 from openrealm.corpus.sources.rows import EXPECTED, RowFormat, Value, row_articles, type_of
 from openrealm.errors import BadInput
 from openrealm.types import Article
 
-ENDINGS = (".jsonl", ".ndjson")
 _MAX_DIGITS = 4000  # Python converts no more
 
 
@@ -29,11 +28,6 @@ class JsonLines(RowSource):
 
     kind = "jsonl"
     form = FORMAT
-
-    @classmethod
-    def reads(cls, path: Path) -> bool:
-        """Whether the name ends in one of ENDINGS, before that of a compressed file."""
-        return path.is_file() and plain_name(path.name).endswith(ENDINGS)
 
 
 def read(path: Path) -> Iterator[Article]:

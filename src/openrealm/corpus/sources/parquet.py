@@ -45,11 +45,6 @@ class Parquet(RowSource):
     kind = "parquet"
     form = FORMAT
 
-    @classmethod
-    def reads(cls, path: Path) -> bool:
-        """Whether the name ends in .parquet."""
-        return path.is_file() and path.name.lower().endswith(".parquet")
-
 
 def read(path: Path) -> Iterator[Article]:
     """Articles of a Parquet file in its order. See `rows.Rows`."""

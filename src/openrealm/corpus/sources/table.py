@@ -18,7 +18,6 @@ from openrealm.corpus.sources.rows import ID_KEYS, TEXT_KEYS, NoText, RowFormat,
 from openrealm.errors import BadInput
 from openrealm.progress import counted
 
-ENDINGS = (".tsv", ".csv")
 _NAMELESS = {2: ("id", "text"), 3: ("id", "text", "title")}
 _MIN_TEXT_CHARACTERS = 20
 
@@ -52,11 +51,6 @@ class Table(RowSource):
 
     kind = "table"
     form = FORMAT
-
-    @classmethod
-    def reads(cls, path: Path) -> bool:
-        """Whether the name ends in one of ENDINGS, before that of a compressed file."""
-        return path.is_file() and plain_name(path.name).endswith(ENDINGS)
 
 
 class _Layout(NamedTuple):
