@@ -32,13 +32,15 @@ class Piece(NamedTuple):
 class Document:
     """What a file says: its pieces in reading order.
 
-    title   the document's own, or ""
-    counts  what could not be read, by reason, such as {"page without text": 3}
+    title    the document's own, or ""
+    counts   what could not be read, by reason, such as {"page without text": 3}
+    remarks  what was assumed to read it, such as {"file read as windows-1252": 1}
     """
 
     title: str
     pieces: tuple[Piece, ...]
     counts: Mapping[str, int] = field(default_factory=dict)
+    remarks: Mapping[str, int] = field(default_factory=dict)
 
     def article(self, article_id: str, name: str) -> Article:
         """The document as an article; `name` is its title if it has none of its own."""

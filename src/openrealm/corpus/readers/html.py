@@ -12,6 +12,6 @@ from openrealm.corpus.readers.page import read_page, with_positions
 
 def read(path: Path) -> Document:
     """The page as a browser shows it."""
-    counts: dict[str, int] = {}
-    source = read_text(path, declared=True, counts=counts)
-    return replace(read_page(with_positions(source), source), counts=counts)
+    remarks: dict[str, int] = {}
+    source = read_text(path, declared=True, counts=remarks)
+    return replace(read_page(with_positions(source), source), remarks=remarks)

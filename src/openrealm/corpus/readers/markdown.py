@@ -38,8 +38,8 @@ _RAW_OPENING = re.compile(r"<(iframe|noembed|noframes|plaintext|script|style|tex
 
 def read(path: Path) -> Document:
     """The document as a reader of the rendered page sees it."""
-    counts: dict[str, int] = {}
-    return replace(read_markdown(read_text(path, counts=counts)), counts=counts)
+    remarks: dict[str, int] = {}
+    return replace(read_markdown(read_text(path, counts=remarks)), remarks=remarks)
 
 
 def read_markdown(source: str) -> Document:

@@ -12,8 +12,7 @@ from openrealm.corpus.readers.lines import pages_of, pieces
 
 def read(path: Path) -> Document:
     """The paragraphs of a text file; hard-wrapped lines are joined, also over the pages of a printed document."""
-    counts: dict[str, int] = {}
-    pages, num_dropped = without_heads(pages_of(read_text(path, counts=counts)))
-    if num_dropped:
-        counts["page header or footer"] = num_dropped
-    return Document("", tuple(pieces(pages)), counts)
+    remarks: dict[str, int] = {}
+    pages, num_dropped = without_heads(pages_of(read_text(path, counts=remarks)))
+    counts = {"page header or footer": num_dropped} if num_dropped else {}
+    return Document("", tuple(pieces(pages)), counts, remarks)

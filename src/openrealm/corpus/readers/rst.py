@@ -54,10 +54,10 @@ _SETTINGS = {
 
 def read(path: Path) -> Document:
     """The document as a reader of the rendered page sees it. Raises BadInput where docutils fails."""
-    counts: dict[str, int] = {}
-    source = read_text(path, counts=counts)
+    remarks: dict[str, int] = {}
+    source = read_text(path, counts=remarks)
     try:
-        return replace(read_rst(source), counts=counts)
+        return replace(read_rst(source), remarks=remarks)
     except Exception as error:  # docutils raises nearly anything on odd input, such as a RecursionError
         raise BadInput(
             f"{path} could not be read as reStructuredText ({type(error).__name__}: {error}); repair it or remove it."

@@ -76,8 +76,7 @@ class Account:
 
         is_complete  whether everything was looked at, so that the number of errors is known
         """
-        assumed, self._assumed = self._assumed, {}
-        for what, names in assumed.items():
+        for what, names in self._assumed.items():
             others = f" and {len(names) - MAX_EXAMPLES:,} more" if len(names) > MAX_EXAMPLES else ""
             self.remarks.append(f"{what}: {', '.join(names[:MAX_EXAMPLES])}{others}")
         if not self._errors:

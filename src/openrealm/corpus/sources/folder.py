@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from openrealm.corpus.clean import clean_title
 from openrealm.corpus.readers import EXTENSIONS, EXTRAS, reader_of
-from openrealm.corpus.readers.decode import READ_AS
 from openrealm.corpus.sources import FileSource
 from openrealm.corpus.sources.account import Account
 from openrealm.corpus.sources.ids import Ids
@@ -54,9 +53,9 @@ def read(path: Path, account: Account | None = None) -> Iterator[Article]:
     account = account or Account()
     if path.is_file():
         yield from _document(_known(path), path.parent, account, Ids(), NotInstalled)
+        account.finish()
     else:
         yield from _folder(path, account)
-    account.finish()
 
 
 class _Found(NamedTuple):
@@ -86,11 +85,10 @@ def _folder(root: Path, account: Account) -> Iterator[Article]:
     if not num_articles:
         what = "text" if found else ".txt, .md, .html, .pdf, .jsonl or other known file"
         skipped = f"skipped: {counted(dict(sorted(account.counts.items())))}" if account.counts else "it is empty"
-        scans = account.examples.get("page without text", [])
-        if scans:
+        if scans := account.examples.get("page without text"):
             raise BadInput(
-                f"{root / scans[0]} contains no text (skipped: {counted(dict(sorted(account.counts.items())))}): it is "
-                "probably scanned; run OCR on it first, for example with ocrmypdf."
+                f"{root / scans[0]} contains no text ({skipped}): it is probably scanned; run OCR on it first, for "
+                "example with ocrmypdf."
             )
         raise BadInput(f"{root} contains no {what} ({skipped}); add some or give another folder.")
 
@@ -169,10 +167,9 @@ def _document(
         account.skip(f"{extension} file" + (f' (pip install "openrealm[{extra}]" to read it)' if extra else ""), name)
         return
     for reason, number in document.counts.items():
-        if reason.startswith(READ_AS):
-            account.assume(reason, name)
-        else:
-            account.skip(reason, name, number)
+        account.skip(reason, name, number)
+    for remark in document.remarks:
+        account.assume(remark, name)
     while not ids.is_new(name):
         name += "@"  # names that differ in bytes that are not Unicode can look alike
     title = clean_title(os.fsencode(path.stem).decode("utf-8", "replace"), entities=False)
