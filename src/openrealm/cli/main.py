@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from openrealm.cli import (
 )
 from openrealm.errors import OpenRealmError
 from openrealm.progress import say, show
+from openrealm.text.surrogates import has_surrogates
 
 # Keeps progress bars and warnings of libraries out of the output.
 _QUIET = {
@@ -84,8 +84,6 @@ class _Sections(TyperGroup):
                 formatter.write_dl(rows)
 
 
-# Bytes of an argument that are not in the locale's encoding.
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _SUMMARY = "Train language models that retrieve what they need to know, and ask them questions."
 app = typer.Typer(
     cls=_Sections,
@@ -130,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     if streams.prepare():
         say("openrealm: standard output is closed, so nothing is printed there.")
     for word in sys.argv[1:] if arguments is None else arguments:
-        if not word.isascii() and _SURROGATES.search(word):
+        if has_surrogates(word):
             return _fail(f"{word} is not text in UTF-8; rename the file, or use a locale in UTF-8.", 2)
     if os.environ.get("OPENREALM_DEBUG") == "1":
         app(arguments)

@@ -7,6 +7,7 @@ import re
 import unicodedata
 
 from openrealm.errors import BadInput
+from openrealm.text.surrogates import without_surrogates
 
 MAX_LINE_CHARACTERS = 1_000_000
 
@@ -19,7 +20,6 @@ _INVISIBLE = re.compile(
 _JOINERS = re.compile("[\u200c\u200d]+")
 _JOINED_CATEGORIES = frozenset(("Lu", "Ll", "Lt", "Lm", "Lo", "Nd", "Mn", "Mc", "So", "Sk"))
 _VIRAMA = 9  # canonical combining class of the sign that silences a vowel; it ends a word with a joiner in Malayalam
-_SURROGATES = re.compile("[\ud800-\udfff]")
 # White space within a line, except a single space.
 _SPACES = re.compile(r"(?:[^\S\n ]| [^\S\n])[^\S\n]*")
 _NEWLINES = re.compile(r" ?\n[ \n]*")
@@ -47,7 +47,7 @@ def clean_code(text: str) -> str:
 
 def _without_invisible(text: str) -> str:
     """`text` without characters that cannot be seen, except joiners that change how their neighbours are written."""
-    return _JOINERS.sub(_joiner, _SURROGATES.sub("\ufffd", _INVISIBLE.sub("", text)))
+    return _JOINERS.sub(_joiner, without_surrogates(_INVISIBLE.sub("", text)))
 
 
 def _joiner(match: re.Match[str]) -> str:

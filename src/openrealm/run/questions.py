@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,11 @@ from openrealm.progress import say
 from openrealm.run import stages
 from openrealm.run.folder import Run
 from openrealm.run.inputs import stored_questions
+from openrealm.text.surrogates import has_surrogates
 from openrealm.types import Question, QuestionSets
 
 _EXPECTED = 'expected a line such as {"question": "Where is the library?", "answer": ["in the old mill"]}'
 _MAX_CHARACTERS = 10_000
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _NUM_FOLDS, _NUM_TEST_FOLDS = 10, 2
 _NUM_NAMED = 3
 _NAMES = tuple(field.name for field in dataclasses.fields(QuestionSets))
@@ -69,7 +68,7 @@ def _question(line: bytes, where: str, regex: bool) -> Question:
     for given in (text, *answers):
         if len(given) > _MAX_CHARACTERS:
             raise BadInput(f"{where} has a text of {len(given):,} characters; at most {_MAX_CHARACTERS:,} are read.")
-        if _SURROGATES.search(given):
+        if has_surrogates(given):
             raise BadInput(f"{where} has half of a surrogate pair, which is no character; write the whole character.")
     if not regex:
         return Question(text.strip(), tuple(answer.strip() for answer in answers))

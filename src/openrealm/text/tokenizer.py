@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
@@ -18,13 +17,13 @@ from openrealm.errors import BadInput, MissingStage
 from openrealm.files import digest_of, write_text
 from openrealm.text.chunks import ChunkMemory, Rows
 from openrealm.text.numbering import Numbers
+from openrealm.text.surrogates import without_surrogates
 
 TOKENIZER_FILE = "tokenizer.json"
 VOCABULARY_FILE = "vocab.txt"
 
 TokenRow = tuple[list[int], list[tuple[int, int]]]
 
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _SPECIAL_NAMES = {
     "cls": ("[CLS]", "<s>"),
     "sep": ("[SEP]", "</s>"),
@@ -89,17 +88,17 @@ class Tokenizer:
 
     def encode(self, text: str) -> TokenRow:
         """Token ids of `text` without special tokens, and the half-open character range of each token in `text`."""
-        return self._row(self._plain.encode(_well_formed(text), add_special_tokens=False))
+        return self._row(self._plain.encode(without_surrogates(text), add_special_tokens=False))
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenRow]:
         """`encode` of every text."""
-        encodings = self._plain.encode_batch([_well_formed(text) for text in texts], add_special_tokens=False)
+        encodings = self._plain.encode_batch([without_surrogates(text) for text in texts], add_special_tokens=False)
         return [self._row(encoding) for encoding in encodings]
 
     def encode_rows(self, texts: Sequence[str]) -> Rows:
         """`encode` of every text as flat arrays of ids and ranges: several times faster for BERT's rules."""
         if self.cuts_at_spaces:
-            return self._chunks.rows([_well_formed(text) for text in texts])
+            return self._chunks.rows([without_surrogates(text) for text in texts])
         rows = [_as_arrays(row) for row in self.encode_batch(texts)]
         ids, offsets = (np.concatenate(column) for column in zip(*rows, strict=True)) if rows else _as_arrays(([], []))
         return Rows(ids, offsets, np.cumsum([len(row) for row, _ in rows], dtype=np.int64))
@@ -144,11 +143,6 @@ def _as_arrays(row: TokenRow) -> tuple[Numbers, Numbers]:
     ids, offsets = row
     flat = np.fromiter(chain.from_iterable(offsets), np.int64, 2 * len(offsets))
     return np.array(ids, dtype=np.int64), flat.reshape(-1, 2)
-
-
-def _well_formed(text: str) -> str:
-    """`text` with each lone surrogate replaced by one character, so that it is valid Unicode and offsets still hold."""
-    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def _is_bert(spec: dict[str, Any]) -> bool:

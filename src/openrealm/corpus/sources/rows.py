@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +11,7 @@ from openrealm.corpus.sources.account import Account
 from openrealm.corpus.sources.ids import Ids
 from openrealm.errors import BadInput
 from openrealm.progress import counted
+from openrealm.text.surrogates import without_surrogates
 from openrealm.types import Article, Line
 
 ID_KEYS = ("id", "_id", "docid", "doc_id", "docno", "pid", "passage_id", "document_id")
@@ -21,7 +21,6 @@ TEXT_KEYS = ("text", "contents", "content", "passage", "body")
 ColBERT (pid, passage), ir_datasets and TREC (doc_id, docno), and Hugging Face's Wikipedia (id, title, text)."""
 
 _MAX_TITLE_CHARACTERS = 150
-_SURROGATES = re.compile("[\ud800-\udfff]")
 _TYPES = {
     dict: "an object", list: "a list", int: "a number", float: "a number", bool: "a boolean", bytes: "bytes",
 }  # fmt: skip
@@ -134,7 +133,7 @@ class Rows:
         found = value[key] if key else ""
         if isinstance(found, bool) or not isinstance(found, str | int):
             raise BadInput(f'{where}: "{key}" is {type_of(found)}; expected a string or an integer.')
-        return key, _SURROGATES.sub("\ufffd", str(found))
+        return key, without_surrogates(str(found))
 
     def _unique(self, article_id: str, number: int, where: str) -> str:
         unique = article_id
