@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 _workers_bytes = 0
-# What libraries and the dynamic linker say where memory cannot be had, in exceptions of many kinds.
+# What libraries and the dynamic linker say when memory runs out; the exceptions are of many types.
 _NO_MEMORY = re.compile(
     r"failed to map segment|can(no|')t allocate|can't start new thread|out of memory|bad_alloc|not enough memory", re.I
 )

@@ -95,7 +95,7 @@ def _utility(report: Mapping[str, Any]) -> str:
 
 
 def _example_question(folder: Path) -> str | None:
-    """A question that the run answers rightly, such as YOUR QUESTION if none is known; None if it cannot be asked."""
+    """A question that the run answers correctly, or "YOUR QUESTION" if none is known; None if it cannot be asked."""
     from openrealm.evaluate.answers import exact_match
     from openrealm.run import questions
     from openrealm.run.folder import Run
@@ -179,9 +179,9 @@ def one_line(text: str) -> str:
 
 def safe_json(value: object, indent: int | None = None) -> str:
     """A value as JSON in plain UTF-8, with the characters that a terminal would act on escaped."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
     if sys.stdout.encoding.lower().replace("-", "") != "utf8":
         return json.dumps(value, indent=indent)
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
     return "".join(char if char == "\n" or visible(char) == char else _json_escape(char) for char in text)
 
 

@@ -79,6 +79,11 @@ class AnswerPattern:
         with self._limited():
             return self._compiled.match(text, timeout=_MAX_SECONDS) is not None
 
+    def occurs(self, text: str) -> bool:
+        """Whether it matches anywhere in a text."""
+        with self._limited():
+            return self._compiled.search(text, timeout=_MAX_SECONDS) is not None
+
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Start and end of each match in a text."""
         with self._limited():

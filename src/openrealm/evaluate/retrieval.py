@@ -23,7 +23,7 @@ def has_answer(text: str, answers: Sequence[str]) -> bool:
 
 def has_answer_regex(text: str, patterns: Sequence[str]) -> bool:
     """Whether any pattern occurs anywhere in the text (CuratedTREC); raises BadInput if one does not compile."""
-    return any(compile_pattern(pattern).spans(text) for pattern in patterns)
+    return any(compile_pattern(pattern).occurs(text) for pattern in patterns)
 
 
 def recall_at_k(is_hit: Sequence[Sequence[bool]], k: int) -> float:
