@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
@@ -59,6 +60,20 @@ class Document:
                 joint = ""
         title = clean_title(self.title, entities=False) or name
         return Article(article_id, title, "".join(texts), lines=tuple(lines))
+
+    def titled_by_heading(self) -> Document:
+        """The document with its first heading as title."""
+        heading = next((piece.text for piece in self.pieces if piece.kind == "heading"), "")
+        return replace(self, title=heading.replace("\n", " "))
+
+
+def line_starts(text: str) -> list[int]:
+    """Where each line of a text begins, and where one after its end would.
+
+    >>> line_starts("Lima\\nPeru")
+    [0, 5, 10]
+    """
+    return [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
 
 
 Reader = Callable[[Path], Document]

@@ -7,7 +7,6 @@ import tomllib
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from functools import cache
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
-from openrealm.corpus.readers import Document
+from openrealm.corpus.readers import Document, line_starts
 from openrealm.corpus.readers.decode import read_text
 from openrealm.corpus.readers.dialects import add_dialects, html_without_templates, without_components, without_includes
 from openrealm.corpus.readers.page import POSITION, read_page
@@ -59,8 +58,7 @@ def read_markdown(source: str) -> Document:
     title = metadata.get("title")
     if isinstance(title, str | int | float) and str(title).strip():
         return replace(document, title=str(title))
-    headings = (piece.text for piece in document.pieces if piece.kind == "heading")
-    return replace(document, title=next(headings, "").replace("\n", " "))
+    return document.titled_by_heading()
 
 
 @cache
@@ -131,7 +129,7 @@ class _Renderer(RendererHTML):
 
 def _prepare(tokens: Sequence[Token], source: str) -> None:
     """What only this reader needs: positions, and tags that would hide what follows them as text."""
-    starts = [0, *accumulate(len(line) + 1 for line in source.split("\n"))]
+    starts = line_starts(source)
     for token in tokens:
         if token.children:
             _show_open_raw_text(token.children)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from io import StringIO
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from openrealm.corpus.clean import MAX_LINE_CHARACTERS
-from openrealm.corpus.readers import Document
+from openrealm.corpus.readers import Document, line_starts
 from openrealm.corpus.readers.decode import read_text
 from openrealm.corpus.readers.directives import ADMONITIONS, CODE, EMPTY, role_text, shown_title
 from openrealm.corpus.readers.page import POSITION, read_page
@@ -69,9 +68,7 @@ def read_rst(source: str) -> Document:
     _register(source)
     settings = {**_SETTINGS, "warning_stream": StringIO()}
     parts = docutils.core.publish_parts(source, writer=_writer(source), settings_overrides=settings)
-    document = read_page(parts["html_body"], source)
-    headings = (piece.text for piece in document.pieces if piece.kind == "heading")
-    return replace(document, title=next(headings, ""))
+    return read_page(parts["html_body"], source).titled_by_heading()
 
 
 def _register(source: str) -> None:
@@ -145,7 +142,7 @@ def _role(name: str, rawtext: str, text: str, *_: Any, **__: Any) -> tuple[list[
 
 
 def _writer(source: str) -> Writer:
-    starts = [0, *accumulate(len(line) + 1 for line in source.split("\n"))]
+    starts = line_starts(source)
 
     class Translator(_Translator):
         line_starts = starts
