@@ -1,13 +1,16 @@
-"""The system that answers while a run is rebuilt, and records that are behind their artefacts."""
+"""What is read while another process rebuilds a run, and records that are behind their artefacts."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,16 +61,122 @@ def test_what_was_kept_is_not_touched_by_new_settings(run: Run, capsys: pytest.C
     assert Answerer.open(run.folder).ask(QUESTION) == answer
 
 
+REBUILDING = """
+    import sys
+    from pathlib import Path
+    from openrealm.run import stages
+    from openrealm.run.folder import Run
+    run = Run.open(Path(sys.argv[1]))
+    with run.writing():
+        stages.forget(run)
+        print("rebuilding", flush=True)
+        sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def rebuilding(run: Run) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has locked the run and removed everything in it, as `run --fresh` does first."""
+    command = [sys.executable, "-c", textwrap.dedent(REBUILDING), str(run.folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "rebuilding\n"
+        yield child
+        child.communicate("")
+
+
+@pytest.fixture
+def inspected(run: Run, capsys: pytest.CaptureFixture[str]) -> Callable[[], dict[str, Any]]:
+    """What `openrealm corpus inspect` shows, but for the folder."""
+
+    def inspect() -> dict[str, Any]:
+        capsys.readouterr()
+        assert main(["corpus", "inspect", "--run", str(run.folder), "--json"]) == 0
+        shown: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return {name: value for name, value in shown.items() if name not in ("folder", "queries")}
+
+    return inspect
+
+
+def test_commands_that_read_use_the_old_system_and_those_that_write_are_refused_with_the_process_id(
+    run: Run,
+    inspected: Callable[[], dict[str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+) -> None:
+    answer, corpus = Answerer.open(run.folder).ask(QUESTION), inspected()
+    pages = [(run.folder / name).read_bytes() for name in ("report.json", "report.html")]
+    child = request.getfixturevalue("rebuilding")
+    assert not run.corpus.exists()
+    assert Answerer.open(run.folder).ask(QUESTION) == answer
+    assert inspected() == corpus
+    assert [(run.folder / name).read_bytes() for name in ("report.json", "report.html")] == pages
+    kept = sorted(path for path in (run.folder / ".previous").rglob("*"))
+    named = ["--run", str(run.folder)]
+    for words in (
+        ["evaluate", *named],
+        ["index", *named],
+        ["finetune", *named],
+        ["corpus", *named],
+        ["run", run.config.corpus.source, *named, "--fresh"],
+        ["corpus", "inspect", *named, "--leaks", "--queries", str(run.folder / ".previous")],
+    ):
+        capsys.readouterr()
+        assert main(words) == 2
+        assert f"{run.folder} is being written by process {child.pid}; wait for it" in capsys.readouterr().err
+    assert sorted(path for path in (run.folder / ".previous").rglob("*")) == kept
+
+
+def test_a_corpus_without_a_system_is_kept_while_it_is_rebuilt_and_its_successor_shown_at_once(
+    run: Run, inspected: Callable[[], dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("finetune", "index", "pretrain", "warm-start"):
+        shutil.rmtree(run.folder / name)
+    before = inspected()
+    with contextlib.suppress(KeyboardInterrupt), run.writing(), run.recorded("corpus", "another key"):
+        assert inspected() == before
+        raise KeyboardInterrupt
+    assert inspected() == before, "the rebuild was stopped"
+    assert main(["corpus", "--run", str(run.folder), "--set", "corpus.max_passage_tokens=20"]) == 0
+    assert inspected()["settings"]["max_passage_tokens"] == 20
+    assert not (run.folder / ".previous").exists()
+
+
+def test_a_rebuilt_corpus_is_shown_while_the_old_system_answers(
+    run: Run, inspected: Callable[[], dict[str, Any]]
+) -> None:
+    answer = Answerer.open(run.folder).ask(QUESTION)
+    assert main(["corpus", "--run", str(run.folder), "--set", "corpus.max_passage_tokens=20"]) == 0
+    assert inspected()["settings"]["max_passage_tokens"] == 20
+    assert Answerer.open(run.folder).ask(QUESTION) == answer
+
+
+def test_answers_of_systems_that_the_report_leaves_out_go_with_it(run: Run, tmp_path: Path) -> None:
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text(json.dumps({"question": QUESTION, "answer": ["Lima"]}) + "\n")
+    assert main(["evaluate", "--run", str(run.folder), "--questions", str(asked)]) == 0
+    assert sorted(path.name for path in run.evaluate.iterdir()) == ["bm25.json", "realm.json"]
+    shutil.rmtree(run.folder / "finetune" / "bm25")
+    assert main(["evaluate", "--run", str(run.folder)]) == 0
+    assert [path.name for path in run.evaluate.iterdir()] == ["realm.json"]
+
+
 @pytest.mark.slow
 def test_every_question_is_answered_while_a_run_is_rebuilt(
-    run: Run, toy_config: Callable[..., Config], as_settings: Callable[[Config], list[str]]
+    run: Run,
+    inspected: Callable[[], dict[str, Any]],
+    toy_config: Callable[..., Config],
+    as_settings: Callable[[Config], list[str]],
 ) -> None:
+    corpus = inspected()
     settings = as_settings(toy_config("finetune.num_steps=8"))
     words = ["run", run.config.corpus.source, "--name", str(run.folder), "--fresh", *settings]
     child = subprocess.Popen([sys.executable, "-m", "openrealm.cli", *words], stderr=subprocess.PIPE, text=True)
     num_asked = 0
     while child.poll() is None:
         assert Answerer.open(run.folder).ask(QUESTION).text
+        assert inspected() == corpus, "the rebuilt corpus is the same"
+        assert "systems" in json.loads(run.report.read_text())
         num_asked += 1
     assert child.returncode == 0, child.communicate()
     child.communicate()

@@ -163,7 +163,9 @@ def test_a_stage_is_outdated_when_the_model_it_started_from_is_another(
     assert current == ["corpus", "warm_start", "index", "pretrain"]
 
 
-def test_forgetting_leaves_the_configuration_alone(tmp_path: Path, toy_config: Callable[..., Config]) -> None:
+def test_forgetting_leaves_the_configuration_and_the_report_alone(
+    tmp_path: Path, toy_config: Callable[..., Config]
+) -> None:
     run = Run(tmp_path, toy_config())
     with run.writing():
         for stage in STAGES:
@@ -172,7 +174,8 @@ def test_forgetting_leaves_the_configuration_alone(tmp_path: Path, toy_config: C
                 if not (run.folder / path).exists():
                     files.write_text(run.folder / path / "more", "x")
         stages.forget(run)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "config.json"]
+    report = ["evaluate", "report.html", "report.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "config.json", *report]
 
 
 def test_a_flipped_bit_of_the_corpus_stops_the_next_stage(tmp_path: Path, toy_corpus_folder: Path) -> None:

@@ -159,13 +159,13 @@ def latest_finished_run(system: str = "realm") -> Path:
 
     stage = stages.get(system_of(system).stage)
     runs = [Run.open(path.parent) for path in RUNS.glob("*/config.json")]
-    finished = [run for run in runs if stage.is_finished(previous.answering(run.folder, stage))]
+    finished = [run for run in runs if stage.is_finished(previous.readable(run.folder, stage))]
     if not finished:
         raise MissingStage(
             f"{RUNS.absolute()} has no run with a fine-tuned {system}; train one with `openrealm quickstart` or "
             "`openrealm run FOLDER`, or choose a run with --run."
         )
-    return max(finished, key=lambda run: _time_of(previous.answering(run.folder, stage), stage)).folder
+    return max(finished, key=lambda run: _time_of(previous.readable(run.folder, stage), stage)).folder
 
 
 def _time_of(run: Run, stage: Stage) -> float:

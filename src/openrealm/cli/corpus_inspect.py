@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openrealm.cli.common import DEFAULT_RUN, QueriesOption, RunOption, queries_settings, run_for
+from openrealm.cli.common import DEFAULT_RUN, QueriesOption, RunOption, queries_settings, run_folder
 
 
 def inspect(
@@ -38,7 +38,7 @@ def inspect(
     from openrealm.progress import say, show
     from openrealm.run.inspection import inspection
 
-    found = inspection(run_for(run, queries_settings(queries)), seed=seed, plot=plot, leaks=leaks)
+    found = inspection(run_folder(run), queries_settings(queries), seed=seed, plot=plot, leaks=leaks)
     if as_json:
         show(safe_json(found))
     else:

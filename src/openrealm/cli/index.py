@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from openrealm.cli.common import DEFAULT_RUN, ConfigOption, RecipeOption, RunOption, SetOption, perform, run_for
+from openrealm.cli.common import (
+    DEFAULT_RUN,
+    ConfigOption,
+    RecipeOption,
+    RunOption,
+    SetOption,
+    again,
+    run_for,
+    stoppable,
+    suggest_next,
+)
 
 
 def index(
@@ -19,5 +29,8 @@ def index(
     from openrealm.run import stages
 
     found = run_for(run, settings, recipe, config)
-    start = "pretrain" if stages.get("pretrain").is_finished(found) else "warm_start"
-    perform(stages.index_of(start).name, found, run)
+    with stoppable(again("index", "--run", run)), found.writing():
+        start = "pretrain" if stages.get("pretrain").is_finished(found) else "warm_start"
+        stage = stages.index_of(start)
+        stage.perform(found)
+    suggest_next(stage, run)

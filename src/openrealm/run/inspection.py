@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from openrealm import files
+from openrealm.config import with_settings
 from openrealm.corpus import inspect
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.picture import check_format, draw
 from openrealm.progress import say, track
+from openrealm.run import previous, stages
 from openrealm.run.artefacts import open_corpus
 from openrealm.run.folder import Run
 from openrealm.run.queries import queries_folder, queries_of
@@ -25,20 +28,34 @@ _NUM_LEAK_QUERIES = 1000
 _TOLD_APART = ("skipped", "examples", "remarks", "quarantined")
 
 
-def inspection(run: Run, *, seed: int = 0, plot: Path | None = None, leaks: bool = False) -> dict[str, Any]:
-    """Counts, lengths, frequent spans, what was skipped, and random passages and masked examples.
+def inspection(
+    folder: Path, settings: Sequence[str] = (), *, seed: int = 0, plot: Path | None = None, leaks: bool = False
+) -> dict[str, Any]:
+    """Counts, lengths, frequent spans, what was skipped, and random passages and masked examples of a run's corpus.
 
-    The examples come from the corpus named by `pretrain.queries`, if it is set.
+    The examples come from the corpus named by `pretrain.queries`, if it is set. While the corpus is rebuilt, the one
+    before that is shown. Nothing is written but the plot and, with `leaks`, what the corpus of queries shares.
 
-    seed   random seed of the passages and examples
-    plot   where to save a plot of the lengths
-    leaks  whether to measure how often a candidate contains the answer, which takes a minute or more
+    settings  changes to the run's own, such as "pretrain.queries=runs/other"
+    seed      random seed of the passages and examples
+    plot      where to save a plot of the lengths
+    leaks     whether to measure how often a candidate contains the answer, which takes a minute or more
     Raises MissingStage if a corpus is missing, DamagedArtefact, Mismatch if the corpus of queries was built with
-    another tokenizer; BadInput and NotInstalled for `plot`.
+    another tokenizer; BadInput and NotInstalled for `plot`; with `leaks` and a corpus of queries, Busy if another
+    process writes to the run.
     """
     if plot is not None:
         check_format(plot)
+
+    def inspected(run: Run) -> dict[str, Any]:
+        return _inspected(Run(run.folder, with_settings(run.config, settings)), folder, seed, plot, leaks)
+
+    return previous.opened(folder, stages.get("corpus"), inspected)
+
+
+def _inspected(run: Run, locked: Path, seed: int, plot: Path | None, leaks: bool) -> dict[str, Any]:
     corpus = open_corpus(run)
+    leak_rates = _leaks(run, locked, corpus, seed) if leaks else None
     lengths = inspect.lengths(corpus)
     looked_at = np.sort(inspect.sample(corpus, inspect.MAX_SAMPLED, np.random.default_rng([seed, 0])))
     with track("salient spans", len(looked_at)) as advance:
@@ -47,7 +64,7 @@ def inspection(run: Run, *, seed: int = 0, plot: Path | None = None, leaks: bool
     queries = corpus if other is None else Corpus.open(queries_folder(other))
     examples, num_tried = masked_examples(run, queries, np.random.default_rng([seed, 2]))
     if plot is not None:
-        draw(lengths, f"{run.folder.name}: {corpus.num_passages:,} passages", plot)
+        draw(lengths, f"{run.config.name}: {corpus.num_passages:,} passages", plot)
     manifest = corpus.manifest
     return {
         "folder": str(corpus.folder),
@@ -69,7 +86,7 @@ def inspection(run: Run, *, seed: int = 0, plot: Path | None = None, leaks: bool
         "passages_tried": num_tried,
         "examples": examples,
         "queries": str(queries.folder),
-        "leaks": _leaks(run, corpus, seed) if leaks else None,
+        "leaks": leak_rates,
         "seed": seed,
     }
 
@@ -96,13 +113,13 @@ def masked_examples(run: Run, corpus: Corpus, rng: np.random.Generator) -> tuple
     return examples, num_tried
 
 
-def _leaks(run: Run, corpus: Corpus, seed: int) -> dict[str, Any]:
-    """`evaluate.leaks.leak_rate` with the run's settings, as JSON values."""
+def _leaks(run: Run, locked: Path, corpus: Corpus, seed: int) -> dict[str, Any]:
+    """`evaluate.leaks.leak_rate` with the run's settings, as JSON values; `locked` is what is locked for writing."""
     from openrealm.evaluate.leaks import leak_rate
 
     queries = None
     if run.config.pretrain.queries is not None:
-        with files.sole_writer(run.folder):  # the passages that two corpora share are stored in the run
+        with files.sole_writer(locked):  # the passages that two corpora share are stored in the run
             queries = queries_of(run, corpus)
     say(f"leaks: building a BM25 index of {corpus.num_passages:,} passages")
     with track("leaks: masked queries", _NUM_LEAK_QUERIES) as advance:

@@ -1,4 +1,4 @@
-"""What answers while a run is rebuilt: its finished systems as they were, linked aside before anything is changed.
+"""What is read while a run is rebuilt: corpus and systems as they were, linked aside before anything is changed.
 
 The links share the files of the run, so that they take no space until the run has replaced them.
 """
@@ -21,7 +21,7 @@ from openrealm.run.systems import SYSTEMS
 T = TypeVar("T")
 
 _FOLDER = ".previous"
-# What `serve.Answerer` opens, and what the keys of its stages are computed from.
+# What `serve.Answerer` and `run.inspection` open, and what the keys of their stages are computed from.
 _FILES = (
     "config.json",
     "stages/*.json",
@@ -36,55 +36,65 @@ _ATTEMPTS = 5
 
 
 def keep(folder: Path) -> None:
-    """Link the systems of a run aside if one can answer; those kept before stay otherwise."""
-    if (folder / "config.json").exists() and _answering(Run.open(folder)):
+    """Link what can be read of a run aside, unless what was kept before can do more."""
+    if (folder / "config.json").exists() and (own := _readable(Run.open(folder))) and own >= _needed(folder):
         files.link_folder(folder, folder / _FOLDER, _FILES)
 
 
 def drop(folder: Path) -> None:
-    """Remove what was kept once the run itself can answer: with REALM or, if that was not kept, as before."""
-    if (folder / _FOLDER).exists():
-        own, kept = _answering(Run.open(folder)), _answering(Run.open(folder / _FOLDER))
-        if own >= (kept & {"realm"} or kept):
-            files.remove_folder(folder / _FOLDER)
+    """Remove what was kept once the run itself can do as much."""
+    if (folder / _FOLDER).exists() and _readable(Run.open(folder)) >= _needed(folder):
+        files.remove_folder(folder / _FOLDER)
 
 
-def _answering(run: Run) -> set[str]:
-    """The systems that can answer."""
-    readers = (system for system in SYSTEMS.values() if system.reads_passages)
-    return {system.name for system in readers if _is_current(run, stages.get(system.stage))}
+def _needed(folder: Path) -> set[str]:
+    """What a run must be able to do before what was kept is given up: REALM or, if that was not kept, everything."""
+    if not (folder / _FOLDER / "config.json").exists():
+        return set()
+    kept = _readable(Run.open(folder / _FOLDER))
+    return kept & {"realm"} or kept
 
 
-def _is_current(run: Run, stage: Stage) -> bool:
+def _readable(run: Run) -> set[str]:
+    """The systems that can answer, and "corpus" if there is one."""
+    readers = {system.name: system.stage for system in SYSTEMS.values() if system.reads_passages}
+    return {name for name, stage in ({"corpus": "corpus"} | readers).items() if _is_usable(run, stages.get(stage))}
+
+
+def _is_usable(run: Run, stage: Stage) -> bool:
+    """Whether what a stage left can be read: a corpus once it is finished, a model only if it is up to date."""
     try:
-        return stage.is_current(run)
+        return stage.is_current(run) if stage.start else stage.is_finished(run)
     except OpenRealmError:  # a damaged file, which must not keep the stage from being run again
         return False
 
 
-def answering(folder: Path, stage: Stage) -> Run:
-    """The run in `folder`, or what was kept of it if its own system cannot answer; errors are left to who opens it."""
+def readable(folder: Path, stage: Stage) -> Run:
+    """The run in `folder`, or what was kept of it if what its own `stage` left cannot be read.
+
+    Errors are left to who opens it.
+    """
     run = Run.open(folder)
-    if (folder / _FOLDER / "config.json").exists() and not _is_current(run, stage):
+    if (folder / _FOLDER / "config.json").exists() and not _is_usable(run, stage):
         kept = Run.open(folder / _FOLDER)
-        if _is_current(kept, stage):
+        if _is_usable(kept, stage):
             return kept
     return run
 
 
 def opened(folder: Path, stage: Stage, open_run: Callable[[Run], T]) -> T:
-    """`open_run` of the run that answers now; once more if the run was changed while it was opened."""
+    """`open_run` of the run that can be read now; once more if the run was changed while it was opened."""
     for attempt in range(1, _ATTEMPTS + 1):
         before = _state(folder)
         try:
-            run = answering(folder, stage)
+            run = readable(folder, stage)
             result = open_run(run)
         except (OpenRealmError, FileNotFoundError):
             if attempt == _ATTEMPTS or _state(folder) == before:
                 raise
         else:
             if run.folder != folder:
-                say(f"{folder} is being rebuilt or has other settings now; the system before that answers.")
+                say(f"{folder} is being rebuilt or has other settings now; what was finished before that is used.")
             return result
     raise AssertionError("unreachable")
 

@@ -70,6 +70,9 @@ def evaluate(run: Run, stage: Stage, options: Options) -> dict[str, Any]:
         say(f"evaluation: {system.title} answers {share} of {num} questions correctly")
     report = _training(run) | _answers(answers) | {"name": run.config.name, "facts": facts(run)}
     stages.say_changed(run)
+    for path in run.evaluate.glob("*.json"):  # answers of systems that the report leaves out, or of the run before
+        if path.stem not in answers:
+            path.unlink()
     return write_report(cast(Report, report | run.timings()), run.folder)
 
 

@@ -429,8 +429,9 @@ def say_changed(run: Run) -> None:
 
 
 def forget(run: Run) -> None:
-    """Remove the output and the record of every stage; config.json stays."""
+    """Remove the output and the record of every stage; config.json stays, and the report until the next replaces it."""
     files.remove_folder(run.records)
-    for name in sorted({Path(path).parts[0] for stage in STAGES for path in stage.writes}):
+    forgotten = (stage for stage in STAGES if stage.name != "evaluate")
+    for name in sorted({Path(path).parts[0] for stage in forgotten for path in stage.writes}):
         path = run.folder / name
         path.unlink(missing_ok=True) if path.is_file() else files.remove_folder(path)
