@@ -1,23 +1,41 @@
 from __future__ import annotations
 
+import os
+import zlib
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from openrealm.corpus.box import Box
 from openrealm.corpus.readers import Document
-from openrealm.corpus.readers.pdf import read
-from openrealm.corpus.sources import folder
+from openrealm.corpus.readers import pdf as reader
+from openrealm.corpus.readers.pdf import MAX_BYTES, read
+from openrealm.corpus.sources import folder, open_source
 from openrealm.errors import BadInput
 
 pytest.importorskip("pypdfium2", reason='needs pypdfium2: pip install "openrealm[pdf]"')
 
+WORKER = "openrealm.corpus.readers.pdf_worker"
 ENCRYPTED = Path(__file__).parents[2] / "data" / "pdf"
 Drawn = tuple[int, int, str]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def no_child_left() -> Iterator[None]:
+    yield
+    reader.close()
+
+
 def pdf(*pages: list[Drawn], title: str = "") -> bytes:
     """A PDF written by hand: each page draws texts in Helvetica of 10 points at (x, y)."""
+    drawn = ("".join(f"BT /F1 10 Tf {x} {y} Td ({text}) Tj ET\n" for x, y, text in page) for page in pages)
+    return of_streams(*(page.encode("cp1252") for page in drawn), title=title)
+
+
+def of_streams(*pages: bytes, title: str = "", filters: bytes = b"") -> bytes:
+    """A PDF of pages with these content streams, to which the filters were applied."""
     first = 4
     kids = b" ".join(b"%d 0 R" % (first + 2 * i) for i in range(len(pages)))
     objects = [
@@ -26,11 +44,10 @@ def pdf(*pages: list[Drawn], title: str = "") -> bytes:
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
     ]
     for i, page in enumerate(pages):
-        drawn = "".join(f"BT /F1 10 Tf {x} {y} Td ({text}) Tj ET\n" for x, y, text in page).encode("cp1252")
         resources = b"<< /Font << /F1 3 0 R >> >>"
         contents = b"/Contents %d 0 R /Resources %s" % (first + 2 * i + 1, resources)
         objects.append(b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] %s >>" % contents)
-        objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(drawn), drawn))
+        objects.append(b"<< /Length %d %s >>\nstream\n%s\nendstream" % (len(page), filters, page))
     objects.append(b"<< /Title (%s) >>" % title.encode())
     data, starts = b"%PDF-1.4\n", []
     for number, content in enumerate(objects, start=1):
@@ -40,6 +57,14 @@ def pdf(*pages: list[Drawn], title: str = "") -> bytes:
     trailer = b"trailer\n<< /Size %d /Root 1 0 R /Info %d 0 R >>" % (len(objects) + 1, len(objects))
     table = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1) + table
     return data + table + trailer + b"\nstartxref\n%d\n%%%%EOF\n" % len(data)
+
+
+def bomb(piece: bytes, num_megabytes: int) -> bytes:
+    """A PDF whose only page has a stream of that size, which is compressed to about a thousandth."""
+    packer = zlib.compressobj(9)
+    megabyte = piece * ((1 << 20) // len(piece))
+    first, following = (packer.compress(megabyte) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    return of_streams(first + following * (num_megabytes - 1), filters=b"/Filter /FlateDecode")
 
 
 def column(x: int, y: int, *lines: str) -> list[Drawn]:
@@ -151,3 +176,53 @@ def test_positions_count_the_characters_of_the_page(tmp_path: Path) -> None:
     found = document(tmp_path / "a.pdf", column(50, 700, "One line here.", "Another line there."))
     assert [(piece.position, piece.part) for piece in found.pieces] == [(0, 1), (16, 1)]
     assert all(a.position < b.position for a, b in pairwise(found.pieces))
+
+
+def children() -> list[int]:
+    """Processes of this one that read PDFs."""
+    found = []
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            command = Path(f"/proc/{process}/cmdline").read_bytes()
+            parent = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1]
+        except OSError:
+            continue
+        if WORKER.encode() in command and int(parent) == os.getpid():
+            found.append(int(process))
+    return found
+
+
+def test_one_child_reads_all_files_and_ends_with_the_source(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.pdf").write_bytes(pdf(column(50, 700, f"Text {number}.")))
+    seen = [(article.text, children()) for article in folder.read(tmp_path)]
+    assert [text for text, _ in seen] == ["Text 0.", "Text 1.", "Text 2."]
+    assert len({tuple(processes) for _, processes in seen}) == len(seen[0][1]) == 1
+    assert children() == []
+
+
+def test_a_file_that_takes_more_than_the_gigabyte_is_unreadable_and_the_others_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.pdf").write_bytes(pdf(column(50, 700, "The inn.")))
+    (tmp_path / "b.pdf").write_bytes(bomb(b" ", 1500))
+    (tmp_path / "c.pdf").write_bytes(pdf(column(50, 700, "The ferry.")))
+    assert (tmp_path / "b.pdf").stat().st_size < 2 << 20
+    with pytest.raises(BadInput, match=r"b\.pdf takes more than 1 GB of memory to read; remove it, or write it anew"):
+        list(folder.read(tmp_path))
+    source = open_source(tmp_path, skip_unreadable=True)
+    assert [article.text for article in source.articles()] == ["The inn.", "The ferry."]
+    assert source.description["skipped"] == {"unreadable file": 1}
+    assert "b.pdf takes more than 1 GB" in source.description["examples"]["unreadable file"][0]
+
+
+def test_a_file_that_takes_too_long_ends_its_child() -> None:
+    slow = bomb(b"BT /F1 10 Tf 50 700 Td (The inn) Tj ET\n", 40)
+    box = Box(WORKER, 0.2, MAX_BYTES)
+    try:
+        assert box.ask(slow) == {"poison": "time"}
+        assert box.ask(pdf(column(50, 700, "The inn.")))["pieces"][0][0] == "The inn."
+    finally:
+        box.close()
+
+
+def test_every_character_of_a_text_comes_through(tmp_path: Path) -> None:
+    assert text_of(document(tmp_path / "a.pdf", column(50, 700, "Café “Zoë” – 5 €"))) == "Café “Zoë” – 5 €"

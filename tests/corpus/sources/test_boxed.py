@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from openrealm.corpus.sources.boxed import MAX_BYTES, MAX_SECONDS, Box, in_boxes
+from openrealm.corpus.sources.boxed import MAX_BYTES, MAX_SECONDS, PageBox, in_boxes
 from openrealm.corpus.sources.namespaces import UNKNOWN, Wiki
 from openrealm.errors import OpenRealmError
 
@@ -19,8 +19,8 @@ SLOW = "<ref>" * 50_000
 
 
 @pytest.fixture
-def box() -> Iterator[Box]:
-    made = Box(max_seconds=0.5)
+def box() -> Iterator[PageBox]:
+    made = PageBox(max_seconds=0.5)
     yield made
     made.close()
 
@@ -30,7 +30,7 @@ def good(make_page: Callable[..., str], prose: str) -> bytes:
     return make_page(1, "Lima", prose).encode()
 
 
-def child_of(box: Box) -> int:
+def child_of(box: PageBox) -> int:
     assert box._child is not None
     return box._child.pid
 
@@ -40,71 +40,71 @@ def test_the_limits_are_those_that_are_promised() -> None:
 
 
 def test_a_child_runs_no_code_of_the_working_directory(
-    good: bytes, box: Box, planted_folder: Path, monkeypatch: pytest.MonkeyPatch
+    good: bytes, box: PageBox, planted_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(planted_folder)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["", *filter(None, [os.environ.get("PYTHONPATH")])]))
-    assert box.ask(good, UNKNOWN)["title"] == "Lima"
+    assert box.parse(good, UNKNOWN)["title"] == "Lima"
 
 
-def test_a_slow_page_ends_its_child_alone(box: Box, good: bytes, make_page: Callable[..., str]) -> None:
-    first = box.ask(good, UNKNOWN)
+def test_a_slow_page_ends_its_child_alone(box: PageBox, good: bytes, make_page: Callable[..., str]) -> None:
+    first = box.parse(good, UNKNOWN)
     process = child_of(box)
     assert first["title"] == "Lima"
-    assert box.ask(make_page(2, "Slow", SLOW).encode(), UNKNOWN) == {"poison": "time"}
+    assert box.parse(make_page(2, "Slow", SLOW).encode(), UNKNOWN) == {"poison": "time"}
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
-    assert box.ask(good, UNKNOWN) == first
+    assert box.parse(good, UNKNOWN) == first
 
 
 def test_a_page_that_takes_more_than_the_gigabyte_ends_its_child_alone(
     make_page: Callable[..., str], good: bytes
 ) -> None:
-    box = Box()
+    box = PageBox()
     try:
-        box.ask(good, UNKNOWN)
+        box.parse(good, UNKNOWN)
         process = child_of(box)
-        assert box.ask(make_page(2, "Large", "word\n" * 13_000_000).encode(), UNKNOWN) == {"poison": "memory"}
+        assert box.parse(make_page(2, "Large", "word\n" * 13_000_000).encode(), UNKNOWN) == {"poison": "memory"}
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
-        assert box.ask(good, UNKNOWN)["title"] == "Lima"
+        assert box.parse(good, UNKNOWN)["title"] == "Lima"
     finally:
         box.close()
 
 
 def test_a_child_that_cannot_even_start_stops_the_run(good: bytes) -> None:
     with pytest.raises(OpenRealmError, match=r"exited before it was ready; run .*page_worker 5\.0 \d+ to see why"):
-        Box(max_bytes=1 << 70).ask(good, UNKNOWN)
+        PageBox(max_bytes=1 << 70).parse(good, UNKNOWN)
 
 
-def test_ctrl_c_is_left_to_the_parent(box: Box, good: bytes) -> None:
-    first = box.ask(good, UNKNOWN)
+def test_ctrl_c_is_left_to_the_parent(box: PageBox, good: bytes) -> None:
+    first = box.parse(good, UNKNOWN)
     process = child_of(box)
     os.kill(process, signal.SIGINT)
     time.sleep(0.1)
-    assert box.ask(good, UNKNOWN) == first
+    assert box.parse(good, UNKNOWN) == first
     assert child_of(box) == process
 
 
 @pytest.mark.parametrize(("sign", "why"), [(signal.SIGSEGV, "crash"), (signal.SIGKILL, "memory")])
 def test_a_child_that_dies_of_something_else(
-    box: Box, good: bytes, make_page: Callable[..., str], sign: signal.Signals, why: str
+    box: PageBox, good: bytes, make_page: Callable[..., str], sign: signal.Signals, why: str
 ) -> None:
-    box.ask(good, UNKNOWN)
+    box.parse(good, UNKNOWN)
     os.kill(child_of(box), sign)
     time.sleep(0.1)
-    assert box.ask(good, UNKNOWN) == {"poison": why}
-    assert box.ask(good, UNKNOWN)["title"] == "Lima"
+    assert box.parse(good, UNKNOWN) == {"poison": why}
+    assert box.parse(good, UNKNOWN)["title"] == "Lima"
 
 
-def test_the_wiki_is_known_to_a_child_started_afresh(box: Box, make_page: Callable[..., str], prose: str) -> None:
+def test_the_wiki_is_known_to_a_child_started_afresh(box: PageBox, make_page: Callable[..., str], prose: str) -> None:
     page = make_page(1, "Lima", f"[[Obraz:a|mini|Bild]]{prose}").encode()
     wiki = Wiki("xx", {"Obraz": 6})
-    expected = box.ask(page, wiki)
+    expected = box.parse(page, wiki)
     assert "Bild" not in expected["text"]
-    assert box.ask(make_page(2, "Slow", SLOW).encode(), wiki) == {"poison": "time"}
-    assert box.ask(page, wiki) == expected
-    assert "Bild" in box.ask(page, UNKNOWN)["text"]
+    assert box.parse(make_page(2, "Slow", SLOW).encode(), wiki) == {"poison": "time"}
+    assert box.parse(page, wiki) == expected
+    assert "Bild" in box.parse(page, UNKNOWN)["text"]
 
 
 def test_answers_come_in_order_from_any_number_of_workers(make_page: Callable[..., str], prose: str) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from openrealm.corpus.clean import clean_title
-from openrealm.corpus.readers import EXTENSIONS, EXTRAS, reader_of
+from openrealm.corpus.readers import EXTENSIONS, EXTRAS, pdf, reader_of
 from openrealm.corpus.sources import FileSource
 from openrealm.corpus.sources.account import Account
 from openrealm.corpus.sources.ids import Ids
@@ -51,11 +51,14 @@ def read(path: Path, account: Account | None = None) -> Iterator[Article]:
     or if nothing is found.
     """
     account = account or Account()
-    if path.is_file():
-        yield from _document(_known(path), path.parent, account, Ids(), NotInstalled)
-        account.finish()
-    else:
-        yield from _folder(path, account)
+    try:
+        if path.is_file():
+            yield from _document(_known(path), path.parent, account, Ids(), NotInstalled)
+            account.finish()
+        else:
+            yield from _folder(path, account)
+    finally:
+        pdf.close()
 
 
 class _Found(NamedTuple):
