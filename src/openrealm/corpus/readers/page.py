@@ -1,7 +1,8 @@
 """The text of an HTML page as a browser shows it, parsed by selectolax after the WHATWG's rules.
 
 Blocks are lines, unknown and inline tags are nothing, white space collapses, a table's row is one line with ", "
-between its cells, and what is hidden is left out. Every reader whose library writes HTML, such as Markdown's, uses it.
+between its cells, and what is hidden, or marked as navigation, is left out. Every reader whose library writes HTML,
+such as Markdown's, uses it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Literal
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from openrealm.corpus.readers import Document, Piece
+from openrealm.corpus.superscripts import superscript
 
 POSITION = "data-position"
 """The attribute in which a tag carries its place in the source, as `Piece.position`."""
@@ -31,7 +33,11 @@ area audio base basefont bgsound canvas datalist head iframe link math meta noem
 rp script select style svg template title video
 """
 _NOT_SHOWN = frozenset(_NOT_SHOWN_NAMES.split())
-_RAW = "iframe|noembed|noframes|plaintext|script|style|textarea|title|xmp"
+_NAVIGATION = frozenset(["nav", "search"])
+_NAVIGATION_ROLES = frozenset(["alertdialog", "dialog", "menu", "menubar", "navigation", "search"])
+# Boxes and pictures: words on both sides of one stand apart.
+_APART = frozenset(["audio", "button", "canvas", "iframe", "img", "input", "object", "select", "video"])
+_RAW = "iframe|noembed|noframes|noscript|plaintext|script|style|textarea|title|xmp"
 _FORMATTING_NAMES = "a b big code em font i nobr s small strike strong tt u"
 _FORMATTING = frozenset(_FORMATTING_NAMES.split())
 # Never open at once in great numbers: they need no end tag, or have none.
@@ -52,7 +58,13 @@ _RAW_END = {name: re.compile(rf"</{name}[\s/>]", re.IGNORECASE) for name in _RAW
 _MARK = re.compile(rf" {POSITION}=\d+ ")
 _HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 _PERMALINK_CLASS = re.compile(r"\b(?:headerlink|header-anchor|anchor-link|anchorjs-link|hash-link)\b")
-_PERMALINKS = frozenset(["", "#", "¶", "§", "🔗", "\u200b"])
+_PERMALINKS = frozenset(["", "#", "¶", "§", "◆", "🔗", "\u200b"])
+_NOTE_CLASS = re.compile(r"\b(?:foot)?note-?(?:ref|reference|backref)\b|\breversefootnote\b")
+_NOTE_ROLES = frozenset(["doc-backlink", "doc-noteref"])
+_NOTE_MARK = re.compile(r"\(?\[?(?:(?:note |nb )?\d{1,3}|[a-z]|[*†‡§¶]{1,3})\]?\)?")
+_BACK = re.compile(r"[↩↵⏎↑^]\ufe0e?")
+_JOINT = "\0"  # does not occur in a parsed page
+_JOINT_OF_WORDS = re.compile(rf"(?<=\w){_JOINT}+(?=\w)")
 _WIDE = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uff60\U00020000-\U0003ffff"  # scripts without spaces between words
 _WIDE_BREAK = re.compile(rf"(?<=[{_WIDE}])[ \t\r\f]*\n[ \t\r\f]*(?=[{_WIDE}])")
 _SPACE = re.compile(r"[ \t\n\r\f]+")
@@ -115,7 +127,10 @@ def _limited(markup: str) -> str:
         name = match[3].lower()
         limit = _MAX_FORMATTING if name in _FORMATTING else _MAX_DEPTH
         is_left_out, change = False, 0
-        if name in _CLOSED_BY_OTHERS:
+        if name == "noscript":  # raw text in a browser, which runs scripts; to the parser only under another name
+            parts += [markup[done : match.start(3)], "noframes"]
+            done = match.end()
+        if name in _CLOSED_BY_OTHERS or name in _RAW_END:
             pass
         elif match[2]:
             is_left_out = num_left_out[name] > 0
@@ -158,6 +173,8 @@ class _Page:
         self._lists: list[_Numbers | None] = []
         self._marker = ""
         self._heading = ""
+        self._raised: list[int] = []
+        self._link = self._link_before = ""
         self._num_verbatim = 0
         self._place = 0
         self._start: int | None = None
@@ -187,19 +204,34 @@ class _Page:
             text = _SPACE.sub(" ", _WIDE_BREAK.sub("", text) if "\n" in text else text)
         if self._start is None and text.strip():
             self._start = self._place
+        if not self._link:
+            self._link_before = ""
         self._parts.append(text)
 
     def _open(self, name: str, node: LexborNode) -> bool:
         """Whether what the element holds is shown."""
         attributes = node.attributes
+        if name in _APART:
+            self._parts.append(_JOINT)
         if name in _NOT_SHOWN or (attributes and _is_hidden(name, attributes)):
+            return False
+        if name in _NAVIGATION or (attributes.get("role") or "").strip().lower() in _NAVIGATION_ROLES:
+            if name in _BLOCKS:
+                self._break()
+            return False
+        if self._is_mark(name, attributes, node):
             return False
         if place := attributes.get(POSITION):
             self._place = int(place)
+        if name in _BLOCKS:
+            self._open_block(name, attributes)
+        else:
+            self._open_inline(name, attributes)
+        return True
+
+    def _open_inline(self, name: str, attributes: dict[str, str | None]) -> None:
         if name == "br":
             self._parts.append("\n")
-        elif name in _BLOCKS:
-            self._open_block(name, attributes)
         elif name in ("td", "th"):
             self._end()
             if self._rows:
@@ -208,9 +240,12 @@ class _Page:
             self._num_verbatim += 1
         elif name == "rt":
             self._parts.append("(")
+        elif name == "sup":
+            self._raised.append(len(self._parts))
         elif name == "a":
-            return not self._is_permalink(attributes, node)
-        return True
+            self._link = attributes.get("href") or ""
+            if self._link_before not in ("", self._link):
+                self._parts.append(_JOINT)
 
     def _open_block(self, name: str, attributes: dict[str, str | None]) -> None:
         self._break()
@@ -236,20 +271,40 @@ class _Page:
         elif name in _HEADINGS:
             self._end("heading")
             self._heading = ""
-        elif name in ("td", "th"):
-            self._end()
-        elif name == "rt":
-            self._parts.append(")")
         elif name in _BLOCKS:
             self._break()
             if name == "tr":
                 self._close_row(self._rows.pop())
             elif name in ("ol", "ul", "menu", "dir"):
                 self._lists.pop()
+        else:
+            self._close_inline(name)
+
+    def _close_inline(self, name: str) -> None:
+        if name in ("td", "th"):
+            self._end()
+        elif name == "rt":
+            self._parts.append(")")
+        elif name == "button":
+            self._parts.append(_JOINT)
+        elif name == "sup":
+            start = self._raised.pop()
+            self._parts[start:] = [superscript("".join(self._parts[start:]))]
+        elif name == "a":
+            self._link_before, self._link = self._link, ""
+
+    def _is_mark(self, name: str, attributes: dict[str, str | None], node: LexborNode) -> bool:
+        """Whether an element only helps to move about the page or to copy from it."""
+        if name == "button":
+            return self._num_verbatim > 0  # "Copy", over a program
+        if name == "a" and self._is_permalink(attributes, node):
+            return True
+        return name in ("a", "sup") and _is_note_mark(name, attributes, node)
 
     def _is_permalink(self, attributes: dict[str, str | None], node: LexborNode) -> bool:
-        return bool(_PERMALINK_CLASS.search(attributes.get("class") or "")) or (
-            bool(self._heading)
+        classes = attributes.get("class") or ""
+        return bool(_PERMALINK_CLASS.search(classes)) or (
+            (bool(self._heading) or "anchor" in classes.split())
             and (attributes.get("href") or "").startswith("#")
             and node.text().strip() in _PERMALINKS
         )
@@ -264,9 +319,12 @@ class _Page:
     def _end(self, kind: Literal["prose", "heading", "code"] = "prose") -> None:
         """The piece that was gathered, if any, ends here."""
         text, start = "".join(self._parts), self._start
-        self._parts, self._start = [], None
+        self._parts, self._start, self._link_before = [], None, ""
+        self._raised = [0] * len(self._raised)
         if start is None:
             return
+        if _JOINT in text:
+            text = (text if kind == "code" else _JOINT_OF_WORDS.sub(" ", text)).replace(_JOINT, "")
         text = text.strip("\n") if kind == "code" else _LINE_END.sub("\n", _SPACES.sub(" ", text)).strip()
         position = self._found(text, start)
         if self._marker and kind == "code":
@@ -297,8 +355,9 @@ class _Page:
             for piece in pieces:
                 self._add(piece)
         else:
-            text = ", ".join(" ".join(piece.text for piece in cell) for cell in cells)
-            self._add(Piece(text.replace("\n", " "), pieces[0].position))
+            texts = [" ".join(piece.text for piece in cell).replace("\n", " ") for cell in cells]
+            joined = "".join(text + (" " if text.endswith((",", ":", ";")) else ", ") for text in texts[:-1])
+            self._add(Piece(joined + texts[-1], pieces[0].position))
 
 
 def _is_hidden(name: str, attributes: dict[str, str | None]) -> bool:
@@ -307,6 +366,20 @@ def _is_hidden(name: str, attributes: dict[str, str | None]) -> bool:
         or (name == "dialog" and "open" not in attributes)
         or bool(_HIDDEN_STYLE.search(attributes.get("style") or ""))
     )
+
+
+def _is_note_mark(name: str, attributes: dict[str, str | None], node: LexborNode) -> bool:
+    """Whether a link or raised text leads to a footnote or back."""
+    if _NOTE_CLASS.search(attributes.get("class") or "") or attributes.get("role") in _NOTE_ROLES:
+        return True
+    if attributes.get("epub:type") == "noteref":
+        return True
+    if name == "sup":
+        return bool(_NOTE_MARK.fullmatch(node.text().strip())) and node.css_first("a[href*='#']") is not None
+    first = node.first_child
+    if first is None or "#" not in (attributes.get("href") or ""):
+        return False
+    return bool((_NOTE_MARK if first.tag == "sup" else _BACK).fullmatch(node.text().strip()))
 
 
 class _Numbers:

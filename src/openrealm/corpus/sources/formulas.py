@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from openrealm.corpus.sources.templates.measures import superscript
+from openrealm.corpus.superscripts import superscript
 
 _LETTERS = """
 alpha α|beta β|gamma γ|delta δ|epsilon ε|varepsilon ε|zeta ζ|eta η|theta θ|vartheta θ|iota ι|kappa κ|lambda λ|mu μ|nu ν

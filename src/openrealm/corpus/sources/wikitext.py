@@ -22,6 +22,7 @@ from openrealm.corpus.sources.marks import APOSTROPHE, CLOSE, FRACTION, LOST_ELE
 from openrealm.corpus.sources.namespaces import UNKNOWN, LinkKind, Wiki
 from openrealm.corpus.sources.quotes import without_quotes
 from openrealm.corpus.sources.variants import one_variant
+from openrealm.corpus.superscripts import superscript
 from openrealm.types import Span
 
 _KEPT_EMPTY = {"br", "p", "div", "li", "dt", "dd", "hr", "tr", "blockquote", "center", "poem"}
@@ -272,7 +273,7 @@ class _Reader:
             shown = formulas.plain(contents)
             return self._lost(f"<{name}>") if shown is None else shown
         if name == "sup":
-            return templates.superscript(contents)
+            return superscript(contents)
         return _as_text(contents) if name == "nowiki" else contents
 
     def _link(self, token: _Token) -> str:

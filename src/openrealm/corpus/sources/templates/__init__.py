@@ -13,10 +13,10 @@ from collections.abc import Callable
 from openrealm.corpus.sources.marks import LOST
 from openrealm.corpus.sources.templates import dates, languages, measures, texts
 from openrealm.corpus.sources.templates.call import Call, Renderer, nothing
-from openrealm.corpus.sources.templates.measures import local_number, superscript
+from openrealm.corpus.sources.templates.measures import local_number
 from openrealm.corpus.sources.templates.silent import is_silent
 
-__all__ = ["Call", "call_function", "find", "is_function", "nothing", "superscript"]
+__all__ = ["Call", "call_function", "find", "is_function", "nothing"]
 
 _MODULES = (texts, measures, dates, languages)
 _ENGLISH = ChainMap(*(module.RENDERERS for module in _MODULES))

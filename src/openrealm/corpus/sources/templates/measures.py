@@ -6,6 +6,7 @@ import re
 
 from openrealm.corpus.sources.marks import FRACTION
 from openrealm.corpus.sources.templates.call import Call, Renderer, constant, named
+from openrealm.corpus.superscripts import superscript
 
 _RANGES = {
     "-": "–", "–": "–", "−": "–", "—": "–", "to": " to ", "to(-)": " to ", "to-": " to ", "to about": " to about ",
@@ -50,18 +51,11 @@ _POWER_UNIT = re.compile(r"(e3|e6|e9|e12)(\D.*)")
 _DECIMAL = re.compile(r"([+−-]?)(\d[\d,]*|(?=\.))(\.\d+)?")
 _MIXED = re.compile(r"([+−-]?)(?:(\d+)\s*\+\s*)?(\d+)//?(\d+)")
 _SCIENTIFIC = re.compile(r"([+−-]?[\d.,]+)[eE]([+−-]?\d+)")
-_TO_SUPERSCRIPTS = str.maketrans("0123456789+-−n()", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻ⁿ⁽⁾")
-_SUPERSCRIPT = re.compile(r"[\d+−n()-]+")
 _SEPARATORS = {
     "de es it pt nl id tr da el ca gl ro hr sl sr vi": ".,",
     "fr ru uk pl cs sk sv fi nb no nn bg hu et": " ,",
 }
 _MAX_DIGITS = 100
-
-
-def superscript(text: str) -> str:
-    """`text` in superscript characters if there are such, as 10<sup>6</sup> is not 106; otherwise unchanged."""
-    return text.translate(_TO_SUPERSCRIPTS) if _SUPERSCRIPT.fullmatch(text.strip()) else text
 
 
 def number(text: str) -> str:
