@@ -24,6 +24,15 @@ def test_chapters_are_read_in_the_order_of_the_spine(
     assert document.counts == {"chapter that is missing": 1}
 
 
+@pytest.mark.parametrize("empty", ["<title/>", '<script src="a.js" />', "<STYLE/>", "<iframe\n/>"])
+def test_what_follows_an_empty_element_is_kept(
+    tmp_path: Path, make_archive: Callable[..., Path], book: Files, empty: str
+) -> None:
+    chapter = f"<?xml version='1.0'?><html><head>{empty}</head><body><p>{empty}The mill</p></body></html>"
+    (piece, *_) = read(make_archive(tmp_path / "a.epub", book | {"OEBPS/text/one.xhtml": chapter})).pieces
+    assert (piece.text, piece.position) == ("The mill", chapter.index("The mill"))
+
+
 def test_a_chapter_may_be_utf_16(tmp_path: Path, make_archive: Callable[..., Path], book: Files) -> None:
     book["OEBPS/text/one.xhtml"] = "<p>Fähre".encode("utf-16")
     assert read(make_archive(tmp_path / "a.epub", book)).pieces[0].text == "Fähre"

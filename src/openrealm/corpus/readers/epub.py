@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 import zipfile
 from pathlib import Path
 from urllib.parse import unquote
@@ -15,6 +16,8 @@ from openrealm.corpus.readers.zipped import opened_archive
 from openrealm.errors import BadInput
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
+# Empty in XML; in HTML, what follows would belong to the element.
+_EMPTY = re.compile(r"<(?=(?:script|style|title|iframe|textarea|noscript|xmp)\b[^<>]*/>)\w", re.IGNORECASE)
 _PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
 
 
@@ -72,4 +75,5 @@ def _chapters(package: ElementTree.Element, folder: str) -> list[str]:
 def _text(data: bytes) -> str:
     """A page as text; EPUB allows UTF-8 and UTF-16 alone."""
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
+    return _EMPTY.sub("<x", text)  # an unknown element, as long as before
