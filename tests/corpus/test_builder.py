@@ -155,6 +155,7 @@ def test_passages_of_many_shards_are_read_at_random(
     tables = [pq.read_table(path) for path in sorted(corpus.folder.glob("passages-*.parquet"))]
     assert [len(table) for table in tables] == [ROWS_PER_GROUP + 1, ROWS_PER_GROUP + 1, 3]
     rows = pa.concat_tables(tables).to_pylist()
+    assert {row.pop("place") for row in rows} == {""}
     assert [Passage(**row) for row in rows] == [corpus.passage(i) for i in range(len(corpus))]
 
 

@@ -93,8 +93,17 @@ def full_report() -> Report:
             {
                 "query": f"Peru's capital is [MASK]. {HOSTILE}",
                 "gold": "Lima",
-                "before": [{"title": HOSTILE, "text": HOSTILE, "probability": 0.4, "retrieval_utility": -0.2}],
-                "after": [{"title": "Peru", "text": f"LIMA, not Limassol. {HOSTILE}", "probability": 0.8}],
+                "before": [
+                    {"title": HOSTILE, "place": HOSTILE, "text": HOSTILE, "probability": 0.4, "retrieval_utility": -0.2}
+                ],
+                "after": [
+                    {
+                        "title": "Peru",
+                        "place": "notes.csv, line 2, id r1",
+                        "text": f"LIMA, not Limassol. {HOSTILE}",
+                        "probability": 0.8,
+                    }
+                ],
             }
         ],
         "relations": {"capital": {"questions": 18, "em": {"realm": 0.5, "bm25": 0.25}}},
@@ -185,6 +194,12 @@ def test_masked_words_are_highlighted_as_whole_words_only() -> None:
     assert "<mark>LIMA</mark>" in text
     assert "<mark>Lima</mark>ssol" not in text
     assert '<span class="mask">[MASK]</span>' in text
+
+
+def test_a_passage_is_shown_with_its_place_in_the_source() -> None:
+    text = Page(render(complete(full_report()))).text
+    assert "Perunotes.csv, line 2, id r1p(z|x) 0.80" in text, "title, place and probability"
+    assert f"{HOSTILE}{HOSTILE}p(z|x) 0.40" in text, "a place that looks like markup is shown as text"
 
 
 def test_the_headline_gives_the_key_figures() -> None:

@@ -118,6 +118,7 @@ def test_the_report_is_complete(run: Path) -> None:
             assert sum(candidate["probability"] for candidate in example[side]) == pytest.approx(1, abs=1e-3)
             null = [candidate for candidate in example[side] if not candidate["text"]]
             assert [candidate["retrieval_utility"] for candidate in null] == [0.0]
+            assert all(bool(candidate["place"]) == bool(candidate["text"]) for candidate in example[side])
     assert report["facts"]["passages"] > 20
     assert report["facts"]["questions"] == "cloze questions from the text"
     page = (run / "report.html").read_text()

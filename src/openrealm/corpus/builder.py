@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from openrealm.corpus.duplicates import groups_of
 from openrealm.corpus.join import join
 from openrealm.corpus.layout import FORMAT
 from openrealm.corpus.near_duplicates import near_groups
+from openrealm.corpus.row_files import RowFile, overlapping
 from openrealm.corpus.shards import Parts, Shards, articles_digest
 from openrealm.corpus.tagger import Tagger, load_tagger
 from openrealm.corpus.workers import Workers
@@ -82,7 +83,8 @@ def build_corpus(
             batches = _batches(names.collected(articles))
             shards = Shards(unfinished_folder, tokenizer, rule, lambda: tagger)
             with _executor(shards, batches, tagger, num_workers, settings) as (batches, execute):
-                cuts = _cut(execute, batches, plan)
+                num_articles: list[int] = []
+                cuts = _cut(execute, batches, plan, num_articles)
                 if not any(cut["num_passages"] for cut in cuts):
                     files.remove_folder(unfinished_folder)
                     skipped = f" (skipped: {counted(source['skipped'])})" if source.get("skipped") else ""
@@ -92,7 +94,9 @@ def build_corpus(
                     )
                 is_repeated = repeats(shards.column("ids", len(cuts)))
                 files.write_json(unfinished_folder / "names.json", names.distinct())
-                tags = _tag(execute, cuts, is_repeated, unfinished_folder / "names.json")
+                parts = zip(accumulate([0, *num_articles[:-1]]), num_articles, strict=True)
+                row_files = [overlapping(source.get("row_files", []), *part) for part in parts]
+                tags = _tag(execute, cuts, is_repeated, unfinished_folder / "names.json", row_files)
             manifest = {"kind": "corpus", "format": FORMAT, "settings": settings, "source": source}
             manifest |= {"build_key": key} if key is not None else {}
             group_N = groups_of(shards.column("keys", len(cuts))[~is_repeated])
@@ -177,33 +181,39 @@ def _can_share(tagger: Tagger) -> bool:
     return tagger.is_shared and tagger.in_workers
 
 
-def _cut(execute: Execute, batches: Iterable[list[Parts]], plan: str) -> list[dict[str, Any]]:
-    """Cut every shard; returns their manifests in order."""
-    orders = (
-        {
-            "part": "cut",
-            "shard": number,
-            "key": files.digest_of([plan, articles_digest(articles)]),
-            "articles": articles,
-        }
-        for number, articles in enumerate(batches)
-    )
-    return _collected(execute, orders, "corpus: passages cut", None)
+def _cut(execute: Execute, batches: Iterable[list[Parts]], plan: str, num_articles: list[int]) -> list[dict[str, Any]]:
+    """Cut every shard; returns their manifests in order, and fills `num_articles`."""
+
+    def orders() -> Iterator[dict[str, Any]]:
+        for number, articles in enumerate(batches):
+            num_articles.append(len(articles))
+            key = files.digest_of([plan, articles_digest(articles)])
+            yield {"part": "cut", "shard": number, "key": key, "articles": articles}
+
+    return _collected(execute, orders(), "corpus: passages cut", None)
 
 
 def _tag(
-    execute: Execute, cuts: list[dict[str, Any]], is_repeated: npt.NDArray[np.bool_], names: Path
+    execute: Execute,
+    cuts: list[dict[str, Any]],
+    is_repeated: npt.NDArray[np.bool_],
+    names: Path,
+    row_files: list[list[RowFile]],
 ) -> list[dict[str, Any]]:
-    """Tag every shard, without passages that repeat earlier ones; returns their manifests in order."""
+    """Tag every shard, without passages that repeat earlier ones; returns their manifests in order.
+
+    row_files  for each shard, those of its articles, numbered within it
+    """
     names_digest = files.sha256_file(names)
 
     def orders() -> Iterator[dict[str, Any]]:
         last = 0
-        for cut in cuts:
+        for cut, in_files in zip(cuts, row_files, strict=True):
             first, last = last, last + cut["num_passages"]
             repeated = np.flatnonzero(is_repeated[first:last]).tolist()
             order = {"part": "tagged", "shard": cut["shard"], "repeated": repeated, "names": str(names)}
-            yield order | {"key": files.digest_of([cut["key"], repeated, names_digest])}
+            key = files.digest_of([cut["key"], repeated, names_digest, in_files])
+            yield order | {"row_files": in_files, "key": key}
 
     return _collected(execute, orders(), "corpus: passages tagged", int(np.count_nonzero(~is_repeated)))
 

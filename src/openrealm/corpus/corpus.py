@@ -15,10 +15,11 @@ from openrealm.config import joint_room
 from openrealm.corpus.blocks import PassageKind, PassageRule, passage_id
 from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS, column_files
 from openrealm.corpus.ragged import IntArray, Ragged, characters_of, open_flat
+from openrealm.corpus.row_files import RowFile
 from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import DamagedArtefact, Mismatch
 from openrealm.files import MANIFEST, read_manifest
-from openrealm.stored import Count, FileEntry, Size, of_kind
+from openrealm.stored import Count, FileEntry, Size, checked, of_kind
 from openrealm.text.pack import Ids, Row, Specials, Tokens, pack_joint, pack_passage, pack_query
 from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
 from openrealm.types import NULL, Origin, Passage
@@ -238,6 +239,12 @@ class Corpus:
         line = int(np.searchsorted(lines[:, 0], int(self._bounds[index, 0]) + character, "right")) - 1
         _, position, part = lines[max(line, 0)].tolist()
         return Origin(self._article_ids.text(article), position, part)
+
+    @cached_property
+    def row_files(self) -> list[RowFile]:
+        """The files of rows that the source consists of, in its order. Raises DamagedArtefact."""
+        found = self.manifest["source"].get("row_files", [])
+        return checked(list[RowFile], found, self.folder / MANIFEST, "rebuild the corpus")
 
     def body_tokens(self, i: int) -> IntArray:
         """Token ids (P,) of the passage's text, without title and special tokens."""

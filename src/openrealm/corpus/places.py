@@ -8,10 +8,13 @@ from pathlib import Path, PurePosixPath
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.readers import EXTENSIONS
 from openrealm.corpus.readers.decode import read_text
+from openrealm.corpus.row_files import RowFile, row_file_of
 from openrealm.errors import BadInput
 from openrealm.types import Origin
 
 _DECLARE_ENCODING = (".html", ".htm")
+# What `types.Line.part` counts in a document.
+_PARTS = {".pdf": "page", ".epub": "chapter", ".ipynb": "cell", ".docx": "paragraph"}
 
 
 def place_of(corpus: Corpus, i: int, character: int = 0, source: str | Path | None = None) -> str:
@@ -19,6 +22,7 @@ def place_of(corpus: Corpus, i: int, character: int = 0, source: str | Path | No
 
     source  the folder or file that the corpus was built from. Without it, or if the file is gone or has other text at
             that place now, characters are counted instead of lines
+    A row of a file is told by the file's name, its line or number and, if it has one, its own id.
     Returns "" where the corpus does not know.
 
     >>> from tempfile import TemporaryDirectory
@@ -32,16 +36,33 @@ def place_of(corpus: Corpus, i: int, character: int = 0, source: str | Path | No
     origin = corpus.origin(i, character)
     if origin is None:
         return ""
-    extension = PurePosixPath(origin.article_id).suffix.lower()
-    description = corpus.manifest["source"]
-    if origin.part and extension == ".pdf":
-        return f"{origin.article_id}, page {origin.part}"
-    if origin.part:
-        unit = "row" if description.get("kind") == "parquet" else "line"
-        name = "" if description.get("kind") == "folder" else f"{description.get('name', '')}, "
-        return f"{name or origin.article_id + ', '}{unit} {origin.part}"
-    line = _line(source, origin, corpus.passage(i).text[character:]) if extension in EXTENSIONS else 0
-    return f"{origin.article_id}, {f'line {line}' if line else f'character {origin.position + 1}'}"
+    file = row_file_of(corpus.row_files, corpus.article_index(i))
+    if not (file or origin.part) and _extension(origin) in EXTENSIONS:
+        line = _line(source, origin, corpus.passage(i).text[character:])
+        return f"{origin.article_id}, line {line}" if line else in_words(origin, file)
+    return in_words(origin, file)
+
+
+def in_words(origin: Origin, file: RowFile | None) -> str:
+    """A place as far as the corpus itself knows it; `file` is that of a row.
+
+    >>> in_words(Origin("guide.md", 7), None), in_words(Origin("report.pdf", 7, 3), None)
+    ('guide.md, character 8', 'report.pdf, page 3')
+    >>> in_words(Origin("r1", 0, 2), RowFile(name="notes.csv", unit="line", first=0, num_articles=9))
+    'notes.csv, line 2, id r1'
+    """
+    if file is not None:
+        row_id = origin.article_id.removeprefix(f"{file['name']}:")
+        own = "" if row_id == str(origin.part) else f", id {row_id}"
+        return f"{file['name']}, {file['unit']} {origin.part}{own}"
+    part = _PARTS.get(_extension(origin))
+    if origin.part and part:
+        return f"{origin.article_id}, {part} {origin.part}"
+    return f"{origin.article_id}, character {origin.position + 1}"
+
+
+def _extension(origin: Origin) -> str:
+    return PurePosixPath(origin.article_id).suffix.lower()
 
 
 def _line(source: str | Path | None, origin: Origin, text: str) -> int:

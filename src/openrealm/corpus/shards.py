@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,13 @@ from openrealm import files
 from openrealm.corpus.blocks import Block, PassageRule, cut_all
 from openrealm.corpus.duplicates import text_key
 from openrealm.corpus.layout import ARTICLE_ROWS, ID_BYTES, PASSAGE_ROWS
+from openrealm.corpus.places import in_words
 from openrealm.corpus.ragged import IntArray, end_to_end, selected, texts_end_to_end
+from openrealm.corpus.row_files import RowFile, row_file_of
 from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import BadInput, DamagedArtefact, MissingStage
 from openrealm.text.tokenizer import Tokenizer
-from openrealm.types import Article, Line, Span
+from openrealm.types import Article, Line, Origin, Span
 
 ROWS_PER_GROUP = 1024
 TABLE_FILE = "passages.parquet"
@@ -36,6 +40,7 @@ _ARRAYS_FILE = "arrays.safetensors"
 _SCHEMA = pa.schema(
     [(name, pa.string()) for name in ("id", "title", "text", "article_id")]
     + [(name, pa.int64()) for name in ("start", "end")]
+    + [("place", pa.string())]
 )
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -48,7 +53,8 @@ class Shards:
 
     `do` carries out an order. Orders and replies are JSON values, so that they can be sent to a worker process:
     {"part": "cut", "shard": 3, "key": digest, "articles": [[id, title, text, lines], ...]}
-    {"part": "tagged", "shard": 3, "key": digest, "repeated": [rows to skip], "names": file}
+    {"part": "tagged", "shard": 3, "key": digest, "repeated": [rows to skip], "names": file,
+     "row_files": [RowFile, ...]}
     """
 
     def __init__(
@@ -102,7 +108,7 @@ class Shards:
         is_new = np.ones(len(arrays["ids"]), bool)
         is_new[order["repeated"]] = False
         columns = new_passages(arrays, is_new)
-        write_table(folder / TABLE_FILE, columns)
+        write_table(folder / TABLE_FILE, columns, order["row_files"])
         spans, manifest["num_spans"] = tag_passages(columns, self._tagger_with(order["names"]))
         manifest["num_passages"] = len(columns["ids"])
         return spans
@@ -191,8 +197,11 @@ def texts_of(columns: Arrays, name: str) -> list[str]:
     return [data[start:end].decode() for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def write_table(path: Path, columns: Arrays) -> None:
-    """Write the passages as a Parquet file for other programs: id, title, text, article_id, start, end."""
+def write_table(path: Path, columns: Arrays, row_files: Sequence[RowFile] = ()) -> None:
+    """Write the passages as a Parquet file for other programs: id, title, text, article_id, start, end, place.
+
+    row_files  those of the articles, which are numbered from 0
+    """
     titles, article_ids = texts_of(columns, "article_titles"), texts_of(columns, "article_ids")
     owners = columns["articles"].tolist()
     table = pa.Table.from_pydict(
@@ -203,10 +212,23 @@ def write_table(path: Path, columns: Arrays) -> None:
             "article_id": [article_ids[owner] for owner in owners],
             "start": columns["bounds"][:, 0],
             "end": columns["bounds"][:, 1],
+            "place": list(_places(columns, article_ids, row_files)),
         },
         schema=_SCHEMA,
     )
     pq.write_table(table, path, row_group_size=ROWS_PER_GROUP, compression="zstd", write_page_checksum=True)
+
+
+def _places(columns: Arrays, article_ids: Sequence[str], row_files: Sequence[RowFile]) -> Iterator[str]:
+    """Where every passage begins in its source, in words; "" where not known."""
+    lines, ends = columns["lines"].tolist(), [0, *columns["lines.ends"].tolist()]
+    for owner, start in zip(columns["articles"].tolist(), columns["bounds"][:, 0].tolist(), strict=True):
+        first, end = ends[owner], ends[owner + 1]
+        if first == end:
+            yield ""
+            continue
+        line = max(bisect_right(lines, start, first, end, key=itemgetter(0)) - 1, first)
+        yield in_words(Origin(article_ids[owner], *lines[line][1:]), row_file_of(row_files, owner))
 
 
 def tag_passages(columns: Arrays, tagger: Tagger) -> tuple[Arrays, dict[str, int]]:

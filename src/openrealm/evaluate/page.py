@@ -230,6 +230,8 @@ def _side(label: str, candidates: Sequence[Row], gold: str) -> str:
 def _passage(candidate: Row, gold: str) -> str:
     title = html.escape(str(candidate.get("title") or "")) or "Null passage"
     figures = [f'<span class="title">{title}</span>']
+    if candidate.get("place"):
+        figures.append(f"<span>{html.escape(str(candidate['place']))}</span>")
     if candidate.get("probability") is not None:
         figures.append(f"<span>p(z|x) {candidate['probability']:.2f}</span>")
     if candidate.get("retrieval_utility") is not None:

@@ -25,9 +25,10 @@ SystemFigures = TypedDict(
 
 
 class Candidate(TypedDict, total=False):
-    """A candidate passage of a query: p(z|x) over the candidates, and its retrieval utility in nats."""
+    """A candidate passage of a query: where it is in its source, p(z|x) over the candidates, its utility in nats."""
 
     title: str
+    place: str
     text: str
     probability: float
     retrieval_utility: float

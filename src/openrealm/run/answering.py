@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from openrealm import files
+from openrealm.corpus.places import place_of
 from openrealm.evaluate.answers import exact_match, f1, regex_match
 from openrealm.evaluate.compare import mean_interval
 from openrealm.evaluate.retrieval import has_answer, has_answer_regex, mean_reciprocal_rank, recall_at_k
@@ -39,7 +40,8 @@ def answer_system(run: Run, system: System, questions: Sequence[Question], seen:
         finder = artefacts.open_finder(run, system, model)
         found, retrieved = answer_all(model, corpus, finder, questions, settings, engine, num_retrieved=NUM_RETRIEVED)
         rows = [
-            _row(question, best[0].text if best else "", seen) | _retrieval(corpus, question, best, passages)
+            _row(question, best[0].text if best else "", seen)
+            | _retrieval(corpus, question, best, passages, run.config.corpus.source)
             for question, best, passages in zip(questions, found, retrieved, strict=True)
         ]
     else:
@@ -67,14 +69,15 @@ def _row(question: Question, prediction: str, seen: Collection[tuple[str, int]])
     }
 
 
-def _retrieval(corpus: Corpus, question: Question, found: Sequence[Found], passages: Sequence[int]) -> Row:
+def _retrieval(corpus: Corpus, question: Question, found: Sequence[Found], passages: Sequence[int], source: str) -> Row:
     """The passage of the answer, and the rank (from 1) of the first retrieved passage that contains a right one."""
     contains = has_answer_regex if question.regex else has_answer
     hits = (n for n, i in enumerate(passages, 1) if contains(corpus.passage(i).text, question.answers))
     row: Row = {"rank": next(hits, None)}
     if found:
-        passage = corpus.passage(found[0].passage)
-        row |= {"passage_id": passage.id, "title": passage.title, "score": round(found[0].logit, 4)}
+        best = found[0]
+        passage, place = corpus.passage(best.passage), place_of(corpus, best.passage, best.start, source)
+        row |= {"passage_id": passage.id, "title": passage.title, "place": place, "score": round(best.logit, 4)}
     return row
 
 

@@ -25,7 +25,7 @@ NUM_FREQUENT = 15
 # Passages tried for ten masked examples; if they give fewer, the corpus has next to nothing to mask.
 _MAX_TRIED = 2000
 _NUM_LEAK_QUERIES = 1000
-_TOLD_APART = ("skipped", "examples", "remarks", "quarantined")
+_TOLD_APART = ("skipped", "examples", "remarks", "quarantined", "row_files")
 
 
 def inspection(

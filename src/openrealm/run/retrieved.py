@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from openrealm.corpus.places import place_of
 from openrealm.run import artefacts
 from openrealm.run.folder import Run
 from openrealm.run.queries import queries_of
@@ -46,10 +47,10 @@ def _candidates(run: Run, heldout: list[Example], stage: str) -> list[list[dict[
     model = artefacts.open_model(run, stage)
     index = artefacts.open_index(run, model, stage)
     _, readings = evaluate_heldout(model, corpus, index, heldout, run.config.pretrain, engine)
-    return [row for reading in readings for row in _rows(corpus, reading)]
+    return [row for reading in readings for row in _rows(corpus, reading, run.config.corpus.source)]
 
 
-def _rows(corpus: Corpus, reading: Reading) -> list[list[dict[str, Any]]]:
+def _rows(corpus: Corpus, reading: Reading, source: str) -> list[list[dict[str, Any]]]:
     probability_BK, utility_BK = reading.retrieval_log_prob().exp(), reading.utility_BK()
     rows = []
     for b, numbers in enumerate(reading.candidates):
@@ -59,6 +60,7 @@ def _rows(corpus: Corpus, reading: Reading) -> list[list[dict[str, Any]]]:
             row.append(
                 {
                     "title": passage.title if passage else "",
+                    "place": place_of(corpus, number, source=source) if passage else "",
                     "text": passage.text if passage else "",
                     "probability": round(float(probability_BK[b, k]), 5),
                     "retrieval_utility": round(float(utility_BK[b, k]), 5),

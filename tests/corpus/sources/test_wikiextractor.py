@@ -37,6 +37,11 @@ def test_a_folder_of_wikiextractor_is_known_and_read_in_order(extracted: Path, p
         ]
         assert source.description == {
             "kind": "wikiextractor", "name": "extracted", "skipped": {"list": 1, "disambiguation": 1, "short": 1},
+            "row_files": [
+                {"name": "AA/wiki_00", "unit": "line", "first": 0, "num_articles": 1},
+                {"name": "AA/wiki_01", "unit": "line", "first": 1, "num_articles": 0},
+                {"name": "AB/wiki_00", "unit": "line", "first": 1, "num_articles": 1},
+            ],
         }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from openrealm.corpus.row_files import RowFile
 from openrealm.errors import BadInput
 
 MAX_EXAMPLES = 20
@@ -13,7 +14,7 @@ class Account:
     """Counts what a source skips, and gathers its unreadable files and rows to name them all at once.
 
     It fills the source's description: "skipped" has numbers by reason, "examples" the first MAX_EXAMPLES names of each
-    reason, and "remarks" sentences about what was read nevertheless.
+    reason, "remarks" sentences about what was read nevertheless, and "row_files" what articles come from which file.
 
     >>> description = {}
     >>> account = Account(description)
@@ -29,6 +30,7 @@ class Account:
         self.examples: dict[str, list[str]] = {}
         self.remarks: list[str] = []
         self.num_rows = 0
+        self._row_files: list[RowFile] = []
         self._assumed: dict[str, list[str]] = {}
         self.skip_unreadable = skip_unreadable
         self._errors: list[BadInput] = []
@@ -47,6 +49,18 @@ class Account:
     def assume(self, what: str, name: str) -> None:
         """Note a file that was read only under an assumption, such as "read as windows-1252", for the remarks."""
         self._assumed.setdefault(what, []).append(name)
+
+    def begin_rows(self, name: str, unit: str, first: int) -> RowFile:
+        """Note a file of rows whose articles are numbered from `first`; the caller counts them in what is returned.
+
+        A source of one file goes by its own name, where it has one, instead of `name`.
+        """
+        if self._description.get("kind") != "folder":
+            name = self._description.get("name", name)
+        file = RowFile(name=name, unit=unit, first=first, num_articles=0)
+        self._row_files.append(file)
+        self._description["row_files"] = self._row_files
+        return file
 
     def describe(self, **values: Any) -> None:
         """Add to the source's description."""

@@ -77,7 +77,8 @@ def _folder(root: Path, account: Account) -> Iterator[Article]:
         if file.form is None:
             articles = _document(file.path, root, account, ids)
         else:
-            articles = rows.articles(file.path, file.form, name=name, prefix=f"{name}:" if beside_documents else "")
+            prefix = f"{name}:" if beside_documents else ""
+            articles = rows.articles(file.path, file.form, name=name, prefix=prefix, first=num_articles)
         for article in articles:
             num_articles += 1
             if not account.has_failed:

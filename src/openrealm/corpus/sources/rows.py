@@ -61,14 +61,18 @@ class Rows:
         self._keys: dict[str, dict[str, None]] = {"id": {}, "title": {}, "text": {}}
         self.num_rows = 0
 
-    def articles(self, path: Path, form: RowFormat, *, name: str = "", prefix: str = "") -> Iterator[Article]:
+    def articles(
+        self, path: Path, form: RowFormat, *, name: str = "", prefix: str = "", first: int = 0
+    ) -> Iterator[Article]:
         """The articles of one file in order; without an id, a row has its number, after `name` if that is given.
 
         prefix  comes before every id that a row has itself
+        first   how many articles of the source came before
         An id that an earlier row has gets the row's number appended. After the first unreadable row, if those are not
         skipped, no more articles come; `Account.finish` raises.
         """
         account = self._account
+        file = account.begin_rows(name or path.name, form.unit, first)
         try:
             for number, value in form.rows(path):
                 self.num_rows += 1
@@ -85,6 +89,7 @@ class Rows:
                 if not article.text:
                     account.skip("row without text", form.place(name or path.name, number))
                 elif not account.has_failed:
+                    file["num_articles"] += 1
                     yield article
         except BadInput as error:
             account.unreadable("file", error)

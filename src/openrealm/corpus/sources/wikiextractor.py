@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 
+from openrealm.corpus.row_files import RowFile
 from openrealm.corpus.sources import FileSource, jsonl
 from openrealm.corpus.sources.page_rules import MIN_CHARACTERS, title_rule
 from openrealm.errors import BadInput
@@ -26,23 +27,37 @@ class WikiExtractor(FileSource):
 
     def articles(self) -> Iterator[Article]:
         """See `read`."""
-        return read(self.path, skipped=self.description.setdefault("skipped", {}))
+        description = self.description
+        return read(
+            self.path, skipped=description.setdefault("skipped", {}), row_files=description.setdefault("row_files", [])
+        )
 
 
-def read(folder: Path, *, skipped: MutableMapping[str, int] | None = None) -> Iterator[Article]:
+def read(
+    folder: Path, *, skipped: MutableMapping[str, int] | None = None, row_files: list[RowFile] | None = None
+) -> Iterator[Article]:
     """Articles in the order of files and lines; skipped lists, disambiguations and short pages are counted.
+
+    `row_files` gets the files with the number of articles that each gave.
 
     Each line is {"id", "title", "text", "url"}. Raises BadInput naming the file and line that is invalid.
     """
     counts: MutableMapping[str, int] = {} if skipped is None else skipped
     counts.clear()
+    found = [] if row_files is None else row_files
+    found.clear()
+    num_articles = 0
     for path in sorted(path for path in folder.rglob("wiki_*") if _NAME.fullmatch(path.name) and path.is_file()):
         _refuse_documents(path)
+        file = RowFile(name=str(path.relative_to(folder)), unit="line", first=num_articles, num_articles=0)
+        found.append(file)
         for article in jsonl.read(path):
             reason = title_rule(article.title) or ("short" if len(article.text) < MIN_CHARACTERS else "")
             if reason:
                 counts[reason] = counts.get(reason, 0) + 1
             else:
+                num_articles += 1
+                file["num_articles"] += 1
                 yield article
 
 
