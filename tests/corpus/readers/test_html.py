@@ -97,7 +97,12 @@ def test_lists_show_their_numbers() -> None:
 def test_permalinks_of_headings_are_left_out() -> None:
     markup = '<h2>Use<a class="headerlink" href="#use">¶</a></h2><h2>No. <a href="#x">#</a></h2><p><a href="#x">#</a>'
     assert texts(markup) == ["Use", "No.", "#"]
-    assert texts('<section><a class="anchor" href="#x">§</a><h3><a href="#y">◆&nbsp;</a>run()</h3>') == ["run()"]
+    assert texts(
+        '<dl><dt>mill<a href="#m"> ¶</a></dt></dl><section><a href="#x">§</a><h3><a href="#y">◆&nbsp;</a>run()</h3>'
+    ) == [
+        "mill",
+        "run()",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -162,6 +167,14 @@ def test_what_only_browsers_without_scripts_show_is_left_out() -> None:
     markup = "<head><noscript>&lt;link&gt;</noscript><title>Mills</title></head><p>one<noscript><p>no</noscript>"
     assert page_of(markup).title == "Mills"
     assert texts(markup) == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("content", "is_redirection"), [("0; url=b.html", True), ("0.5;URL='b.html'", True), ("30; url=a.html", False)]
+)
+def test_a_page_that_leads_to_another_at_once_has_no_text(content: str, is_redirection: bool) -> None:
+    markup = f'<title>Moved</title><META http-equiv="Refresh" content="{content}"><p>Redirecting'
+    assert texts(markup) == ([] if is_redirection else ["Redirecting"])
 
 
 def test_readings_beside_characters_stand_in_parentheses() -> None:

@@ -58,7 +58,9 @@ _RAW_END = {name: re.compile(rf"</{name}[\s/>]", re.IGNORECASE) for name in _RAW
 _MARK = re.compile(rf" {POSITION}=\d+ ")
 _HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)\b", re.IGNORECASE)
 _PERMALINK_CLASS = re.compile(r"\b(?:headerlink|header-anchor|anchor-link|anchorjs-link|hash-link)\b")
-_PERMALINKS = frozenset(["", "#", "¶", "§", "◆", "🔗", "\u200b"])
+_PERMALINK_SIGNS = frozenset(["¶", "§", "◆", "🔗"])
+_PERMALINKS = _PERMALINK_SIGNS | {"", "#", "\u200b"}  # of headings
+_REDIRECTION = re.compile(r"\s*[01](?:\.\d*)?\s*[;,]\s*url\s*=", re.IGNORECASE)
 _NOTE_CLASS = re.compile(r"\b(?:foot)?note-?(?:ref|reference|backref)\b|\breversefootnote\b")
 _NOTE_ROLES = frozenset(["doc-backlink", "doc-noteref"])
 _NOTE_MARK = re.compile(r"\(?\[?(?:(?:note |nb )?\d{1,3}|[a-z]|[*†‡§¶]{1,3})\]?\)?")
@@ -74,16 +76,25 @@ _FIRST_WORD = re.compile(r"\w{1,40}")
 
 
 def read_page(markup: str, source: str) -> Document:
-    """The page's title (<title>, else its first <h1>) and pieces.
+    """The page's title (<title>, else its first <h1>) and pieces; none if the page leads to another one at once.
 
     source  the text that `markup` was made from; POSITION attributes are offsets in it
     """
     tree = LexborHTMLParser(_limited(markup))
     page = _Page(source)
-    page.walk(tree.root)
+    if not _is_redirection(tree):
+        page.walk(tree.root)
     found = tree.css_first("head > title")
     title = _SPACE.sub(" ", _MARK.sub("", found.text())).strip() if found is not None else ""
     return Document(title or page.first_h1, tuple(page.pieces))
+
+
+def _is_redirection(tree: LexborHTMLParser) -> bool:
+    return any(
+        (meta.attributes.get("http-equiv") or "").lower() == "refresh"
+        and _REDIRECTION.match(meta.attributes.get("content") or "")
+        for meta in tree.css("head > meta[content]")
+    )
 
 
 def with_positions(markup: str, offset: int = 0) -> str:
@@ -302,11 +313,9 @@ class _Page:
         return name in ("a", "sup") and _is_note_mark(name, attributes, node)
 
     def _is_permalink(self, attributes: dict[str, str | None], node: LexborNode) -> bool:
-        classes = attributes.get("class") or ""
-        return bool(_PERMALINK_CLASS.search(classes)) or (
-            (bool(self._heading) or "anchor" in classes.split())
-            and (attributes.get("href") or "").startswith("#")
-            and node.text().strip() in _PERMALINKS
+        return bool(_PERMALINK_CLASS.search(attributes.get("class") or "")) or (
+            (attributes.get("href") or "").startswith("#")
+            and node.text().strip() in (_PERMALINKS if self._heading else _PERMALINK_SIGNS)
         )
 
     def _break(self) -> None:
