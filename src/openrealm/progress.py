@@ -19,7 +19,7 @@ _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _COUNTABLE = re.compile(
-    r"\b(file|folder|link|list|range|redirect|row|line|item|page|column|output|chapter|environment)\b"
+    r"\b(file|folder|link|list|range|redirect|row|line|item|page|column|output|chapter|environment|passage|vector)\b"
 )
 
 

@@ -85,7 +85,8 @@ def test_what_cannot_be_converted(model_folder: Path, tmp_path: Path, capsys: py
     out = ["--out", str(tmp_path / "out")]
     for words, sentence in (
         ([str(tmp_path), *out], "is neither a Hugging Face REALM folder"),
-        ([str(tmp_path / "absent"), *out], "is neither a Hugging Face REALM folder"),
+        ([str(tmp_path / "absent"), *out], "does not exist; give a folder"),
+        ([str(tmp_path / "absent"), "--to", "huggingface", *out], "does not exist; give the folder of an openrealm"),
         ([str(hf / "reader"), "--to", "huggingface", *out], "is not an openrealm model"),
         ([str(model_folder), str(model_folder), "--to", "huggingface", *out], "needs one"),
         ([str(hf / "reader"), "--out", str(hf)], "already exists"),

@@ -53,6 +53,6 @@ def test_the_converted_folder_can_be_loaded(sources: list[Path], released_realm:
 def test_a_failure_leaves_nothing_behind(sources: list[Path], tmp_path: Path) -> None:
     (tmp_path / "blocks.txt").write_text("Only one.\n")
     before = sorted(path.name for path in tmp_path.iterdir())
-    with pytest.raises(Mismatch, match="has 1 passages, but block_emb has 3 vectors"):
+    with pytest.raises(Mismatch, match="has 1 passage, but block_emb has 3 vectors"):
         convert(sources, tmp_path / "out", "openrealm", Options(records=tmp_path / "blocks.txt", num_heads=2))
     assert sorted(path.name for path in tmp_path.iterdir()) == before

@@ -21,7 +21,7 @@ from openrealm.corpus.sources import open_source
 from openrealm.engine import num_cores
 from openrealm.errors import BadInput, OpenRealmError
 from openrealm.model.weights import backbone_location, tokenizer_of
-from openrealm.progress import say, track
+from openrealm.progress import counted, say, track
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.text.vocabulary import train_vocabulary
 from openrealm.types import Article
@@ -151,7 +151,7 @@ def _corpus(source: Source, folder: Path, tokenizer: Tokenizer, settings: BaseSe
         source=source.description,
         num_workers=num_cores(),
     )
-    say(f"corpus {source.name}: {len(corpus):,} passages in {folder}")
+    say(f"corpus {source.name}: {counted({'passage': len(corpus)})} in {folder}")
     return corpus
 
 

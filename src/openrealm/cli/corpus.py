@@ -45,7 +45,7 @@ def from_option(
     config: ConfigOption = None,
     settings: SetOption = None,
 ) -> None:
-    """Build a corpus: split text into passages and tag names and dates.
+    """Build a corpus of passages with names and dates.
 
     With options and without a subcommand it builds the corpus, as `openrealm corpus build` does.
     """

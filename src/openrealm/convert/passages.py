@@ -15,6 +15,7 @@ from openrealm.corpus.sources import open_source
 from openrealm.errors import BadInput, Mismatch
 from openrealm.index.index import Binding, Index
 from openrealm.model.realm import Realm
+from openrealm.progress import counted
 from openrealm.types import Article
 
 
@@ -47,7 +48,8 @@ def build(records: Path, vector_ND: Tensor, model: Realm, folder: Path, *, max_p
     num_records = sum(1 for _ in read_records(records))
     if num_records != len(vector_ND):
         raise Mismatch(
-            f"{records} has {num_records:,} passages, but block_emb has {len(vector_ND):,} vectors; expected one each."
+            f"{records} has {counted({'passage': num_records})}, but block_emb has "
+            f"{counted({'vector': len(vector_ND)})}; expected one each."
         )
     corpus = build_corpus(
         read_records(records),

@@ -16,6 +16,7 @@ from openrealm.convert.passages import build
 from openrealm.errors import BadInput
 from openrealm.index.index import Binding, Index
 from openrealm.model.realm import Realm
+from openrealm.progress import counted
 from openrealm.text.tokenizer import Tokenizer
 
 Form = Literal["openrealm", "huggingface", "sentence-transformers"]
@@ -48,6 +49,8 @@ def convert(sources: Sequence[Path], out: Path, form: Form, options: Options) ->
         raise BadInput(f"{out} already exists; give a new folder with --out.")
     if form == "openrealm":
         return _import(sources, out, options)
+    if not sources[0].exists():
+        raise BadInput(f"{sources[0]} does not exist; give the folder of an openrealm model.")
     if len(sources) != 1 or not (sources[0] / files.MANIFEST).is_file():
         raise BadInput(
             f"{sources[0]} is not an openrealm model; --to {form} needs one, such as runs/NAME/pretrain/model "
@@ -83,7 +86,9 @@ def _import(sources: Sequence[Path], out: Path, options: Options) -> list[str]:
             assert source.block_ND is not None
             limit = options.max_passage_tokens
             corpus = build(options.records, source.block_ND, model, temporary, max_passage_tokens=limit)
-            lines.append(f"corpus and index: {corpus.num_passages:,} passages with the vectors of {source.where}")
+            lines.append(
+                f"corpus and index: {counted({'passage': corpus.num_passages})} with the vectors of {source.where}"
+            )
     return [*lines, str(out)]
 
 
@@ -92,6 +97,8 @@ def _read(path: Path, options: Options) -> Source:
         return huggingface.read(path)
     if tensorflow.is_checkpoint(path):
         return tensorflow.read(path, path.parent, options.num_heads)
+    if not path.exists():
+        raise BadInput(f"{path} does not exist; give a folder, a .npz archive, or a checkpoint's name before .index.")
     raise BadInput(
         f"{path} is neither a Hugging Face REALM folder (config.json with model_type realm) nor a TensorFlow "
         "checkpoint (the name before .index, or a .npz archive)."

@@ -9,7 +9,7 @@ from openrealm import files
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.matches import Matches
 from openrealm.errors import MissingStage
-from openrealm.progress import say, track
+from openrealm.progress import counted, say, track
 from openrealm.run.folder import Run
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def queries_of(run: Run, corpus: Corpus) -> Queries | None:
     queries = Corpus.open(folder, verify=True)
     with track("corpus of queries: shared passages", 2 * (queries.num_passages + corpus.num_passages)) as step:
         matches = Matches.between(queries, corpus, run.matches, progress=step)
-    say(f"corpus of queries: {queries.num_passages:,} passages in {folder}")
+    say(f"corpus of queries: {counted({'passage': queries.num_passages})} in {folder}")
     return Queries(queries, matches.groups)
 
 

@@ -54,7 +54,7 @@ def corpus(run: Run, stage: Stage, options: Options) -> Corpus:
     )
     skipped = built.manifest["source"].get("skipped") or {}
     note = f"; skipped: {counted(skipped)} (openrealm corpus inspect names them)" if skipped else ""
-    say(f"corpus: {built.num_passages:,} passages in {run.corpus}{note}")
+    say(f"corpus: {counted({'passage': built.num_passages})} in {run.corpus}{note}")
     for remark in built.manifest["source"].get("remarks") or ():
         say(f"corpus: {remark}")
     return built

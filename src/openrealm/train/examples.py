@@ -15,6 +15,7 @@ from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadInput, TooLittleText
 from openrealm.masking.random import random_span, uniform_positions
 from openrealm.masking.salient import salient_spans
+from openrealm.progress import counted
 
 Ids = npt.NDArray[np.int64]
 Pieces = tuple[int, ...]
@@ -253,8 +254,9 @@ class MaskedExamples:
         ]
         if len(usable) < _MIN_USABLE:
             raise TooLittleText(
-                f"{self.corpus.folder} has {len(usable)} passages with something to mask (masking.strategy="
-                f"{config.strategy}, kinds {', '.join(config.kinds)}); at least {_MIN_USABLE} are needed."
+                f"{self.corpus.folder} has {counted({'passage': len(usable)})} with something to mask "
+                f"(masking.strategy={config.strategy}, kinds {', '.join(config.kinds)}); "
+                f"at least {_MIN_USABLE} are needed."
             )
         shuffled = np.random.default_rng([seed, 2]).permutation(usable).tolist()
         groups = [self.corpus.group(i) for i in shuffled]
