@@ -53,8 +53,11 @@ base: setup ## train openrealm-mini, a small base encoder: BASE_SOURCES="FILE ..
 docs: setup ## regenerate docs/cli.md, the command line reference
 	@$(PY) -m openrealm.cli.reference docs/cli.md
 
+# Files of tests are shared out to two processes, or to one on a single core; more would wait for each other's threads.
+PYTEST = $(PY) -m pytest -n $(shell n=$$(nproc); echo $$((n < 2 ? n : 2))) --dist loadfile
+
 test: setup lint ## run all checks and tests (groups that were not run are listed at the end)
-	@$(PY) -m pytest
+	@$(PYTEST)
 
 lint: setup ## run ruff, mypy --strict and import-linter
 	@$(PY) -m ruff check --quiet .
@@ -67,7 +70,7 @@ format: setup ## format the code and sort imports
 	@$(PY) -m ruff format --quiet .
 
 test-fast: setup ## run the tests without lint
-	@$(PY) -m pytest
+	@$(PYTEST)
 
 # pytest exits with 5 if no test has the mark, which is not a failure here.
 MARKED = $(PY) -m pytest -m $(1) || { [ $$? -eq 5 ] && echo "No test is marked '$(1)' yet."; }

@@ -36,6 +36,19 @@ def pytest_deselected(items: Sequence[pytest.Item]) -> None:
         _LEFT_OUT.update(marks or ["selected otherwise"])
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Each process of pytest-xdist collects all tests, and tells the first process what was left out."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = dict(_LEFT_OUT)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    _LEFT_OUT.update(
+        {key: n for key, n in getattr(node, "workeroutput", {}).get("left_out", {}).items() if key not in _LEFT_OUT}
+    )
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     num_skipped = len(terminalreporter.stats.get("skipped", []))
     parts = [f"{count} {mark} (make test-{mark})" for mark, count in _LEFT_OUT.items() if mark in _MARKS]
