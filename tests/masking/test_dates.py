@@ -85,8 +85,8 @@ def test_spans_are_sorted_ranges_of_the_text(text: str) -> None:
 
 
 def test_long_runs_of_digits_take_no_time() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     for text in ("1" * 200_000, "1821-" * 40_000, "1," * 100_000, "May 1821 " * 20_000, "$ " * 100_000):
         date_spans(text)
         number_spans(text)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10

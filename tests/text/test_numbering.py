@@ -38,6 +38,11 @@ def test_a_stretch_longer_than_every_window_and_the_ones_beside_it() -> None:
     assert len(set(found)) == 4
 
 
+def test_stretches_that_end_in_nul_are_told_from_shorter_ones() -> None:
+    some = ["0", "0\0", "0\0\0", "1", "/\0\0", "\0", "\0\0"]
+    assert len(set(keys(some))) == len(some)
+
+
 def test_texts_made_so_that_polynomials_agree_are_told_apart() -> None:
     # The sequence of Thue and Morse and its opposite: their difference is 0 in every base, modulo 2 to the power of 64.
     one = "".join("ab"[n.bit_count() % 2] for n in range(1 << 12))

@@ -18,6 +18,7 @@ Codes = npt.NDArray[np.uint32]
 # is read once; windows bound the memory.
 _BASE = 0x9E37_79B9_7F4A_7C15
 _WINDOW = 1 << 16
+_LENGTH = np.uint64(0xD6E8_FEB8_6659_FD93)
 _POWERS = np.multiply.accumulate(np.full(2 * _WINDOW, _BASE, np.uint64))
 _INVERSES = np.multiply.accumulate(np.full(2 * _WINDOW, pow(_BASE, -1, 1 << 64), np.uint64))
 # Longer texts can be constructed so that all such polynomials agree; Python's own hash is used for them.
@@ -45,7 +46,7 @@ def keys_of(codes: Codes, starts: Numbers, ends: Numbers) -> Keys:
         begin, end = starts[first:last] - low, np.minimum(ends[first:last] - low, len(_POWERS))
         keys[first:last] = (sums[end] - sums[begin]) * _INVERSES[begin]
     lengths = ends - starts
-    keys += lengths.astype(np.uint64)
+    keys += lengths.astype(np.uint64) * _LENGTH  # tells "a\0" from "a", and from "b"
     keys = (keys ^ (keys >> np.uint64(29))) * np.uint64(_BASE)
     for i in np.flatnonzero(lengths > _MAX_POLYNOMIAL).tolist():
         keys[i] = hash(codes[starts[i] : ends[i]].tobytes()) & _ALL_BITS

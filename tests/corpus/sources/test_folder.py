@@ -116,12 +116,12 @@ def test_skipped_files_are_counted_by_reason(tmp_path: Path) -> None:
 )
 def test_a_file_that_is_not_what_it_is_called_is_named(tmp_path: Path, name: str, data: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(data)
-    start = time.perf_counter()
+    start = time.process_time()
     found = refusal(tmp_path)
     assert found.startswith(str(tmp_path / name))
     assert message in found
     assert "remove it" in found
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_html_may_name_its_encoding(tmp_path: Path) -> None:

@@ -351,6 +351,7 @@ def test_gradients_of_micro_batches_add_up_to_that_of_the_batch(
             for row in metric_rows(trainer, "train")
         ]
         made.append((rows, dict(trainer.model.state_dict())))
-    torch.testing.assert_close(made[1], made[0], rtol=1e-3, atol=1e-4)
+    # Adam turns the rounding of a gradient near 0 into a part of the learning rate, which is 1e-3.
+    torch.testing.assert_close(made[1], made[0], rtol=1e-3, atol=5e-4)
     assert len(made[0][0]) == 3
     assert "retrieval_utility" in made[0][0][0]
