@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +73,30 @@ def test_a_batch_of_long_rows_is_small(tmp_path: Path, num_values: int) -> None:
     num_rows = sum(1 for _ in parquet.FORMAT.rows(path))
     assert num_rows == num_values
     assert pa.default_memory_pool().max_memory() - before < 400 << 20
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from openrealm import memory
+from openrealm.corpus.sources import parquet
+before = memory.held_bytes()
+num_rows = sum(1 for _ in parquet.FORMAT.rows(Path(sys.argv[1])))
+print(memory.held_bytes() - before)
+"""
+
+
+def test_memory_is_that_of_one_row_group_and_not_of_the_file(tmp_path: Path) -> None:
+    def peak_bytes(num_groups: int) -> int:
+        path = tmp_path / f"{num_groups}.parquet"
+        pq.write_table(pa.table({"text": [f"{i} " * 200_000 for i in range(20 * num_groups)]}), path, row_group_size=20)
+        command = [sys.executable, "-c", PEAK, str(path)]
+        path_of_modules = os.pathsep.join(entry for entry in sys.path if entry)
+        environment = os.environ | {"PYTHONPATH": path_of_modules}
+        return int(subprocess.run(command, capture_output=True, check=True, env=environment).stdout)
+
+    group_bytes = 20 * 600_000
+    assert peak_bytes(8) < max(2 * peak_bytes(1), 8 * group_bytes)
 
 
 @pytest.mark.parametrize(
