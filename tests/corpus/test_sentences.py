@@ -90,7 +90,10 @@ def test_splitting_by_example(text: str, sentences: list[str]) -> None:
         ("Play Op. ", "27 again."),
         ("At 5 p.m.| ", "Later it rained."),
         ("At 5 p.m. ", "Eastern time."),
-        ("In 300 B.C.| ", "Rome was small."),
+        ("In 300 B.C. ", "Rome was small."),
+        ("By about 44 B.C. ", "Caesar was dead."),
+        ("It fell in 300 B.C.| ", "Rome was small."),
+        ("He came in 44 B.C.| ", "Caesar was dead."),
         ("In 300 B.C. ", "– long ago."),
         # single letters
         ("It was by J. R. R. ", "Tolkien."),

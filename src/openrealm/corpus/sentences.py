@@ -34,6 +34,11 @@ _DEGREES = re.compile(r"\d{1,3}")
 _DAY = re.compile(r"\d{1,2}\.")  # of "3. 10. 1990"
 _MONTH_AND_YEAR = re.compile(r"\d{1,2}\. \d{2,4}\b")
 _LETTER_OR_ERA = re.compile(r"[^\W\d_]\.|Chr\.")
+# A date with which a sentence begins is not all of it: "In 300 B.C. Rome was small."
+_OPENING_DATE = re.compile(
+    r"(?:In|By|Around|About|Since|Until|From|After|Before)(?: (?:about|around|circa|c\.|ca\.|the|year|and|or|to))*"
+    r"(?: [\d,–-]+(?: (?:and|or|to))?){1,3}"
+)
 _AFTER_ORDINAL = re.compile(rf"(?:{known.AFTER_ORDINALS})\b")
 _AFTER_HOUR = re.compile(rf"(?:{known.AFTER_HOURS})\b")
 _STARTER = re.compile(
@@ -112,7 +117,8 @@ def _ends_after(words: list[str], following: str) -> bool:
     has_number = previous[-1:].isdigit() or previous.endswith(".")  # "300 B.C", "av. J.-C", unlike "the B.C. Liberals"
     is_dated = has_number and (word in known.ERAS or chain in known.HOURS)
     if is_dated or (chain in known.ERAS and not word.isupper()):
-        return following[:1].isalpha() and not _AFTER_HOUR.match(following)
+        is_opening = word in known.ERAS and _OPENING_DATE.fullmatch(" ".join(words[:-1])) is not None
+        return following[:1].isalpha() and not _AFTER_HOUR.match(following) and not is_opening
     is_rarely_last = not names.isdisjoint(known.RARELY_LAST)
     if word.isascii() and _is_uncased(following):
         return True
