@@ -18,6 +18,9 @@ def texts(spans: list[Span], text: str) -> list[str]:
     ("text", "dates"),
     [
         ("born on 12 May 2008 in Lima", ["12 May 2008"]),
+        ("am 3. Oktober 1990, im März 2001 und am 9. November", ["3. Oktober 1990", "März 2001", "9. November"]),
+        ("der 3. Oktober; 9. November 1989; 30. Dezember", ["3. Oktober", "9. November 1989", "30. Dezember"]),
+        ("They won by 3. August was cold, März and Mai too.", []),
         ("on May 12, 2008, and", ["May 12, 2008"]),
         ("in 2008.", ["2008"]),
         ("in the 1990s and The late 1820s", ["the 1990s", "The late 1820s"]),

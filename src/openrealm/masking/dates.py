@@ -20,12 +20,23 @@ _LONE_YEAR = rf"{_YEAR}(?![\w%°]|[.,/]\d)"
 _YEARS = rf"{_YEAR}(?:\s?[-–/]\s?(?:{_YEAR}|\d{{2}}))?(?![\w%°]|[.,/]\d)"
 _ERA = r"(?:B\.?C\.?E?|A\.?D|C\.?E)(?:\.(?=\W|$)|(?!\w))"
 
+# German days of a month; of the months that are English too only with a year, or after "am", "vom" or "zum".
+_GERMAN_DAY = r"(?:0?[1-9]|[12]\d|3[01])\."
+_GERMAN_MONTH = r"(?:Januar|Jänner|Februar|März|Mai|Juni|Juli|Oktober|Dezember)"
+_SHARED_MONTH = r"(?:April|August|September|November)"
+_GERMAN_DATE = (
+    rf"{_GERMAN_DAY}\s(?:{_GERMAN_MONTH}(?:\s{_LONE_YEAR})?|{_SHARED_MONTH}\s{_LONE_YEAR})(?!\w)"
+    rf"|(?:(?<=\bam\s)|(?<=\b[vz][ou]m\s)){_GERMAN_DAY}\s{_SHARED_MONTH}(?!\w)"
+    rf"|{_GERMAN_MONTH}\s{_YEARS}"
+)
+
 # Every date contains a digit or a month; the words before a century or a decade are searched backwards from there.
 _PERIOD = rf"\d{{1,2}}(?:st|nd|rd|th)(?:[-\s]century|\scenturies)(?:\s{_ERA})?|(?:1\d|20)\d0'?s\b"
 _DATE = re.compile(
     "|".join(
         (
             rf"{_YEAR}-\d\d-\d\d(?!\d)",  # 2008-05-12
+            _GERMAN_DATE,  # 3. Oktober 1990, März 2001
             rf"{_DAYS}\s{_MONTH}(?:,?\s{_LONE_YEAR})?(?!\w)",  # 12 May 2008, 28-29 July
             rf"{_MONTH}\s{_DAYS},?\s{_LONE_YEAR}",  # May 12, 2008
             rf"{_MONTH},?\s{_YEARS}",  # March 2011
@@ -41,7 +52,9 @@ _DATE = re.compile(
 _PART = re.compile(r"(?<![\w$€£¥.,/])(?<!\d[-–])(?:(?:[Tt]he\s)?(?:early|mid|late)(?:-to-late)?[-\s]|[Tt]he\s)\Z")
 _MAX_PART_CHARACTERS = len("the early-to-late ")
 # Where a date may begin; a single character class at the front lets the search skip everything else quickly.
-_START = re.compile(r"[\dJFMASOND](?<![\w$€£¥.,/].)(?<!\d[-–].)(?:(?<=\d)|(?=an|eb|ar|pr|ay|u[nlg]|ep|ct|ov|ec|\.?D))")
+_START = re.compile(
+    r"[\dJFMASOND](?<![\w$€£¥.,/].)(?<!\d[-–].)(?:(?<=\d)|(?=[aä]n|eb|[aä]r|pr|a[iy]|u[nlg]|ep|[ck]t|ov|e[cz]|\.?D))"
+)
 
 _SCALE = r"(?:hundred|thousand|million|billion|trillion)"
 _UNIT = (
