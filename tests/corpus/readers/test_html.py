@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from openrealm.corpus.readers import Document
 from openrealm.corpus.readers.html import read
 from openrealm.corpus.readers.page import read_page, with_positions
+from openrealm.errors import BadInput
 
 
 def page_of(markup: str) -> Document:
@@ -206,3 +207,16 @@ def test_words_at_any_depth_are_kept(tag: str, levels: int) -> None:
     assert "no" not in "".join(texts(f"{'<' + tag + '>'}" * levels + "<script>no</script>Lima"))
     closed = "".join(f"</{name}>" for name in reversed(tag.split("><"))) * levels
     assert texts(f"{'<' + tag + '>'}" * levels + f"Lima{closed}<p>Peru")[-1] == "Peru"
+
+
+def test_a_minified_page_is_read_though_it_is_a_single_long_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("<p>The inn closed.</p>" * 60_000 + "<script>" + "x" * 1_000_001 + "</script>")
+    assert len(read(path).pieces) == 60_000
+
+
+def test_an_endless_line_of_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.html"
+    path.write_text("<p>" + "x" * 1_000_001)
+    with pytest.raises(BadInput, match=r"a\.html: line 1 has 1,000,001 characters"):
+        read(path)

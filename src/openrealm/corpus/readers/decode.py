@@ -46,7 +46,8 @@ def read_text(path: Path, *, declared: bool = False, counts: MutableMapping[str,
     The encoding is found as browsers find it: by a byte order mark; UTF-8 if the bytes are valid UTF-8; with
     `declared`, what an HTML or XML file declares (iso-8859-1 means windows-1252). Else it is detected, if it can be
     told with some confidence. An encoding that was assumed is counted in `counts`: {"file read as windows-1252": 1}.
-    Raises BadInput when the file is not text, is too large, or cannot be read.
+    Raises BadInput when the file is not text, is too large, or cannot be read, and without `declared` for a line of
+    more than a million characters.
     """
     data = read_bytes(path)
     text, encoding = _decoded(data, path, declared)
@@ -54,7 +55,8 @@ def read_text(path: Path, *, declared: bool = False, counts: MutableMapping[str,
         reason = f"file read as {encoding}"
         counts[reason] = counts.get(reason, 0) + 1
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    check_line_lengths(text, str(path))
+    if not declared:
+        check_line_lengths(text, str(path))
     return text
 
 
