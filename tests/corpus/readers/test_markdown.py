@@ -142,6 +142,22 @@ See [the page][p] and[^note] more[^2].
 
 
 @pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [
+        ("A ==marked *word*== here.", "A marked word here."),
+        ("If a == b and c == d, or x==1 and y==2.", "If a == b and c == d, or x==1 and y==2."),
+        ("H~2~O, x^2^ and (a)^n^.", "H2O, x2 and (a)n."),
+        ("~5 and ~6, ~/a:~/b, 2^10, a ^ b ^ c, ~~no~~.", "~5 and ~6, ~/a:~/b, 2^10, a ^ b ^ c, no."),
+        (":rocket: Fast :smile:", "🚀 Fast 😄"),
+        ("At 12:30:45 in a:b:c, :unheard-of: and `:smile:`.", "At 12:30:45 in a:b:c, :unheard-of: and :smile:."),
+        ("`==a==`, `H~2~O` and \\==a==", "==a==, H~2~O and ==a=="),
+    ],
+)
+def test_marked_and_raised_words_and_emoji_are_those_of_the_page(markdown: str, expected: str) -> None:
+    assert lines(markdown) == [expected]
+
+
+@pytest.mark.parametrize(
     ("top", "title", "first"),
     [
         ("---\ntitle: Peru\ntags: [a]\n---\n", "Peru", "H"),

@@ -63,6 +63,9 @@ _ATTRIBUTES = re.compile(rf"\{{:?[ \t]*(?:-|{_ATTRIBUTE}(?:[ \t]+{_ATTRIBUTE}){{
 _ROLE = re.compile(r"\{[A-Za-z][\w:+.-]*\}(`+)(?!`)")
 _WIKI_LINK = re.compile(r"!?\[\[([^\W\d][^\[\]|\n]{0,200})(?:\|([^\[\]\n]{1,200}))?\]\](?!\()")
 _ICON = re.compile(r":(?:material|octicons|fontawesome|simple)-[\w-]{1,80}:")
+_MARKED = re.compile(r"(?<![\w=])==(?=[^\s=])[^=\n]{1,500}(?<!\s)==(?![\w=])")
+_SCRIPT = re.compile(r"(?<=[\w)\]])([~^])([^\s~^\\\[\]]{1,30})\1(?!\1)")
+_EMOJI = re.compile(r"(?<![\w:]):([a-z\d_+-]{2,40}):(?![\w:])")
 _JSX_VALUE = r"(?:\"[^\"]{0,500}\"|'[^']{0,500}'|\{[^<>]{0,200}\}|[^\s\"'=<>`{]{1,200})"
 _JSX = re.compile(rf"</?[A-Za-z][\w.:-]*(?:\s+[\w:-]+(?:={_JSX_VALUE})?){{0,50}}\s*/?>")
 _COMPONENT = re.compile(r"<(/?)([A-Z][a-z][\w.-]*)((?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>")
@@ -88,6 +91,8 @@ def add_dialects(md: MarkdownIt) -> None:
     inline.before("link", "wiki_link", _wiki_link)
     inline.before("html_inline", "jsx", _jsx)
     inline.push("icon", _icon)
+    inline.push("marked", _marked)
+    inline.push("script", _script)
     md.core.ruler.before("inline", "contents", _contents)
 
 
@@ -395,9 +400,52 @@ def _jsx(state: StateInline, silent: bool) -> bool:
 
 
 def _icon(state: StateInline, silent: bool) -> bool:
-    match = _ICON.match(state.src, state.pos) if state.src[state.pos] == ":" else None
-    if match is None:
+    """:material-check: shows no text, :smile: an emoji."""
+    if state.src[state.pos] != ":":
         return False
+    match = _ICON.match(state.src, state.pos)
+    if match is None:
+        match = _EMOJI.match(state.src, state.pos)
+        emoji = _emoji(match[1]) if match else ""
+        if match is None or not emoji:
+            return False
+        if not silent:
+            state.push("text", "", 0).content = emoji
+    state.pos = match.end()
+    return True
+
+
+def _emoji(name: str) -> str:
+    """The emoji of a name, or ""."""
+    from rich.emoji import Emoji, NoEmoji
+
+    try:
+        return str(Emoji(name))
+    except NoEmoji:
+        return ""
+
+
+def _marked(state: StateInline, silent: bool) -> bool:
+    """==Marked== text: what is within the signs."""
+    match = _MARKED.match(state.src, state.pos) if state.src[state.pos] == "=" else None
+    if match is None or match.end() > state.posMax:
+        return False
+    if not silent:
+        end = state.posMax
+        state.pos, state.posMax = match.start() + 2, match.end() - 2
+        state.md.inline.tokenize(state)
+        state.posMax = end
+    state.pos = match.end()
+    return True
+
+
+def _script(state: StateInline, silent: bool) -> bool:
+    """Subscripts and superscripts, as in H~2~O and x^2^."""
+    match = _SCRIPT.match(state.src, state.pos) if state.src[state.pos] in "~^" else None
+    if match is None or match.end() > state.posMax:
+        return False
+    if not silent:
+        state.push("text", "", 0).content = match[2]
     state.pos = match.end()
     return True
 
