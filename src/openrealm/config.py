@@ -26,6 +26,7 @@ __all__ = [
     "PretrainConfig",
     "WarmStartConfig",
     "joint_room",
+    "joint_tokens",
     "warmup_rule",
     "with_settings",
 ]
@@ -309,6 +310,11 @@ def joint_room(max_query_tokens: int, max_passage_tokens: int) -> int:
     max_passage_tokens  longest passage with its title
     """
     return max_query_tokens + max_passage_tokens + 2
+
+
+def joint_tokens(max_query_tokens: int, max_passage_tokens: int, given: int | None) -> int:
+    """Length of a joint row: `given` if it is set, else `joint_room`."""
+    return given or joint_room(max_query_tokens, max_passage_tokens)
 
 
 def warmup_rule(num_steps: int) -> int:

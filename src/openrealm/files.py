@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from openrealm.errors import BadInput, Busy, DamagedArtefact, MissingStage, NonFinite, NoSpace
-from openrealm.stored import Manifest, of_kind, parsed, read_as
+from openrealm.stored import Manifest, of_kind, read_as, value_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -192,10 +192,7 @@ def _text_of(path: Path, remedy: str) -> str:
 
 
 def _object_in(path: Path, remedy: str) -> dict[str, Any]:
-    try:
-        value = parsed(_text_of(path, remedy))
-    except (ValueError, RecursionError) as error:
-        raise DamagedArtefact(f"{path} is not valid JSON ({error}); {remedy}.") from error
+    value = value_of(_text_of(path, remedy), path, remedy)
     if not isinstance(value, dict):
         raise DamagedArtefact(f"{path} holds a {type(value).__name__}, but an object is expected; {remedy}.")
     return value
@@ -395,14 +392,19 @@ def read_manifest(
     if manifest != _sealed(manifest, _MANIFEST_SEAL):
         raise DamagedArtefact(f"{path} differs from its own digest, so it is damaged; {remedy}.")
     listed = of_kind(Manifest, manifest, path, remedy)["files"]
-    if lacking := sorted(set(needs) - listed.keys()):
-        raise DamagedArtefact(f"{path} does not list {lacking[0]}; {remedy}.")
+    check_listed(manifest, folder, needs)
     for name, entry in listed.items():
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise DamagedArtefact(f"{path} lists {name!r}, which is not below {folder}; {remedy}.")
         if verify and name not in ignore:
             _verify(folder / name, entry["sha256"], entry["num_bytes"], f"its digest in {path}", remedy)
     return manifest
+
+
+def check_listed(manifest: Mapping[str, Any], folder: Path, needs: Collection[str]) -> None:
+    """Raise DamagedArtefact naming the first file that the manifest of `folder` should list and does not."""
+    if lacking := sorted(set(needs) - manifest["files"].keys()):
+        raise DamagedArtefact(f"{folder / MANIFEST} does not list {lacking[0]}; rebuild {folder}.")
 
 
 def key_of(folder: Path) -> str | None:

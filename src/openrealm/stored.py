@@ -55,6 +55,14 @@ def parsed(text: str) -> Any:
     )
 
 
+def value_of(text: str, where: Path | str, remedy: str) -> Any:
+    """`parsed`, or DamagedArtefact naming the file `where`."""
+    try:
+        return parsed(text)
+    except (ValueError, RecursionError) as error:
+        raise DamagedArtefact(f"{where} is not valid JSON ({_short(str(error))}); {remedy}.") from None
+
+
 def read_as(kind: type[T], text: str, where: Path | str, remedy: str = "rerun the stage that wrote it") -> T:
     """The JSON `text` as a value of the type `kind`; nothing is converted but lists to tuples and numbers to floats.
 
@@ -64,13 +72,11 @@ def read_as(kind: type[T], text: str, where: Path | str, remedy: str = "rerun th
     """
     from pydantic import ValidationError
 
+    value_of(text, where, remedy)
     try:
-        parsed(text)
         return cast(T, _adapter(cast(Any, kind)).validate_json(text, strict=True))
     except ValidationError as error:
         raise DamagedArtefact(f"{where}{_reason(error)}; {remedy}.") from None
-    except (ValueError, RecursionError) as error:
-        raise DamagedArtefact(f"{where} is not valid JSON ({_short(str(error))}); {remedy}.") from None
 
 
 def checked(kind: type[T], value: Any, where: Path | str, remedy: str = "rerun the stage that wrote it") -> T:

@@ -38,6 +38,7 @@ def test_a_run_in_the_working_directory_comes_first(tmp_path: Path, monkeypatch:
         ("/data/my notes", "my-notes"),
         ("/data/wiki.jsonl.xz", "wiki"),
         ("/data/a.parquet", "a"),
+        ("/data/a.ndjson.gz", "a"),
         ("/data/simplewiki-20260101-pages-articles.xml.bz2", "simplewiki-20260101-pages-articles"),
         ("wikipedia:simplewiki:20260101", "wikipedia-simplewiki-20260101"),
         ("/data/Übung.2", "Übung.2"),

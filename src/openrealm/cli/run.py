@@ -76,7 +76,10 @@ def run(
 
 def run_name(source: str) -> str:
     """A name for a run: its source's file or folder name in letters, digits, dots, dashes and underscores."""
+    from openrealm.corpus.sources.lines import COMPRESSIONS
+    from openrealm.corpus.sources.row_formats import ROW_ENDINGS
+
     stem = Path(source).resolve().name
-    for ending in (".xz", ".gz", ".zst", ".bz2", ".jsonl", ".json", ".tsv", ".csv", ".parquet", ".xml"):
+    for ending in (*COMPRESSIONS, *ROW_ENDINGS, ".xml"):
         stem = stem.removesuffix(ending)
     return re.sub(r"[^\w.-]+", "-", stem).strip("-.") or "run"

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, NotRequired, cast
 import numpy as np
 from typing_extensions import TypedDict
 
-from openrealm.config import joint_room
+from openrealm.config import joint_tokens
 from openrealm.corpus.blocks import PassageKind, PassageRule, passage_id
 from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS, column_files
 from openrealm.corpus.ragged import IntArray, Ragged, characters_of, open_flat
 from openrealm.corpus.row_files import RowFile
 from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import DamagedArtefact, Mismatch
-from openrealm.files import MANIFEST, read_manifest
+from openrealm.files import MANIFEST, check_listed, read_manifest
 from openrealm.stored import Count, FileEntry, Size, checked, of_kind
 from openrealm.text.pack import Ids, Row, Specials, Tokens, pack_joint, pack_passage, pack_query
 from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
@@ -177,9 +177,8 @@ class Corpus:
         if manifest.get("kind") != "corpus" or manifest.get("format") != FORMAT:
             found = f"{manifest.get('kind')!r} of format {manifest.get('format')!r}"
             raise Mismatch(f"{folder} contains {found}, not a corpus of format {FORMAT}; rebuild the corpus.")
-        manifest_file = folder / MANIFEST
-        read_manifest(folder, verify=False, needs=(TOKENIZER_FILE, *column_files()))
-        corpus = Corpus(folder, of_kind(CorpusManifest, manifest, manifest_file, "rebuild the corpus"))
+        check_listed(manifest, folder, (TOKENIZER_FILE, *column_files()))
+        corpus = Corpus(folder, of_kind(CorpusManifest, manifest, folder / MANIFEST, "rebuild the corpus"))
         if verify:
             corpus._check_content()
         return corpus
@@ -296,7 +295,7 @@ class Corpus:
 
     def joint_tokens(self, max_query_tokens: int, max_joint_tokens: int | None = None) -> int:
         """`max_joint_tokens`, or room for a query row of `max_query_tokens` with any passage and its title."""
-        return max_joint_tokens or joint_room(max_query_tokens, self.max_passage_tokens)
+        return joint_tokens(max_query_tokens, self.max_passage_tokens, max_joint_tokens)
 
     def body(self, i: int) -> Ids:
         """`body_tokens` as int64; empty for the null passage."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from openrealm import files
-from openrealm.config import Config, joint_room
+from openrealm.config import Config, joint_tokens
 from openrealm.corpus.builder import unfinished
 from openrealm.errors import DamagedArtefact, Mismatch, MissingStage, NonFinite
 from openrealm.progress import say
@@ -221,12 +221,12 @@ def _corpus_pieces(config: Config, num_passages: int) -> float:
 
 def _joint_tokens(config: Config) -> int:
     joint = config.pretrain
-    return joint.max_joint_tokens or joint_room(joint.max_query_tokens, config.corpus.max_passage_tokens)
+    return joint_tokens(joint.max_query_tokens, config.corpus.max_passage_tokens, joint.max_joint_tokens)
 
 
 def _reader_tokens(config: Config) -> int:
     tune = config.finetune
-    return tune.max_reader_tokens or joint_room(tune.max_query_tokens, config.corpus.max_passage_tokens)
+    return joint_tokens(tune.max_query_tokens, config.corpus.max_passage_tokens, tune.max_reader_tokens)
 
 
 def _warm_start_pieces(config: Config, num_passages: int) -> float:
