@@ -69,7 +69,7 @@ def test_files_cut_short_or_absent_are_named(tmp_path: Path) -> None:
         writer.extend(*gathered([[1, 2, 3]]))
     values = tmp_path / "rows.bin"
     values.write_bytes(values.read_bytes()[:-2])
-    with pytest.raises(DamagedArtefact, match=r"rows\.bin contains 2 entries, but rows\.ends\.bin says 3"):
+    with pytest.raises(DamagedArtefact, match=r"rows\.bin contains 2 entries, but .*rows\.ends\.bin says 3"):
         Ragged(tmp_path, "rows", "u2")
     values.write_bytes(b"123")
     with pytest.raises(DamagedArtefact, match=r"rows\.bin is truncated"):

@@ -78,8 +78,8 @@ class Ragged:
         num_expected = int(self._ends[-1]) if len(self._ends) else 0
         if len(self.values) != num_expected:
             raise DamagedArtefact(
-                f"{folder / name}.bin contains {len(self.values):,} entries, but {name}.ends.bin says "
-                f"{num_expected:,}; rebuild {folder}."
+                f"{folder / name}.bin contains {len(self.values):,} entries, but "
+                f"{folder / name}.ends.bin says {num_expected:,}; rebuild {folder}."
             )
         if bool((self._ends[1:] < self._ends[:-1]).any()):
             raise DamagedArtefact(f"{folder / name}.ends.bin is damaged (its ends are not in order); rebuild {folder}.")
