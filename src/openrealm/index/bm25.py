@@ -49,3 +49,8 @@ class Bm25:
         k = min(k, self._num_passages)
         found = self._index.retrieve([words(query) for query in queries], k=k, show_progress=False)
         return np.asarray(found.scores, dtype=np.float32), np.asarray(found.documents, dtype=np.int64)
+
+    def scores(self, queries: Sequence[str], number_BK: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Scores of the passages `number_BK`, B x K."""
+        rows = [self._index.get_scores(words(query)) for query in queries]
+        return np.stack([row[numbers] for row, numbers in zip(rows, number_BK, strict=True)]).astype(np.float32)

@@ -97,10 +97,11 @@ class Encoder(nn.Module):
         table: Tensor = self.backbone.get_input_embeddings().weight  # type: ignore[operator]
         return table
 
-    def _choose_attention(self, num_tokens: int) -> None:
+    def _choose_attention(self, num_tokens: int) -> bool:
         """Use plain matrix products for short rows on a CPU, where the fused kernel is slower (docs/lab-log.md)."""
         plain = self.device.type == "cpu" and num_tokens <= _PLAIN_ATTENTION_TOKENS
         self.backbone.config._attn_implementation = "eager" if plain else "sdpa"  # type: ignore[union-attr]
+        return plain
 
     def chunks(self, rows: Sequence[Row], max_rows: int = 32) -> Iterator[tuple[list[int], Tensor, Tensor]]:
         """Yield (indices into `rows`, hidden states n x T x H, mask n x T) of chunks of up to `max_rows` rows.
@@ -122,12 +123,20 @@ class Encoder(nn.Module):
                 f"A row has {id_nT.shape[1]} word pieces, but the encoder reads at most {self.max_tokens}; cut the "
                 "corpus into shorter passages (corpus.max_passage_tokens), or give shorter texts."
             )
-        self._choose_attention(id_nT.shape[1])
-        inputs = {"input_ids": id_nT, "attention_mask": real_nT.long()}
+        plain = self._choose_attention(id_nT.shape[1])
+        # Added to bf16 scores, a mask in float32 would turn the softmax and its gradient to float32: half as fast.
+        bf16 = plain and torch.is_autocast_enabled("cpu")
+        inputs = {"input_ids": id_nT, "attention_mask": _bf16_mask(real_nT) if bf16 else real_nT.long()}
         if self._has_segments:
             inputs["token_type_ids"] = segment_nT.to(self.device)
         hidden_nTH: Tensor = self.backbone(**inputs).last_hidden_state
         return hidden_nTH
+
+
+def _bf16_mask(real_nT: Tensor) -> Tensor:
+    """What attention adds to its scores, n x 1 x 1 x T: 0, and for padding so little that its weight is 0."""
+    zero_nT = torch.zeros(real_nT.shape, dtype=torch.bfloat16, device=real_nT.device)
+    return zero_nT.masked_fill(~real_nT, torch.finfo(torch.bfloat16).min)[:, None, None, :]
 
 
 def wide(tensor: Tensor) -> Tensor:

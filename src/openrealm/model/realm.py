@@ -22,6 +22,8 @@ from openrealm.config import Config, ModelConfig
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadConfig, BadInput, DamagedArtefact, Mismatch
+from openrealm.model.answering import Answering
+from openrealm.model.compact import compacted, expanded, expanded_shapes
 from openrealm.model.embedder import embed_corpus, save_tower
 from openrealm.model.encoder import Encoder, backbone_from_config, load_backbone
 from openrealm.model.heads import stored_heads, take_head, take_projection
@@ -60,6 +62,8 @@ class _Saved(TypedDict):
     max_span_tokens: Annotated[Size, Le(1000)]
     has_span_reader: bool
     has_trained_head: bool
+    aliases: dict[str, str]
+    answering: Answering | None
 
 
 class Realm(nn.Module):
@@ -115,6 +119,7 @@ class Realm(nn.Module):
         self.span_reader: SpanReader | None = None
         self.max_span_tokens = max_span_tokens
         self.has_trained_head = False  # whether the masked-token head was trained already
+        self.answering: Answering | None = None  # chosen on held-out questions, for a model that answers as it is
 
     @classmethod
     def from_backbone(cls, config: ModelConfig, tokenizer: Tokenizer) -> Realm:
@@ -198,7 +203,7 @@ class Realm(nn.Module):
         tokenizer = Tokenizer.from_folder(folder)
         if manifest.get("tokenizer_digest") != tokenizer.digest:
             raise DamagedArtefact(f"{folder / TOKENIZER_FILE} is not the tokenizer of the model; {remedy}.")
-        shapes = shapes_in(folder / _WEIGHTS)
+        shapes = expanded_shapes(shapes_in(folder / _WEIGHTS), settings["aliases"], folder / _WEIGHTS)
 
         def build() -> Realm:
             model = cls(config, backbone_from_config(settings["backbone"]), tokenizer, settings["max_span_tokens"])
@@ -210,7 +215,9 @@ class Realm(nn.Module):
             return model
 
         model = built_to_fit(build, shapes, settings["backbone"], folder / _WEIGHTS, path)
-        load_unique_state(model, files.read_safetensors(folder / _WEIGHTS), folder / _WEIGHTS)
+        state = expanded(files.read_safetensors(folder / _WEIGHTS), settings["aliases"])
+        load_unique_state(model, state, folder / _WEIGHTS)
+        model.answering = settings["answering"]
         return model
 
     @classmethod
@@ -240,12 +247,14 @@ class Realm(nn.Module):
                 take_projection(tower.projection, stored)
         return model
 
-    def save_pretrained(self, folder: str | Path, *, key: str | None = None) -> None:
+    def save_pretrained(self, folder: str | Path, *, compact: bool = False, key: str | None = None) -> None:
         """Write weights (safetensors), configuration, tokenizer and a model card into `folder`, atomically.
 
         A model saved there before is replaced.
 
-        key  stored in the manifest as "build_key", if given
+        compact  store matrices in 8 bits with a scale per row, and equal tensors once: a quarter of the size or less,
+                 and no longer exactly the same model
+        key      stored in the manifest as "build_key", if given
         Raises BadInput if the folder holds anything else, NonFinite if a weight is not finite.
 
         >>> import tempfile
@@ -256,22 +265,25 @@ class Realm(nn.Module):
         >>> again.passage_digest() == model.passage_digest()
         True
         """
-        self._save(Path(folder).expanduser(), key=key)
+        self._save(Path(folder).expanduser(), compact=compact, key=key)
 
-    def _save(self, folder: Path, hub_id: str | None = None, key: str | None = None) -> None:
+    def _save(self, folder: Path, hub_id: str | None = None, *, compact: bool = False, key: str | None = None) -> None:
         """Save in `folder`; the card says to load the model by `hub_id`, if it has one."""
         _check_replaceable(folder)
+        tensors, aliases = compacted(unique_state(self)) if compact else (unique_state(self), {})
         settings = {
             "model": dataclasses.asdict(self.config),
             "backbone": self.backbone_settings,
             "max_span_tokens": self.max_span_tokens,
             "has_span_reader": self.span_reader is not None,
             "has_trained_head": self.has_trained_head,
+            "aliases": aliases,
+            "answering": self.answering and dataclasses.asdict(self.answering),
         }
         manifest = {"kind": "model", "tokenizer_digest": self.tokenizer.digest}
         manifest |= {files.KEY: key} if key is not None else {}
         with files.new_folder(folder, manifest) as out:
-            files.write_safetensors(out / _WEIGHTS, unique_state(self))
+            files.write_safetensors(out / _WEIGHTS, tensors)
             files.write_json(out / _SETTINGS, settings)
             files.write_text(out / hub.CARD, self._card(hub_id))
             self.tokenizer.save(out)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from openrealm.model.encoder import Encoder, in_order, wide
 from openrealm.text.pack import Row
 
+_MAX_ROWS = 16  # rows of 150 tokens: more of them leave the cache of a core
+
 
 class SpanReader(nn.Module):
     """g(s) = MLP([h_start(s); h_end(s)]) (Guu et al. 2020, Sec. 3.2).
@@ -40,7 +42,7 @@ class SpanReader(nn.Module):
         longest = max(1, *num_body) if len(num_body) > 1 else max(1, num_body[0])
         parts: list[Tensor] = []
         order: list[int] = []
-        for indices, hidden_nTH, _ in self.encoder.chunks(rows):
+        for indices, hidden_nTH, _ in self.encoder.chunks(rows, _MAX_ROWS):
             first_n = torch.tensor([body_starts[i] for i in indices], device=hidden_nTH.device)
             index_nP = (first_n[:, None] + torch.arange(longest, device=first_n.device)).clamp(
                 max=hidden_nTH.shape[1] - 1

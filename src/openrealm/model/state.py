@@ -94,9 +94,8 @@ def shapes_in(path: Path) -> Shapes:
 
 
 def _dtype(name: str) -> torch.dtype:
-    return {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}.get(
-        name, torch.int64
-    )
+    known = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I8": torch.int8}
+    return known.get(name, torch.int64)
 
 
 def _shown(shape: tuple[int, ...], dtype: torch.dtype) -> str:

@@ -13,8 +13,8 @@ from openrealm import files, hub
 from openrealm.errors import BadConfig, BadInput, DamagedArtefact, NotInstalled
 from openrealm.text.tokenizer import Tokenizer
 
-SHIPPED = ("openrealm-mini",)
-"""Base encoders that are part of this package."""
+SHIPPED = ("openrealm-mini", "openrealm-qa")
+"""Models that are part of this package: a base encoder, and one that answers questions."""
 
 Kind = Literal["model", "base", "encoder"]
 

@@ -1,0 +1,75 @@
+"""The training data of a question-answering model: for each question the correct spans, and passages without them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from openrealm.corpus.corpus import Corpus
+from openrealm.index.bm25 import Bm25
+from openrealm.progress import track
+from openrealm.qa.questions import Asked
+from openrealm.train.answers import AnswerFinder
+from openrealm.types import Question
+
+_SEARCHED = 24
+_AT_ONCE = 512
+
+Span = tuple[int, int, int]
+"""(passage, first token of its body, width - 1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A question with its passages.
+
+    tokens     word pieces of the question
+    spans      correct spans, all in passages of the question's own paragraph
+    negatives  passages without an answer that look relevant, best first
+    """
+
+    text: str
+    tokens: npt.NDArray[np.int64]
+    answers: tuple[str, ...]
+    spans: tuple[Span, ...]
+    negatives: tuple[int, ...]
+
+
+def items(
+    corpus: Corpus, asked: Sequence[Asked], *, max_query_tokens: int, max_span_tokens: int, num_negatives: int
+) -> list[Item]:
+    """Find the correct spans of each question, and by BM25 passages without an answer.
+
+    Questions whose paragraph holds no answer of at most `max_span_tokens` are left out.
+    """
+    finder = AnswerFinder(corpus)
+    passages_of: dict[str, list[int]] = defaultdict(list)
+    for number in range(corpus.num_passages):
+        passages_of[corpus.passage(number).article_id].append(number)
+    bm25 = Bm25.build(corpus)
+    rows = corpus.tokenizer().encode_batch([one.text for one in asked])
+    out = []
+    with track("finding passages without the answer", len(asked)) as advance:
+        for start in range(0, len(asked), _AT_ONCE):
+            part = asked[start : start + _AT_ONCE]
+            _, found = bm25.search([one.text for one in part], _SEARCHED)
+            for one, (ids, _), numbers in zip(part, rows[start : start + _AT_ONCE], found.tolist(), strict=True):
+                question = Question(one.text, one.answers)
+                sought = finder.sought(question)
+                own = passages_of[one.article_id]
+                spans = tuple(
+                    (number, first, width)
+                    for number in own
+                    for first, width in finder.correct_spans(number, sought, max_span_tokens)
+                )
+                if not spans:
+                    continue
+                wrong = [n for n in numbers if n not in own and not finder.correct_spans(n, sought, max_span_tokens)]
+                tokens = np.asarray(ids[:max_query_tokens], dtype=np.int64)
+                out.append(Item(one.text, tokens, one.answers, spans, tuple(wrong[:num_negatives])))
+            advance(len(part))
+    return out

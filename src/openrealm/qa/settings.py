@@ -1,0 +1,53 @@
+"""Settings of a question-answering model: its data, its passages and its schedule."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic.dataclasses import dataclass
+
+from openrealm.errors import BadConfig
+from openrealm.section import Section, setting
+
+
+def _share(default: float, meaning: str, source: str = "") -> Any:
+    return setting(default, meaning, source, ge=0, le=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QaSettings(Section):
+    """Settings of a span reader that is trained on questions with passages.
+
+    >>> QaSettings().replace(num_steps=10).num_steps
+    10
+    """
+
+    key: ClassVar[str] = "qa"
+    seed: int = setting(0, "random seed", ge=0)
+    backbone: str = setting("minilm", "encoder to start from")
+    max_passage_tokens: int = setting(200, "longest passage with its title, in word pieces", ge=16)
+    max_query_tokens: int = setting(48, "longest question in training, in word pieces", ge=4)
+    max_joint_tokens: int = setting(256, "longest question with passage, in word pieces", ge=16)
+    max_span_tokens: int = setting(20, "longest answer in word pieces", ge=1)
+    num_negatives: int = setting(8, "passages without the answer kept per question, found by BM25", ge=1)
+
+    negative_rate: float = _share(0.4, "share of questions read with a passage without the answer as well")
+    unanswerable_rate: float = _share(0.12, "share of questions read with nothing but passages without the answer")
+    title_rate: float = _share(0.85, "share of passages read with their title")
+
+    num_steps: int = setting(7600, "optimiser steps", ge=1)
+    batch_size: int = setting(24, "questions per step", ge=1)
+    learning_rate: float = setting(2e-4, "peak learning rate of the encoder", ge=0)
+    head_learning_rate: float = setting(5e-4, "peak learning rate of the span MLP", ge=0)
+    warmup_steps: int = setting(300, "warm-up steps", ge=0)
+    weight_decay: float = setting(0.01, "weight decay of Adam", "BERT", ge=0)
+    clip_norm: float = setting(1.0, "maximum gradient norm", "BERT", ge=0)
+    eval_steps: int = setting(500, "steps between evaluations on held-out questions", ge=1)
+    num_heldout: int = setting(500, "held-out questions per evaluation", ge=1)
+    checkpoint_steps: int = setting(500, "steps between checkpoints", ge=1)
+
+    def __post_init__(self) -> None:
+        if self.negative_rate + self.unanswerable_rate > 1:
+            raise BadConfig("qa.negative_rate and qa.unanswerable_rate must add up to 1 or less.")
+        if self.max_query_tokens + 4 > self.max_joint_tokens:
+            raise BadConfig("qa.max_joint_tokens must be at least qa.max_query_tokens + 4.")
