@@ -118,7 +118,8 @@ class ReadPassage:
     """A passage with the answer read from it; `answer_start` and `answer_end` are characters of `text`.
 
     probability        the retriever's, among the passages read
-    retrieval_utility  how many nats likelier the passage makes the answer than the null passage does (Guu Sec. 4.4)
+    retrieval_utility  how many nats likelier the passage makes the answer than the null passage does (Guu Sec. 4.4);
+                       None if the masked-token reader is not trained
     score              the reader's logit of the answer
     origin             where the line with the answer begins in the source; None where not known
     place              the same in words, such as "guide.md, line 120"; "" where not known
@@ -131,7 +132,7 @@ class ReadPassage:
     answer_start: int
     answer_end: int
     probability: float
-    retrieval_utility: float
+    retrieval_utility: float | None
     score: float
     origin: Origin | None = None
     place: str = ""
@@ -140,6 +141,9 @@ class ReadPassage:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a question: its text, the passage it cites, and the runners-up.
+
+    text        "" if no answer was found: no passage holds one, or its confidence is below the threshold
+    confidence  calibrated probability that the answer is right; None if the model is not calibrated
 
     >>> passage = ReadPassage("d1", "Peru", "Lima is the capital.", "Lima", 0, 4, 0.9, 2.5, 7.0)
     >>> answer = Answer("What is the capital of Peru?", "Lima", 7.0, passage)
@@ -153,8 +157,9 @@ class Answer:
     source: ReadPassage | None
     runners_up: tuple[ReadPassage, ...] = field(default=())
     index_version: str = ""
+    confidence: float | None = None
 
     @property
-    def retrieval_utility(self) -> float:
+    def retrieval_utility(self) -> float | None:
         """How much the cited passage helped, in nats; 0, which is the null passage's, where none is cited."""
         return self.source.retrieval_utility if self.source is not None else 0.0

@@ -1,19 +1,52 @@
-"""`openrealm ask`: answer a question and show where the answer comes from."""
+"""`openrealm ask`: answer questions and show where the answers come from."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from openrealm.cli.common import latest_finished_run, run_folder
+from openrealm.cli.common import (
+    RUNS,
+    SkipUnreadableOption,
+    absolute,
+    latest_finished_run,
+    run_folder,
+    stoppable,
+)
+from openrealm.errors import BadInput
 from openrealm.run.systems import SYSTEMS
 
+if TYPE_CHECKING:
+    from openrealm.serve.answerer import Answerer
+
 _READERS = ", ".join(name for name, system in SYSTEMS.items() if system.reads_passages)
+_KEPT = RUNS / "documents"
+_AT_ONCE = 16
+_PROMPT = "Question (Ctrl-D ends): "
 
 
 def ask(
-    question: Annotated[str, typer.Argument(metavar="QUESTION", help="The question, in quotes.")],
+    question: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[QUESTION]",
+            help="The question, in quotes. Without one, questions are read from standard input, one per line; on a "
+            "terminal they are asked for.",
+            show_default=False,
+        ),
+    ] = None,
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            "--corpus",
+            metavar="SOURCE",
+            help="Documents to ask without training: a folder, or a .jsonl, .json, .tsv, .csv or .parquet file.",
+        ),
+    ] = None,
     run: Annotated[
         str | None,
         typer.Option(
@@ -24,14 +57,94 @@ def ask(
         ),
     ] = None,
     system: Annotated[
-        str, typer.Option("--system", metavar="NAME", help=f"Fine-tuned system to ask: {_READERS}.")
-    ] = "realm",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+        str | None,
+        typer.Option(
+            "--system", metavar="NAME", help=f"Fine-tuned system of the run: {_READERS}.", show_default="realm"
+        ),
+    ] = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(
+            "--questions",
+            metavar="FILE",
+            help='Ask the questions in a file, one per line: text, or JSON such as {"question": …}.',
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            metavar="P",
+            help="Answer only if the answer is right with at least this probability, as calibrated.",
+            show_default="the model's own",
+        ),
+    ] = None,
+    skip_unreadable: SkipUnreadableOption = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print answers as JSON; several questions give one line each.")
+    ] = False,
 ) -> None:
-    """Answer a question and show its source passage."""
-    folder = latest_finished_run(system) if run is None else run_folder(run)
+    """Answer questions from documents or from a run, and show the passages that the answers come from.
 
+    With --corpus, documents are cut into passages, embedded and kept under runs/documents/, so that the next question
+    is answered at once; what has changed is read again.
+    """
     from openrealm.cli.show import show_answer
+    from openrealm.serve.asked import questions_in
+
+    if corpus is not None and (run is not None or system is not None):
+        raise BadInput("--corpus asks documents without a run; give either --corpus or --run and --system.")
+    if question is not None and questions is not None:
+        raise BadInput("Give either a question or --questions FILE.")
+    if question is not None:
+        texts = [question]
+    elif questions is not None:
+        texts = questions_in(questions.read_bytes().splitlines(), str(questions))
+    else:
+        texts = [] if sys.stdin.isatty() else questions_in(sys.stdin.buffer.read().splitlines(), "standard input")
+    with stoppable(""):
+        answerer = _answerer(corpus, run, system, skip_unreadable=skip_unreadable)
+        if not texts:
+            for text in _prompted():
+                show_answer(answerer.ask(text, threshold=threshold), as_json=as_json)
+            return
+        is_single = question is not None
+        for start in range(0, len(texts), _AT_ONCE):
+            for answer in answerer.ask(texts[start : start + _AT_ONCE], threshold=threshold):
+                show_answer(answer, as_json=as_json, single=is_single)
+
+
+def _answerer(corpus: str | None, run: str | None, system: str | None, *, skip_unreadable: bool) -> Answerer:
+    if corpus is None:
+        folder = latest_finished_run(system or "realm") if run is None else run_folder(run)
+
+        from openrealm.serve.answerer import Answerer
+
+        return Answerer.open(folder, system or "realm")
+    source = absolute(corpus)
+
     from openrealm.serve.answerer import Answerer
 
-    show_answer(Answerer.open(folder, system).ask(question), as_json=as_json)
+    return Answerer.from_documents(source, _kept(source), skip_unreadable=skip_unreadable)
+
+
+def _kept(source: str) -> Path:
+    """Where the corpus and the index of documents are kept: a name that people recognise, and a digest of the path."""
+    from openrealm.cli.run import run_name
+    from openrealm.files import digest_of
+
+    return _KEPT / f"{run_name(source)}-{digest_of(source)[:8]}"
+
+
+def _prompted() -> Iterator[str]:
+    """Questions typed at a prompt, until the end of input."""
+    import readline  # noqa: F401  makes input() remember and edit lines
+
+    while True:
+        try:
+            line = input(_PROMPT)
+        except EOFError:
+            return
+        if line.strip():
+            yield line

@@ -114,18 +114,23 @@ def _example_question(folder: Path) -> str | None:
     return next(right, "YOUR QUESTION")
 
 
-def show_answer(answer: Answer, *, as_json: bool) -> None:
-    """Print the answer, its source passage with the answer marked, and the runners-up."""
+def show_answer(answer: Answer, *, as_json: bool, single: bool = True) -> None:
+    """Print the answer, its source passage with the answer marked, and the runners-up.
+
+    single  whether it is the only one; otherwise JSON takes one line, and text begins with the question
+    """
     if as_json:
-        show(safe_json(dataclasses.asdict(answer), indent=1))
+        show(safe_json(dataclasses.asdict(answer), indent=1 if single else None))
         return
+    if not single:
+        show(f"\n{one_line(answer.question)}")
     if answer.source is None:
         show("No passage contains an answer.")
         return
     if sys.stdout.isatty():
         _show_on_terminal(answer, answer.source)
         return
-    show(one_line(answer.text))
+    show(_headline(answer))
     show(f"\n{_title(answer.source)}")
     before, marked, after = _parts(answer.source)
     show(f"{before}[[{marked}]]{after}")
@@ -142,7 +147,7 @@ def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    console.print(Text(one_line(answer.text), style="bold green"))
+    console.print(Text(_headline(answer), style="bold green" if answer.text else "bold yellow"))
     console.print(Text(f"\n{_title(source)}", style="underline"))
     before, marked, after = _parts(source)
     console.print(Text.assemble(before, (marked, "bold green"), after))
@@ -155,6 +160,14 @@ def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
                 Text(one_line(other.answer), style="bold"), Text(_title(other)), Text(_scores(other), style="dim")
             )
         console.print(table)
+
+
+def _headline(answer: Answer) -> str:
+    """The answer with its confidence, or that none was found."""
+    sure = "" if answer.confidence is None else f" (right with probability {answer.confidence:.2f})"
+    if answer.text:
+        return one_line(answer.text) + sure
+    return f"No answer found{'' if answer.confidence is None else f' (the best is {sure[2:-1]})'}. Closest passages:"
 
 
 def _parts(passage: ReadPassage) -> tuple[str, str, str]:
@@ -190,4 +203,6 @@ def _json_escape(char: str) -> str:
 
 
 def _scores(passage: ReadPassage) -> str:
-    return f"p(z|x) {passage.probability:.2f}, retrieval utility {passage.retrieval_utility:+.2f} nats"
+    utility = passage.retrieval_utility
+    shown = "" if utility is None else f", retrieval utility {utility:+.2f} nats"
+    return f"p(z|x) {passage.probability:.2f}{shown}"

@@ -35,8 +35,7 @@ def paragraph_id(title: str, paragraph: str) -> str:
 
 def read_asked(path: Path) -> Iterator[Asked]:
     """The questions of SQuAD's JSON (v1.1), or of JSON lines with question, answer, title and passage."""
-    text = lzma.open(path, "rt", encoding="utf-8") if path.suffix == ".xz" else path.open(encoding="utf-8")
-    with text:
+    with lzma.open(path) if path.suffix == ".xz" else path.open("rb") as text:
         if ".jsonl" in path.name:
             yield from _of_rows(json.loads(line) for line in text if line.strip())
         else:

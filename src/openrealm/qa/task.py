@@ -97,7 +97,8 @@ class SpanReading(Task[ReadingBatch]):
         self, chosen: Sequence[Item], passages: Sequence[Sequence[int]], rng: np.random.Generator | None = None
     ) -> ReadingBatch:
         settings = self.settings
-        rows, starts, owner, correct = [], [], [], []
+        rows: list[Row] = []
+        starts, owner, correct = [], [], []
         for b, (item, numbers) in enumerate(zip(chosen, passages, strict=True)):
             for number in numbers:
                 with_title = rng is None or rng.random() < settings.title_rate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -11,19 +11,23 @@ import torch
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.places import place_of
+from openrealm.corpus.sources import Source
 from openrealm.engine import Engine, engine_for
-from openrealm.errors import BadInput, MissingStage
-from openrealm.index.index import Index
+from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage
+from openrealm.index.bm25 import Bm25
+from openrealm.index.index import Index, prune, version_folder
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
 from openrealm.progress import say
+from openrealm.recipes.documents import MODEL, documents
 from openrealm.recipes.small import small
 from openrealm.run import artefacts, previous, stages
 from openrealm.run.folder import Run
 from openrealm.run.pipeline import command_line
 from openrealm.run.systems import SYSTEMS, System
+from openrealm.train.fusion import FusedFinder
 from openrealm.train.spans import DenseFinder, Found, PassageFinder, answer_all, joint_tokens, longest_question
-from openrealm.types import NULL, Answer, Question, ReadPassage
+from openrealm.types import NULL, Answer, Article, Question, ReadPassage
 
 
 class Answerer:
@@ -57,15 +61,17 @@ class Answerer:
         """Check the parts, move the model to its device and put it into evaluation mode.
 
         model   fine-tuned on `OpenQA`, so that it has a span reader
-        index   built with the model's passage tower
+        index   built with the model's passage tower; a model that answers as it is searches it beside BM25
         finder  another way to find passages, such as `Bm25Finder`; `index` may then be None
-        config  settings; None means those of `openrealm run` for a corpus of this size
+        config  settings; None means those of `openrealm ask --corpus` for a model that answers as it is, and those of
+                `openrealm run` for a corpus of this size otherwise
         engine  device and precision; None chooses them to suit the hardware
         source  the folder or file that the corpus was built from, to tell lines of files; see `place_of`
         Raises MissingStage if the model has no span reader, BadInput if there is neither an index nor a finder,
         Mismatch if the index was not built with this model and corpus.
         """
-        config = small(len(corpus)) if config is None else config
+        if config is None:
+            config = small(len(corpus)) if model.answering is None else documents()
         if model.span_reader is None:
             raise MissingStage(
                 "This model has no span reader to answer questions with; train it on openrealm.tasks.OpenQA first."
@@ -75,12 +81,62 @@ class Answerer:
             if index is None:
                 raise BadInput("Answerer needs an index or a finder; pass Index.build(model, corpus), for example.")
             index.check(model, corpus)
-            finder = DenseFinder(index)
+            fused = model.answering and FusedFinder(index, Bm25.build(corpus), model.answering)
+            finder = fused or DenseFinder(index)
         self._model, self._corpus, self._finder, self._source = model, corpus, finder, source
         self._engine = engine or engine_for(config)
         self._tokenizer = corpus.tokenizer()
         self.index_version = finder.version
         model.to(self._engine.device).eval()
+
+    @classmethod
+    def from_documents(
+        cls,
+        source: str | Path | Source | Iterable[Article],
+        folder: str | Path,
+        *,
+        model: str | Path | Realm = MODEL,
+        skip_unreadable: bool = False,
+    ) -> Answerer:
+        """Answer questions about documents as they are, without training.
+
+        The corpus and its index are kept in `folder`, and made again when the documents or the model have changed.
+
+        source           a folder of documents, a file, a `Source` or articles; see `Corpus.build`
+        model            one that answers as it is: "openrealm-qa", a folder, a hub id, or a `Realm` with a span reader
+        skip_unreadable  skip and count files that cannot be read instead of stopping
+        Raises BadInput when the source does not exist or holds no text, or `folder` holds anything else; MissingStage
+        if the model has no span reader; Busy when another process is making the same corpus.
+
+        >>> import openrealm as orm
+        >>> answerer = orm.Answerer.from_documents("my_docs/", "asked/")
+        >>> answer = answerer.ask("Where is the library?")
+        >>> answer.source.title
+        'The village'
+        """
+        realm = model if isinstance(model, Realm) else Realm.from_pretrained(model)
+        name = "This model" if isinstance(model, Realm) else str(model)
+        if realm.span_reader is None:
+            raise MissingStage(f"{name} has no span reader to answer with; use {MODEL!r}, or train one on OpenQA.")
+        config, folder = documents(), Path(folder).expanduser()
+        corpus = Corpus.build(
+            source,
+            folder / "corpus",
+            tokenizer=realm.tokenizer,
+            max_passage_tokens=config.corpus.max_passage_tokens,
+            skip_unreadable=skip_unreadable,
+        )
+        engine = engine_for(config)
+        realm.to(engine.device)
+        kept = folder / "index"
+        try:
+            index = Index.open(version_folder(kept, 0, realm.passage_digest()), corpus, realm)
+        except (MissingStage, Mismatch, DamagedArtefact):
+            index = Index.build(realm, corpus, engine=engine)
+            index.save(kept)
+            prune(kept, {index.name})
+        where = source if isinstance(source, str | Path) else None
+        return cls(realm, corpus, index, config=config, engine=engine, source=where)
 
     @classmethod
     def open(cls, run_folder: str | Path, system: str = "realm") -> Answerer:
@@ -114,25 +170,30 @@ class Answerer:
         return cls(model, corpus, index, config=run.config, engine=engine, source=run.config.corpus.source)
 
     @overload
-    def ask(self, question: str) -> Answer: ...
+    def ask(self, question: str, *, threshold: float | None = ...) -> Answer: ...
 
     @overload
-    def ask(self, question: list[str] | tuple[str, ...]) -> list[Answer]: ...
+    def ask(self, question: list[str] | tuple[str, ...], *, threshold: float | None = ...) -> list[Answer]: ...
 
-    def ask(self, question: str | list[str] | tuple[str, ...]) -> Answer | list[Answer]:
+    def ask(
+        self, question: str | list[str] | tuple[str, ...], *, threshold: float | None = None
+    ) -> Answer | list[Answer]:
         """The best answer with its passage, and the best spans of the other passages read.
 
         A list of questions returns a list of answers. `probability` is p(z|x), renormalised over the passages read.
         `retrieval_utility` is RU(z|x) = log p(y|z,x) - log p(y|null,x) in nats (Guu et al. 2020, Sec. 4.4), where y is
         the passage's best span: how much more likely the passage makes it for the masked-token reader.
+        `threshold` is the least confidence, 0 to 1, at which an answer is given; None means the model's own.
         A question with more word pieces than the encoder reads beside a passage is cut, which is said on stderr.
-        Raises BadInput if a question is empty.
+        Raises BadInput if a question is empty, or a threshold is given to a model without calibrated confidence.
         """
+        if threshold is not None and self._model.answering is None:
+            raise BadInput("This model's confidence is not calibrated, so that no threshold can be set.")
         if isinstance(question, str):
-            return self._ask([question])[0]
-        return self._ask(question)
+            return self._ask([question], threshold)[0]
+        return self._ask(question, threshold)
 
-    def _ask(self, questions: Sequence[str]) -> list[Answer]:
+    def _ask(self, questions: Sequence[str], threshold: float | None) -> list[Answer]:
         texts = [" ".join(question.split()) for question in questions]
         tokens = [self._checked(text) for text in texts]
         found, _ = answer_all(
@@ -144,13 +205,18 @@ class Answerer:
             self._engine,
             num_retrieved=self._settings.num_candidates,
         )
-        return [self._answer(*each) for each in zip(texts, tokens, found, strict=True)]
+        return [self._answer(*each, threshold) for each in zip(texts, tokens, found, strict=True)]
 
-    def _answer(self, text: str, tokens: Sequence[int], found: Sequence[Found]) -> Answer:
+    def _answer(self, text: str, tokens: Sequence[int], found: Sequence[Found], threshold: float | None) -> Answer:
         if not found:
             return Answer(text, "", 0.0, None, (), self.index_version)
         first, *others = self._read_passages(tokens, found)
-        return Answer(text, first.answer, first.score, first, tuple(others), self.index_version)
+        confidence, answer = None, first.answer
+        if (answering := self._model.answering) is not None:
+            confidence = answering.confidence(found[0].logit - found[0].retrieval_score)
+            if confidence < (answering.threshold if threshold is None else threshold):
+                answer = ""
+        return Answer(text, answer, first.score, first, tuple(others), self.index_version, confidence)
 
     def _checked(self, text: str) -> list[int]:
         tokens, _ = self._tokenizer.encode(text)
@@ -188,8 +254,10 @@ class Answerer:
             )
         return out
 
-    def _utilities(self, tokens: Sequence[int], found: Sequence[Found]) -> list[float]:
+    def _utilities(self, tokens: Sequence[int], found: Sequence[Found]) -> Sequence[float | None]:
         """Retrieval utility of each passage for its best span, read as masks that follow the question."""
+        if self._model.answering is not None and not self._model.has_trained_head:
+            return [None] * len(found)
         rows, positions, gold = [], [], []
         with_title = self._model.config.title_in_joint
         for one in found:
