@@ -89,3 +89,73 @@ def test_an_answer_with_a_line_break_is_shown_on_one_line(capsys: pytest.Capture
 def test_without_an_answer_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     show_answer(Answer("Where?", "", 0.0, None), as_json=False)
     assert "No passage" in capsys.readouterr().out
+
+
+LIBRARY = "# The library\n\nThe library of Oberlind stands in the old mill beside the river. It opened in 1921.\n"
+
+
+@pytest.fixture
+def documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder `docs` in the working directory."""
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "library.md").write_text(LIBRARY)
+    (folder / "bread.md").write_text("# Bread\n\nAnna bakes rye bread every Saturday. A loaf keeps for two weeks.\n")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def test_documents_are_asked_without_training(documents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "--corpus", "docs", "When did the library open?"]) == 0
+    shown = capsys.readouterr().out
+    assert re.match(r"1921 \(right with probability [01]\.\d\d\)\n\nThe library \(library\.md, line 3\)\n", shown)
+    assert "It opened in [[1921]]." in shown
+    kept = sorted(path for path in Path("runs/documents").glob("docs-*/index/versions/*"))
+    assert len(kept) == 1
+    assert main(["ask", "--corpus", str(documents), "--json", "How long does a loaf keep?"]) == 0
+    said = capsys.readouterr()
+    assert "two weeks" in json.loads(said.out)["source"]["answer"]
+    assert "passages tagged" not in said.err, "the corpus was kept"
+    assert sorted(path for path in Path("runs/documents").glob("docs-*/index/versions/*")) == kept
+
+
+def test_many_questions_come_from_a_file_or_standard_input(
+    documents: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ["When did the library open?", "Who bakes bread?"]
+    Path("asked.txt").write_text("\n".join(asked) + "\n")
+    assert main(["ask", "--corpus", "docs", "--questions", "asked.txt", "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["question"] for row in rows] == asked
+    with open("asked.txt") as stream:
+        monkeypatch.setattr("sys.stdin", stream)
+        assert main(["ask", "--corpus", "docs"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n{question}\n" in shown for question in asked)
+
+
+def test_no_answer_is_said_with_the_closest_passages(documents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "--corpus", "docs", "--threshold", "1", "When did the library open?"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("No answer found (the best is right with probability ")
+    assert "library.md, line 3" in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["--corpus", "docs", "--run", "x", "Where?"], "--corpus asks documents without a run"),
+        (["--corpus", "nowhere", "Where?"], "nowhere"),
+        (["--corpus", "https://example.org/", "Where?"], "is a URL"),
+        (["--corpus", "docs", "--questions", "none.txt"], "none.txt"),
+        (["--corpus", "docs", "--questions", "docs/bread.md", "Where?"], "either a question or --questions"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_sentence(
+    documents: Path, command: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", *command]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not Path("runs").exists()

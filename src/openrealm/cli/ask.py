@@ -100,7 +100,7 @@ def ask(
     if question is not None:
         texts = [question]
     elif questions is not None:
-        texts = questions_in(questions.read_bytes().splitlines(), str(questions))
+        texts = questions_in(_lines(questions), str(questions))
     else:
         texts = [] if sys.stdin.isatty() else questions_in(sys.stdin.buffer.read().splitlines(), "standard input")
     with stoppable(""):
@@ -113,6 +113,13 @@ def ask(
         for start in range(0, len(texts), _AT_ONCE):
             for answer in answerer.ask(texts[start : start + _AT_ONCE], threshold=threshold):
                 show_answer(answer, as_json=as_json, single=is_single)
+
+
+def _lines(file: Path) -> list[bytes]:
+    try:
+        return file.read_bytes().splitlines()
+    except OSError as error:
+        raise BadInput(f"{file} could not be read ({error.strerror}); give a file of questions.") from error
 
 
 def _answerer(corpus: str | None, run: str | None, system: str | None, *, skip_unreadable: bool) -> Answerer:
