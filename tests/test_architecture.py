@@ -13,6 +13,7 @@ import pytest
 
 from openrealm.base.settings import BaseSettings
 from openrealm.config import Config
+from openrealm.qa.settings import QaSettings
 from openrealm.section import known_settings
 
 ROOT = Path(__file__).parent.parent
@@ -118,11 +119,11 @@ def test_the_table_from_paper_to_code_names_what_there_is() -> None:
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_every_setting_that_a_document_names_is_one(path: Path) -> None:
     text, known = path.read_text(), set(known_settings(Config))
-    bases = set(known_settings(BaseSettings))  # what `base train --set` takes
+    others = {*known_settings(BaseSettings), *known_settings(QaSettings)}  # what `base train` and `qa train` take
     sections = "|".join({key.split(".")[0] for key in known if "." in key})
     found = re.findall(r"--set (?!KEY=)([\w.]+)=", text)
     found += [name for name in re.findall(rf"`((?:{sections})\.(?!safetensors)\w+)`", text) if not exists(name)]
-    assert [name for name in found if name not in known | bases] == []
+    assert [name for name in found if name not in known | others] == []
 
 
 def names_of_tests(path: Path) -> set[str]:

@@ -21,6 +21,7 @@ from openrealm.config import (
     with_settings,
 )
 from openrealm.errors import BadConfig
+from openrealm.qa.settings import QaSettings
 from openrealm.registry import LOSSES
 from openrealm.section import Section, known_settings, written
 
@@ -59,7 +60,7 @@ def test_omitted_settings_take_their_defaults() -> None:
     assert Config.from_dict({"pretrain": {"num_steps": 7}}) == Config(pretrain=PretrainConfig(num_steps=7))
 
 
-@pytest.mark.parametrize("section", [Config, BaseSettings])
+@pytest.mark.parametrize("section", [Config, BaseSettings, QaSettings])
 def test_every_setting_has_a_meaning_and_a_known_source(section: type[Section]) -> None:
     for key, setting in known_settings(section).items():
         assert len(setting.meaning) > 10, key
@@ -81,7 +82,7 @@ def test_configurations_are_frozen_and_keyword_only() -> None:
         PretrainConfig(100)  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("section", [Config, BaseSettings])
+@pytest.mark.parametrize("section", [Config, BaseSettings, QaSettings])
 def test_every_default_can_be_written_and_read_back(section: type[Section]) -> None:
     for key, setting in known_settings(section).items():
         assert setting.read(written(setting.default)) == setting.default, key
@@ -176,6 +177,8 @@ def test_a_wrong_setting_gives_one_sentence_that_names_it(setting: str, words: l
         (lambda: dataclasses.replace(Config(), seed=-1), "seed is -1"),
         (lambda: BaseSettings(hidden_size=30), "multiple of base.num_heads"),
         (lambda: BaseSettings(mask_rate=2), "base.mask_rate is 2"),
+        (lambda: QaSettings(negative_rate=0.9), "qa.negative_rate and qa.unanswerable_rate must add up to 1 or less"),
+        (lambda: QaSettings(max_query_tokens=254), "at least qa.max_query_tokens"),
         (lambda: PretrainConfig(max_query_tokens=384), "less than pretrain.max_joint_tokens"),
         (lambda: FinetuneConfig(max_query_tokens=320), "less than finetune.max_reader_tokens"),
         (lambda: FinetuneConfig(early_candidates=4), "at least finetune.num_candidates"),

@@ -10,6 +10,7 @@ from openrealm.base.settings import BaseSettings
 from openrealm.config import Config, with_settings
 from openrealm.config_file import Format, file_text, read_settings
 from openrealm.errors import BadConfig, BadInput, OpenRealmError
+from openrealm.qa.settings import QaSettings
 from openrealm.recipes.catalogue import RECIPES, recipe
 from openrealm.section import Section
 
@@ -20,14 +21,15 @@ def read_back(folder: Path, config: Section, format: Format) -> Section:
     """What a file of `config` makes of another configuration, in which other things are set."""
     path = folder / f"config.{format}"
     path.write_text(file_text(config, format), encoding="utf-8")
-    start = BaseSettings(num_layers=1) if isinstance(config, BaseSettings) else recipe("quickstart-minilm")
+    others: list[Section] = [BaseSettings(num_layers=1), QaSettings(batch_size=1), recipe("quickstart-minilm")]
+    start = next(one for one in others if isinstance(one, type(config)))
     return with_settings(start, read_settings(path, type(config)))
 
 
 @pytest.mark.parametrize("format", FORMATS)
-@pytest.mark.parametrize("name", [*RECIPES, "base"])
+@pytest.mark.parametrize("name", [*RECIPES, "base", "qa"])
 def test_a_configuration_survives_its_file(name: str, format: Format, tmp_path: Path) -> None:
-    config = BaseSettings() if name == "base" else recipe(name)
+    config = {"base": BaseSettings, "qa": QaSettings}[name]() if name in ("base", "qa") else recipe(name)
     assert read_back(tmp_path, config, format) == config
 
 

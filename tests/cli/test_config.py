@@ -15,6 +15,7 @@ from openrealm.cli.main import main
 from openrealm.config import Config, with_settings
 from openrealm.config_file import file_text
 from openrealm.files import write_json
+from openrealm.qa.settings import QaSettings
 from openrealm.recipes.catalogue import recipe
 from openrealm.section import known_settings
 
@@ -31,12 +32,12 @@ def refusal(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().err
 
 
-@pytest.mark.parametrize("options", [[], ["--base"]])
+@pytest.mark.parametrize("options", [[], ["--base"], ["--qa"]])
 def test_every_setting_is_printed_with_value_default_meaning_and_source(
     options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = printed(capsys, *options).splitlines()
-    known = known_settings(BaseSettings if options else Config)
+    known = known_settings({"--base": BaseSettings, "--qa": QaSettings}.get("".join(options), Config))
     assert [line.partition("=")[0] for line in lines] == [setting.key for setting in known.values()]
     for line, setting in zip(lines, known.values(), strict=True):
         assert setting.meaning in line
@@ -79,6 +80,7 @@ def test_the_settings_of_a_run_are_shown(tmp_path: Path, capsys: pytest.CaptureF
         (["pretrian"], "no section 'pretrian'; choose from corpus, model"),
         (["pretrain", "--format", "toml"], "--format text only"),
         (["--base", "--recipe", "small"], "mutually exclusive"),
+        (["--base", "--qa"], "mutually exclusive"),
         (
             ["--recipe", "smal"],
             "no recipe 'smal'; choose from paper, quickstart, quickstart-minilm, small; did you mean",

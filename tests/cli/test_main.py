@@ -12,7 +12,7 @@ from openrealm.cli.main import main
 COMMANDS = (
     *("quickstart", "run", "ask"),
     *("corpus", "warm-start", "pretrain", "index", "finetune", "evaluate"),
-    *("base", "tagger", "convert"),
+    *("base", "qa", "tagger", "convert"),
     "config",
 )
 HEAVY = {"torch", "transformers", "tokenizers", "pyarrow", "numpy", "numba", "rich"}
@@ -38,7 +38,7 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    assert "--run" in capsys.readouterr().out or command in ("run", "base", "tagger", "convert", "config")
+    assert "--run" in capsys.readouterr().out or command in ("run", "base", "qa", "tagger", "convert", "config")
 
 
 def test_help_takes_less_than_a_third_of_a_second_of_cpu_time() -> None:

@@ -22,7 +22,7 @@ def test_every_command_and_option_is_explained() -> None:
     text = reference()
     for section in COMMANDS.values():
         assert all(f"### `openrealm {name}" in text for name in section)
-    for subcommand in ("corpus build", "corpus inspect", "base train", "tagger train"):
+    for subcommand in ("corpus build", "corpus inspect", "base train", "qa train", "tagger train"):
         assert f"### `openrealm {subcommand}`\n" in text
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(rows) > 60

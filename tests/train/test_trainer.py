@@ -1,4 +1,4 @@
-"""The training loop: all six tasks resume bit for bit after a kill; callbacks, early stopping, schedules."""
+"""The training loop: all tasks resume bit for bit after a kill; callbacks, early stopping, schedules."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from openrealm.train.trainer import Trainer
 from openrealm.types import Question
 
 sys.path.append(str(Path(__file__).parent))
-from six_tasks import TASKS, trainer_of
+from all_tasks import TASKS, trainer_of
 
 MakeTrainer = Callable[..., Trainer]
 MetricRows = Callable[..., list[dict[str, Any]]]
-PROGRAM = Path(__file__).with_name("six_tasks.py")
+PROGRAM = Path(__file__).with_name("all_tasks.py")
 CPU = Engine("cpu", False)
 
 
@@ -57,7 +57,7 @@ def without_times(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def order(
     toy_config: Callable[..., Config], toy_corpus_folder: Path, toy_questions: list[Question]
 ) -> Callable[[str, Path], dict[str, Any]]:
-    """`order("joint", folder)`: what `six_tasks.trainer_of` takes."""
+    """`order("joint", folder)`: what `all_tasks.trainer_of` takes."""
     config = toy_config("pretrain.batch_size=2", "pretrain.eval_steps=20", "model.dropout=0.1")
 
     def make(task: str, folder: Path) -> dict[str, Any]:

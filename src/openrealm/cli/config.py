@@ -35,6 +35,7 @@ def config(
         typer.Option("--run", metavar="NAME", help="Show the settings of a run: a name under runs/, or a path."),
     ] = None,
     base: Annotated[bool, typer.Option("--base", help="Show the settings of `openrealm base train`.")] = False,
+    qa: Annotated[bool, typer.Option("--qa", help="Show the settings of `openrealm qa train`.")] = False,
     recipe: RecipeOption = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -44,9 +45,9 @@ def config(
 ) -> None:
     """Show every setting with its value, default, meaning and source.
 
-    Without --run, --recipe or --base, values are the defaults, which are the paper's except for the encoder.
+    Without --run, --recipe, --base or --qa, values are the defaults, which are the paper's except for the encoder.
     """
-    chosen = _chosen(run, recipe, base, config, settings)
+    chosen = _chosen(_start(run, recipe, base, qa), config, settings)
     if sections and format is not Format.text:
         raise BadInput("SECTION works with --format text only; the other formats print the whole configuration.")
     if format is Format.text:
@@ -61,22 +62,25 @@ def config(
         show(file_text(chosen, "toml" if format is Format.toml else "yaml"), end="")
 
 
-def _chosen(run: str | None, recipe: str | None, base: bool, file: Path | None, settings: list[str] | None) -> Section:
+def _chosen(start: Section, file: Path | None, settings: list[str] | None) -> Section:
     from openrealm.config_file import read_settings
     from openrealm.section import with_settings
 
-    if (run is not None) + (recipe is not None) + base > 1:
-        raise BadInput("--run, --recipe and --base are mutually exclusive; give only one of them.")
-    start = _start(run, recipe, base)
     given = read_settings(file, type(start)) if file else []
     return with_settings(start, [*given, *(settings or ())])
 
 
-def _start(run: str | None, recipe: str | None, base: bool) -> Section:
+def _start(run: str | None, recipe: str | None, base: bool, qa: bool) -> Section:
+    if (run is not None) + (recipe is not None) + base + qa > 1:
+        raise BadInput("--run, --recipe, --base and --qa are mutually exclusive; give only one of them.")
     if base:
         from openrealm.base.settings import BaseSettings
 
         return BaseSettings()
+    if qa:
+        from openrealm.qa.settings import QaSettings
+
+        return QaSettings()
     if run is not None:
         from openrealm.run.folder import Run
 

@@ -23,6 +23,7 @@ from openrealm.cli import (
     finetune,
     index,
     pretrain,
+    qa,
     quickstart,
     run,
     streams,
@@ -59,6 +60,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
     },
     "Other models": {
         "base": base.base,
+        "qa": qa.qa,
         "tagger": tagger.tagger,
         "convert": convert.convert,
     },

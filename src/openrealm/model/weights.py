@@ -103,10 +103,8 @@ def shipped_folder(name: str) -> Path:
     """
     folder = _SHIPPED_FOLDER / name
     if not (folder / files.MANIFEST).is_file():
-        raise NotInstalled(
-            f"'{name}' is missing from this installation of openrealm; train it with `openrealm base train`, or use "
-            "'minilm'."
-        )
+        remedy = "`openrealm qa train`" if name == "openrealm-qa" else "`openrealm base train`, or use 'minilm'"
+        raise NotInstalled(f"'{name}' is missing from this installation of openrealm; train it with {remedy}.")
     files.read_manifest(folder)
     return folder
 

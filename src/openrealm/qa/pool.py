@@ -14,6 +14,7 @@ from openrealm.index.bm25 import Bm25
 from openrealm.progress import track
 from openrealm.qa.questions import Asked
 from openrealm.train.answers import AnswerFinder
+from openrealm.train.spans import tokenize
 from openrealm.types import Question
 
 _SEARCHED = 24
@@ -32,9 +33,7 @@ class Item:
     negatives  passages without an answer that look relevant, best first
     """
 
-    text: str
     tokens: npt.NDArray[np.int64]
-    answers: tuple[str, ...]
     spans: tuple[Span, ...]
     negatives: tuple[int, ...]
 
@@ -44,6 +43,7 @@ def items(
 ) -> list[Item]:
     """Find the correct spans of each question, and by BM25 passages without an answer.
 
+    corpus  passages of the `paragraphs` of these questions, and of others
     Questions whose paragraph holds no answer of at most `max_span_tokens` are left out.
     """
     finder = AnswerFinder(corpus)
@@ -51,25 +51,24 @@ def items(
     for number in range(corpus.num_passages):
         passages_of[corpus.passage(number).article_id].append(number)
     bm25 = Bm25.build(corpus)
-    rows = corpus.tokenizer().encode_batch([one.text for one in asked])
+    tokenized = tokenize([one.text for one in asked], corpus.tokenizer(), max_query_tokens)
     out = []
     with track("finding passages without the answer", len(asked)) as advance:
         for start in range(0, len(asked), _AT_ONCE):
             part = asked[start : start + _AT_ONCE]
             _, found = bm25.search([one.text for one in part], _SEARCHED)
-            for one, (ids, _), numbers in zip(part, rows[start : start + _AT_ONCE], found.tolist(), strict=True):
-                question = Question(one.text, one.answers)
-                sought = finder.sought(question)
+            for one, question, numbers in zip(part, tokenized[start:], found.tolist(), strict=False):
+                sought = finder.sought(Question(one.text, one.answers))
                 own = passages_of[one.article_id]
                 spans = tuple(
                     (number, first, width)
                     for number in own
                     for first, width in finder.correct_spans(number, sought, max_span_tokens)
                 )
-                if not spans:
-                    continue
-                wrong = [n for n in numbers if n not in own and not finder.correct_spans(n, sought, max_span_tokens)]
-                tokens = np.asarray(ids[:max_query_tokens], dtype=np.int64)
-                out.append(Item(one.text, tokens, one.answers, spans, tuple(wrong[:num_negatives])))
+                if spans:
+                    wrong = [
+                        n for n in numbers if n not in own and not finder.correct_spans(n, sought, max_span_tokens)
+                    ]
+                    out.append(Item(question.tokens, spans, tuple(wrong[:num_negatives])))
             advance(len(part))
     return out

@@ -1,10 +1,13 @@
 """The task that trains a span reader: answers in the right passage, nothing in the others.
 
-Axes: R rows (a question with a passage), P body tokens, W span widths, B questions.
+Axes: B questions, R rows (a question with a passage), k rows of one question, P body tokens, W span widths, s spans.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -15,7 +18,7 @@ from torch import Tensor
 
 from openrealm.corpus.corpus import Corpus
 from openrealm.model.realm import Realm
-from openrealm.qa.pool import Item
+from openrealm.qa.pool import Item, Span
 from openrealm.qa.settings import QaSettings
 from openrealm.text.pack import Row
 from openrealm.train.examples import Order
@@ -24,23 +27,27 @@ from openrealm.train.task import Row as Metrics
 from openrealm.train.trainer import Trainer
 
 _STREAM = 71
+_ITEMS_AT_ONCE = 16
+# Settings that do not affect the weights and may differ when training is resumed.
+_FREE = (
+    "name", "heldout_every", "eval_steps", "num_heldout", "checkpoint_steps", "num_calibration", "num_distractors"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingBatch:
     """Rows to read.
 
-    rows      joint inputs
+    rows      joint inputs, those of a question next to each other
     starts    positions of the first body token of each row
-    owner     the question of each row, 0 to B - 1
+    num_rows  number of rows of each question
     correct   (row, first token, width - 1) of every correct span
     """
 
     rows: list[Row]
     starts: list[int]
-    owner: list[int]
+    num_rows: list[int]
     correct: list[tuple[int, int, int]]
-    num_questions: int
 
 
 class SpanReading(Task[ReadingBatch]):
@@ -96,10 +103,12 @@ class SpanReading(Task[ReadingBatch]):
     def _packed(
         self, chosen: Sequence[Item], passages: Sequence[Sequence[int]], rng: np.random.Generator | None = None
     ) -> ReadingBatch:
+        """Each question with its passages; some of them without their titles, if there is an `rng` to draw them."""
         settings = self.settings
         rows: list[Row] = []
-        starts, owner, correct = [], [], []
-        for b, (item, numbers) in enumerate(zip(chosen, passages, strict=True)):
+        starts: list[int] = []
+        correct: list[Span] = []
+        for item, numbers in zip(chosen, passages, strict=True):
             for number in numbers:
                 with_title = rng is None or rng.random() < settings.title_rate
                 row, start = self.corpus.joint_row(
@@ -108,86 +117,84 @@ class SpanReading(Task[ReadingBatch]):
                 correct += [
                     (len(rows), first, width)
                     for n, first, width in item.spans
-                    if n == number and start + first + width < len(row) - 1
+                    if n == number and start + first + width < len(row) - 1  # the end of a long passage is cut off
                 ]
                 rows.append(row)
                 starts.append(start)
-                owner.append(b)
-        return ReadingBatch(rows, starts, owner, correct, len(chosen))
+        return ReadingBatch(rows, starts, [len(numbers) for numbers in passages], correct)
 
     def losses(self, model: Realm, batch: ReadingBatch, log: Log) -> Iterator[Tensor]:
         """The mean loss of the questions, in nats."""
-        assert model.span_reader is not None
-        with self.trainer.engine.autocast():
-            g_RPW, valid_RPW = model.span_reader(batch.rows, batch.starts)
-        loss_B = reading_loss(g_RPW, valid_RPW, batch)
+        loss_B = reading_loss(*self._read(model, batch), batch)
         log |= {"num_tokens": sum(map(len, batch.rows)), "loss": loss_B.detach().mean()}
         yield loss_B.mean()
 
     @torch.no_grad()
     def evaluate(self, model: Realm) -> Metrics:
-        """On held-out questions: how often the best span of the right passage is correct, alone and beside a wrong one,
-        and how well the best logit tells right passages from wrong ones.
+        """How held-out questions are read, each with its own passage and with one that holds no answer.
+
+        exact           share of questions whose best span in the own passage is correct
+        exact_beside    the same, if that span also has a higher logit than any in the other passage
+        ahead           share of questions whose own passage has the higher best logit
+        declined_at_10  share of the other passages whose best logit is below that of 90% of the own passages
         """
-        assert model.span_reader is not None
+        chosen = [item for item in self.heldout if item.negatives][: self.settings.num_heldout]
+        if not chosen:
+            return {}
         was_training = model.training
         model.eval()
-        right, right_beside, wins, total = 0, 0, 0, 0
-        best_right, best_wrong = [], []
-        chosen = [item for item in self.heldout if item.negatives][: self.settings.num_heldout]
-        for start in range(0, len(chosen), 16):
-            part = chosen[start : start + 16]
+        found: list[tuple[bool, float, float]] = []
+        for start in range(0, len(chosen), _ITEMS_AT_ONCE):
+            part = chosen[start : start + _ITEMS_AT_ONCE]
             batch = self._packed(part, [[item.spans[0][0], item.negatives[0]] for item in part])
-            with self.trainer.engine.autocast():
-                g_RPW, valid_RPW = model.span_reader(batch.rows, batch.starts)
+            g_RPW, valid_RPW = self._read(model, batch)
             best_R, where_R = g_RPW.masked_fill(~valid_RPW, -torch.inf).flatten(1).max(dim=1)
-            correct = set(batch.correct)
-            num_widths = g_RPW.shape[2]
-            for b in range(len(part)):
-                found = (2 * b, *divmod(int(where_R[2 * b]), num_widths)) in correct
-                ahead = bool(best_R[2 * b] > best_R[2 * b + 1])
-                right += found
-                wins += ahead
-                right_beside += found and ahead
-                total += 1
-            best_right += best_R[::2].tolist()
-            best_wrong += best_R[1::2].tolist()
+            best, where, correct = best_R.tolist(), where_R.tolist(), set(batch.correct)
+            for own in range(0, len(batch.rows), 2):
+                first, width = divmod(where[own], g_RPW.shape[2])
+                found.append(((own, first, width) in correct, best[own], best[own + 1]))
         model.train(was_training)
-        threshold = float(np.quantile(best_right, 0.1))
-        declined = float(np.mean(np.asarray(best_wrong) < threshold))
+        is_right, own_logit, other_logit = (np.asarray(values) for values in zip(*found, strict=True))
+        is_ahead = own_logit > other_logit
         return {
-            "exact": right / total,
-            "exact_beside": right_beside / total,
-            "ahead": wins / total,
-            "declined_at_10": declined,
+            "exact": float(is_right.mean()),
+            "exact_beside": float((is_right & is_ahead).mean()),
+            "ahead": float(is_ahead.mean()),
+            "declined_at_10": float((other_logit < np.quantile(own_logit, 0.1)).mean()),
         }
 
+    def _read(self, model: Realm, batch: ReadingBatch) -> tuple[Tensor, Tensor]:
+        """Scores of all spans, and which of them exist, both R x P x W."""
+        assert model.span_reader is not None
+        with self.trainer.engine.autocast():
+            read: tuple[Tensor, Tensor] = model.span_reader(batch.rows, batch.starts)
+        return read
+
     def fingerprint(self) -> Any:
-        """Settings, corpus and number of questions."""
-        return [self.settings.to_dict(), self.corpus.digest, len(self.items)]
+        """Settings, corpus, questions and their passages."""
+        values = {name: value for name, value in self.settings.to_dict().items() if name not in _FREE}
+        return [values, self.corpus.digest, self._items_digest]
+
+    @functools.cached_property
+    def _items_digest(self) -> str:
+        digest = hashlib.sha256()
+        for item in self.items:
+            digest.update(repr((item.tokens.tolist(), item.spans, item.negatives)).encode())
+        return digest.hexdigest()
 
 
 def reading_loss(g_RPW: Tensor, valid_RPW: Tensor, batch: ReadingBatch) -> Tensor:
-    """-log p of all correct spans, or of "no answer" where there is none, for each of B questions, in nats."""
-    device = g_RPW.device
-    logit_RS = g_RPW.masked_fill(~valid_RPW, -torch.inf).flatten(1)
-    width = max(batch.owner.count(b) for b in range(batch.num_questions))
-    total_R = logit_RS.logsumexp(dim=1)
-    total_BK = torch.full((batch.num_questions, width + 1), -torch.inf, device=device)
-    correct_RS = torch.zeros_like(valid_RPW)
-    if batch.correct:
-        r, p, w = torch.tensor(batch.correct).T
-        correct_RS[r, p, w] = True
-    has_R = correct_RS.flatten(1).any(dim=1)
-    correct_R = logit_RS.masked_fill(~(correct_RS.flatten(1) | ~has_R[:, None]), -torch.inf).logsumexp(dim=1)
-    owner_R = torch.tensor(batch.owner)
-    place_R = torch.tensor([batch.owner[:i].count(b) for i, b in enumerate(batch.owner)])
-    total_BK = total_BK.index_put((owner_R, place_R), total_R)
-    null_BK = torch.zeros_like(total_BK[:, :1])
-    total_B = torch.cat([total_BK[:, :-1], null_BK], dim=1).logsumexp(dim=1)
-    right_BK = torch.full((batch.num_questions, width), -torch.inf, device=device)
-    right_BK = right_BK.index_put((owner_R, place_R), torch.where(has_R, correct_R, torch.full_like(correct_R, -1e4)))
-    has_B = torch.zeros(batch.num_questions, dtype=torch.bool, device=device)
-    has_B[owner_R[has_R.cpu()]] = True
-    right_B = torch.where(has_B, right_BK.logsumexp(dim=1), torch.zeros_like(total_B))
-    return total_B - right_B
+    """-log p of all correct spans, or of "no answer" where there is none, for each of B questions, in nats.
+
+    g_RPW      scores of all spans of the rows of `batch`
+    valid_RPW  False where there is no such span
+    """
+    logit_RPW = g_RPW.masked_fill(~valid_RPW, -torch.inf)
+    null_1 = g_RPW.new_zeros(1)
+    loss = []
+    for first, last in itertools.pairwise([0, *itertools.accumulate(batch.num_rows)]):
+        correct = [span for span in batch.correct if first <= span[0] < last]
+        correct_s = g_RPW[tuple(torch.tensor(correct).T)] if correct else null_1
+        every_s = torch.cat([null_1, logit_RPW[first:last].flatten()])
+        loss.append(every_s.logsumexp(dim=0) - correct_s.logsumexp(dim=0))
+    return torch.stack(loss)

@@ -23,6 +23,7 @@ ColBERT (pid, passage), ir_datasets and TREC (doc_id, docno), and Hugging Face's
 _MAX_TITLE_CHARACTERS = 150
 _TYPES = {
     dict: "an object", list: "a list", int: "a number", float: "a number", bool: "a boolean", bytes: "bytes",
+    str: "a text", type(None): "null",
 }  # fmt: skip
 
 Value = Mapping[str, Any] | BadInput | None

@@ -1,4 +1,4 @@
-"""Trainers of all six tasks on the toy corpus; as a program, `six_tasks.py ORDER.json` runs one of them.
+"""Trainers of all tasks on the toy corpus; as a program, `all_tasks.py ORDER.json` runs one of them.
 
 They are deterministic on one thread, so that a resumed training can be compared with an uninterrupted one.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from openrealm.base.prepare import tiny
@@ -24,6 +25,12 @@ from openrealm.index.bm25 import Bm25
 from openrealm.index.index import Index
 from openrealm.masking.conll import Sentence
 from openrealm.model.realm import Realm
+from openrealm.qa.pool import Item
+from openrealm.qa.settings import QaSettings
+from openrealm.qa.task import SpanReading
+from openrealm.qa.train import new_model
+from openrealm.qa.train import tiny as tiny_qa
+from openrealm.train.answers import AnswerFinder
 from openrealm.train.spans import Bm25Finder
 from openrealm.train.task import Task
 from openrealm.train.tasks.closed_book import ClosedBook
@@ -96,8 +103,20 @@ def base(world: World) -> tuple[Any, Task[Any]]:
     return task.new_model(), task
 
 
+def span_reading(world: World) -> tuple[Any, Task[Any]]:
+    finder = AnswerFinder(world.corpus)
+    items = []
+    for question in world.questions:
+        right, sought = sorted(finder.passages_for(question)), finder.sought(question)
+        spans = tuple((n, *span) for n in right for span in finder.correct_spans(n, sought, 6))
+        negatives = tuple(n for n in range(8) if n not in right)
+        items.append(Item(np.array(world.corpus.tokenizer().encode(question.text)[0]), spans, negatives))
+    settings = tiny_qa(QaSettings()).replace(backbone=world.config.model.backbone, projection_dim=32)
+    return new_model(settings), SpanReading(world.corpus, items[8:], items[:8], settings)
+
+
 TASKS: dict[str, Callable[[World], tuple[Any, Task[Any]]]] = {
-    make.__name__: make for make in (warm_start, joint, openqa, bm25, closed_book, tagger, base)
+    make.__name__: make for make in (warm_start, joint, openqa, bm25, closed_book, tagger, base, span_reading)
 }
 
 

@@ -1,0 +1,151 @@
+"""Training a question-answering model from files of questions: corpus, spans and negatives, training, calibration.
+
+Everything is kept in one folder: corpus/, training/, calibration/, model/ and figures.json.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from openrealm import files
+from openrealm.corpus.corpus import Corpus
+from openrealm.errors import BadConfig, BadInput
+from openrealm.model.weights import backbone_location, tokenizer_of
+from openrealm.progress import say
+from openrealm.qa.questions import Asked, paragraphs, read_asked, split
+
+if TYPE_CHECKING:
+    from openrealm.engine import Engine
+    from openrealm.model.realm import Realm
+    from openrealm.qa.settings import QaSettings
+
+_HELDOUT_PER_EVALUATION = 3  # questions whose passages are sought for each that is read: not all of them have a span
+
+
+def tiny(settings: QaSettings) -> QaSettings:
+    """`settings` reduced to a few seconds of training on one core, to try out all parts."""
+    return dataclasses.replace(
+        settings,
+        name="openrealm-qa-tiny",
+        backbone="openrealm-mini",
+        projection_dim=128,
+        span_hidden=16,
+        max_joint_tokens=128,
+        max_query_tokens=32,
+        max_passage_tokens=96,
+        heldout_every=4,
+        num_steps=12,
+        batch_size=4,
+        warmup_steps=4,
+        eval_steps=6,
+        num_heldout=16,
+        checkpoint_steps=6,
+        num_calibration=24,
+        num_distractors=40,
+    )
+
+
+def train_qa(
+    sources: Sequence[str | Path],
+    folder: Path,
+    settings: QaSettings,
+    engine: Engine,
+    *,
+    resume: bool = False,
+    max_questions: int | None = None,
+) -> Path:
+    """Prepare the data, train, calibrate and save; returns the folder of the model, `folder`/model.
+
+    sources        files of questions, see `read_asked`
+    resume         continue from the last checkpoint, if there is one
+    max_questions  take no more than about this many questions, at equal distances
+    Raises BadInput naming the file and line or key that cannot be read, or if there are too few questions; BadConfig
+    or NotInstalled if the backbone could not be loaded, Busy if another process trains in `folder`, Mismatch if
+    training is resumed with other settings.
+    """
+    from openrealm.qa.pool import items
+    from openrealm.qa.task import SpanReading
+    from openrealm.train.trainer import Trainer
+
+    backbone_location(settings.backbone, "qa.backbone")  # fail before the questions are read
+    asked = [one for source in sources for one in read_asked(Path(source))]
+    if max_questions is not None:
+        asked = asked[:: -(-len(asked) // max_questions)]
+    train, heldout = split(asked, settings.heldout_every)
+    if not train or not heldout:
+        raise BadInput(
+            f"Of {len(asked):,} questions, {len(heldout):,} are about the one title in {settings.heldout_every} that "
+            "is held out; give questions about more titles, or set heldout_every to another number."
+        )
+    random.Random(settings.seed).shuffle(heldout)
+    with files.sole_writer(folder):
+        corpus = Corpus.build(
+            paragraphs(asked),
+            folder / "corpus",
+            tokenizer=tokenizer_of(settings.backbone),
+            max_passage_tokens=settings.max_passage_tokens,
+            near_duplicates=False,
+        )
+        say(f"{len(train):,} questions to train on, {len(heldout):,} held out, {len(corpus):,} passages")
+        limits = {
+            "max_query_tokens": settings.max_query_tokens,
+            "max_span_tokens": settings.max_span_tokens,
+            "num_negatives": settings.num_negatives,
+        }
+        measured = items(corpus, heldout[: _HELDOUT_PER_EVALUATION * settings.num_heldout], **limits)
+        task = SpanReading(corpus, items(corpus, train, **limits), measured, settings)
+        model = new_model(settings)
+        Trainer(model, task, folder / "training", engine=engine, seed=settings.seed).train(resume=resume)
+        _finish(model, train, heldout, folder, settings, engine)
+    return folder / "model"
+
+
+def new_model(settings: QaSettings) -> Realm:
+    """A model on the backbone of `settings`, with a new span reader. Raises BadConfig if the backbone is too short."""
+    import torch
+
+    from openrealm.model.realm import Realm
+
+    model = Realm.from_pretrained(
+        settings.backbone,
+        dropout=0.0,
+        title_in_joint=True,
+        projection_dim=settings.projection_dim,
+        span_hidden=settings.span_hidden,
+    )
+    if settings.max_joint_tokens > model.max_tokens:
+        raise BadConfig(
+            f"qa.max_joint_tokens is {settings.max_joint_tokens}, but {settings.backbone} reads at most "
+            f"{model.max_tokens} word pieces; use --set max_joint_tokens={model.max_tokens}."
+        )
+    model.max_span_tokens = settings.max_span_tokens
+    torch.manual_seed(settings.seed)
+    model.add_span_reader()
+    return model
+
+
+def _finish(
+    model: Realm, train: Sequence[Asked], heldout: Sequence[Asked], folder: Path, settings: QaSettings, engine: Engine
+) -> None:
+    """Choose weights and confidence, and save the model and its figures."""
+    from openrealm.qa.calibrate import calibrate
+
+    assert model.span_reader is not None
+    # The masked-token reader is not trained; with the same weights as the span reader's it takes no room on the disk.
+    model.reader.encoder.load_state_dict(model.span_reader.encoder.state_dict())
+    distractors = sorted(paragraphs(train), key=lambda article: article.id)[: settings.num_distractors]
+    model.answering, figures = calibrate(
+        model, heldout[: settings.num_calibration], distractors, settings, engine, folder / "calibration"
+    )
+    model.save_pretrained(folder / "model", compact=True)
+    files.write_json(folder / "figures.json", {"figures": figures, "answering": dataclasses.asdict(model.answering)})
+    say(
+        "Held-out questions over {passages:,} passages: exact match {exact_match}%, F1 {f1}%, recall@5 {recall@5}%; "
+        "{declined}% of unanswerable questions are declined with {declined_answerable}% of the answerable.".format(
+            **figures
+        )
+    )
