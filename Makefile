@@ -11,7 +11,7 @@ PY := .venv/bin/python
 STAMP := .venv/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup quickstart base docs test lint format test-fast test-slow test-gpu test-browser test-scale test-peers test-mutation bench-quick clean
+.PHONY: help setup quickstart base qa docs test lint format test-fast test-slow test-gpu test-browser test-scale test-peers test-mutation bench-quick clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,17 @@ base: setup ## train openrealm-mini, a small base encoder: BASE_SOURCES="FILE ..
 	       --minutes $(BASE_MINUTES) --set teacher=minilm --set teacher_batch=512 --set mlm_batch=512 --set ict_batch=256 \
 	       $(BASE_SETTINGS);; \
 	esac
+
+# Sources of `make qa`; the last one is made from two of the files in ../shared/data.
+QA_ENTITIES := runs/qa-sources/entityquestions.jsonl
+QA_SOURCES ?= ../shared/data/squad/squad-v1.1-train.json.xz ../shared/data/qed/train.jsonl.xz $(QA_ENTITIES)
+QA_SETTINGS ?=
+
+$(QA_ENTITIES): | setup
+	@$(PY) bench/qa_sources.py $@
+
+qa: setup $(filter $(QA_ENTITIES),$(QA_SOURCES)) ## train openrealm-qa, a model that answers questions: QA_SOURCES="FILE ..." QA_SETTINGS="--set ..."
+	@$(PY) -m openrealm.cli qa train $(QA_SOURCES) $(QA_SETTINGS)
 
 docs: setup ## regenerate docs/cli.md, the command line reference
 	@$(PY) -m openrealm.cli.reference docs/cli.md
