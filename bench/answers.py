@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import commit, hardware
 
 import openrealm as orm
+from common import commit, hardware
 from openrealm.engine import engine_for
 from openrealm.evaluate.answers import exact_match, f1, normalise
 from openrealm.index.bm25 import Bm25
