@@ -22,7 +22,8 @@ def slow_is_inside(text: str, i: int) -> bool:
     before, after = text[i - 1], text[i]
     if is_mark(after):
         return True
-    if text[i - 1 : i + 2] and any(is_decimal(text[k : k + 3]) and k < i < k + 3 for k in (i - 2, i - 1) if k >= 0):
+    threes = [text[k : k + 3] for k in (i - 2, i - 1) if k >= 0]
+    if any(is_decimal(three) or is_compound(three) for three in threes):
         return True
     return is_word(before) and is_word(after)
 
@@ -34,6 +35,18 @@ def is_mark(character: str) -> bool:
 def is_decimal(three: str) -> bool:
     digits = [c for c in three[::2] if unicodedata.category(c)[0] == "N"]
     return len(three) == 3 and len(digits) == 2 and three[1] in ".,"
+
+
+def is_compound(three: str) -> bool:
+    return (
+        len(three) == 3
+        and three[1] == "-"
+        and all(is_word(c) and not is_mark(c) and not is_numeral(c) for c in three[::2])
+    )
+
+
+def is_numeral(character: str) -> bool:
+    return unicodedata.category(character)[0] == "N"
 
 
 def is_word(character: str) -> bool:

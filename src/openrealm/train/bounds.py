@@ -17,7 +17,7 @@ AnswerBounds = Literal["sentence", "word", "token"]
 Mask = npt.NDArray[np.bool_]
 
 # Kinds of characters. A mark or a zero-width joiner belongs to the character before it.
-_OTHER, _LETTER, _DIGIT, _MARK, _POINT = range(5)
+_OTHER, _LETTER, _DIGIT, _MARK, _POINT, _HYPHEN = range(6)
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _JOINERS = "\u200c\u200d"
 
@@ -49,19 +49,23 @@ def admissible_spans(corpus: Corpus, passage: int, num_widths: int, bounds: Answ
 def word_bounds(text: str) -> Mask:
     """For each of the positions 0 to len(text), whether it is not inside a word or a number.
 
-    Every character of a script written without spaces is a word.
+    A hyphen between two letters is part of a word, as in "load-env". Every character of a script written without spaces
+    is a word.
 
     >>> word_bounds("U-2, 1.5").tolist()
     [True, True, True, True, True, True, False, False, True]
+    >>> word_bounds("a-b -c").tolist()
+    [True, False, False, True, True, True, True]
     """
     distinct, which = np.unique(codes_of(text), return_inverse=True)
     kinds = np.array([_kind(chr(code)) for code in distinct], np.uint8)[which]
     bounds = np.ones(len(text) + 1, np.bool_)
     is_word = (kinds > _OTHER) & (kinds < _POINT)
     bounds[1:-1] = ~((is_word[:-1] & is_word[1:]) | (kinds[1:] == _MARK))
-    in_number = (kinds[:-2] == _DIGIT) & (kinds[1:-1] == _POINT) & (kinds[2:] == _DIGIT)
-    points = np.flatnonzero(in_number) + 1
-    bounds[points] = bounds[points + 1] = False
+    for part, joint in ((_DIGIT, _POINT), (_LETTER, _HYPHEN)):
+        joins = (kinds[:-2] == part) & (kinds[1:-1] == joint) & (kinds[2:] == part)
+        places = np.flatnonzero(joins) + 1
+        bounds[places] = bounds[places + 1] = False
     return bounds
 
 
@@ -73,4 +77,6 @@ def _kind(character: str) -> int:
         return _DIGIT
     if character == "_" or (category[0] == "L" and not _UNSPACED.match(character)):
         return _LETTER
+    if character == "-":
+        return _HYPHEN
     return _POINT if character in ".," else _OTHER
