@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import torch
 from openrealm.errors import BadConfig, OpenRealmError
 from openrealm.model.encoder import in_order, load_backbone, wide
 from openrealm.model.realm import Realm
-from openrealm.text.pack import Row
+from openrealm.text.pack import Row, pad
 
 
 @torch.no_grad()
@@ -96,3 +97,19 @@ def test_weights_in_a_pickle_are_not_read(tmp_path: Path, toy_backbone: Path) ->
 
 def test_the_toy_backbone_has_the_size_in_its_config(toy_backbone: Path) -> None:
     assert json.loads((toy_backbone / "config.json").read_text())["hidden_size"] == 32
+
+
+@torch.no_grad()
+def test_in_bf16_the_mask_hides_padding(toy_realm: Callable[..., Realm], ragged_rows: list[Row]) -> None:
+    """Hidden states in bf16 are close to those in float32, whatever stands beside a row in its chunk."""
+    encoder = toy_realm("model.dropout=0").eval().reader.encoder
+    for number in (0, 7, 23):
+        alone = encoder(*_inputs([ragged_rows[number]]))
+        with torch.autocast("cpu", torch.bfloat16):
+            beside = encoder(*_inputs([ragged_rows[number], max(ragged_rows, key=len)]))
+        torch.testing.assert_close(beside[:1, : alone.shape[1]].float(), alone, rtol=0.05, atol=0.05)
+
+
+def _inputs(rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ids, real, segments = pad(rows, 0)
+    return torch.from_numpy(ids), torch.from_numpy(real), torch.from_numpy(segments)
