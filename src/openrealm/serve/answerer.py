@@ -112,7 +112,7 @@ class Answerer:
         >>> answerer = orm.Answerer.from_documents("my_docs/", "asked/")
         >>> answer = answerer.ask("Where is the library?")
         >>> answer.source.title
-        'The village'
+        'The Village Library of Oberlind'
         """
         realm = model if isinstance(model, Realm) else Realm.from_pretrained(model)
         name = "This model" if isinstance(model, Realm) else str(model)
