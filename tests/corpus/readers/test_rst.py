@@ -96,6 +96,11 @@ def test_rst_by_example(source: str, expected: list[str]) -> None:
     assert lines(source) == expected
 
 
+def test_places_count_lines_as_docutils_does() -> None:
+    source = "Lima\x1dis\x85here\n\nCusco is\x0bthere"
+    assert [piece.position for piece in read_rst(source).pieces] == [0, source.index("Cusco")]
+
+
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     read_rst("*open ``and |x| `y`_\n===\n\n.. note:\n\n .. image::\n\n:a:`b\n")
     assert capfd.readouterr() == ("", "")

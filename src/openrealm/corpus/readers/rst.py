@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from io import StringIO
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from openrealm.corpus.clean import MAX_LINE_CHARACTERS
-from openrealm.corpus.readers import Document, line_starts
+from openrealm.corpus.readers import Document
 from openrealm.corpus.readers.decode import read_text
 from openrealm.corpus.readers.directives import ADMONITIONS, CODE, EMPTY, role_text, shown_title
 from openrealm.corpus.readers.page import POSITION, read_page
@@ -142,7 +143,7 @@ def _role(name: str, rawtext: str, text: str, *_: Any, **__: Any) -> tuple[list[
 
 
 def _writer(source: str) -> Writer:
-    starts = line_starts(source)
+    starts = [0, *accumulate(map(len, source.splitlines(keepends=True)))]  # docutils cuts at more than newlines
 
     class Translator(_Translator):
         line_starts = starts
