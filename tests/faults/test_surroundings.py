@@ -43,6 +43,8 @@ recorded, check, under_way = Run.recorded, interrupt.check, []
 def noting(self, name, *args, **options):
     under_way.append([name, 0])
     with recorded(self, name, *args, **options):
+        if name == place == "evaluate":  # too short with two questions to check twice
+            os.kill(os.getpid(), number)
         yield
     under_way.pop()
 

@@ -76,7 +76,6 @@ MORE_POISON = {
     **POISON,
     "unclosed templates and links": ("{{a|[[" * 10_000, "over 5 s"),
     "unclosed references": ("<ref>" * 60_000, "over 5 s"),
-    "unclosed comments": ("<!--" * 200_000, "over 5 s"),
     "10 MB of links": ("[[a]] " * 1_700_000, "over 5 s"),
     "65 MB of lines": ("word\n" * 13_000_000, "over 1 GB"),
     "more than that": ("word\n" * 14_000_000, "over 64 MB"),
