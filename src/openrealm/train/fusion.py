@@ -5,32 +5,29 @@ Axes: B questions, K passages found, U passages that either found.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from openrealm.corpus.corpus import Corpus
 from openrealm.index.bm25 import Bm25
 from openrealm.index.index import Index
 from openrealm.model.answering import Answering
 from openrealm.model.realm import Realm
-from openrealm.train.spans import TokenizedQuestion
+from openrealm.train.spans import DenseFinder, TokenizedQuestion, question_vectors
 
 _MIN_SEARCHED = 50
 
 
-class FusedFinder:
+class FusedFinder(DenseFinder):
     """Finds passages by f(x,z) + w * BM25(x,z) / max BM25(x,·), among the best of the index and the best of BM25."""
-
-    trains_retriever = True
 
     def __init__(self, index: Index, bm25: Bm25, answering: Answering) -> None:
         """Search `index` and `bm25`, of the same corpus, with the weights of `answering`."""
-        self.index, self.bm25, self.answering = index, bm25, answering
-        self.version = index.name
+        super().__init__(index)
+        self.bm25, self.answering = bm25, answering
 
     def find(
         self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
@@ -40,27 +37,14 @@ class FusedFinder:
         The gradient reaches the query tower.
         """
         texts = [question.text for question in questions]
-        rows = [corpus.query_row(question.tokens, len(question.tokens) + 2) for question in questions]
-        query_BD = model.retriever.encode_query(rows)
+        query_BD = question_vectors(model, corpus, questions)
         num_searched = max(k, _MIN_SEARCHED)
         dense_BK = self.index.search(query_BD, num_searched).id_BK
         best_BK, lexical_BK = self.bm25.search(texts, num_searched)
         id_BU = torch.cat([dense_BK, torch.from_numpy(lexical_BK)], dim=1).sort(dim=1).values
         word_BU = torch.from_numpy(self.bm25.scores(texts, id_BU.numpy()) / np.maximum(best_BK[:, :1], 1e-6))
-        score_BU = (query_BD[:, None, :] * self.index.vector_ND[id_BU].to(query_BD.device)).sum(dim=2)
-        score_BU = score_BU + self.answering.bm25_weight * word_BU.to(query_BD.device)
+        score_BU = self.scores(query_BD, id_BU) + self.answering.bm25_weight * word_BU.to(query_BD.device)
         is_again_BU = torch.nn.functional.pad(id_BU[:, 1:] == id_BU[:, :-1], (1, 0))
         score_BU = score_BU.masked_fill(is_again_BU.to(score_BU.device), -torch.inf)
         score_BK, place_BK = score_BU.topk(min(k, corpus.num_passages), dim=1)
         return self.answering.retrieval_weight * score_BK, id_BU.gather(1, place_BK.cpu())
-
-    def parameters(self) -> Iterable[nn.Parameter]:
-        """None: the query tower belongs to the model."""
-        return ()
-
-    def state(self) -> dict[str, Any]:
-        """Nothing: the query tower belongs to the model."""
-        return {}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Restore nothing."""

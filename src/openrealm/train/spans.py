@@ -92,6 +92,12 @@ class PassageFinder(Protocol):
         ...
 
 
+def question_vectors(model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion]) -> Tensor:
+    """Vectors of questions by the query tower, B x D."""
+    rows = [corpus.query_row(question.tokens, len(question.tokens) + 2) for question in questions]
+    return model.retriever.encode_query(rows)
+
+
 class DenseFinder:
     """Finds passages with the query tower and a fixed index."""
 
@@ -105,11 +111,14 @@ class DenseFinder:
         self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
     ) -> tuple[Tensor, Tensor]:
         """Inner products with the vectors of the index, with gradient, and passage numbers; both B x min(k, N)."""
-        rows = [corpus.query_row(question.tokens, len(question.tokens) + 2) for question in questions]
-        query_BD = model.retriever.encode_query(rows)
+        query_BD = question_vectors(model, corpus, questions)
         id_BK = self.index.search(query_BD, k).id_BK
+        return self.scores(query_BD, id_BK), id_BK
+
+    def scores(self, query_BD: Tensor, id_BK: Tensor) -> Tensor:
+        """f(x,z) of the passages `id_BK`, B x K, with gradient."""
         found_BKD = self.index.vector_ND[id_BK].to(query_BD.device)
-        return (query_BD[:, None, :] * found_BKD).sum(dim=2), id_BK
+        return (query_BD[:, None, :] * found_BKD).sum(dim=2)
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """None: the query tower belongs to the model."""
