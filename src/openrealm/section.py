@@ -27,6 +27,11 @@ _CHECKS = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 _NONE = ("none", "null")
 
 
+def share(default: float, meaning: str, source: str = "") -> Any:
+    """A `setting` between 0 and 1."""
+    return setting(default, meaning, source, ge=0, le=1)
+
+
 def setting(default: Any, meaning: str, source: str = "", *, ge: float | None = None, le: float | None = None) -> Any:
     """A field of a section: its default, what it means, which paper the default is from, and its limits (inclusive)."""
     return Field(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
 
 from openrealm.errors import BadConfig
-from openrealm.section import Section, setting
-
-
-def _share(default: float, meaning: str, source: str = "") -> Any:
-    return setting(default, meaning, source, ge=0, le=1)
+from openrealm.section import Section, setting, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +36,18 @@ class BaseSettings(Section):
     max_passage_tokens: int = setting(96, "longest passage with its title, in word pieces", ge=8)
     max_query_tokens: int = setting(48, "longest masked query read with a passage, in word pieces", ge=8)
     max_joint_tokens: int = setting(384, "longest query with passages, in word pieces", ge=16)
-    heldout_rate: float = _share(0.01, "share of articles held out for evaluation")
+    heldout_rate: float = share(0.01, "share of articles held out for evaluation")
 
-    own_rate: float = _share(0.2, "share of masked examples read with their own passage")
-    related_rate: float = _share(0.35, "share read with another passage that contains the masked span")
-    unrelated_rate: float = _share(0.1, "share read with a random passage; the rest is read without a passage")
-    long_rate: float = _share(0.1, "share of examples with a passage that also get the passage next to it")
-    swap_rate: float = _share(
+    own_rate: float = share(0.2, "share of masked examples read with their own passage")
+    related_rate: float = share(0.35, "share read with another passage that contains the masked span")
+    unrelated_rate: float = share(0.1, "share read with a random passage; the rest is read without a passage")
+    long_rate: float = share(0.1, "share of examples with a passage that also get the passage next to it")
+    swap_rate: float = share(
         0.5, "share of examples with the answer in the passage where another answer replaces it in both"
     )
-    title_rate: float = _share(0.3, "share of queries with their article's title prepended")
-    span_only_rate: float = _share(0.2, "share of masked examples in which nothing but one salient span is masked")
-    mask_rate: float = _share(0.2, "share of word pieces masked in the other examples, as whole words")
+    title_rate: float = share(0.3, "share of queries with their article's title prepended")
+    span_only_rate: float = share(0.2, "share of masked examples in which nothing but one salient span is masked")
+    mask_rate: float = share(0.2, "share of word pieces masked in the other examples, as whole words")
 
     num_steps: int = setting(20_000, "optimiser steps", ge=1)
     mlm_batch: int = setting(64, "masked examples per step", ge=1)
@@ -60,7 +56,7 @@ class BaseSettings(Section):
         4, "consecutive passages that enter an ICT batch together, as hard negatives for each other", ge=1
     )
     ict_weight: float = setting(0.5, "weight of the ICT loss relative to the MLM loss", ge=0)
-    remove_sentence_rate: float = _share(0.9, "share of ICT passages from which the query sentence is removed", "Lee")
+    remove_sentence_rate: float = share(0.9, "share of ICT passages from which the query sentence is removed", "Lee")
     teacher: str | None = setting(
         None, "sentence encoder whose similarities are distilled: 'minilm', a folder or a hub id; none: no teacher"
     )

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from openrealm.cli.common import RUNS, ConfigOption, absolute, again, stoppable
+from openrealm.cli.common import (
+    ConfigOption,
+    DeviceOption,
+    ResumeIfAnyOption,
+    absolute,
+    again,
+    stoppable,
+    training_folder,
+)
 from openrealm.progress import say
 
 base = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -39,11 +46,9 @@ def train(
         float | None,
         typer.Option(min=0.01, metavar="MINUTES", help="Train for this many minutes instead of num_steps steps."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint, if any.")] = False,
+    resume: ResumeIfAnyOption = False,
     tiny: Annotated[bool, typer.Option("--tiny", help="Train a toy encoder on 200 articles in seconds.")] = False,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="Device to train on: 'auto', 'cpu', 'cuda' or 'cuda:N'.")
-    ] = "auto",
+    device: DeviceOption = "auto",
     config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
@@ -74,8 +79,7 @@ def train(
     start = tiny_settings(BaseSettings()) if tiny else BaseSettings()
     given = read_settings(config, BaseSettings) if config else []
     chosen = with_settings(start, [*given, *(settings or ())])
-    target = Path(name or chosen.name).expanduser()
-    folder = target if "/" in (name or "") else RUNS / target
+    folder = training_folder(name, chosen.name)
     engine = engine_for(Config(device=device))
     engine = dataclasses.replace(engine, device=local_device(engine.device))
     torch.set_num_threads(1 if tiny else num_cores())

@@ -54,6 +54,10 @@ QueriesOption = Annotated[
         help="Mask the text of another corpus; passages are retrieved from the run's own.",
     ),
 ]
+DeviceOption = Annotated[
+    str, typer.Option(metavar="DEVICE", help="Device to train on: 'auto', 'cpu', 'cuda' or 'cuda:N'.")
+]
+ResumeIfAnyOption = Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint, if any.")]
 QuestionsOption = Annotated[
     Path | None,
     typer.Option(
@@ -82,6 +86,12 @@ def run_folder(name: str) -> Path:
     path = Path(name).expanduser()
     is_path = "/" in name or path.is_absolute() or (path / "stages").is_dir()
     return path if is_path else RUNS / name
+
+
+def training_folder(name: str | None, default: str) -> Path:
+    """The folder of --name for a model that is no run: a path if it has a slash, else a name under runs/."""
+    target = Path(name or default).expanduser()
+    return target if "/" in (name or "") else RUNS / target
 
 
 def settings_from(file: Path | None) -> list[str]:

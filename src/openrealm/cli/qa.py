@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from openrealm.cli.common import RUNS, ConfigOption, absolute, again, stoppable
+from openrealm.cli.common import (
+    ConfigOption,
+    DeviceOption,
+    ResumeIfAnyOption,
+    absolute,
+    again,
+    stoppable,
+    training_folder,
+)
 from openrealm.progress import say
 
 qa = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -37,13 +44,11 @@ def train(
             show_default="openrealm-qa",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint, if any.")] = False,
+    resume: ResumeIfAnyOption = False,
     tiny: Annotated[
         bool, typer.Option("--tiny", help="Train a toy on about 200 of the questions in a minute.")
     ] = False,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="Device to train on: 'auto', 'cpu', 'cuda' or 'cuda:N'.")
-    ] = "auto",
+    device: DeviceOption = "auto",
     config: ConfigOption = None,
     settings: Annotated[
         list[str] | None,
@@ -70,8 +75,7 @@ def train(
     start = tiny_settings(QaSettings()) if tiny else QaSettings()
     given = read_settings(config, QaSettings) if config else []
     chosen = with_settings(start, [*given, *(settings or ())])
-    target = Path(name or chosen.name).expanduser()
-    folder = target if "/" in (name or "") else RUNS / target
+    folder = training_folder(name, chosen.name)
     engine = engine_for(Config(device=device))
     torch.set_num_threads(1 if tiny else num_cores())
     words = [*sources, *(["--name", name] if name else [])]

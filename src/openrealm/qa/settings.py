@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic.dataclasses import dataclass
 
 from openrealm.errors import BadConfig
-from openrealm.section import Section, setting
-
-
-def _share(default: float, meaning: str, source: str = "") -> Any:
-    return setting(default, meaning, source, ge=0, le=1)
+from openrealm.section import Section, setting, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +32,9 @@ class QaSettings(Section):
     num_negatives: int = setting(8, "passages without the answer kept per question, found by BM25", ge=1)
     heldout_every: int = setting(50, "hold out the questions on one title in this many", ge=2)
 
-    negative_rate: float = _share(0.4, "share of questions read with a passage without the answer as well")
-    unanswerable_rate: float = _share(0.12, "share of questions read with nothing but passages without the answer")
-    title_rate: float = _share(0.85, "share of passages read with their title")
+    negative_rate: float = share(0.4, "share of questions read with a passage without the answer as well")
+    unanswerable_rate: float = share(0.12, "share of questions read with nothing but passages without the answer")
+    title_rate: float = share(0.85, "share of passages read with their title")
 
     num_steps: int = setting(3400, "optimiser steps", ge=1)
     batch_size: int = setting(24, "questions per step", ge=1)
