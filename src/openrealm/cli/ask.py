@@ -13,6 +13,7 @@ from openrealm.cli.common import (
     RUNS,
     SkipUnreadableOption,
     absolute,
+    again,
     latest_finished_run,
     run_folder,
     stoppable,
@@ -103,7 +104,10 @@ def ask(
         texts = questions_in(_lines(questions), str(questions))
     else:
         texts = [] if sys.stdin.isatty() else questions_in(sys.stdin.buffer.read().splitlines(), "standard input")
-    with stoppable(""):
+    words = [*([question] if question else []), *(["--corpus", corpus] if corpus else [])]
+    words += [*(["--run", run] if run else []), *(["--system", system] if system else [])]
+    words += ["--questions", str(questions)] if questions else []
+    with stoppable(again("ask", *words)):
         answerer = _answerer(corpus, run, system, skip_unreadable=skip_unreadable)
         if not texts:
             for text in _prompted():
