@@ -113,7 +113,7 @@ def docs(model: Realm, split: str) -> tuple[Row, dict[str, Asked], list[float], 
         with tempfile.TemporaryDirectory() as folder:
             tarfile.open(DATA / "docs" / f"{name}.tar.xz").extractall(folder, filter="data")  # noqa: SIM115
             system = systems[name] = Asked(model, folder, Path(folder) / "kept" / "corpus")
-            origin = [_file_of(system.corpus, i, Path(folder)) for i in range(len(system.corpus))]
+            origin = [system.corpus.passage(i).article_id for i in range(len(system.corpus))]
         found, retrieved = system.answer(questions)
         texts = [q.text for q in questions]
         ranked = {"fused": retrieved, "bm25": system.bm25.search(texts, 5)[1].tolist()}
@@ -142,11 +142,6 @@ def docs(model: Realm, split: str) -> tuple[Row, dict[str, Asked], list[float], 
         "minilm_bm25_passage@5": hits["minilm_bm25"],
     }
     return figures, systems, confidences, log
-
-
-def _file_of(corpus: orm.Corpus, passage: int, folder: Path) -> str:
-    """The file that a passage is from, relative to the archive."""
-    return corpus.passage(passage).article_id
 
 
 def _files(row: Row) -> set[str]:

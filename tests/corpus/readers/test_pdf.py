@@ -206,7 +206,7 @@ def test_a_file_that_takes_more_than_the_gigabyte_is_unreadable_and_the_others_a
     (tmp_path / "b.pdf").write_bytes(bomb(b" ", 1500))
     (tmp_path / "c.pdf").write_bytes(pdf(column(50, 700, "The ferry.")))
     assert (tmp_path / "b.pdf").stat().st_size < 2 << 20
-    with pytest.raises(BadInput, match=r"b\.pdf takes more than 1 GB of memory to read; remove it, or write it anew"):
+    with pytest.raises(BadInput, match=r"b\.pdf takes more than 1 GB of memory to read; remove it, or save it again"):
         list(folder.read(tmp_path))
     source = open_source(tmp_path, skip_unreadable=True)
     assert [article.text for article in source.articles()] == ["The inn.", "The ferry."]

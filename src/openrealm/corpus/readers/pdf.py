@@ -21,9 +21,9 @@ MAX_BYTES = 1 << 30
 """Memory for a file."""
 
 _WHY = {
-    "time": f"takes more than {MAX_SECONDS:.0f} s to read; remove it, or write it anew with another program",
-    "memory": "takes more than 1 GB of memory to read; remove it, or write it anew with another program",
-    "crash": "crashes PDFium; remove it, or write it anew with another program",
+    "time": f"takes more than {MAX_SECONDS:.0f} s to read; remove it, or save it again with another program",
+    "memory": "takes more than 1 GB of memory to read; remove it, or save it again with another program",
+    "crash": "crashes PDFium; remove it, or save it again with another program",
     "length": f"has more than {MAX_CHARACTERS:,} characters of text; split it",
     "password": "needs a password; remove the password or the file",
     "damage": "is damaged and could not be read as PDF; repair it or remove it",
