@@ -15,7 +15,7 @@ from openrealm.corpus.sources.boxed import MAX_BYTES, MAX_SECONDS, PageBox, in_b
 from openrealm.corpus.sources.namespaces import UNKNOWN, Wiki
 from openrealm.errors import OpenRealmError
 
-SLOW = "<ref>" * 50_000
+SLOW = "[[a]] " * 500_000
 
 
 @pytest.fixture

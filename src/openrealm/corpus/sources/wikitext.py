@@ -21,6 +21,7 @@ from openrealm.corpus.sources import formulas, marks, templates
 from openrealm.corpus.sources.marks import APOSTROPHE, CLOSE, FRACTION, LOST_ELEMENT, OPEN
 from openrealm.corpus.sources.namespaces import UNKNOWN, LinkKind, Wiki
 from openrealm.corpus.sources.quotes import without_quotes
+from openrealm.corpus.sources.unpaired import without_unpaired
 from openrealm.corpus.sources.variants import one_variant
 from openrealm.corpus.superscripts import superscript
 from openrealm.types import Span
@@ -55,7 +56,7 @@ _LEFTOVERS = tuple(
         (rf"(?<=\d){FRACTION}", " "),
         (FRACTION, ""),
         (rf"{OPEN}(\s+)", rf"\1{OPEN}"),
-        (rf"(\s+){CLOSE}", rf"{CLOSE}\1"),
+        (rf"(?<!\s)(\s+){CLOSE}", rf"{CLOSE}\1"),
         (f"{OPEN}{CLOSE}", ""),
         (r" ([,;.)])(?=\s|[,;.)]|$)", r"\1"),
     )
@@ -100,8 +101,8 @@ def plain_text(markup: str, wiki: Wiki = UNKNOWN) -> Prose:
     or formula whose words are not known is left out.
     """
     markup = _without_comments(marks.ANY.sub("", markup).replace("\0", ""))  # the parser stops at NUL
-    reader = _Reader(_tokens_of(markup), wiki)
-    raw = one_variant(reader.page())
+    reader = _Reader(_tokens_of(without_unpaired(markup)), wiki)
+    raw = one_variant(marks.signs_as_text(reader.page()))
     raw = "\n".join(without_quotes(_without_harmless(line)) for line in raw.split("\n")).replace(APOSTROPHE, "'")
     raw = clean_text(raw, entities=False)
     for pattern, new in _LEFTOVERS:
