@@ -82,9 +82,9 @@ def build_here(order: dict[str, Any]) -> None:
     """One build, in this process and its workers."""
     from factbook import tokenizer
     from openrealm.corpus import builder
-    from openrealm.recipes.small import small
+    from openrealm.recipes.small import small_encoder
 
-    config = small()
+    config = small_encoder()
     if order["shard"]:  # so that even a small source has enough shards to distribute
         builder._SHARD_CHARACTERS = order["shard"]
     builder.build_corpus(

@@ -57,9 +57,9 @@ def write(folder: Path, num_passages: int) -> None:
     from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS
     from openrealm.corpus.ragged import RaggedWriter
     from openrealm.corpus.shards import write_table
-    from openrealm.recipes.small import small
+    from openrealm.recipes.small import small_encoder
 
-    known = tokenizer(small())
+    known = tokenizer(small_encoder())
     manifest: dict[str, Any] = {"kind": "corpus", "format": FORMAT, "settings": {}, "source": {"kind": "made up"}}
     manifest |= {"corpus_digest": "", "tokenizer_digest": known.digest, "token_type": "u2"}
     manifest |= {"num_passages": num_passages, "num_articles": num_passages}

@@ -269,6 +269,24 @@ def answering_run(
 
 
 @pytest.fixture(scope="session")
+def toy_answering(tmp_path_factory: pytest.TempPathFactory, toy_backbone: Path) -> Path:
+    """The folder of a random model that answers as it is, however badly."""
+    import torch
+
+    from openrealm.model.answering import Answering
+    from openrealm.model.realm import Realm
+
+    torch.manual_seed(0)
+    model = Realm.from_pretrained(toy_backbone, projection_dim=16, span_hidden=16)
+    model.max_span_tokens = 6
+    model.add_span_reader()
+    model.answering = Answering()
+    folder = tmp_path_factory.mktemp("answering") / "model"
+    model.save_pretrained(folder, compact=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def toy_realm(toy_config: Callable[..., Config], toy_corpus: Corpus) -> Callable[..., Realm]:
     """`toy_realm("model.shared_towers=true", seed=1)`: a fresh model on the toy backbone."""
     import torch

@@ -159,7 +159,8 @@ class PretrainConfig(Section):
     queries: str | None = setting(
         None, "corpus or run whose text is masked, as CC-News in the paper; none: the run's corpus", "Guu Sec. 4.3"
     )
-    num_steps: int = setting(200_000, "optimiser steps", "Guu Sec. 4.3", ge=1)
+    num_steps: int = setting(200_000, "optimiser steps; 0 leaves it out", "Guu Sec. 4.3", ge=0)
+    minutes: float | None = setting(None, "train for this long instead of num_steps; none: num_steps", ge=0)
     batch_size: int = setting(512, "queries per step", "Guu Sec. 4.3", ge=1)
     micro_batch_size: int | None = setting(
         None, "queries per forward pass, with gradients accumulated over the batch; none: batch_size", ge=1
@@ -222,6 +223,7 @@ class FinetuneConfig(Section):
 
     key: ClassVar[str] = "finetune"
     num_steps: int = setting(300_000, "optimiser steps; the default is meant for Natural Questions", ge=1)
+    minutes: float | None = setting(None, "train for this long instead of num_steps; none: num_steps", ge=0)
     batch_size: int = setting(1, "questions per step", "Lee", ge=1)
     num_candidates: int = setting(5, "passages read per question", "Guu Sec. 4.3", ge=1)
     early_candidates: int = setting(

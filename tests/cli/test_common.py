@@ -68,7 +68,7 @@ def test_an_interrupted_command_says_how_to_continue(capsys: pytest.CaptureFixtu
 
 def test_the_latest_finished_run_is_asked(answering_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingStage, match=r"/runs has no run with a fine-tuned realm"):
+    with pytest.raises(MissingStage, match=r"/runs has no run that can be asked"):
         latest_finished_run()
     for name in ("older", "newer", "unfinished"):
         shutil.copytree(answering_run, tmp_path / "runs" / name)
@@ -85,7 +85,7 @@ def test_a_recipe_replaces_the_settings_but_not_the_source(answering_run: Path) 
     kept = run_for(str(answering_run), ["seed=4"])
     assert kept.config.seed == 4
     assert kept.config.model.projection_dim == 16
-    replaced = run_for(str(answering_run), ["seed=4"], "small")
+    replaced = run_for(str(answering_run), ["seed=4"], "small-encoder")
     assert replaced.config.seed == 4
     assert replaced.config.model.backbone == "minilm"
     assert replaced.config.corpus.source == kept.config.corpus.source

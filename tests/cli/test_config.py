@@ -54,7 +54,7 @@ def test_the_values_are_those_of_recipe_file_and_set_in_this_order(
         capsys, "pretrain", "--recipe", "quickstart", "--config", str(file), "--set", "pretrain.batch_size=9"
     )
     assert "pretrain.num_candidates=5  # " in text
-    assert "pretrain.num_steps=7  # optimiser steps (default: 200000) [Guu Sec. 4.3]" in text
+    assert "pretrain.num_steps=7  # optimiser steps; 0 leaves it out (default: 200000) [Guu Sec. 4.3]" in text
     assert "pretrain.batch_size=9  # " in text
     assert "finetune." not in text
 
@@ -83,7 +83,7 @@ def test_the_settings_of_a_run_are_shown(tmp_path: Path, capsys: pytest.CaptureF
         (["--base", "--qa"], "mutually exclusive"),
         (
             ["--recipe", "smal"],
-            "no recipe 'smal'; choose from paper, quickstart, quickstart-minilm, small; did you mean",
+            "no recipe 'smal'; choose from paper, quickstart, quickstart-minilm, small, small-encoder; did you mean",
         ),
         (["--set", "pretrain.num_step=3"], "'pretrain.num_step'"),
         (["--config", "absent.yaml"], "absent.yaml: the configuration file could not be read"),

@@ -143,7 +143,7 @@ def test_a_failed_rebuild_keeps_the_existing_corpus(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["ask", "Who?"], r"has no run with a fine-tuned realm; train one with"),
+        (["ask", "Who?"], r"has no run that can be asked; train one with"),
         (["ask", "Who?", "--run", "nowhere"], r"runs/nowhere is not a run.*`openrealm run FOLDER --run nowhere`"),
         (["corpus", "--run", "mine"], r"no run mine yet; give its text: openrealm corpus --source PATH --run mine"),
         (["run", "https://example.org/docs"], r"^https://example\.org/docs is a URL"),
@@ -163,7 +163,7 @@ def test_a_failed_rebuild_keeps_the_existing_corpus(
         ),
         (["corpus", "--set", "pretrain.num_steps"], r"has no '='"),
         (["corpus", "--set", "pretrain.num_steps=many"], r"pretrain.num_steps is 'many'.*whole number"),
-        (["quickstart", "--set", "pretrain.num_steps=0"], r"at least 1"),
+        (["quickstart", "--set", "pretrain.num_steps=-1"], r"at least 0"),
         (["quickstart", "--recipe", "paper"], r"recipe paper is not for the quickstart"),
         (["run", ".", "--set", "seed=-1"], r"seed is '-1', but a whole number from 0"),
     ],

@@ -14,7 +14,7 @@ from openrealm.corpus.sources import Source
 from openrealm.corpus.tagger import Tagger
 from openrealm.errors import BadInput
 from openrealm.files import new_folder
-from openrealm.recipes.small import small
+from openrealm.recipes.small import small_encoder
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import NULL, Article, Span
 
@@ -41,7 +41,7 @@ def test_a_path_of_either_type_becomes_a_corpus_with_the_recipes_settings(
     corpus = Corpus.build(kind(notes), kind(tmp_path / "corpus"))
     assert [passage.title for passage in corpus] == ["Peru"]
     assert [passage.text for passage in Corpus.open(kind(tmp_path / "corpus"))] == [corpus[0].text]
-    wanted = small().corpus
+    wanted = small_encoder().corpus
     for name in ("passages", "max_passage_tokens", "max_passage_words", "tagger", "near_duplicates"):
         assert corpus.settings[name] == getattr(wanted, name)
 

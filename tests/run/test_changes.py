@@ -11,7 +11,7 @@ import pytest
 
 from openrealm.cli.main import main
 from openrealm.config import Config
-from openrealm.recipes.small import small
+from openrealm.recipes.small import small_encoder
 from openrealm.run.changes import settings_beyond
 from openrealm.run.folder import Run
 
@@ -97,9 +97,9 @@ def test_what_fits_is_evaluated_and_what_does_not_is_named(finished: Path, tmp_p
 
 
 def test_the_settings_that_make_a_recipe_into_a_configuration() -> None:
-    assert settings_beyond(small(90), small(90)) == []
-    changed = small(90).replace(seed=3, name="mine")
-    assert settings_beyond(changed.replace(pretrain=changed.pretrain.replace(queries="q")), small(90)) == [
+    assert settings_beyond(small_encoder(90), small_encoder(90)) == []
+    changed = small_encoder(90).replace(seed=3, name="mine")
+    assert settings_beyond(changed.replace(pretrain=changed.pretrain.replace(queries="q")), small_encoder(90)) == [
         "seed=3",
         "pretrain.queries=q",
     ]

@@ -15,18 +15,19 @@ from openrealm.errors import BadConfig, BadInput
 from openrealm.model.realm import Realm
 from openrealm.recipes.paper import paper
 from openrealm.recipes.quickstart import quickstart
-from openrealm.recipes.small import small
+from openrealm.recipes.small import small, small_encoder
 from openrealm.run.lengths import check_lengths, cut_passages
 
 MINI = "model.backbone=openrealm-mini"
+RECIPES = [quickstart(), small(), small_encoder(), paper(), Config()]
 
 
-@pytest.mark.parametrize("recipe", [quickstart(), small(), paper(), Config()], ids=["quickstart", "small", "paper", ""])
+@pytest.mark.parametrize("recipe", RECIPES, ids=["quickstart", "small", "small-encoder", "paper", ""])
 def test_every_recipe_fits_an_encoder_of_512_positions(recipe: Config) -> None:
     check_lengths(with_settings(recipe, [MINI]))
 
 
-@pytest.mark.parametrize("recipe", [quickstart(), small()])
+@pytest.mark.parametrize("recipe", [quickstart(), small_encoder()])
 @pytest.mark.parametrize("num_tokens", [8, 64, 128, 288, 462])
 def test_longer_passages_get_their_room_without_another_setting(recipe: Config, num_tokens: int) -> None:
     config = with_settings(recipe, [MINI, f"corpus.max_passage_tokens={num_tokens}"])
@@ -52,12 +53,12 @@ def test_longer_passages_get_their_room_without_another_setting(recipe: Config, 
 )
 def test_what_does_not_fit_is_refused_by_name(settings: list[str], named: list[str]) -> None:
     with pytest.raises(BadConfig) as refusal:
-        check_lengths(with_settings(small(), [MINI, *settings]))
+        check_lengths(with_settings(small_encoder(), [MINI, *settings]))
     assert all(part in str(refusal.value) for part in named), refusal.value
 
 
 def test_a_joint_length_that_cuts_passages_is_said() -> None:
-    config = with_settings(small(), [MINI, "corpus.max_passage_tokens=288", "finetune.max_reader_tokens=300"])
+    config = with_settings(small_encoder(), [MINI, "corpus.max_passage_tokens=288", "finetune.max_reader_tokens=300"])
     check_lengths(config)
     [sentence] = cut_passages(config)
     assert "finetune.max_reader_tokens=300 is too short" in sentence

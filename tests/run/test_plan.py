@@ -5,7 +5,7 @@ import pytest
 from openrealm.config import with_settings
 from openrealm.engine import Engine
 from openrealm.recipes.quickstart import quickstart, quickstart_minilm
-from openrealm.recipes.small import small
+from openrealm.recipes.small import small_encoder
 from openrealm.run import plan, stages
 from openrealm.run.stages import STAGES
 
@@ -51,7 +51,7 @@ def test_this_machine_is_measured_in_seconds(toy_config: object, monkeypatch: py
 
 
 def test_more_text_gets_more_steps_up_to_the_quickstarts() -> None:
-    sizes = [small(n) for n in (0, 30, 300, 3_000, 10_000, 1_000_000)]
+    sizes = [small_encoder(n) for n in (0, 30, 300, 3_000, 10_000, 1_000_000)]
     for section in ("warm_start", "pretrain", "finetune"):
         steps = [getattr(config, section).num_steps for config in sizes]
         assert steps == sorted(steps)

@@ -60,7 +60,10 @@ def ask(
     system: Annotated[
         str | None,
         typer.Option(
-            "--system", metavar="NAME", help=f"Fine-tuned system of the run: {_READERS}.", show_default="realm"
+            "--system",
+            metavar="NAME",
+            help=f"Fine-tuned system of the run: {_READERS}.",
+            show_default="the best",
         ),
     ] = None,
     questions: Annotated[
@@ -128,11 +131,11 @@ def _lines(file: Path) -> list[bytes]:
 
 def _answerer(corpus: str | None, run: str | None, system: str | None, *, skip_unreadable: bool) -> Answerer:
     if corpus is None:
-        folder = latest_finished_run(system or "realm") if run is None else run_folder(run)
+        folder = latest_finished_run(system) if run is None else run_folder(run)
 
         from openrealm.serve.answerer import Answerer
 
-        return Answerer.open(folder, system or "realm")
+        return Answerer.open(folder, system)
     source = absolute(corpus)
 
     from openrealm.serve.answerer import Answerer

@@ -32,7 +32,9 @@ SetOption = Annotated[
 RecipeOption = Annotated[
     str | None,
     typer.Option(
-        "--recipe", metavar="NAME", help="Start from a recipe: quickstart, quickstart-minilm, small or paper."
+        "--recipe",
+        metavar="NAME",
+        help="Recipe to start from: quickstart, quickstart-minilm, small, small-encoder, paper.",
     ),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Rerun completed stages.")]
@@ -125,7 +127,7 @@ def new_run_for(
     recipe_name: str | None,
     config_file: Path | None = None,
 ) -> Run:
-    """A run for its first stage: an existing one, or one from a recipe (by default `small` for a user's source)."""
+    """A run for its first stage: an existing one, or one from a recipe (`small-encoder` for a user's source)."""
     from openrealm.config import with_settings
     from openrealm.run.folder import Run
 
@@ -133,7 +135,7 @@ def new_run_for(
     if (folder / "config.json").exists() and recipe_name is None:
         config = Run.open(folder).config
     else:
-        config = _from_recipe(recipe_name or ("small" if source else DEFAULT_RUN), folder, None)
+        config = _from_recipe(recipe_name or ("small-encoder" if source else DEFAULT_RUN), folder, None)
     given = [*settings_from(config_file), f"name={config.name}"]
     given += [f"corpus.source={absolute(source)}"] if source else []
     if not (source or settings or recipe_name or config_file or (folder / "config.json").exists()):
@@ -161,21 +163,25 @@ def _from_recipe(recipe_name: str, folder: Path, source: str | None) -> Config:
     return with_settings(recipe(recipe_name), [f"name={folder.name}", *given])
 
 
-def latest_finished_run(system: str = "realm") -> Path:
-    """The run under runs/ whose `system` was fine-tuned last. Raises MissingStage if there is none."""
+def latest_finished_run(system: str | None = None) -> Path:
+    """The run under runs/ that was finished last, or whose `system` was. Raises MissingStage if there is none."""
     from openrealm.run import previous, stages
-    from openrealm.run.folder import Run
     from openrealm.run.systems import system_of
 
-    stage = stages.get(system_of(system).stage)
-    runs = [Run.open(path.parent) for path in RUNS.glob("*/config.json")]
-    finished = [run for run in runs if stage.is_finished(previous.readable(run.folder, stage))]
+    finished: dict[Path, float] = {}
+    for path in RUNS.glob("*/config.json"):
+        folder = path.parent
+        stage = previous.answering_stage(folder) if system is None else stages.get(system_of(system).stage)
+        run = previous.readable(folder, stage)
+        if stage.is_finished(run):
+            finished[folder] = _time_of(run, stage)
     if not finished:
+        what = "that can be asked" if system is None else f"with a fine-tuned {system}"
         raise MissingStage(
-            f"{RUNS.absolute()} has no run with a fine-tuned {system}; train one with `openrealm quickstart` or "
+            f"{RUNS.absolute()} has no run {what}; train one with `openrealm quickstart` or "
             "`openrealm run FOLDER`, or choose a run with --run."
         )
-    return max(finished, key=lambda run: _time_of(previous.readable(run.folder, stage), stage)).folder
+    return max(finished, key=lambda folder: finished[folder])
 
 
 def _time_of(run: Run, stage: Stage) -> float:

@@ -27,7 +27,14 @@ _HEAD = ("system", "exact match", "95% interval", "F1", "recall@5")
 
 
 def show_report(report: Mapping[str, Any], folder: Path) -> None:
-    """Print the comparison table, the retrieval utility, where the report is, and a question to ask."""
+    """Print what answers and the comparison, the retrieval utility, where the report is, and a question to ask."""
+    if best := report.get("best"):
+        for kind, measured in best["measured"].items():
+            say("")
+            num = measured["questions"]
+            rows = [_figures(name, values, num) for name, values in measured["systems"].items()]
+            _table(rows, f"{num} held-out {kind}")
+        show(best["why"])
     num_questions = report["questions"]
     rows = [_figures(name, values, num_questions) for name, values in report["systems"].items()]
     if rows:
@@ -38,10 +45,12 @@ def show_report(report: Mapping[str, Any], folder: Path) -> None:
                 f"Fewer than {MIN_MEASURED} questions are too few for a measure; "
                 "give more with `openrealm evaluate --questions FILE`."
             )
-    show(_utility(report))
+    if not best or report["retrieval_utility"]["last"] is not None:
+        show(_utility(report))
     seconds = sum(value or 0 for value in report["seconds"].values())
     peak = report["peak_memory_bytes"] or 0
-    show(f"Time {clock(seconds)} (minutes:seconds), peak memory {peak / 2**30:.2f} GiB.")
+    announced = f", announced {clock(expected)}" if (expected := report.get("announced_seconds")) else ""
+    show(f"Time {clock(seconds)} (minutes:seconds{announced}), peak memory {peak / 2**30:.2f} GiB.")
     show(f"Report: {folder / 'report.html'}")
     question = _example_question(folder)
     if question is not None:
@@ -105,10 +114,11 @@ def _example_question(folder: Path) -> str | None:
     asked = questions.load(run) if run.questions.exists() else QuestionSets()
     cloze = [question for question in asked.train if _SENTENCE.match(question.text)]
     tried = [question for question in asked.test if not question.regex][:_NUM_TRIED]
+    cloze += [question for question in asked.dev if _SENTENCE.match(question.text)]
     tried += sorted(cloze, key=lambda question: len(question.text))[:_NUM_TRIED]
     try:
         answers = Answerer.open(folder).ask([question.text for question in tried])
-    except (MissingStage, Mismatch):  # REALM is not fine-tuned
+    except (MissingStage, Mismatch):  # nothing can answer
         return None
     right = (q.text for q, answer in zip(tried, answers, strict=True) if exact_match(answer.text, q.answers))
     return next(right, "YOUR QUESTION")

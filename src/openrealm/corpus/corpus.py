@@ -125,7 +125,7 @@ class Corpus:
         tokenizer           a tokenizer to use instead of the backbone's
         passages            "tokens": whole sentences up to `max_passage_tokens`; "words": up to `max_passage_words` as
                             well; "paragraphs": one paragraph at most
-        max_passage_tokens  word pieces of title and text together, 64 as in the recipe `small`; the paper has 288
+        max_passage_tokens  word pieces of title and text together, 64 as in the recipe small-encoder; the paper has 288
         max_passage_words   words of the text
         tagger              a name, such as "rules" or "spacy:en_core_web_sm", or a `Tagger`
         near_duplicates     group passages that are nearly copies, so that none is a candidate for another's query

@@ -84,19 +84,19 @@ def render(report: Row) -> str:
     """The HTML page for a completed report; sections without data are omitted."""
     style = importlib.resources.files("openrealm.evaluate").joinpath("page.css").read_text(encoding="utf-8")
     name = html.escape(str(report.get("name") or "openrealm"))
-    sections = (_systems(report), _training(report), _examples(report), _relations(report), _facts(report))
+    parts = (_ways, _systems, _training, _examples, _relations, _facts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{name}: report</title><style>\n{style}</style></head>\n<body><main>\n"
         f'<header><h1>{name}</h1><p class="headline">{html.escape(headline(report))}</p></header>\n'
-        f"{''.join(sections)}</main></body></html>\n"
+        f"{''.join(part(report) for part in parts)}</main></body></html>\n"
     )
 
 
 def headline(report: Row) -> str:
     """The key figures in a sentence or two, as far as the report has them."""
-    sentences = []
+    sentences = [str(report["best"]["why"])] if report.get("best") else []
     systems: Mapping[str, Row] = report.get("systems") or {}
     scored = {name: figures for name, figures in systems.items() if figures.get("em") is not None}
     if "realm" in scored:
@@ -119,7 +119,13 @@ def headline(report: Row) -> str:
     return " ".join(sentences) or "This run has not produced any figures yet."
 
 
-def _systems(report: Row) -> str:
+def _ways(report: Row) -> str:
+    """The tables of the ways of answering, one for each kind of held-out question."""
+    measured: Mapping[str, Row] = (report.get("best") or {}).get("measured") or {}
+    return "".join(_systems(of, f"Held-out {kind}") for kind, of in measured.items())
+
+
+def _systems(report: Row, title: str = "Question answering") -> str:
     """The table of systems, with the best figure of each column in bold."""
     systems: Mapping[str, Row] = report.get("systems") or {}
     if not systems:
@@ -145,7 +151,7 @@ def _systems(report: Row) -> str:
         lead = f"{num_questions} test questions: fewer than {MIN_MEASURED} are too few for a measure."
     if any(_interval(figures) for figures in systems.values()):
         lead += " Error bars are 95% bootstrap confidence intervals (CI)."
-    return _section("Question answering", lead.strip(), table + _comparisons(report))
+    return _section(title, lead.strip(), table + _comparisons(report))
 
 
 def _comparisons(report: Row) -> str:

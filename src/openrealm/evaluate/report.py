@@ -68,10 +68,27 @@ class Utility(TypedDict, total=False):
     frozen_towers_last: float | None
 
 
+class Measured(TypedDict):
+    """The number of held-out questions of a kind, and the figures of each way of answering on them."""
+
+    questions: int
+    systems: dict[str, SystemFigures]
+
+
+class Best(TypedDict):
+    """Which way of answering was chosen, why, and how each does, by kind of question."""
+
+    system: str
+    why: str
+    measured: dict[str, Measured]
+
+
 class Report(TypedDict, total=False):
     """Everything a report may contain.
 
     name               of the run
+    best               which way of answering a model that was adapted to the text was found best
+    announced_seconds  how long the run was expected to take
     systems            figures by system: closed_book, bm25, warm_start, realm, or any other name
     comparisons        paired differences between systems
     retrieval_utility  on held-out queries, before and after pre-training
@@ -90,6 +107,8 @@ class Report(TypedDict, total=False):
     """
 
     name: str
+    best: Best
+    announced_seconds: float
     systems: dict[str, SystemFigures]
     comparisons: list[Comparison]
     retrieval_utility: Utility

@@ -32,7 +32,7 @@ from openrealm.model.reading import JointInputs, Reading, read_jointly
 from openrealm.model.retriever import Retriever, Tower
 from openrealm.model.span_reader import SpanReader
 from openrealm.model.state import built_to_fit, load_unique_state, shapes_in, unique_state
-from openrealm.model.weights import backbone_location, kind_of, locate, max_row_tokens
+from openrealm.model.weights import answers_questions, backbone_location, kind_of, locate, max_row_tokens
 from openrealm.progress import track
 from openrealm.stored import Size
 from openrealm.text.pack import Row, Specials, Tokens, chunks_by_length, pack_passage, pack_query
@@ -123,17 +123,21 @@ class Realm(nn.Module):
 
     @classmethod
     def from_backbone(cls, config: ModelConfig, tokenizer: Tokenizer) -> Realm:
-        """A fresh model on the encoder that `config.backbone` names.
+        """A fresh model on the encoder that `config.backbone` names, or a saved model of that name as it is.
 
-        A masked-token head stored with the encoder is loaded, and so is a retrieval projection if the towers of
-        `config` use mean pooling and its number of dimensions.
+        Of `config`, a saved model takes over `freeze_embeddings` only. A masked-token head stored with an encoder is
+        loaded, and so is a retrieval projection if the towers of `config` use mean pooling and have its number of
+        dimensions.
 
         >>> from openrealm.model.weights import tokenizer_of
         >>> model = Realm.from_backbone(ModelConfig(backbone="openrealm-mini"), tokenizer_of("openrealm-mini"))
         >>> model.config.pooling, model.retriever.query_tower is model.retriever.passage_tower
         ('cls', False)
         """
-        return cls._on(config, tokenizer, backbone_location(config.backbone))
+        location = backbone_location(config.backbone)
+        if answers_questions(config.backbone):
+            return cls._saved(Path(location), freeze_embeddings=config.freeze_embeddings)
+        return cls._on(config, tokenizer, location)
 
     @classmethod
     def from_pretrained(
@@ -192,12 +196,13 @@ class Realm(nn.Module):
         return model.eval().to(device)
 
     @classmethod
-    def _saved(cls, folder: Path) -> Realm:
+    def _saved(cls, folder: Path, **changes: Any) -> Realm:
+        """The model in `folder`, with `changes` of its `ModelConfig` that its weights do not depend on."""
         manifest = files.read_manifest(folder, needs=(_WEIGHTS, _SETTINGS, TOKENIZER_FILE), ignore=(hub.CARD,))
         path, remedy = folder / _SETTINGS, "save the model again"
         settings = files.read_json(path, _Saved, remedy)
         try:
-            config = ModelConfig(**settings["model"])
+            config = ModelConfig(**settings["model"] | changes)
         except BadConfig as error:
             raise DamagedArtefact(f"{path} was written by another version of openrealm ({error}); {remedy}.") from error
         tokenizer = Tokenizer.from_folder(folder)

@@ -93,6 +93,18 @@ def kind_of(folder: Path, name: str = "") -> Kind:
     return "encoder"
 
 
+def answers_questions(name: str) -> bool:
+    """Whether `name`, a model or an encoder as `backbone_location` finds it, answers questions without training.
+
+    >>> answers_questions("openrealm-qa"), answers_questions("openrealm-mini")
+    (True, False)
+    """
+    folder = Path(backbone_location(name))
+    if not (folder / files.MANIFEST).is_file() or kind_of(folder, name) != "model":
+        return False
+    return files.read_json(folder / "config.json", dict[str, Any], "copy the model again").get("answering") is not None
+
+
 def shipped_folder(name: str) -> Path:
     """The folder of a base encoder that is part of this package, checked against its digests.
 

@@ -13,6 +13,7 @@ RECIPES: Registry[Callable[[], Config]] = Registry(
         "quickstart": "openrealm.recipes.quickstart:quickstart",
         "quickstart-minilm": "openrealm.recipes.quickstart:quickstart_minilm",
         "small": "openrealm.recipes.small:small",
+        "small-encoder": "openrealm.recipes.small:small_encoder",
         "paper": "openrealm.recipes.paper:paper",
     },
 )

@@ -17,7 +17,8 @@ from openrealm.types import Question
 
 if TYPE_CHECKING:
     from openrealm.corpus.corpus import Corpus
-    from openrealm.train.spans import Found
+    from openrealm.model.realm import Realm
+    from openrealm.train.spans import Found, PassageFinder
 
 NUM_RETRIEVED = 20
 RECALL_AT = (1, 5, 20)
@@ -31,25 +32,41 @@ def answer_system(run: Run, system: System, questions: Sequence[Question], seen:
           unseen in training
     Raises MissingStage if the system is not fine-tuned.
     """
-    from openrealm.train.spans import answer_all
     from openrealm.train.tasks.closed_book import answer_closed_book
 
-    corpus, engine, settings = artefacts.open_corpus(run), artefacts.engine_of(run), run.config.finetune
     model = artefacts.open_model(run, system.stage)
     if system.reads_passages:
-        finder = artefacts.open_finder(run, system, model)
-        found, retrieved = answer_all(model, corpus, finder, questions, settings, engine, num_retrieved=NUM_RETRIEVED)
-        rows = [
-            _row(question, best[0].text if best else "", seen)
-            | _retrieval(corpus, question, best, passages, run.config.corpus.source)
-            for question, best, passages in zip(questions, found, retrieved, strict=True)
-        ]
+        rows, _ = answer_rows(run, model, artefacts.open_finder(run, system, model), questions, seen)
     else:
+        corpus, engine, settings = artefacts.open_corpus(run), artefacts.engine_of(run), run.config.finetune
         texts = answer_closed_book(model, corpus, questions, settings, engine)
         rows = [_row(question, text, seen) for question, text in zip(questions, texts, strict=True)]
     answers = {"system": system.name, "figures": figures(rows), "questions": rows}
     files.write_json(run.evaluate / f"{system.name}.json", answers)
     return answers
+
+
+def answer_rows(
+    run: Run,
+    model: Realm,
+    finder: PassageFinder,
+    questions: Sequence[Question],
+    seen: Collection[tuple[str, int]] = (),
+) -> tuple[list[Row], list[list[Found]]]:
+    """How a model answers each question with the passages that `finder` finds, and the best spans of those it reads.
+
+    seen  as in `answer_system`
+    """
+    from openrealm.train.spans import answer_all
+
+    corpus, engine, settings = artefacts.open_corpus(run), artefacts.engine_of(run), run.config.finetune
+    found, retrieved = answer_all(model, corpus, finder, questions, settings, engine, num_retrieved=NUM_RETRIEVED)
+    rows = [
+        _row(question, best[0].text if best else "", seen)
+        | _retrieval(corpus, question, best, passages, run.config.corpus.source)
+        for question, best, passages in zip(questions, found, retrieved, strict=True)
+    ]
+    return rows, found
 
 
 def _row(question: Question, prediction: str, seen: Collection[tuple[str, int]]) -> Row:
@@ -71,14 +88,19 @@ def _row(question: Question, prediction: str, seen: Collection[tuple[str, int]])
 
 def _retrieval(corpus: Corpus, question: Question, found: Sequence[Found], passages: Sequence[int], source: str) -> Row:
     """The passage of the answer, and the rank (from 1) of the first retrieved passage that contains a right one."""
-    contains = has_answer_regex if question.regex else has_answer
-    hits = (n for n, i in enumerate(passages, 1) if contains(corpus.passage(i).text, question.answers))
+    hits = (n for n, i in enumerate(passages, 1) if holds_answer(corpus, i, question))
     row: Row = {"rank": next(hits, None)}
     if found:
         best = found[0]
         passage, place = corpus.passage(best.passage), place_of(corpus, best.passage, best.start, source)
         row |= {"passage_id": passage.id, "title": passage.title, "place": place, "score": round(best.logit, 4)}
     return row
+
+
+def holds_answer(corpus: Corpus, passage: int, question: Question) -> bool:
+    """Whether a passage contains an answer of a question."""
+    contains = has_answer_regex if question.regex else has_answer
+    return contains(corpus.passage(passage).text, question.answers)
 
 
 def figures(rows: Sequence[Row]) -> Row:

@@ -17,8 +17,11 @@ from openrealm.run.folder import Run
 from openrealm.run.systems import SYSTEMS, System
 
 if TYPE_CHECKING:
+    from openrealm.index.bm25 import Bm25
     from openrealm.index.index import Index
+    from openrealm.model.answering import Answering
     from openrealm.model.realm import Realm
+    from openrealm.train.fusion import FusedFinder
     from openrealm.train.spans import Bm25Finder, PassageFinder
 
 OUTCOME = "outcome.json"
@@ -92,11 +95,33 @@ def open_index(run: Run, model: Realm, start: str) -> Index:
 
 def open_finder(run: Run, system: System, model: Realm) -> PassageFinder:
     """How a fine-tuned system finds passages: by BM25, or by its query tower and an index."""
+    return bm25_finder(run, trained=True) if system.retriever == "bm25" else tower_finder(run, model, system.start)
+
+
+def tower_finder(run: Run, model: Realm, start: str) -> PassageFinder:
+    """The index of the stage `start`, searched by the model's query tower; by words too, if it weighs both."""
     from openrealm.train.spans import DenseFinder
 
-    if system.retriever == "bm25":
-        return bm25_finder(run, trained=True)
-    return DenseFinder(open_index(run, model, system.start))
+    if model.answering is None:
+        return DenseFinder(open_index(run, model, start))
+    return fused_finder(run, model, start, model.answering)
+
+
+def fused_finder(
+    run: Run, model: Realm, start: str, answering: Answering, *, vector_weight: float = 1.0
+) -> FusedFinder:
+    """The index of the stage `start` and BM25, searched with the weights of `answering`."""
+    from openrealm.train.fusion import FusedFinder
+
+    index = open_index(run, model, start)
+    return FusedFinder(index, _bm25_of(run.corpus, index.binding.corpus), answering, vector_weight=vector_weight)
+
+
+@functools.lru_cache(maxsize=1)
+def _bm25_of(folder: Path, _digest: str) -> Bm25:
+    from openrealm.index.bm25 import Bm25
+
+    return Bm25.build(Corpus.open(folder))
 
 
 def bm25_finder(run: Run, *, trained: bool) -> Bm25Finder:

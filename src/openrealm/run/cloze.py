@@ -8,7 +8,7 @@ the reader learns to match more than the exact wording.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -31,9 +31,14 @@ _BEFORE_DATE = re.compile(r"\b(?:in|on|since|until|by|from|at|around|during)\s*$
 
 
 def cloze_questions(
-    corpus: Corpus, *, seed: int = 0, max_answer_tokens: int = 10, max_questions: int = MAX_QUESTIONS
+    corpus: Corpus,
+    *,
+    seed: int = 0,
+    max_answer_tokens: int = 10,
+    max_questions: int = MAX_QUESTIONS,
+    passages: Iterable[int] | None = None,
 ) -> list[Question]:
-    """At most `max_questions` questions from a corpus, determined by its content and the seed.
+    """At most `max_questions` questions from a corpus or from some of its passages, determined by content and seed.
 
     `relation` is the kind of the answer, `subject` the title of the article. Answers have at most `max_answer_tokens`
     word pieces. In a text without names, dates or numbers they are the longest words of sentences. Raises BadInput if
@@ -44,13 +49,16 @@ def cloze_questions(
     >>> len(questions), all(question.text.endswith("?") for question in questions)
     (3, True)
     """
+    numbers = range(corpus.num_passages) if passages is None else sorted(passages)
     places = [
         (number, span)
-        for number in range(corpus.num_passages)
+        for number in numbers
         for span in corpus.spans(number)
         if span[2] in _KINDS and span[1] - span[0] <= max_answer_tokens
     ]
-    made = _made(corpus, places, seed, max_questions) or _made(corpus, _long_words(corpus), seed, max_questions)
+    made = _made(corpus, places, seed, max_questions) or _made(
+        corpus, _long_words(corpus, numbers), seed, max_questions
+    )
     if not made:
         raise BadInput(
             f"{corpus.folder} has no sentence that is long enough to ask about; add more text, or provide questions "
@@ -59,11 +67,11 @@ def cloze_questions(
     return made
 
 
-def _long_words(corpus: Corpus) -> list[tuple[int, tuple[int, int, str]]]:
+def _long_words(corpus: Corpus, numbers: Iterable[int]) -> list[tuple[int, tuple[int, int, str]]]:
     """The longest words, up to three of each sentence, for a text without names, dates or numbers."""
     continues = [corpus.tokenizer().token(i).startswith("##") for i in range(corpus.tokenizer().vocab_size)]
     places = []
-    for number in range(corpus.num_passages):
+    for number in numbers:
         ids, offsets = corpus.body_tokens(number).tolist(), corpus.token_offsets(number).tolist()
         for first, last in corpus.sentences(number).tolist():
             starts = [i for i in range(first, last) if not continues[ids[i]]]

@@ -32,7 +32,13 @@ def questions(run: Run, file: Path | None, *, regex: bool) -> Any:
     """The user's file and how its answers are read, or what the questions are generated from."""
     config = run.config
     given = files.sha256_file(file) if file is not None and file.is_file() else ""
-    text = [digest_at(run.corpus), config.finetune.max_span_tokens]
+    # Which passages are held out from pre-training also depends on what can be masked.
+    heldout = [
+        dataclasses.asdict(config.masking),
+        config.pretrain.num_heldout_queries,
+        config.pretrain.max_query_tokens,
+    ]
+    text = [digest_at(run.corpus), config.finetune.max_span_tokens, config.model.backbone, heldout]
     origin = [package_version()] if config.corpus.source == FACTBOOK else text
     return [config.seed, given, regex, origin]
 
@@ -81,14 +87,14 @@ def stored_questions(run: Run) -> StoredQuestions | None:
     return files.read_json(run.questions, StoredQuestions, remedy)
 
 
-def _digestible(run: Run, name: Literal["train", "test"]) -> list[dict[str, Any]] | None:
+def _digestible(run: Run, name: Literal["train", "dev", "test"]) -> list[dict[str, Any]] | None:
     found = stored_questions(run)
     return found and [dataclasses.asdict(question) for question in found[name]]
 
 
-def test_questions(run: Run) -> Any:
-    """The test questions."""
-    return _digestible(run, "test")
+def heldout_questions(run: Run) -> Any:
+    """The questions that systems are measured with."""
+    return [_digestible(run, "dev"), _digestible(run, "test")]
 
 
 def _source_state(source: str) -> Any:

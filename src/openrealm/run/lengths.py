@@ -72,4 +72,5 @@ def _positions(backbone: str) -> int:
     """Word pieces of the longest input of an encoder; unlimited if its folder holds a tokenizer alone."""
     file = Path(backbone_location(backbone)) / "config.json"
     settings = files.read_json(file, dict[str, Any], "download or copy it again") if file.exists() else {}
-    return max_row_tokens(settings, tokenizer_of(backbone).pad_id) if settings else sys.maxsize
+    encoder = settings.get("backbone", settings)  # a saved model has the settings of its encoder there
+    return max_row_tokens(encoder, tokenizer_of(backbone).pad_id) if settings else sys.maxsize

@@ -13,14 +13,16 @@ from openrealm.config import Config, with_settings
 from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadInput, TooLittleText
 from openrealm.factbook.source import NAME as FACTBOOK
+from openrealm.model.weights import answers_questions
 from openrealm.progress import clock, say
 from openrealm.recipes.quickstart import quickstart
-from openrealm.recipes.small import small
-from openrealm.run import artefacts, lengths, plan, stages
+from openrealm.recipes.small import small, small_encoder
+from openrealm.run import artefacts, budget, lengths, plan, stages
 from openrealm.run.changes import changes, settings_beyond
 from openrealm.run.folder import Run
-from openrealm.run.questions import read_questions, say_absent
+from openrealm.run.questions import read_questions, say_absent, split
 from openrealm.run.stages import Options, Stage
+from openrealm.types import Question
 
 _FEW_PASSAGES = 100
 """In a longer text there is something to mask and to ask about, or the stage itself says so."""
@@ -43,40 +45,85 @@ def quickstart_run(run: Run, *, fresh: bool = False) -> dict[str, Any]:
 
 def folder_run(
     folder: Path,
-    config: Config,
     settings: Sequence[str],
     *,
     questions: Path | None = None,
     regex: bool = False,
+    minutes: float = budget.DEFAULT_MINUTES,
     fresh: bool = False,
 ) -> dict[str, Any]:
-    """The stages without baselines on the user's own text (`config.corpus.source`). Returns the report.
+    """The stages without baselines on the user's own text. Returns the report.
 
-    The corpus is built first and decides the numbers of steps; `settings` ("a.b=c") override them.
+    The corpus is built first and decides the numbers of steps; `settings` ("a.b=c"), `corpus.source` among them,
+    override them.
+
+    minutes  for the whole run, if it starts from a model that answers as it is; another is trained without a limit
     """
+    config = _sized(0, settings)
     run = Run(folder, config)
     options = Options(questions=questions, regex=regex)
     given = None if questions is None else read_questions(questions, regex=regex)
     _refuse_another_source(run)
     _check_lengths(config)
+    adapts = answers_questions(config.model.backbone)
     corpus, *todo = stages.pipeline(comparisons=False)
     if not fresh and run.config_file.exists() and corpus.is_finished(run):
         num_passages = artefacts.open_corpus(run).num_passages
-        _refuse_to_redo(run, _sized(config, num_passages, settings), [corpus, *todo], options)
+        known = budget.kept(run) if adapts else None
+        if known is not None:
+            known["minutes"] = minutes
+            new = _sized(num_passages, settings, known)
+            steps = budget.plan(known, new, num_passages, _fixed(settings)).seconds
+            _refuse_to_redo(run, new, [corpus, *(stage for stage in todo if stage.name in steps)], options)
+        elif not adapts:
+            _refuse_to_redo(run, _sized(num_passages, settings), [corpus, *todo], options)
     with run.writing():
         if fresh:
             stages.forget(run)
         if not corpus.is_current(run):
             corpus.perform(run)
         opened = artefacts.open_corpus(run)
-        num_passages = opened.num_passages
         if given is not None:
             say_absent(opened, given, str(questions))
-        run = run.with_config(_sized(config, num_passages, settings))
-        trained = _trainable(run, opened, todo, is_asked=given is not None)
-        _announce(run, trained, options, num_passages)
+        run = run.with_config(_sized(opened.num_passages, settings))
+        if adapts:
+            run, todo = _planned(run, opened, settings, todo, given or [], minutes, options)
+        else:
+            trained = _trainable(run, opened, todo, is_asked=given is not None)
+            _announce(run, trained, options, opened.num_passages)
         _perform(run, todo, options)
     return _report(run)
+
+
+def _planned(
+    run: Run,
+    corpus: Corpus,
+    settings: Sequence[str],
+    todo: Sequence[Stage],
+    given: Sequence[Question],
+    minutes: float,
+    options: Options,
+) -> tuple[Run, list[Stage]]:
+    """The run with the numbers of steps that fit into `minutes`, and the stages to do, after saying what they take."""
+    sets = split(given)
+    known = budget.kept(run, budget.key(run.config, corpus, len(given)))
+    if known is None:
+        known = budget.measure(run, corpus, sets.train, len(sets.test))
+    known["minutes"] = minutes
+    run = run.with_config(_sized(corpus.num_passages, settings, known))
+    plan = budget.plan(known, run.config, corpus.num_passages, _fixed(settings))
+    todo = [stage for stage in todo if stage.name in plan.seconds]
+    if not plan.trains:
+        why = "time" if known["joint_step"] and corpus.num_passages >= budget.MIN_PASSAGES else "text"
+        say(f"There is too little {why} to train: {run.config.model.backbone} answers as it is.")
+    known["announced"] = known["spent"] + sum(plan.seconds.values())
+    budget.keep(run, known)
+    if not all(stage.is_current(run, options) for stage in todo):
+        total, spent = clock(known["announced"]), clock(known["spent"])
+        say(f"Expect about {total} (minutes:seconds) in total, {spent} of which have passed:")
+        for stage in todo:
+            say(f"  {stage.title:<32}{clock(plan.seconds[stage.name]):>6}")
+    return run, todo
 
 
 def _trainable(run: Run, corpus: Corpus, todo: list[Stage], *, is_asked: bool) -> list[Stage]:
@@ -102,20 +149,49 @@ def _trainable(run: Run, corpus: Corpus, todo: list[Stage], *, is_asked: bool) -
 def command_line(run: Run) -> str:
     """The command that finishes a run with the settings that it has."""
     source = run.config.corpus.source
+    options: list[str] = []
     if source == FACTBOOK:
         words, recipe = ["quickstart"], quickstart()
     else:
         is_cut = stages.get("corpus").is_finished(run)
-        words, recipe = ["run", source], small(artefacts.open_corpus(run).num_passages if is_cut else 0)
+        known = budget.kept(run)
+        given = [f"model.backbone={run.config.model.backbone}"]
+        words, recipe = ["run", source], _sized(artefacts.open_corpus(run).num_passages if is_cut else 0, given, known)
+        if known and known["minutes"] != budget.DEFAULT_MINUTES:
+            options = ["--minutes", f"{known['minutes']:g}"]
     settings = [word for setting in settings_beyond(run.config, recipe) for word in ("--set", setting)]
-    return shlex.join(["openrealm", *words, "--run", str(run.folder), *settings])
+    return shlex.join(["openrealm", *words, "--run", str(run.folder), *options, *settings])
 
 
-def _sized(config: Config, num_passages: int, settings: Sequence[str]) -> Config:
-    """The numbers of steps that fit the size of the corpus, then the user's settings."""
-    return with_settings(
-        small(num_passages), [f"name={config.name}", f"corpus.source={config.corpus.source}", *settings]
-    )
+def _sized(num_passages: int, settings: Sequence[str], known: budget.Budget | None = None) -> Config:
+    """The recipe for the size of the corpus and the user's settings, with as much training as fits into the budget.
+
+    It is limited by time, so that the run takes as long as announced on a machine that does other work as well; by
+    steps where the user gives their number. A backbone that does not answer as it is gets the recipe of an encoder.
+    """
+    config = with_settings(small(num_passages), settings)
+    if not answers_questions(config.model.backbone):
+        return with_settings(small_encoder(num_passages), settings)
+    if known is None:
+        return config
+    fixed = _fixed(settings)
+    plan = budget.plan(known, config, num_passages, fixed)
+    if not plan.trains:
+        return config
+    limits = [f"pretrain.refresh_steps={plan.refresh_steps}"]
+    for section, steps, step in (
+        ("pretrain", plan.joint_steps, known["joint_step"]),
+        ("finetune", plan.finetune_steps, known["finetune_step"]),
+    ):
+        limits += [f"{section}.num_steps={steps}"] if steps or section == "pretrain" else []
+        if steps and section not in fixed:
+            limits += [f"{section}.minutes={steps * step / 60:.2f}"]
+    return with_settings(config, [*limits, *settings])
+
+
+def _fixed(settings: Sequence[str]) -> set[str]:
+    """The sections whose number of steps is given by the user."""
+    return {setting.partition(".")[0] for setting in settings if ".num_steps=" in setting}
 
 
 def _refuse_another_source(run: Run) -> None:

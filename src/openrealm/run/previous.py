@@ -13,7 +13,7 @@ from typing import TypeVar
 from openrealm import files
 from openrealm.errors import OpenRealmError
 from openrealm.progress import say
-from openrealm.run import stages
+from openrealm.run import best, stages
 from openrealm.run.folder import Run
 from openrealm.run.stages import Stage
 from openrealm.run.systems import SYSTEMS
@@ -31,6 +31,7 @@ _FILES = (
     "*/model/*",
     "finetune/*/model/*",
     "finetune/*/outcome.json",
+    best.FILE,
 )
 _ATTEMPTS = 5
 
@@ -48,23 +49,24 @@ def drop(folder: Path) -> None:
 
 
 def _needed(folder: Path) -> set[str]:
-    """What a run must be able to do before what was kept is given up: REALM or, if that was not kept, everything."""
+    """What a run must be able to do before what was kept is given up: what answers by default, or everything."""
     if not (folder / _FOLDER / "config.json").exists():
         return set()
     kept = _readable(Run.open(folder / _FOLDER))
-    return kept & {"realm"} or kept
+    return kept & {"best"} or kept & {"realm"} or kept
 
 
 def _readable(run: Run) -> set[str]:
-    """The systems that can answer, and "corpus" if there is one."""
+    """The systems that can answer, with "best" if one was chosen, and "corpus" if there is one."""
     readers = {system.name: system.stage for system in SYSTEMS.values() if system.reads_passages}
+    readers |= {"best": "evaluate"} if best.is_recorded(run) else {}
     return {name for name, stage in ({"corpus": "corpus"} | readers).items() if _is_usable(run, stages.get(stage))}
 
 
 def _is_usable(run: Run, stage: Stage) -> bool:
-    """Whether what a stage left can be read: a corpus once it is finished, a model only if it is up to date."""
+    """Whether what a stage left can be read: a corpus once it is finished, all else only if it is up to date."""
     try:
-        return stage.is_current(run) if stage.start else stage.is_finished(run)
+        return stage.is_finished(run) if stage.name == "corpus" else stage.is_current(run)
     except OpenRealmError:  # a damaged file, which must not keep the stage from being run again
         return False
 
@@ -80,6 +82,15 @@ def readable(folder: Path, stage: Stage) -> Run:
         if _is_usable(kept, stage):
             return kept
     return run
+
+
+def answering_stage(folder: Path) -> Stage:
+    """The stage that decides what a run answers with: the evaluation if it compared, else the fine-tuning of REALM."""
+    runs = [
+        Run.open(folder),
+        *([Run.open(kept)] if (kept := folder / _FOLDER).joinpath("config.json").exists() else []),
+    ]
+    return stages.get("evaluate" if any(map(best.is_recorded, runs)) else SYSTEMS["realm"].stage)
 
 
 def opened(folder: Path, stage: Stage, open_run: Callable[[Run], T]) -> T:

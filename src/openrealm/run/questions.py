@@ -5,6 +5,7 @@ They are stored in the run as questions.json, so that no system is tested on a q
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterable, Sequence
@@ -15,9 +16,10 @@ from farmhash import Fingerprint64
 
 from openrealm import files
 from openrealm.corpus.corpus import Corpus
-from openrealm.errors import BadInput, MissingStage
+from openrealm.errors import BadInput, MissingStage, TooLittleText
 from openrealm.evaluate.answers import compile_pattern
 from openrealm.factbook.source import NAME as FACTBOOK
+from openrealm.model.weights import answers_questions
 from openrealm.progress import say
 from openrealm.run import stages
 from openrealm.run.folder import Run
@@ -29,6 +31,8 @@ _EXPECTED = 'expected a line such as {"question": "Where is the library?", "answ
 _MAX_CHARACTERS = 10_000
 _NUM_FOLDS, _NUM_TEST_FOLDS = 10, 2
 _NUM_NAMED = 3
+MAX_CLOZE = 200
+"""Most cloze questions to measure a model with."""
 _NAMES = tuple(field.name for field in dataclasses.fields(QuestionSets))
 
 
@@ -117,14 +121,19 @@ def generate(run: Run, file: Path | None = None, *, regex: bool = False) -> tupl
     """The questions of a run and their origin in words.
 
     Without a file they are the Factbook's if that is the source, else cloze questions. A fifth of the questions in
-    `file` is for testing; on the user's own text, cloze questions are added for training, since such files are
-    short. `regex` as in `read_questions`.
+    `file` is for testing. On the user's own text, a model that answers as it is gets cloze questions from passages on
+    which it is not trained, to be measured; for another, cloze questions are added for training, since files of
+    questions are short. `regex` as in `read_questions`.
     """
     from openrealm.factbook.questions import factbook_questions
 
     given = None if file is None else split(read_questions(file, regex=regex))
     if run.config.corpus.source == FACTBOOK:
         return (given, str(file)) if given else (factbook_questions(run.config.seed), "the Factbook")
+    if answers_questions(run.config.model.backbone):
+        origin = "cloze questions from held-out passages"
+        asked = given or QuestionSets()
+        return dataclasses.replace(asked, dev=_heldout_cloze(run)), f"{file} and {origin}" if given else origin
     cloze = _cloze(run)
     if given is None:
         return QuestionSets(train=cloze), "cloze questions from the text"
@@ -136,6 +145,21 @@ def _cloze(run: Run) -> tuple[Question, ...]:
 
     max_answer_tokens = run.config.finetune.max_span_tokens
     return tuple(cloze_questions(Corpus.open(run.corpus), seed=run.config.seed, max_answer_tokens=max_answer_tokens))
+
+
+def _heldout_cloze(run: Run) -> tuple[Question, ...]:
+    """Cloze questions about the passages that pre-training leaves out, or about all if it is left out itself."""
+    from openrealm.run.cloze import cloze_questions
+    from openrealm.train.examples import pretraining_examples
+
+    corpus, config = Corpus.open(run.corpus), run.config
+    passages = None
+    if config.pretrain.queries is None:
+        with contextlib.suppress(TooLittleText):
+            passages = {example.passage for example in pretraining_examples(config, corpus).heldout}
+    with contextlib.suppress(BadInput):  # no sentence is long enough
+        return tuple(cloze_questions(corpus, seed=config.seed, max_questions=MAX_CLOZE, passages=passages))
+    return ()
 
 
 def replace(run: Run, *, train: Path | None = None, test: Path | None = None, regex: bool = False) -> QuestionSets:

@@ -11,8 +11,9 @@ from openrealm import files
 from openrealm.errors import Mismatch, MissingStage
 from openrealm.evaluate.compare import MIN_MEASURED, paired_difference
 from openrealm.evaluate.report import Report, write_report
+from openrealm.model.weights import answers_questions
 from openrealm.progress import say
-from openrealm.run import artefacts, questions, stages
+from openrealm.run import artefacts, best, budget, questions, stages
 from openrealm.run.answering import answer_system, by_relation
 from openrealm.run.facts import facts
 from openrealm.run.folder import Run
@@ -49,15 +50,17 @@ def evaluate(run: Run, stage: Stage, options: Options) -> dict[str, Any]:
     system is up to date.
     """
     pretrain = stages.get("pretrain")
+    measured = _measured_ways(run)
     tuned = [system for system in SYSTEMS.values() if stages.get(system.stage).is_finished(run)]
     systems = [system for system in tuned if stages.get(system.stage).is_current(run)]
-    left_out = [system for system in tuned if system not in systems]
+    systems = [system for system in systems if not (measured and system.name == "realm")]  # measured as "fused"
+    left_out = [system for system in tuned if not stages.get(system.stage).is_current(run)]
     if left_out:
         sentence = _outdated(run, left_out)
-        if not systems:
+        if not systems and not measured:
             raise Mismatch(sentence)
         say(f"evaluation: left out: {sentence}")
-    if not systems and not pretrain.is_finished(run):
+    if not systems and not measured and not pretrain.is_finished(run):
         raise MissingStage(f"{run.folder} has nothing to report on; run `{pretrain.next_command(run)}` first.")
     asked = questions.load(run) if run.questions.exists() else QuestionSets()
     seen = {(question.relation, question.wording) for question in asked.train}
@@ -68,12 +71,33 @@ def evaluate(run: Run, stage: Stage, options: Options) -> dict[str, Any]:
         em, num = answers[system.name]["figures"]["em"], len(asked.test)
         share = f"{em:.1%}" if num >= MIN_MEASURED else str(round(em * num))
         say(f"evaluation: {system.title} answers {share} of {num} questions correctly")
-    report = _training(run) | _answers(answers) | {"name": run.config.name, "facts": facts(run)}
+    report = measured | _training(run) | _answers(answers) | {"name": run.config.name, "facts": facts(run)}
     stages.say_changed(run)
     for path in run.evaluate.glob("*.json"):  # answers of systems that the report leaves out, or of the run before
         if path.stem not in answers:
             path.unlink()
-    return write_report(cast(Report, report | run.timings()), run.folder)
+    return write_report(cast(Report, report | _timings(run)), run.folder)
+
+
+def _timings(run: Run) -> dict[str, Any]:
+    """Seconds by stage and memory, with the time that was announced if it was limited."""
+    timings, planned = run.timings(), budget.kept(run)
+    if planned is None:
+        return timings
+    planning = planned["spent"] - timings["seconds"].get("corpus", 0.0)
+    seconds = timings["seconds"] | {"planning": round(max(0.0, planning), 1)}
+    return timings | {"seconds": seconds, "announced_seconds": round(planned["announced"], 1)}
+
+
+def _measured_ways(run: Run) -> dict[str, Any]:
+    """How each way of answering does, and which one answers; nothing for a model that cannot answer untrained."""
+    path = run.folder / best.FILE
+    path.unlink(missing_ok=True)
+    if not stages.get("warm_start").is_current(run) or not answers_questions(run.config.model.backbone):
+        return {}
+    chosen = best.choose(run)
+    say(f"evaluation: {chosen['why']}")
+    return {"best": {key: chosen[key] for key in ("system", "why", "measured")}}
 
 
 def _outdated(run: Run, systems: Sequence[System]) -> str:

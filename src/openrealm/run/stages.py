@@ -89,6 +89,11 @@ class Stage:
         """Whether the output is a model."""
         return self.output.endswith(_MODEL)
 
+    @property
+    def settings(self) -> str:
+        """The section of the configuration with the settings of a training."""
+        return self.command.split()[0].replace("-", "_")
+
     def folder(self, run: Run) -> Path:
         """Where the stage works."""
         return run.folder / self.writes[0]
@@ -208,7 +213,7 @@ class Stage:
 
     def _with_lower_rates(self, run: Run) -> str:
         """The command that continues the stage with a tenth of its learning rates."""
-        section = self.command.split()[0].replace("-", "_")
+        section = self.settings
         rates = {name: getattr(getattr(run.config, section), name) for name in _RATES}
         lower = [f"{section}.{name}={rate / 10:g}" for name, rate in rates.items() if rate]
         command = self.command_line(run, resume=self.has_checkpoint(run))
@@ -254,11 +259,11 @@ def _evaluate_pieces(config: Config, num_passages: int) -> float:
 
 
 def _evaluate_reads(run: Run, options: Options) -> Any:
-    """The recorded keys of all models of the run, and the test questions."""
+    """The recorded keys of all models of the run, and the held-out questions."""
     models = {
         stage.name: run.record(stage.name)["key"] for stage in STAGES if stage.leaves_model and stage.is_finished(run)
     }
-    return [models, inputs.test_questions(run)]
+    return [models, inputs.heldout_questions(run)]
 
 
 def _trained(folder: str) -> tuple[str, ...]:
@@ -387,8 +392,8 @@ STAGES: tuple[Stage, ...] = (
         needs=("corpus",),
         reads=_evaluate_reads,
         output="report.json",
-        writes=("evaluate", "report.json", "report.html"),
-        leaves=("evaluate/*.json", "report.json", "report.html"),
+        writes=("evaluate", "best.json", "report.json", "report.html"),
+        leaves=("evaluate/*.json", "best.json", "report.json", "report.html"),
         seconds=27.0,
         pieces=_evaluate_pieces,
         work="openrealm.run.report:evaluate",
@@ -431,6 +436,7 @@ def say_changed(run: Run) -> None:
 def forget(run: Run) -> None:
     """Remove the output and the record of every stage; config.json stays, and the report until the next replaces it."""
     files.remove_folder(run.records)
+    (run.folder / "budget.json").unlink(missing_ok=True)
     forgotten = (stage for stage in STAGES if stage.name != "evaluate")
     for name in sorted({Path(path).parts[0] for stage in forgotten for path in stage.writes}):
         path = run.folder / name

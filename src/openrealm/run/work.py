@@ -76,6 +76,9 @@ def warm_start(run: Run, stage: Stage, options: Options) -> None:
     opened = artefacts.open_corpus(run)
     torch.manual_seed(run.config.seed)
     model = Realm.from_backbone(run.config.model, opened.tokenizer())
+    if model.answering is not None and not run.config.warm_start.num_steps:
+        _pass_on(run, stage, model, f"{run.config.model.backbone} finds and reads passages as it is.")
+        return
     try:
         task = WarmStart(opened, config=run.config)
     except TooLittleText as error:
@@ -104,10 +107,14 @@ def pretrain(run: Run, stage: Stage, options: Options) -> None:
     """Train retriever and reader jointly, or the reader alone for the stage with frozen towers."""
     from openrealm.index.index import prune
     from openrealm.train.tasks.joint import Joint
+    from openrealm.train.tasks.warm_start import start_from_unigrams
 
     opened, config = artefacts.open_corpus(run), run.config
     queries = queries_of(run, opened)
     model = artefacts.open_model(run, stage.start)
+    if not config.pretrain.num_steps:
+        _pass_on(run, stage, model, "pretrain.num_steps is 0.")
+        return
     first = artefacts.open_index(run, model, stage.start)
     if stage.comparison:
         config = config.replace(pretrain=config.pretrain.replace(freeze_towers=True))
@@ -118,6 +125,9 @@ def pretrain(run: Run, stage: Stage, options: Options) -> None:
     except TooLittleText as error:
         _pass_on(run, stage, model, error)
         return
+    if not model.has_trained_head:
+        start_from_unigrams(model, opened)
+        model.has_trained_head = True  # keep the head if the model is saved
     outcome = _train(run, stage, options, model, task)
     if not stage.comparison:
         prune(run.index, {first.name})
@@ -128,11 +138,17 @@ def pretrain(run: Run, stage: Stage, options: Options) -> None:
     )
 
 
-def _pass_on(run: Run, stage: Stage, model: Realm, reason: TooLittleText) -> None:
+def _pass_on(run: Run, stage: Stage, model: Realm, reason: TooLittleText | str) -> None:
     """Leave the model untrained to the next stage, without an outcome."""
     (stage.folder(run) / artefacts.OUTCOME).unlink(missing_ok=True)
-    model.save_pretrained(stage.model_folder(run), key=run.record(stage.name)["key"])
+    _save(run, stage, model)
     say(f"{stage.title}: left out: {reason}")
+
+
+def _save(run: Run, stage: Stage, model: Realm) -> None:
+    """Publish the stage's model; in 8 bits if it started from one that is distributed so."""
+    is_compact = model.answering is not None
+    model.save_pretrained(stage.model_folder(run), compact=is_compact, key=run.record(stage.name)["key"])
 
 
 def _refreshes_missed(stage: Stage, run: Run, outcome: Outcome) -> str:
@@ -161,7 +177,8 @@ def finetune(run: Run, stage: Stage, options: Options) -> None:
     if system.retriever == "none":
         task = ClosedBook(opened, asked, config=config)
     elif system.retriever == "tower":
-        task = OpenQA(opened, artefacts.open_index(run, model, system.start), asked, config=config)
+        index, finder = artefacts.open_index(run, model, system.start), artefacts.tower_finder(run, model, system.start)
+        task = OpenQA(opened, index, asked, finder=finder, config=config)
     else:
         task = OpenQA(opened, None, asked, finder=artefacts.bm25_finder(run, trained=False), config=config)
     _train(run, stage, options, model, task)
@@ -174,11 +191,20 @@ def _train(run: Run, stage: Stage, options: Options, model: Realm, task: Task[An
     from openrealm.train.trainer import Trainer
 
     config, engine = run.config, artefacts.engine_of(run)
-    trainer = Trainer(model, task, stage.folder(run), engine=engine, seed=config.seed, callbacks=config.callbacks)
+    section = getattr(config, stage.settings)
+    trainer = Trainer(
+        model,
+        task,
+        stage.folder(run),
+        minutes=getattr(section, "minutes", None),
+        engine=engine,
+        seed=config.seed,
+        callbacks=config.callbacks,
+    )
     if not options.resume:
         files.remove_folder(stage.model_folder(run))  # so that a model with the stage's key is always this training's
     outcome = trainer.train(resume=options.resume)
     files.write_json(stage.folder(run) / artefacts.OUTCOME, dataclasses.asdict(outcome))
-    model.save_pretrained(stage.model_folder(run), key=run.record(stage.name)["key"])
+    _save(run, stage, model)
     checkpoint.remove_all(trainer.checkpoints)
     return outcome

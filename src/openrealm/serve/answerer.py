@@ -20,8 +20,8 @@ from openrealm.model import marginal
 from openrealm.model.realm import Realm
 from openrealm.progress import say
 from openrealm.recipes.documents import MODEL, documents
-from openrealm.recipes.small import small
-from openrealm.run import artefacts, previous, stages
+from openrealm.recipes.small import small_encoder
+from openrealm.run import artefacts, best, previous, stages
 from openrealm.run.folder import Run
 from openrealm.run.pipeline import command_line
 from openrealm.run.systems import SYSTEMS, System
@@ -71,7 +71,7 @@ class Answerer:
         Mismatch if the index was not built with this model and corpus.
         """
         if config is None:
-            config = small(len(corpus)) if model.answering is None else documents()
+            config = small_encoder(len(corpus)) if model.answering is None else documents()
         if model.span_reader is None:
             raise MissingStage(
                 "This model has no span reader to answer questions with; train it on openrealm.tasks.OpenQA first."
@@ -139,20 +139,32 @@ class Answerer:
         return cls(realm, corpus, index, config=config, engine=engine, source=where)
 
     @classmethod
-    def open(cls, run_folder: str | Path, system: str = "realm") -> Answerer:
-        """Load a fine-tuned system from a run; nothing is written.
+    def open(cls, run_folder: str | Path, system: str | None = None) -> Answerer:
+        """Load from a run what answers best or a fine-tuned system; nothing is written.
 
         While the run is rebuilt, the system before that answers.
 
-        system  a system that reads passages, such as "realm" or "bm25"
+        system  a fine-tuned system that reads passages, such as "realm" or "bm25"; None takes what the run found to
+                answer best, or "realm" if the run was not measured
         Raises BadInput for another system, MissingStage naming the command to run first, Mismatch if settings have
         changed since, DamagedArtefact.
         """
         readers = [name for name, entry in SYSTEMS.items() if entry.reads_passages]
+        folder = Path(run_folder)
+        if system is None:
+            return previous.opened(folder, previous.answering_stage(folder), cls._opened_best)
         if system not in readers:
             raise BadInput(f"There is no system {system!r} that reads passages; choose from {', '.join(readers)}.")
         entry = SYSTEMS[system]
-        return previous.opened(Path(run_folder), stages.get(entry.stage), lambda run: cls._opened(run, entry))
+        return previous.opened(folder, stages.get(entry.stage), lambda run: cls._opened(run, entry))
+
+    @classmethod
+    def _opened_best(cls, run: Run) -> Answerer:
+        if not best.is_recorded(run):
+            return cls._opened(run, SYSTEMS["realm"])
+        corpus, engine = artefacts.open_corpus(run), artefacts.engine_of(run)
+        model, finder = best.open_best(run)
+        return cls(model, corpus, finder=finder, config=run.config, engine=engine, source=run.config.corpus.source)
 
     @classmethod
     def _opened(cls, run: Run, entry: System) -> Answerer:
@@ -163,11 +175,8 @@ class Answerer:
             )
         corpus, engine = artefacts.open_corpus(run), artefacts.engine_of(run)
         model = artefacts.open_model(run, entry.stage)
-        if entry.retriever == "bm25":
-            finder = artefacts.open_finder(run, entry, model)
-            return cls(model, corpus, finder=finder, config=run.config, engine=engine, source=run.config.corpus.source)
-        index = artefacts.open_index(run, model, entry.start)
-        return cls(model, corpus, index, config=run.config, engine=engine, source=run.config.corpus.source)
+        finder = artefacts.open_finder(run, entry, model)
+        return cls(model, corpus, finder=finder, config=run.config, engine=engine, source=run.config.corpus.source)
 
     @overload
     def ask(self, question: str, *, threshold: float | None = ...) -> Answer: ...

@@ -22,12 +22,15 @@ _MIN_SEARCHED = 50
 
 
 class FusedFinder(DenseFinder):
-    """Finds passages by f(x,z) + w * BM25(x,z) / max BM25(x,·), among the best of the index and the best of BM25."""
+    """Finds passages by v * f(x,z) + w * BM25(x,z) / max BM25(x,·), among the best of the index and of BM25."""
 
-    def __init__(self, index: Index, bm25: Bm25, answering: Answering) -> None:
-        """Search `index` and `bm25`, of the same corpus, with the weights of `answering`."""
+    def __init__(self, index: Index, bm25: Bm25, answering: Answering, *, vector_weight: float = 1.0) -> None:
+        """Search `index` and `bm25`, of the same corpus, with the weights of `answering`.
+
+        vector_weight  v; 0 finds passages by their words alone, as a `bm25_weight` of 0 does by their vectors
+        """
         super().__init__(index)
-        self.bm25, self.answering = bm25, answering
+        self.bm25, self.answering, self.vector_weight = bm25, answering, vector_weight
 
     def find(
         self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
@@ -43,7 +46,9 @@ class FusedFinder(DenseFinder):
         best_BK, lexical_BK = self.bm25.search(texts, num_searched)
         id_BU = torch.cat([dense_BK, torch.from_numpy(lexical_BK)], dim=1).sort(dim=1).values
         word_BU = torch.from_numpy(self.bm25.scores(texts, id_BU.numpy()) / np.maximum(best_BK[:, :1], 1e-6))
-        score_BU = self.scores(query_BD, id_BU) + self.answering.bm25_weight * word_BU.to(query_BD.device)
+        score_BU = self.vector_weight * self.scores(query_BD, id_BU) + self.answering.bm25_weight * word_BU.to(
+            query_BD.device
+        )
         is_again_BU = torch.nn.functional.pad(id_BU[:, 1:] == id_BU[:, :-1], (1, 0))
         score_BU = score_BU.masked_fill(is_again_BU.to(score_BU.device), -torch.inf)
         score_BK, place_BK = score_BU.topk(min(k, corpus.num_passages), dim=1)

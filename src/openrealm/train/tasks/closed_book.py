@@ -13,7 +13,7 @@ from openrealm.config import Config, FinetuneConfig
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.model.realm import Realm
-from openrealm.recipes.small import small
+from openrealm.recipes.small import small_encoder
 from openrealm.text.pack import Row as EncoderRow
 from openrealm.train.answers import finetune_fingerprint
 from openrealm.train.examples import Order
@@ -40,11 +40,11 @@ class ClosedBook(Task[list[int]]):
     ) -> None:
         """Tokenize questions and answers; questions whose answers are regular expressions are skipped.
 
-        config    settings; None means those of `openrealm run` for a corpus of this size
+        config    settings; None means those of the recipe small-encoder for a corpus of this size
         settings  fields of `FinetuneConfig` that override `config`
         Raises BadInput if no question remains, BadConfig for an unknown setting.
         """
-        config = small(len(corpus)) if config is None else config
+        config = small_encoder(len(corpus)) if config is None else config
         self.config = config.replace(finetune=config.finetune.replace(**settings))
         self.settings, self.corpus = self.config.finetune, corpus
         tokenizer = corpus.tokenizer()

@@ -18,7 +18,7 @@ from openrealm.index.index import Index, version_name
 from openrealm.model.marginal import query_weights
 from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
-from openrealm.recipes.small import small
+from openrealm.recipes.small import small_encoder
 from openrealm.registry import LOSSES
 from openrealm.stored import checked
 from openrealm.train import checkpoint
@@ -79,14 +79,14 @@ class Joint(Task[JointBatch]):
 
         loss            a name in `registry.LOSSES`, or a function from a `Reading` to one loss per query, shape (B,);
                         None means the one in `config`. Checkpoints identify a function by its name only
-        config          settings; None means those of `openrealm run` for a corpus of this size
+        config          settings; None means those of the recipe small-encoder for a corpus of this size
         queries         source of the examples, if not `corpus` itself (Guu et al. 2020, Sec. 4.3)
         index_folder    where index versions are published; None means index/ in the trainer's folder
         refresh_at_end  whether to rebuild `index` with the final passage tower after the last step
         settings        fields of `PretrainConfig` that override `config`
         Raises BadInput if too few passages contain something to mask, BadConfig for an unknown loss or setting.
         """
-        config = small(len(corpus)) if config is None else config
+        config = small_encoder(len(corpus)) if config is None else config
         self.config = config.replace(pretrain=config.pretrain.replace(**settings))
         self.settings = self.config.pretrain
         self.corpus, self._first_index = corpus, index

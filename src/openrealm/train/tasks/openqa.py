@@ -14,7 +14,7 @@ from openrealm.errors import BadInput
 from openrealm.index.index import Index
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
-from openrealm.recipes.small import small
+from openrealm.recipes.small import small_encoder
 from openrealm.train.answers import AnswerFinder, finetune_fingerprint
 from openrealm.train.examples import Order
 from openrealm.train.optimizer import peak_rates
@@ -53,11 +53,11 @@ class OpenQA(Task[list[int]]):
 
         index      built with the model's passage tower; it is not changed
         finder     another way to find passages, such as `Bm25Finder`; `index` may then be None
-        config     settings; None means those of `openrealm run` for a corpus of this size
+        config     settings; None means those of the recipe small-encoder for a corpus of this size
         settings   fields of `FinetuneConfig` that override `config`
         Raises BadInput if there is no question, or neither an index nor a finder, BadConfig for an unknown setting.
         """
-        config = small(len(corpus)) if config is None else config
+        config = small_encoder(len(corpus)) if config is None else config
         self.config = config.replace(finetune=config.finetune.replace(**settings))
         self.settings = self.config.finetune
         if not questions:

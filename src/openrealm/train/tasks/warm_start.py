@@ -14,7 +14,7 @@ from openrealm.config import Config, WarmStartConfig
 from openrealm.corpus.corpus import Corpus
 from openrealm.index.bm25 import Bm25
 from openrealm.model.realm import Realm
-from openrealm.recipes.small import small
+from openrealm.recipes.small import small_encoder
 from openrealm.train.examples import Example, pretraining_examples
 from openrealm.train.ict import InverseCloze, Pairs
 from openrealm.train.optimizer import pretraining_groups
@@ -50,11 +50,11 @@ class WarmStart(Task[WarmStartBatch]):
     def __init__(self, corpus: Corpus, *, config: Config | None = None, **settings: Any) -> None:
         """Prepare the masked examples.
 
-        config    settings; None means those of `openrealm run` for a corpus of this size
+        config    settings; None means those of the recipe small-encoder for a corpus of this size
         settings  fields of `WarmStartConfig` that override `config`
         Raises BadInput if too few passages contain something to mask, BadConfig for an unknown setting.
         """
-        config = small(len(corpus)) if config is None else config
+        config = small_encoder(len(corpus)) if config is None else config
         self.config = config.replace(warm_start=config.warm_start.replace(**settings))
         self.settings = self.config.warm_start
         self.corpus = corpus

@@ -1,0 +1,241 @@
+"""Which way of answering suits a run's text best, measured on held-out questions.
+
+The model that answers as it is has the benefit of the doubt: another way is taken only if it is better beyond chance.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from typing_extensions import TypedDict
+
+from openrealm import files
+from openrealm.evaluate.compare import MIN_MEASURED, Interval, paired_difference
+from openrealm.model.answering import Answering
+from openrealm.progress import say
+from openrealm.run import artefacts, questions, stages
+from openrealm.run.answering import Row, answer_rows, figures, holds_answer
+from openrealm.run.folder import Run
+from openrealm.types import Question
+
+if TYPE_CHECKING:
+    from openrealm.model.realm import Realm
+    from openrealm.train.fusion import FusedFinder
+    from openrealm.train.spans import Found
+
+FILE = "best.json"
+CLOZE, ASKED = "cloze questions", "questions"
+MAX_MEASURED = 200
+"""Most held-out questions of a kind that each system answers; more would take too much of a run's time."""
+_MIN_CALIBRATED = 100
+_RECALL_AT = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """A way of answering: the model before or after training, with passages found by vectors, words, or both.
+
+    wins_by_cloze  whether cloze questions are reason enough to prefer it to the untrained model
+    """
+
+    name: str
+    title: str
+    is_adapted: bool
+    by_vectors: bool = True
+    by_words: bool = True
+    wins_by_cloze: bool = True
+
+
+UNTRAINED = Way(name="untrained", title="untrained", is_adapted=False)
+WAYS: tuple[Way, ...] = (
+    UNTRAINED,
+    # Cloze questions repeat words of their passages more than people's questions do.
+    Way(name="bm25", title="BM25", is_adapted=False, by_vectors=False, wins_by_cloze=False),
+    Way(name="adapted", title="adapted", is_adapted=True, by_words=False),
+    Way(name="fused", title="fused", is_adapted=True),
+)
+
+
+class Best(TypedDict):
+    """The content of best.json.
+
+    system         name of the way that the run answers with
+    why            one or two sentences
+    stage          whose model it is
+    vector_weight  as `FusedFinder` takes it
+    answering      weights and confidence to answer with
+    measured       by kind of question, how many there were ("questions") and the figures of each way ("systems")
+    """
+
+    system: str
+    why: str
+    stage: str
+    vector_weight: float
+    answering: Answering
+    measured: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """How one way answers the questions of one kind: a row for each, and the best spans of the passages read."""
+
+    rows: list[Row]
+    found: list[list[Found]]
+
+
+def is_recorded(run: Run) -> bool:
+    """Whether the last evaluation of the run compared ways of answering."""
+    return FILE in run.record("evaluate").get("files", ())
+
+
+def read(run: Run) -> Best:
+    """What was chosen. Raises DamagedArtefact, MissingStage, or Mismatch if models were trained again since."""
+    path, evaluate = run.folder / FILE, stages.get("evaluate")
+    evaluate.check(run, up_to_date=True)
+    evaluate.verify(run, path)
+    return files.read_json(path, Best, f"run `{evaluate.command_line(run)}` again")
+
+
+def open_best(run: Run) -> tuple[Realm, FusedFinder]:
+    """The model that the run answers with, and how it finds passages."""
+    best = read(run)
+    model = artefacts.open_model(run, best["stage"])
+    model.answering = best["answering"]
+    return model, artefacts.fused_finder(
+        run, model, _indexed(best["stage"]), best["answering"], vector_weight=best["vector_weight"]
+    )
+
+
+def _indexed(stage: str) -> str:
+    """The stage whose index belongs to the model of `stage`: fine-tuning leaves the passage tower as it is."""
+    return "warm_start" if stage == "warm_start" else "pretrain"
+
+
+def choose(run: Run) -> Best:
+    """Ask every way the run's held-out questions, and write best.json."""
+    sets = questions.load(run)
+    asked = {CLOZE: sets.dev[:MAX_MEASURED], ASKED: sets.test[:MAX_MEASURED]}
+    asked = {kind: chosen for kind, chosen in asked.items() if chosen}
+    tuned, joint = stages.get("finetune_realm"), stages.get("pretrain")
+    adapted = next((stage.name for stage in (tuned, joint) if stage.is_current(run)), None)
+    answered: dict[Way, dict[str, Answered]] = {}
+    weights: dict[Way, Answering] = {}
+    for stage in ("warm_start", *([adapted] if adapted else [])):
+        stages.index_of(_indexed(stage)).make(run)
+        model = artefacts.open_model(run, stage)
+        assert model.answering is not None
+        for way in WAYS:
+            if way.is_adapted == (stage == adapted):
+                weights[way] = model.answering if way.by_words else dataclasses.replace(model.answering, bm25_weight=0)
+                answered[way] = _ask(run, model, _indexed(stage), way, weights[way], asked)
+    way, why = decide({way: {kind: of.rows for kind, of in by_kind.items()} for way, by_kind in answered.items()})
+    answering = weights[way]
+    if way.is_adapted and adapted == tuned.name and len(asked.get(ASKED, ())) >= _MIN_CALIBRATED:
+        answering = _recalibrated(run, answering, asked[ASKED], answered[way][ASKED])
+    best = Best(
+        system=way.name,
+        why=why,
+        stage=adapted if way.is_adapted and adapted else "warm_start",
+        vector_weight=float(way.by_vectors),
+        answering=answering,
+        measured={
+            kind: {
+                "questions": len(asked[kind]),
+                "systems": {way.name: figures(by_kind[kind].rows) for way, by_kind in answered.items()},
+            }
+            for kind in asked
+        },
+    )
+    files.write_json(run.folder / FILE, best | {"answering": dataclasses.asdict(answering)})
+    return best
+
+
+def _ask(
+    run: Run, model: Realm, start: str, way: Way, answering: Answering, asked: Mapping[str, Sequence[Question]]
+) -> dict[str, Answered]:
+    say(f"evaluation: asking the {way.title} system")
+    finder = artefacts.fused_finder(run, model, start, answering, vector_weight=float(way.by_vectors))
+    return {kind: Answered(*answer_rows(run, model, finder, chosen)) for kind, chosen in asked.items()}
+
+
+def decide(rows: Mapping[Way, Mapping[str, Sequence[Row]]]) -> tuple[Way, str]:
+    """The way to answer with, and why, from the rows of every way (see `answering.answer_rows`) by kind of question.
+
+    A way is better than the untrained model if its exact match or recall@5 is higher beyond chance (95% interval of the
+    paired difference) on the questions that count, and neither is lower beyond chance on any. The held-out questions
+    count if there are at least `MIN_MEASURED`, else the cloze questions. Of several, the one with the largest gains.
+    """
+    ours = rows[UNTRAINED]
+    counted = ASKED if len(ours.get(ASKED, ())) >= MIN_MEASURED else CLOZE
+    num_counted = len(ours.get(counted, ()))
+    if num_counted < MIN_MEASURED:
+        return UNTRAINED, f"The untrained system answers: fewer than {MIN_MEASURED} held-out questions measure nothing."
+    gains = {
+        way: {kind: (_gain(of, ours[kind], _is_right), _gain(of, ours[kind], _is_recalled)) for kind, of in own.items()}
+        for way, own in rows.items()
+        if way != UNTRAINED and (way.wins_by_cloze or counted == ASKED)
+    }
+    if not gains:
+        return UNTRAINED, "The untrained system answers, as nothing was trained."
+
+    def is_better(way: Way) -> bool:
+        em, recall = gains[way][counted]
+        is_worse = any(gain.high < 0 for pair in gains[way].values() for gain in pair)
+        return not is_worse and (em.low > 0 or (recall.low > 0 and em.mean >= 0))
+
+    better = [way for way in gains if is_better(way)]
+    best = max(better or gains, key=lambda way: sum(gain.mean for gain in gains[way][counted]))
+    em, recall = gains[best][counted]
+    shown = f"{num_counted} held-out {counted}: exact match {_points(em)}; recall@5 {_points(recall)}"
+    if better:
+        return best, f"The {best.title} system answers: it is better than the untrained one beyond chance ({shown})."
+    return UNTRAINED, f"The untrained system answers: none is better beyond chance (the next is {best.title}; {shown})."
+
+
+def _points(gain: Interval) -> str:
+    return f"{100 * gain.mean:+.1f} points, 95% interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+
+
+def _gain(theirs: Sequence[Row], ours: Sequence[Row], measure: Callable[[Row], bool]) -> Interval:
+    return paired_difference([measure(row) for row in theirs], [measure(row) for row in ours])
+
+
+def _is_right(row: Row) -> bool:
+    return bool(row["em"])
+
+
+def _is_recalled(row: Row) -> bool:
+    return row["rank"] is not None and row["rank"] <= _RECALL_AT
+
+
+def _recalibrated(run: Run, answering: Answering, asked: Sequence[Question], answered: Answered) -> Answering:
+    """Confidence and threshold of a span reader that was trained further, from the held-out questions.
+
+    The best spans of passages without an answer stand for those of questions that cannot be answered.
+    """
+    from openrealm.qa.calibrate import DECLINED, fit_logistic
+
+    corpus = artefacts.open_corpus(run)
+    answers = [
+        (_span_score(spans[0]), row["em"]) for spans, row in zip(answered.found, answered.rows, strict=True) if spans
+    ]
+    others = [
+        next((_span_score(span) for span in spans if not holds_answer(corpus, span.passage, question)), None)
+        for question, spans in zip(asked, answered.found, strict=True)
+    ]
+    wrong = [score for score in others if score is not None]
+    score_N = np.array([score for score, _ in answers] + wrong)
+    is_right_N = np.array([bool(em) for _, em in answers] + [False] * len(wrong))
+    slope, offset = fit_logistic(score_N, is_right_N)
+    fitted = dataclasses.replace(answering, confidence_slope=slope, confidence_offset=offset)
+    confidences = [fitted.confidence(score) for score, _ in answers]
+    return dataclasses.replace(fitted, threshold=float(np.quantile(confidences, DECLINED)))
+
+
+def _span_score(span: Found) -> float:
+    """g(s), without the score of its passage."""
+    return span.logit - span.retrieval_score
