@@ -25,6 +25,22 @@ def test_matrices_come_back_within_half_a_step_of_their_row_and_the_rest_exactly
     assert torch.equal(back["small"], state["small"])
 
 
+def test_in_16_bits_what_is_exact_in_8_stays_so_and_small_steps_of_training_are_kept() -> None:
+    matrix = torch.randn(80, 64, generator=torch.Generator().manual_seed(0))
+    exact = expanded(*compacted({"a": matrix}))["a"]
+    trained = exact + 1e-4
+    tensors, aliases = compacted({"exact": exact, "trained": trained, "huge": matrix * 1e6}, 16)
+    assert [tensors[name].dtype for name in ("exact", "trained", "huge")] == [torch.int8, torch.float16, torch.float32]
+    back = expanded(tensors, aliases)
+    assert torch.equal(back["exact"], exact)
+    assert torch.allclose(back["trained"], trained, rtol=5e-4, atol=1e-7)
+    assert back["trained"].dtype == torch.float32
+    again = expanded(*compacted(back, 16))
+    assert all(torch.equal(again[name], back[name]) for name in back), "saving again changes nothing"
+    shapes = expanded_shapes(_shapes(tensors), aliases, Path("model.safetensors"))
+    assert shapes == _shapes(back)
+
+
 def test_equal_tensors_are_stored_once_and_come_back_as_copies() -> None:
     matrix = torch.randn(80, 64)
     other = matrix.clone()

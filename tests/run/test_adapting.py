@@ -82,11 +82,14 @@ def test_no_question_to_measure_with_was_trained_on(run: Path) -> None:
     assert not train & (dev | test)
 
 
-def test_only_what_is_needed_is_kept_and_models_are_in_8_bits(run: Path) -> None:
+def test_only_what_is_needed_is_kept_and_models_are_in_8_and_16_bits(run: Path) -> None:
     assert list(run.rglob("checkpoints")) == []
     assert list(run.rglob(".tmp-*")) == []
     for model in run.rglob("model.safetensors"):
-        assert b'"I8"' in model.read_bytes()[:100_000], model
+        header = model.read_bytes()[:100_000]
+        is_trained = "warm-start" not in model.parts
+        assert (b'"F16"' in header) == is_trained, "what was trained is not rounded to 8 bits"
+        assert (b'"I8"' in header) or is_trained
 
 
 def test_the_time_that_was_announced_is_in_the_report(run: Path) -> None:

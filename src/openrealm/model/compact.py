@@ -1,9 +1,10 @@
-"""A quarter of the size on disk: matrices in 8 bits with a scale per row, and equal tensors once."""
+"""A quarter or half of the size on disk: matrices in 8 bits with a scale per row or in 16, and equal tensors once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,10 +16,12 @@ _SCALE = ":scale"
 _MIN_SIZE = 4096  # smaller tensors, such as biases and norms, stay as they are
 
 
-def compacted(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
+def compacted(state: Mapping[str, Tensor], bits: Literal[8, 16] = 8) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors to store for a state dict, and the names of those that equal another: {name: stored name}.
 
-    The largest entry of each row of a matrix becomes 127 or -127, so that an entry is off by at most 1/254 of it.
+    In 8 bits the largest entry of each row of a matrix becomes 127 or -127, so that an entry is off by at most 1/254 of
+    it. With `bits` of 16 a matrix is stored so only if that is exact, as after loading one, and as float16 otherwise:
+    small steps of training would be lost in 8 bits.
 
     >>> tensors, aliases = compacted({"a": torch.eye(64), "b": torch.eye(64), "bias": torch.ones(3)})
     >>> sorted(tensors), aliases
@@ -38,19 +41,27 @@ def compacted(state: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dict[str,
             tensors[name] = tensor
             continue
         scale_n1 = tensor.float().abs().amax(dim=1, keepdim=True) / 127
-        tensors[name] = (tensor.float() / scale_n1.clamp(min=torch.finfo(torch.float32).tiny)).round().to(torch.int8)
-        tensors[name + _SCALE] = scale_n1
+        small = (tensor.float() / scale_n1.clamp(min=torch.finfo(torch.float32).tiny)).round().to(torch.int8)
+        if bits == 16 and not torch.equal(small.float() * scale_n1, tensor.float()):
+            half = tensor.half()
+            tensors[name] = half if torch.isfinite(half).all() else tensor
+            continue
+        tensors[name], tensors[name + _SCALE] = small, scale_n1
     return tensors, aliases
 
 
 def expanded(tensors: Mapping[str, Tensor], aliases: Mapping[str, str]) -> dict[str, Tensor]:
     """The state dict of what `compacted` returned, in float32; equal tensors are copies of each other."""
     state = {
-        name: tensor.float() * tensors[name + _SCALE] if name + _SCALE in tensors else tensor
+        name: tensor.float() * tensors[name + _SCALE] if name + _SCALE in tensors else _widened(tensor)
         for name, tensor in tensors.items()
         if not name.endswith(_SCALE)
     }
     return state | {name: state[twin].clone() for name, twin in aliases.items()}
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def expanded_shapes(shapes: Shapes, aliases: Mapping[str, str], where: Path) -> Shapes:
@@ -59,10 +70,9 @@ def expanded_shapes(shapes: Shapes, aliases: Mapping[str, str], where: Path) -> 
     for name, (shape, dtype) in shapes.items():
         if name.endswith(_SCALE):
             continue
-        if dtype == torch.int8:
-            if shapes.get(name + _SCALE) != ((shape[0], 1), torch.float32):
-                raise DamagedArtefact(f"{where}: {name} has no scale for each of its rows; save the model again.")
-            dtype = torch.float32
+        if dtype == torch.int8 and shapes.get(name + _SCALE) != ((shape[0], 1), torch.float32):
+            raise DamagedArtefact(f"{where}: {name} has no scale for each of its rows; save the model again.")
+        dtype = torch.float32 if dtype in (torch.int8, torch.float16) else dtype
         out[name] = (shape, dtype)
     if unknown := sorted(set(aliases.values()) - out.keys()):
         raise DamagedArtefact(f"{where} lacks {unknown[0]}, which config.json refers to; save the model again.")

@@ -252,13 +252,16 @@ class Realm(nn.Module):
                 take_projection(tower.projection, stored)
         return model
 
-    def save_pretrained(self, folder: str | Path, *, compact: bool = False, key: str | None = None) -> None:
+    def save_pretrained(
+        self, folder: str | Path, *, compact: bool = False, bits: Literal[8, 16] = 8, key: str | None = None
+    ) -> None:
         """Write weights (safetensors), configuration, tokenizer and a model card into `folder`, atomically.
 
         A model saved there before is replaced.
 
         compact  store matrices in 8 bits with a scale per row, and equal tensors once: a quarter of the size or less,
                  and no longer exactly the same model
+        bits     if compact: 16 stores what 8 bits would round, such as trained weights, in 16
         key      stored in the manifest as "build_key", if given
         Raises BadInput if the folder holds anything else, NonFinite if a weight is not finite.
 
@@ -270,12 +273,14 @@ class Realm(nn.Module):
         >>> again.passage_digest() == model.passage_digest()
         True
         """
-        self._save(Path(folder).expanduser(), compact=compact, key=key)
+        self._save(Path(folder).expanduser(), bits=bits if compact else None, key=key)
 
-    def _save(self, folder: Path, hub_id: str | None = None, *, compact: bool = False, key: str | None = None) -> None:
+    def _save(
+        self, folder: Path, hub_id: str | None = None, *, bits: Literal[8, 16] | None = None, key: str | None = None
+    ) -> None:
         """Save in `folder`; the card says to load the model by `hub_id`, if it has one."""
         _check_replaceable(folder)
-        tensors, aliases = compacted(unique_state(self)) if compact else (unique_state(self), {})
+        tensors, aliases = compacted(unique_state(self), bits) if bits else (unique_state(self), {})
         settings = {
             "model": dataclasses.asdict(self.config),
             "backbone": self.backbone_settings,

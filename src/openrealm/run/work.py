@@ -146,9 +146,13 @@ def _pass_on(run: Run, stage: Stage, model: Realm, reason: TooLittleText | str) 
 
 
 def _save(run: Run, stage: Stage, model: Realm) -> None:
-    """Publish the stage's model; in 8 bits if it started from one that is distributed so."""
+    """Publish the stage's model; one that answers as it is takes little room, as it does in the package."""
     is_compact = model.answering is not None
-    model.save_pretrained(stage.model_folder(run), compact=is_compact, key=run.record(stage.name)["key"])
+    if is_compact and stage.system is not None and model.span_reader is not None:
+        # The masked-token reader is not needed any more; with the weights of the span reader's it takes no room.
+        model.reader.encoder.load_state_dict(model.span_reader.encoder.state_dict())
+        model.has_trained_head = False
+    model.save_pretrained(stage.model_folder(run), compact=is_compact, bits=16, key=run.record(stage.name)["key"])
 
 
 def _refreshes_missed(stage: Stage, run: Run, outcome: Outcome) -> str:
