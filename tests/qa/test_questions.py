@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from openrealm.errors import BadInput
-from openrealm.qa.questions import Asked, paragraphs, read_asked, split
+from openrealm.errors import BadConfig, BadInput
+from openrealm.qa.questions import Asked, interleave, paragraphs, read_asked, shares, split
 
 ROW = {"question": "Who  bakes?", "answer": ["Ada", "Ada", " "], "title": "Mill", "passage": "Ada bakes\nbread."}
 
@@ -172,3 +172,35 @@ def test_titles_are_held_out_as_wholes_and_questions_without_one_by_paragraph(to
     assert train
     assert heldout
     assert not {one.paragraph for one in train} & {one.paragraph for one in heldout}
+
+
+@given(
+    sizes=st.lists(st.integers(1, 100_000), min_size=1, max_size=6),
+    mixing=st.floats(0, 1),
+    extra=st.integers(0, 40),
+)
+def test_shares_add_up_and_leave_no_source_out(sizes: list[int], mixing: float, extra: int) -> None:
+    total = len(sizes) + extra
+    counts = shares(sizes, mixing, total)
+    assert sum(counts) == total
+    assert min(counts) >= 1
+    exact = [total * size**mixing / sum(other**mixing for other in sizes) for size in sizes]
+    if min(exact) >= 1:
+        assert all(abs(count - share) < 1 for count, share in zip(counts, exact, strict=True))
+
+
+def test_more_sources_than_questions_in_a_batch_are_refused() -> None:
+    with pytest.raises(BadConfig, match=r"qa\.batch_size is 2, fewer than the 3 sources"):
+        shares([5, 5, 5], 1.0, 2)
+
+
+@given(lists=st.lists(st.lists(st.integers()), min_size=1, max_size=4), data=st.data())
+def test_interleaving_keeps_every_item_and_the_order_of_each_source(
+    lists: list[list[int]], data: st.DataObject
+) -> None:
+    counts = [data.draw(st.integers(1, 3)) for _ in lists]
+    tagged = [[(n, place, value) for place, value in enumerate(items)] for n, items in enumerate(lists)]
+    mixed = interleave(tagged, counts)
+    for n, items in enumerate(tagged):
+        assert [one for one in mixed if one[0] == n] == items
+    assert len(mixed) == sum(map(len, lists))

@@ -81,7 +81,7 @@ def make_task(
     qa_corpus: Corpus, toy_items: list[Item], qa_settings: Callable[..., QaSettings]
 ) -> Callable[..., SpanReading]:
     def make(**changes: object) -> SpanReading:
-        return SpanReading(qa_corpus, toy_items[:100], toy_items[100:], qa_settings(**changes))
+        return SpanReading(qa_corpus, [toy_items[:100]], toy_items[100:], qa_settings(**changes))
 
     return make
 
@@ -96,6 +96,22 @@ def test_a_batch_is_a_function_of_seed_and_step(make_task: Callable[..., SpanRea
     batches = [drawn(task.batch(step)) for step in range(30)]
     assert [drawn(other.batch(step)) for step in reversed(range(30))] == batches[::-1]
     assert drawn(make_task(seed=1).batch(7)) != batches[7]
+
+
+def test_every_batch_draws_its_share_from_each_source(
+    qa_corpus: Corpus, toy_items: list[Item], qa_settings: Callable[..., QaSettings]
+) -> None:
+    large, small = toy_items[:40], toy_items[40:50]
+    questions_of_small = {tuple(item.tokens.tolist()) for item in small}
+    for mixing, expected in ((1.0, 2), (0.5, 3), (0.0, 5)):
+        settings = qa_settings(mixing=mixing, batch_size=10, negative_rate=0.0, unanswerable_rate=0.0)
+        task = SpanReading(qa_corpus, [large, small], [], settings)
+        for step in range(20):
+            batch = task.batch(step)
+            asked = [tuple(row.ids.tolist()) for row in batch.rows]
+            from_small = [ids for ids in asked if any(ids[1 : 1 + len(q)] == q for q in questions_of_small)]
+            assert len(asked) == 10
+            assert len(from_small) == expected
 
 
 def test_passages_are_drawn_at_the_rates_of_the_settings(make_task: Callable[..., SpanReading]) -> None:
@@ -163,6 +179,6 @@ def test_nothing_to_train_on_is_an_error_and_nothing_held_out_no_evaluation(
     qa_corpus: Corpus, toy_items: list[Item], qa_settings: Callable[..., QaSettings]
 ) -> None:
     with pytest.raises(BadInput, match="There is nothing to train on"):
-        SpanReading(qa_corpus, [], toy_items, qa_settings())
-    task = SpanReading(qa_corpus, toy_items, [], qa_settings())
+        SpanReading(qa_corpus, [[]], toy_items, qa_settings())
+    task = SpanReading(qa_corpus, [toy_items], [], qa_settings())
     assert task.evaluate(new_model(task.settings)) == {}

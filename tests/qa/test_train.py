@@ -52,6 +52,20 @@ def test_a_training_leaves_a_model_that_answers(trained: Path, tmp_path: Path, t
     assert [row["step"] for row in rows if row["split"] == "heldout"] == [0, 6, 12, 18, 24, 30]
 
 
+def test_a_training_continues_from_a_model(trained: Path, command: list[str], tmp_path: Path) -> None:
+    start = trained / "model"
+    words = [*command, command[2], "--set", f"start={start}", "--set", "mixing=0", "--set", "num_steps=2"]
+    words += ["--set", "learning_rate=1e-3", "--name", str(tmp_path / "more")]
+    words[words.index("num_steps=30")] = "warmup_steps=0"
+    assert main(words) == 0
+    before, after = Realm.from_pretrained(start), Realm.from_pretrained(tmp_path / "more" / "model")
+    assert before.span_reader is not None
+    assert after.span_reader is not None
+    pairs = zip(before.span_reader.parameters(), after.span_reader.parameters(), strict=True)
+    gaps = [float((one - other).detach().abs().max()) for one, other in pairs]
+    assert 0 < max(gaps) < 0.02  # two steps of 1e-3, and the rounding to 8 bits
+
+
 def test_a_killed_training_resumes_to_the_same_model(trained: Path, command: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "killed"
     words = [*command, "--name", str(folder)]
@@ -78,6 +92,9 @@ def test_a_killed_training_resumes_to_the_same_model(trained: Path, command: lis
         (["nowhere.jsonl"], "nowhere.jsonl does not exist; give a .jsonl file of questions"),
         (["--set", "depth=3"], "no setting 'depth'"),
         (["--set", "backbone=./no"], "qa.backbone: ./no is not a folder"),
+        (["--set", "start=openrealm-mini"], "qa.start: openrealm-mini has no span reader"),
+        (["--set", "start=openrealm-qa", "--set", "max_span_tokens=9"], "use --set max_span_tokens=20"),
+        (["--set", "start=./no"], "qa.start: ./no is not a folder"),
         (["--set", "max_joint_tokens=600"], "reads at most 128 word pieces; use --set max_joint_tokens=128"),
         (["--set", "heldout_every=1000000"], "0 are about the one title in 1000000 that is held out"),
         (["--set", "negative_rate=0.9"], "must add up to 1 or less"),

@@ -8,16 +8,19 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from openrealm.corpus.sources.lines import plain_name, read_blocks, read_lines
 from openrealm.corpus.sources.rows import type_of
-from openrealm.errors import BadInput
+from openrealm.errors import BadConfig, BadInput
 from openrealm.text.surrogates import has_surrogates
 from openrealm.types import Article
 
 _ROW = 'expected a line such as {"question": "Who bakes?", "answer": ["Ada"], "title": "Mill", "passage": "Ada bakes."}'
 _SQUAD = "expected the JSON of SQuAD 1.1 or 2.0"
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,3 +172,39 @@ def split(asked: Sequence[Asked], heldout_every: int) -> tuple[list[Asked], list
         key = zlib.crc32((one.title or one.paragraph).encode())
         parts[key % heldout_every == 0].append(one)
     return parts
+
+
+def shares(sizes: Sequence[int], mixing: float, total: int) -> list[int]:
+    """How many of `total` questions come from each source: in proportion to size ** `mixing`, and at least one.
+
+    Rounded by largest remainders. Raises BadConfig if there are more sources than questions.
+
+    >>> shares([90_000, 10_000], 1.0, 20), shares([90_000, 10_000], 0.5, 20), shares([90_000, 10_000], 0.0, 20)
+    ([18, 2], [15, 5], [10, 10])
+    """
+    free = total - len(sizes)
+    if free < 0:
+        raise BadConfig(f"qa.batch_size is {total}, fewer than the {len(sizes)} sources; every batch draws from each.")
+    weights = [size**mixing for size in sizes]
+    exact = [total * weight / sum(weights) for weight in weights]
+    counts = [max(1, int(count)) for count in exact]
+    while (missing := total - sum(counts)) != 0:
+        sign = 1 if missing > 0 else -1
+        able = [n for n, count in enumerate(counts) if sign > 0 or count > 1]
+        counts[max(able, key=lambda n: sign * (exact[n] - counts[n]))] += sign
+    return counts
+
+
+def interleave(sources: Sequence[Sequence[T]], counts: Sequence[int]) -> list[T]:
+    """All items of several sources, in turn `counts[s]` of source s, in the order that each has.
+
+    >>> interleave(["abcd", "AB"], [2, 1])
+    ['a', 'b', 'A', 'c', 'd', 'B']
+    """
+    rounds = max(-(-len(source) // count) for source, count in zip(sources, counts, strict=True))
+    return [
+        item
+        for number in range(rounds)
+        for source, count in zip(sources, counts, strict=True)
+        for item in source[number * count : (number + 1) * count]
+    ]

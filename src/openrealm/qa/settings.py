@@ -22,6 +22,7 @@ class QaSettings(Section):
     name: str = setting("openrealm-qa", "name of the model's folder under runs/")
     seed: int = setting(0, "random seed", ge=0)
     backbone: str = setting("minilm", "encoder to start from, whose retrieval vectors stay as they are")
+    start: str | None = setting(None, "question-answering model to continue from, in place of a backbone")
     projection_dim: int = setting(384, "dimension of the retrieval vectors: the encoder's, to keep all it knows", ge=1)
     span_hidden: int = setting(128, "hidden size of the span reader's MLP", ge=1)
 
@@ -30,6 +31,7 @@ class QaSettings(Section):
     max_joint_tokens: int = setting(256, "longest question with passage, in word pieces", ge=16)
     max_span_tokens: int = setting(20, "longest answer in word pieces", ge=1)
     num_negatives: int = setting(8, "passages without the answer kept per question, found by BM25", ge=1)
+    mixing: float = share(1.0, "exponent of a source's size in its share of the questions; 0: equal shares")
     heldout_every: int = setting(50, "hold out the questions on one title in this many", ge=2)
 
     negative_rate: float = share(0.4, "share of questions read with a passage without the answer as well")
@@ -54,3 +56,8 @@ class QaSettings(Section):
             raise BadConfig("qa.negative_rate and qa.unanswerable_rate must add up to 1 or less.")
         if self.max_query_tokens + 4 > self.max_joint_tokens:
             raise BadConfig("qa.max_joint_tokens must be at least qa.max_query_tokens + 4.")
+
+    @property
+    def origin(self) -> str:
+        """Where the weights come from: `start`, or else the backbone."""
+        return self.backbone if self.start is None else self.start

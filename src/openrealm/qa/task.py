@@ -19,6 +19,7 @@ from torch import Tensor
 from openrealm.corpus.corpus import Corpus
 from openrealm.model.realm import Realm
 from openrealm.qa.pool import Item, Span
+from openrealm.qa.questions import shares
 from openrealm.qa.settings import QaSettings
 from openrealm.text.pack import Row
 from openrealm.train.examples import Order
@@ -59,9 +60,16 @@ class SpanReading(Task[ReadingBatch]):
 
     name: ClassVar[str] = "span_reading"
 
-    def __init__(self, corpus: Corpus, items: Sequence[Item], heldout: Sequence[Item], settings: QaSettings) -> None:
-        self.corpus, self.items, self.heldout, self.settings = corpus, items, heldout, settings
-        self._order = Order(range(len(items)), settings.seed)
+    def __init__(
+        self, corpus: Corpus, sources: Sequence[Sequence[Item]], heldout: Sequence[Item], settings: QaSettings
+    ) -> None:
+        """Train on the items of `sources`, of which each gives its share (`shares`) of every batch.
+
+        Raises BadInput if a source is empty, BadConfig if there are more of them than questions in a batch.
+        """
+        self.corpus, self.sources, self.heldout, self.settings = corpus, sources, heldout, settings
+        self._orders = [Order(range(len(source)), settings.seed) for source in sources]
+        self._counts = shares([len(source) for source in sources], settings.mixing, settings.batch_size)
         self.schedule = Schedule.from_settings(settings, checkpoint_at_end=True, log_steps=20, free_memory_steps=50)
 
     def setup(self, trainer: Trainer) -> None:
@@ -86,7 +94,11 @@ class SpanReading(Task[ReadingBatch]):
         """Questions of a step and the passages drawn for them, a function of seed and step."""
         settings = self.settings
         rng = np.random.default_rng([settings.seed, _STREAM, step])
-        chosen = [self.items[i] for i in self._order.take(step * settings.batch_size, settings.batch_size)]
+        chosen = [
+            source[i]
+            for source, order, count in zip(self.sources, self._orders, self._counts, strict=True)
+            for i in order.take(step * count, count)
+        ]
         passages = []
         for item in chosen:
             draw = rng.random()
@@ -178,7 +190,7 @@ class SpanReading(Task[ReadingBatch]):
     @functools.cached_property
     def _items_digest(self) -> str:
         digest = hashlib.sha256()
-        for item in self.items:
+        for item in itertools.chain.from_iterable(self.sources):
             digest.update(repr((item.tokens.tolist(), item.spans, item.negatives)).encode())
         return digest.hexdigest()
 

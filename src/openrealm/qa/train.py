@@ -6,6 +6,7 @@ Everything is kept in one folder: corpus/, training/, calibration/, model/ and f
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadConfig, BadInput
 from openrealm.model.weights import backbone_location, tokenizer_of
 from openrealm.progress import say
-from openrealm.qa.questions import Asked, paragraphs, read_asked, split
+from openrealm.qa.questions import Asked, interleave, paragraphs, read_asked, shares, split
+from openrealm.types import Article
 
 if TYPE_CHECKING:
     from openrealm.engine import Engine
@@ -71,65 +73,99 @@ def train_qa(
     from openrealm.qa.task import SpanReading
     from openrealm.train.trainer import Trainer
 
-    backbone_location(settings.backbone, "qa.backbone")  # fail before the questions are read
-    asked = [one for source in sources for one in read_asked(Path(source))]
+    backbone_location(settings.origin, "qa.backbone" if settings.start is None else "qa.start")
+    asked = [list(read_asked(Path(source))) for source in sources]
     if max_questions is not None:
-        asked = asked[:: -(-len(asked) // max_questions)]
-    train, heldout = split(asked, settings.heldout_every)
-    if not train or not heldout:
+        every = -(-sum(map(len, asked)) // max_questions)
+        asked = [source[::every] for source in asked]
+    num_asked = sum(map(len, asked))
+    train, heldout = zip(*(split(source, settings.heldout_every) for source in asked), strict=True)
+    counts = shares([len(source) for source in train], settings.mixing, settings.batch_size)
+    for source in heldout:
+        random.Random(settings.seed).shuffle(source)
+    measured = interleave(heldout, counts)
+    if not all(train) or not measured:
         raise BadInput(
-            f"Of {len(asked):,} questions, {len(heldout):,} are about the one title in {settings.heldout_every} that "
+            f"Of {num_asked:,} questions, {len(measured):,} are about the one title in {settings.heldout_every} that "
             "is held out; give questions about more titles, or set heldout_every to another number."
         )
-    random.Random(settings.seed).shuffle(heldout)
+    model = new_model(settings)
     with files.sole_writer(folder):
         corpus = Corpus.build(
-            paragraphs(asked),
+            paragraphs(itertools.chain.from_iterable(asked)),
             folder / "corpus",
-            tokenizer=tokenizer_of(settings.backbone),
+            tokenizer=tokenizer_of(settings.origin),
             max_passage_tokens=settings.max_passage_tokens,
             near_duplicates=False,
         )
-        say(f"{len(train):,} questions to train on, {len(heldout):,} held out, {len(corpus):,} passages")
+        say(
+            f"{num_asked - len(measured):,} questions to train on, {len(measured):,} held out, {len(corpus):,} passages"
+        )
         limits = {
             "max_query_tokens": settings.max_query_tokens,
             "max_span_tokens": settings.max_span_tokens,
             "num_negatives": settings.num_negatives,
         }
-        measured = items(corpus, heldout[: _HELDOUT_PER_EVALUATION * settings.num_heldout], **limits)
-        task = SpanReading(corpus, items(corpus, train, **limits), measured, settings)
-        model = new_model(settings)
+        task = SpanReading(
+            corpus,
+            [items(corpus, source, **limits) for source in train],
+            items(corpus, measured[: _HELDOUT_PER_EVALUATION * settings.num_heldout], **limits),
+            settings,
+        )
         Trainer(model, task, folder / "training", engine=engine, seed=settings.seed).train(resume=resume)
-        _finish(model, train, heldout, folder, settings, engine)
+        distractors = interleave([_sorted(paragraphs(source)) for source in train], counts)
+        _finish(model, measured, distractors, folder, settings, engine)
     return folder / "model"
 
 
 def new_model(settings: QaSettings) -> Realm:
-    """A model on the backbone of `settings`, with a new span reader. Raises BadConfig if the backbone is too short."""
+    """The model that `settings` start from: that of `start`, or a new span reader on the backbone.
+
+    Raises BadConfig if `start` has no span reader, or if the encoder reads less than `max_joint_tokens`.
+    """
     import torch
 
     from openrealm.model.realm import Realm
 
-    model = Realm.from_pretrained(
-        settings.backbone,
-        dropout=0.0,
-        title_in_joint=True,
-        projection_dim=settings.projection_dim,
-        span_hidden=settings.span_hidden,
-    )
+    if settings.start is not None:
+        model = Realm.from_pretrained(settings.start)
+        if model.span_reader is None:
+            raise BadConfig(f"qa.start: {settings.start} has no span reader; give a model that answers questions.")
+        if settings.max_span_tokens != model.max_span_tokens:
+            raise BadConfig(
+                f"qa.max_span_tokens is {settings.max_span_tokens}, but {settings.start} gives answers of up to "
+                f"{model.max_span_tokens} word pieces; use --set max_span_tokens={model.max_span_tokens}."
+            )
+    else:
+        model = Realm.from_pretrained(
+            settings.backbone,
+            dropout=0.0,
+            title_in_joint=True,
+            projection_dim=settings.projection_dim,
+            span_hidden=settings.span_hidden,
+        )
+        model.max_span_tokens = settings.max_span_tokens
+        torch.manual_seed(settings.seed)
+        model.add_span_reader()
     if settings.max_joint_tokens > model.max_tokens:
         raise BadConfig(
-            f"qa.max_joint_tokens is {settings.max_joint_tokens}, but {settings.backbone} reads at most "
+            f"qa.max_joint_tokens is {settings.max_joint_tokens}, but {settings.origin} reads at most "
             f"{model.max_tokens} word pieces; use --set max_joint_tokens={model.max_tokens}."
         )
-    model.max_span_tokens = settings.max_span_tokens
-    torch.manual_seed(settings.seed)
-    model.add_span_reader()
     return model
 
 
+def _sorted(articles: Sequence[Article]) -> list[Article]:
+    return sorted(articles, key=lambda article: article.id)
+
+
 def _finish(
-    model: Realm, train: Sequence[Asked], heldout: Sequence[Asked], folder: Path, settings: QaSettings, engine: Engine
+    model: Realm,
+    heldout: Sequence[Asked],
+    distractors: Sequence[Article],
+    folder: Path,
+    settings: QaSettings,
+    engine: Engine,
 ) -> None:
     """Choose weights and confidence, and save the model and its figures."""
     from openrealm.qa.calibrate import calibrate
@@ -137,9 +173,13 @@ def _finish(
     assert model.span_reader is not None
     # The masked-token reader is not trained; with the same weights as the span reader's it takes no room on the disk.
     model.reader.encoder.load_state_dict(model.span_reader.encoder.state_dict())
-    distractors = sorted(paragraphs(train), key=lambda article: article.id)[: settings.num_distractors]
     model.answering, figures = calibrate(
-        model, heldout[: settings.num_calibration], distractors, settings, engine, folder / "calibration"
+        model,
+        heldout[: settings.num_calibration],
+        distractors[: settings.num_distractors],
+        settings,
+        engine,
+        folder / "calibration",
     )
     model.save_pretrained(folder / "model", compact=True)
     files.write_json(folder / "figures.json", {"figures": figures, "answering": dataclasses.asdict(model.answering)})
