@@ -50,16 +50,21 @@ base: setup ## train openrealm-mini, a small base encoder: BASE_SOURCES="FILE ..
 	       $(BASE_SETTINGS);; \
 	esac
 
-# Sources of `make qa`; the last one is made from two of the files in ../shared/data.
-QA_ENTITIES := runs/qa-sources/entityquestions.jsonl
-QA_SOURCES ?= ../shared/data/squad/squad-v1.1-train.json.xz ../shared/data/qed/train.jsonl.xz $(QA_ENTITIES)
+# Questions for `make qa`: of encyclopaedias, and of documentation. Two of the files are put together by a script.
+QA_SQUAD := ../shared/data/squad/squad-v1.1-train.json.xz
+QA_ENTITIES := runs/qa-sources/entities.jsonl
+QA_DOCS := runs/qa-sources/documentation.jsonl
 QA_SETTINGS ?=
 
-$(QA_ENTITIES): | setup
-	@$(PY) bench/qa_sources.py $@
+$(QA_ENTITIES) $(QA_DOCS): runs/qa-sources/%.jsonl: | setup
+	@$(PY) bench/qa_sources.py $* $@
 
-qa: setup $(filter $(QA_ENTITIES),$(QA_SOURCES)) ## train openrealm-qa, a model that answers questions: QA_SOURCES="FILE ..." QA_SETTINGS="--set ..."
-	@$(PY) -m openrealm.cli qa train $(QA_SOURCES) $(QA_SETTINGS)
+# The second training continues from the first one. Three quarters of its questions are about documentation.
+qa: setup $(QA_ENTITIES) $(QA_DOCS) ## train openrealm-qa, a model that answers questions: QA_SETTINGS="--set ..."
+	@$(PY) -m openrealm.cli qa train $(QA_SQUAD) ../shared/data/qed/train.jsonl.xz $(QA_ENTITIES) --name openrealm-qa-first $(QA_SETTINGS)
+	@$(PY) -m openrealm.cli qa train $(QA_DOCS) $(QA_SQUAD) --set start=runs/openrealm-qa-first/model --set shares=3,1 \
+	  --set num_steps=1200 --set warmup_steps=70 --set learning_rate=1.5e-4 --set head_learning_rate=1.5e-4 \
+	  --set negative_rate=0.65 --set unanswerable_rate=0.15 $(QA_SETTINGS)
 
 docs: setup ## regenerate docs/cli.md, the command line reference
 	@$(PY) -m openrealm.cli.reference docs/cli.md

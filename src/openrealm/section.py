@@ -123,7 +123,9 @@ class Setting:
         adapter: TypeAdapter[Any] = TypeAdapter(checked, config=_CHECKS)
         try:
             if typing.get_origin(hint) is tuple:
-                return adapter.validate_python(tuple(part.strip() for part in text.split(",") if part.strip()))
+                element: TypeAdapter[Any] = TypeAdapter(typing.get_args(hint)[0], config=_CHECKS)
+                parts = (part.strip() for part in text.split(","))
+                return adapter.validate_python(tuple(element.validate_strings(part) for part in parts if part))
             return adapter.validate_strings(text)
         except ValidationError as error:
             raise self.refusal(error.errors()[0]["input"]) from None

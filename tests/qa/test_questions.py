@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.errors import BadConfig, BadInput
-from openrealm.qa.questions import Asked, interleave, paragraphs, read_asked, shares, split
+from openrealm.qa.questions import Asked, counts_of, interleave, paragraphs, read_asked, split
 
 ROW = {"question": "Who  bakes?", "answer": ["Ada", "Ada", " "], "title": "Mill", "passage": "Ada bakes\nbread."}
 
@@ -175,23 +175,39 @@ def test_titles_are_held_out_as_wholes_and_questions_without_one_by_paragraph(to
 
 
 @given(
-    sizes=st.lists(st.integers(1, 100_000), min_size=1, max_size=6),
-    mixing=st.floats(0, 1),
+    sources=st.lists(st.tuples(st.integers(1, 100_000), st.floats(0.1, 9)), min_size=1, max_size=6),
+    is_shared=st.booleans(),
     extra=st.integers(0, 40),
 )
-def test_shares_add_up_and_leave_no_source_out(sizes: list[int], mixing: float, extra: int) -> None:
-    total = len(sizes) + extra
-    counts = shares(sizes, mixing, total)
+def test_counts_add_up_and_leave_no_source_out(sources: list[tuple[int, float]], is_shared: bool, extra: int) -> None:
+    total = len(sources) + extra
+    sizes = [size for size, _ in sources]
+    shares = [share for _, share in sources] if is_shared else []
+    counts = counts_of(sizes, shares, total)
     assert sum(counts) == total
     assert min(counts) >= 1
-    exact = [total * size**mixing / sum(other**mixing for other in sizes) for size in sizes]
+    weights = shares or sizes
+    exact = [total * weight / sum(weights) for weight in weights]
     if min(exact) >= 1:
-        assert all(abs(count - share) < 1 for count, share in zip(counts, exact, strict=True))
+        assert all(abs(count - one) < 1 for count, one in zip(counts, exact, strict=True))
 
 
-def test_more_sources_than_questions_in_a_batch_are_refused() -> None:
+def test_shares_that_do_not_fit_are_refused() -> None:
     with pytest.raises(BadConfig, match=r"qa\.batch_size is 2, fewer than the 3 sources"):
-        shares([5, 5, 5], 1.0, 2)
+        counts_of([5, 5, 5], [], 2)
+    with pytest.raises(BadConfig, match=r"qa\.shares has 2 numbers for 3 sources"):
+        counts_of([5, 5, 5], [1, 2], 9)
+
+
+def test_a_row_without_a_question_is_a_paragraph(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"title": "Mill", "passage": "A mill."}) + "\n" + json.dumps(ROW) + "\n")
+    first, second = read_asked(path)
+    assert (first.text, first.answers, first.paragraph) == ("", (), "A mill.")
+    assert second.text == "Who bakes?"
+    path.write_text(json.dumps({"title": "Mill", "passage": "A mill."}) + "\n")
+    with pytest.raises(BadInput, match="holds no questions"):
+        list(read_asked(path))
 
 
 @given(lists=st.lists(st.lists(st.integers()), min_size=1, max_size=4), data=st.data())

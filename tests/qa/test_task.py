@@ -103,8 +103,8 @@ def test_every_batch_draws_its_share_from_each_source(
 ) -> None:
     large, small = toy_items[:40], toy_items[40:50]
     questions_of_small = {tuple(item.tokens.tolist()) for item in small}
-    for mixing, expected in ((1.0, 2), (0.5, 3), (0.0, 5)):
-        settings = qa_settings(mixing=mixing, batch_size=10, negative_rate=0.0, unanswerable_rate=0.0)
+    for shares, expected in (((), 2), ((7, 3), 3), ((1, 1), 5)):
+        settings = qa_settings(shares=shares, batch_size=10, negative_rate=0.0, unanswerable_rate=0.0)
         task = SpanReading(qa_corpus, [large, small], [], settings)
         for step in range(20):
             batch = task.batch(step)

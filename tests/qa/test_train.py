@@ -54,7 +54,7 @@ def test_a_training_leaves_a_model_that_answers(trained: Path, tmp_path: Path, t
 
 def test_a_training_continues_from_a_model(trained: Path, command: list[str], tmp_path: Path) -> None:
     start = trained / "model"
-    words = [*command, command[2], "--set", f"start={start}", "--set", "mixing=0", "--set", "num_steps=2"]
+    words = [*command, command[2], "--set", f"start={start}", "--set", "shares=1,1", "--set", "num_steps=2"]
     words += ["--set", "learning_rate=1e-3", "--name", str(tmp_path / "more")]
     words[words.index("num_steps=30")] = "warmup_steps=0"
     assert main(words) == 0

@@ -25,7 +25,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A question, its answers, and the paragraph (with its title) that holds them."""
+    """A question, its answers, and the paragraph (with its title) that holds them.
+
+    A paragraph that no question is about, among which answers are sought, has the empty question and no answers.
+    """
 
     text: str
     answers: tuple[str, ...]
@@ -46,7 +49,8 @@ def paragraph_id(title: str, paragraph: str) -> str:
 def read_asked(path: Path) -> Iterator[Asked]:
     """The questions of a .json file in SQuAD's format, or of a .jsonl file of rows; both may be compressed.
 
-    A row has the texts question, title (which may be empty) and passage, and answer, a text or a list of texts.
+    A row has the texts question, title (which may be empty) and passage, and answer, a text or a list of texts. A row
+    without a question and an answer is a paragraph among which the answers to others are sought.
     SQuAD's answers are texts, or objects with a text; questions marked as impossible are left out. So are blank
     answers, of which published files have some: a question without any other has no answers.
     Raises BadInput naming the file and the line or key that is wrong, or if there is no question.
@@ -65,7 +69,7 @@ def read_asked(path: Path) -> Iterator[Asked]:
     expected, read = (_ROW, _of_rows) if name.endswith(".jsonl") else (_SQUAD, _of_squad)
     is_empty = True
     for one in read(path):
-        is_empty = False
+        is_empty &= not one.text
         yield one
     if is_empty:
         raise BadInput(f"{path} holds no questions; {expected}.")
@@ -75,6 +79,9 @@ def _of_rows(path: Path) -> Iterator[Asked]:
     for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             row = _Value.parsed(line, f"{path}:{number}", _ROW)
+            if "question" not in row and "answer" not in row:
+                yield Asked("", (), row["title"].words(blank=True), row["passage"].words())
+                continue
             given = row["answer"]
             listed = [given] if isinstance(given.value, str) else given.some()
             answers = _distinct(answer.text() for answer in listed)
@@ -122,6 +129,9 @@ class _Value:
         if key not in value:
             raise BadInput(f'{self.where} has no "{key}"; {self.expected}.')
         return _Value(value[key], f'{self.where}, "{key}"', self.expected)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._of(dict, "an object")
 
     def items(self) -> list[_Value]:
         """The entries of a list, counted from 1 in errors."""
@@ -174,23 +184,26 @@ def split(asked: Sequence[Asked], heldout_every: int) -> tuple[list[Asked], list
     return parts
 
 
-def shares(sizes: Sequence[int], mixing: float, total: int) -> list[int]:
-    """How many of `total` questions come from each source: in proportion to size ** `mixing`, and at least one.
+def counts_of(sizes: Sequence[int], shares: Sequence[float], total: int) -> list[int]:
+    """How many of the `total` questions of a batch come from each source, at least one.
 
-    Rounded by largest remainders. Raises BadConfig if there are more sources than questions.
+    sizes   of the sources
+    shares  relative shares of the sources; by their sizes if empty
+    Rounded by largest remainders. Raises BadConfig if `shares` are not as many as the sources, or the questions fewer.
 
-    >>> shares([90_000, 10_000], 1.0, 20), shares([90_000, 10_000], 0.5, 20), shares([90_000, 10_000], 0.0, 20)
-    ([18, 2], [15, 5], [10, 10])
+    >>> counts_of([90_000, 10_000], [], 20), counts_of([90_000, 10_000], [1, 1], 20)
+    ([18, 2], [10, 10])
     """
-    free = total - len(sizes)
-    if free < 0:
+    if shares and len(shares) != len(sizes):
+        raise BadConfig(f"qa.shares has {len(shares)} numbers for {len(sizes)} sources; give one for each.")
+    if total < len(sizes):
         raise BadConfig(f"qa.batch_size is {total}, fewer than the {len(sizes)} sources; every batch draws from each.")
-    weights = [size**mixing for size in sizes]
+    weights = shares or sizes
     exact = [total * weight / sum(weights) for weight in weights]
     counts = [max(1, int(count)) for count in exact]
-    while (missing := total - sum(counts)) != 0:
+    while missing := total - sum(counts):
         sign = 1 if missing > 0 else -1
-        able = [n for n, count in enumerate(counts) if sign > 0 or count > 1]
+        able = [n for n, count in enumerate(counts) if count > 1 or sign > 0]
         counts[max(able, key=lambda n: sign * (exact[n] - counts[n]))] += sign
     return counts
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
+from annotated_types import Gt
 from pydantic.dataclasses import dataclass
 
 from openrealm.errors import BadConfig
@@ -31,7 +32,9 @@ class QaSettings(Section):
     max_joint_tokens: int = setting(256, "longest question with passage, in word pieces", ge=16)
     max_span_tokens: int = setting(20, "longest answer in word pieces", ge=1)
     num_negatives: int = setting(8, "passages without the answer kept per question, found by BM25", ge=1)
-    mixing: float = share(1.0, "exponent of a source's size in its share of the questions; 0: equal shares")
+    shares: tuple[Annotated[float, Gt(0)], ...] = setting(
+        (), "relative shares of the sources in each batch, in their order, such as 3,1; none: by their sizes"
+    )
     heldout_every: int = setting(50, "hold out the questions on one title in this many", ge=2)
 
     negative_rate: float = share(0.4, "share of questions read with a passage without the answer as well")

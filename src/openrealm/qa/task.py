@@ -19,7 +19,7 @@ from torch import Tensor
 from openrealm.corpus.corpus import Corpus
 from openrealm.model.realm import Realm
 from openrealm.qa.pool import Item, Span
-from openrealm.qa.questions import shares
+from openrealm.qa.questions import counts_of
 from openrealm.qa.settings import QaSettings
 from openrealm.text.pack import Row
 from openrealm.train.examples import Order
@@ -63,13 +63,13 @@ class SpanReading(Task[ReadingBatch]):
     def __init__(
         self, corpus: Corpus, sources: Sequence[Sequence[Item]], heldout: Sequence[Item], settings: QaSettings
     ) -> None:
-        """Train on the items of `sources`, of which each gives its share (`shares`) of every batch.
+        """Train on the items of `sources`, of which each gives its share (`counts_of`) of every batch.
 
-        Raises BadInput if a source is empty, BadConfig if there are more of them than questions in a batch.
+        Raises BadInput if a source is empty, BadConfig if `counts_of` does.
         """
         self.corpus, self.sources, self.heldout, self.settings = corpus, sources, heldout, settings
         self._orders = [Order(range(len(source)), settings.seed) for source in sources]
-        self._counts = shares([len(source) for source in sources], settings.mixing, settings.batch_size)
+        self._counts = counts_of([len(source) for source in sources], settings.shares, settings.batch_size)
         self.schedule = Schedule.from_settings(settings, checkpoint_at_end=True, log_steps=20, free_memory_steps=50)
 
     def setup(self, trainer: Trainer) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadConfig, BadInput
 from openrealm.model.weights import backbone_location, tokenizer_of
 from openrealm.progress import say
-from openrealm.qa.questions import Asked, interleave, paragraphs, read_asked, shares, split
+from openrealm.qa.questions import Asked, counts_of, interleave, paragraphs, read_asked, split
 from openrealm.types import Article
 
 if TYPE_CHECKING:
@@ -78,9 +78,10 @@ def train_qa(
     if max_questions is not None:
         every = -(-sum(map(len, asked)) // max_questions)
         asked = [source[::every] for source in asked]
-    num_asked = sum(map(len, asked))
-    train, heldout = zip(*(split(source, settings.heldout_every) for source in asked), strict=True)
-    counts = shares([len(source) for source in train], settings.mixing, settings.batch_size)
+    questions = [[one for one in source if one.text] for source in asked]
+    num_asked = sum(map(len, questions))
+    train, heldout = zip(*(split(source, settings.heldout_every) for source in questions), strict=True)
+    counts = counts_of([len(source) for source in train], settings.shares, settings.batch_size)
     for source in heldout:
         random.Random(settings.seed).shuffle(source)
     measured = interleave(heldout, counts)
@@ -113,7 +114,8 @@ def train_qa(
             settings,
         )
         Trainer(model, task, folder / "training", engine=engine, seed=settings.seed).train(resume=resume)
-        distractors = interleave([_sorted(paragraphs(source)) for source in train], counts)
+        others = {one.article_id for one in measured}
+        distractors = interleave([_sorted(paragraphs(source), others) for source in asked], counts)
         _finish(model, measured, distractors, folder, settings, engine)
     return folder / "model"
 
@@ -155,8 +157,8 @@ def new_model(settings: QaSettings) -> Realm:
     return model
 
 
-def _sorted(articles: Sequence[Article]) -> list[Article]:
-    return sorted(articles, key=lambda article: article.id)
+def _sorted(articles: Sequence[Article], without: Collection[str]) -> list[Article]:
+    return sorted((article for article in articles if article.id not in without), key=lambda article: article.id)
 
 
 def _finish(
