@@ -5,6 +5,8 @@
 * Documentation: bench/questions/docs.jsonl over three projects' documentation. A passage counts if it is from a right
   file and holds an answer. Peers over the same passages: BM25, MiniLM off the shelf.
 * Unanswerable: questions about other things. Those declined at the threshold at which a tenth of the answerable are.
+* First answer: seconds of `openrealm ask` on a folder of about a thousand passages, all included; latency: seconds per
+  question once about 10,000 passages are loaded.
 
 Prints a JSON object; --out writes it. Nothing is tuned here: weights and threshold are the model's.
 """
@@ -28,6 +30,7 @@ import torch
 
 import openrealm as orm
 from common import commit, hardware
+from openrealm.corpus.sources.lines import read_lines
 from openrealm.engine import engine_for
 from openrealm.evaluate.answers import exact_match, f1, normalise
 from openrealm.index.bm25 import Bm25
@@ -39,6 +42,7 @@ from openrealm.types import Article, Question
 
 DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
 QUESTIONS = Path(__file__).parent / "questions"
+_WORDS_PER_PASSAGE = 130
 Row = dict[str, Any]
 
 
@@ -196,6 +200,33 @@ def first_answer() -> float:
         return round(time.perf_counter() - started, 1)
 
 
+def latency(model: Realm, num_passages: int = 10_000, num_questions: int = 100) -> Row:
+    """Seconds per question, asked one after the other of about 10,000 passages of Simple Wikipedia, once all is loaded."""
+    articles, room = [], num_passages
+    for line in read_lines(DATA / "corpora" / "simplewiki-2021.jsonl.xz"):
+        row = json.loads(line)
+        articles.append(Article(row["id"], row["title"], row["text"]))
+        room -= 1 + len(row["text"].split()) // _WORDS_PER_PASSAGE
+        if room <= 0:
+            break
+    data = json.loads(lzma.decompress((DATA / "squad" / "squad-v1.1-dev.json.xz").read_bytes()))["data"]
+    asked = [entry["paragraphs"][0]["qas"][0]["question"] for entry in data][:num_questions]
+    with tempfile.TemporaryDirectory() as folder:
+        answerer = orm.Answerer.from_documents(articles, Path(folder) / "kept", model=model)
+        answerer.ask(asked[0])
+        seconds = []
+        for question in asked:
+            started = time.perf_counter()
+            answerer.ask(question)
+            seconds.append(time.perf_counter() - started)
+        return {
+            "passages": len(orm.Corpus.open(Path(folder) / "kept" / "corpus")),
+            "questions": len(seconds),
+            "median_seconds": round(float(np.median(seconds)), 3),
+            "p95_seconds": round(float(np.quantile(seconds, 0.95)), 3),
+        }
+
+
 def _percent(values: Sequence[bool]) -> float:
     return round(100 * float(np.mean(values)), 1)
 
@@ -205,7 +236,7 @@ def main() -> None:
     parser.add_argument("--model", default=MODEL, help="a name or a folder")
     parser.add_argument("--squad", type=int, default=0, help="number of questions of SQuAD dev; 0: all")
     parser.add_argument("--split", default="test", help="of the questions on documentation: dev, test or all")
-    parser.add_argument("--only", default="squad,docs,first", help="parts to run")
+    parser.add_argument("--only", default="squad,docs,first,latency", help="parts to run")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--log", type=Path, help="write every answer on documentation here")
     given = parser.parse_args()
@@ -220,6 +251,8 @@ def main() -> None:
         out["unanswerable"] = unanswerable(systems, given.split, confidences)
         if given.log:
             given.log.write_text("\n".join(map(json.dumps, log)) + "\n", encoding="utf-8")
+    if "latency" in given.only:
+        out["latency"] = latency(model)
     if "first" in given.only:
         out["first_answer_seconds"] = first_answer()
     print(json.dumps(out, indent=1))

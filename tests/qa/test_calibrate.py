@@ -29,6 +29,7 @@ from openrealm.qa.calibrate import (
     calibration_error,
     fit_logistic,
     gather,
+    risk_coverage,
 )
 from openrealm.qa.questions import Asked, paragraphs, split
 from openrealm.qa.settings import QaSettings
@@ -170,5 +171,17 @@ def test_a_model_is_calibrated_on_one_half_and_measured_on_the_other(
     assert 0 <= answering.threshold <= 1
     assert figures["recall@5"] > 50, "BM25 finds the name of the country"
     assert 0 <= figures["calibration_error"] <= 1
+    assert len(figures["risk_coverage"]) == 10
     with pytest.raises(BadInput, match=r"1 held-out questions and \d+ other paragraphs are too few"):
         calibrate(qa_model, heldout[:1], paragraphs(train), qa_settings(), CPU, tmp_path)
+
+
+@given(seed=st.integers(0, 2**31), size=st.integers(1, 50))
+def test_risk_and_coverage_are_counted_by_hand(seed: int, size: int) -> None:
+    rng = np.random.default_rng(seed)
+    confidence, is_right = rng.permutation(size) / size, rng.random(size) < 0.6
+    risks = risk_coverage(confidence, is_right)
+    ranked = sorted(zip(confidence.tolist(), is_right.tolist(), strict=True), reverse=True)
+    for tenth, risk in enumerate(risks, 1):
+        kept = ranked[: math.ceil(size * tenth / 10)]
+        assert risk == pytest.approx(sum(not right for _, right in kept) / len(kept))

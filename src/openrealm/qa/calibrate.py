@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +78,7 @@ def calibrate(
     settings: QaSettings,
     engine: Engine,
     folder: Path,
-) -> tuple[Answering, dict[str, float]]:
+) -> tuple[Answering, dict[str, Any]]:
     """Weights, confidence and threshold for a trained model, and how well it does with them.
 
     Questions are asked of all of their paragraphs and the distractors, and as unanswerable ones of the distractors
@@ -85,6 +87,7 @@ def calibrate(
     exact_match, f1    in percent, when every question is answered
     recall@5           in percent, whether one of five passages is of the question's own paragraph
     calibration_error  expected calibration error of the confidence, answerable and unanswerable questions together
+    risk_coverage      percent of wrong answers among the most confident 10, 20, ... 100% of these
     declined           percent of the unanswerable questions that are declined at the threshold
     declined_answerable  percent of the answerable ones
 
@@ -141,6 +144,7 @@ def calibrate(
         "f1": _percent([f1(text, one.answers) for text, one in zip(texts[tested], asked[tested], strict=True)]),
         "recall@5": _percent(recalled[tested]),
         "calibration_error": round(calibration_error(all_confidence_N, all_right_N), 4),
+        "risk_coverage": [round(100 * risk, 1) for risk in risk_coverage(all_confidence_N, all_right_N)],
         "declined": _percent(other_confidence_N[tested] < answering.threshold),
         "declined_answerable": _percent(confidence_N[tested] < answering.threshold),
     }
@@ -249,6 +253,18 @@ def calibration_error(confidence_N: npt.ArrayLike, is_right_N: npt.ArrayLike) ->
     bins = np.minimum((confidence * _NUM_BINS).astype(int), _NUM_BINS - 1)
     gaps = np.bincount(bins, weights=confidence - is_right, minlength=_NUM_BINS)
     return float(np.abs(gaps).sum() / len(confidence))
+
+
+def risk_coverage(confidence_N: npt.ArrayLike, is_right_N: npt.ArrayLike) -> list[float]:
+    """The share of wrong answers among the most confident 10%, 20%, ... 100% of N (El-Yaniv and Wiener 2010).
+
+    >>> risk_coverage([0.9, 0.2], [True, False])
+    [0.0, 0.0, 0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.5, 0.5]
+    """
+    order = np.argsort(-np.asarray(confidence_N, np.float64), kind="stable")
+    is_wrong_N = 1 - np.asarray(is_right_N, np.float64)[order]
+    counts = [math.ceil(len(order) * tenth / _NUM_BINS) for tenth in range(1, _NUM_BINS + 1)]
+    return [float(is_wrong_N[:count].mean()) for count in counts]
 
 
 def _scores(answers: Sequence[Found | None]) -> Floats:
