@@ -201,7 +201,7 @@ def first_answer() -> float:
 
 
 def latency(model: Realm, num_passages: int = 10_000, num_questions: int = 100) -> Row:
-    """Seconds per question, asked one after the other of about 10,000 passages of Simple Wikipedia, once all is loaded."""
+    """Seconds per question, one after the other, of about 10,000 passages of Simple Wikipedia, once all is loaded."""
     articles, room = [], num_passages
     for line in read_lines(DATA / "corpora" / "simplewiki-2021.jsonl.xz"):
         row = json.loads(line)
