@@ -12,7 +12,7 @@ from torch import Tensor
 from openrealm.errors import DamagedArtefact
 from openrealm.model.state import Shapes
 
-_SCALE = ":scale"
+_SCALE, _HALF = ":scale", ":half"
 _MIN_SIZE = 4096  # smaller tensors, such as biases and norms, stay as they are
 
 
@@ -44,7 +44,7 @@ def compacted(state: Mapping[str, Tensor], bits: Literal[8, 16] = 8) -> tuple[di
         small = (tensor.float() / scale_n1.clamp(min=torch.finfo(torch.float32).tiny)).round().to(torch.int8)
         if bits == 16 and not torch.equal(small.float() * scale_n1, tensor.float()):
             half = tensor.half()
-            tensors[name] = half if torch.isfinite(half).all() else tensor
+            tensors |= {name + _HALF: half} if torch.isfinite(half).all() else {name: tensor}
             continue
         tensors[name], tensors[name + _SCALE] = small, scale_n1
     return tensors, aliases
@@ -53,15 +53,14 @@ def compacted(state: Mapping[str, Tensor], bits: Literal[8, 16] = 8) -> tuple[di
 def expanded(tensors: Mapping[str, Tensor], aliases: Mapping[str, str]) -> dict[str, Tensor]:
     """The state dict of what `compacted` returned, in float32; equal tensors are copies of each other."""
     state = {
-        name: tensor.float() * tensors[name + _SCALE] if name + _SCALE in tensors else _widened(tensor)
+        name.removesuffix(_HALF): tensor.float() if name.endswith(_HALF) else tensor
         for name, tensor in tensors.items()
         if not name.endswith(_SCALE)
     }
+    for name in state:
+        if name + _SCALE in tensors:
+            state[name] = state[name].float() * tensors[name + _SCALE]
     return state | {name: state[twin].clone() for name, twin in aliases.items()}
-
-
-def _widened(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def expanded_shapes(shapes: Shapes, aliases: Mapping[str, str], where: Path) -> Shapes:
@@ -72,8 +71,8 @@ def expanded_shapes(shapes: Shapes, aliases: Mapping[str, str], where: Path) -> 
             continue
         if dtype == torch.int8 and shapes.get(name + _SCALE) != ((shape[0], 1), torch.float32):
             raise DamagedArtefact(f"{where}: {name} has no scale for each of its rows; save the model again.")
-        dtype = torch.float32 if dtype in (torch.int8, torch.float16) else dtype
-        out[name] = (shape, dtype)
+        is_small = dtype == torch.int8 or (name.endswith(_HALF) and dtype == torch.float16)
+        out[name.removesuffix(_HALF)] = (shape, torch.float32 if is_small else dtype)
     if unknown := sorted(set(aliases.values()) - out.keys()):
         raise DamagedArtefact(f"{where} lacks {unknown[0]}, which config.json refers to; save the model again.")
     return out | {name: out[twin] for name, twin in aliases.items()}
