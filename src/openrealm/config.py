@@ -35,6 +35,7 @@ SOURCES = {
     "Guu": "Guu et al. 2020, REALM: Retrieval-Augmented Language Model Pre-Training",
     "Lee": "Lee et al. 2019, Latent Retrieval for Weakly Supervised Open Domain Question Answering (ORQA)",
     "BERT": "Devlin et al. 2019, BERT: Pre-training of Deep Bidirectional Transformers",
+    "Ram": "Ram et al. 2022, Learning to Retrieve Passages without Supervision (Spider)",
     "DPR": "Karpukhin et al. 2020, Dense Passage Retrieval for Open-Domain Question Answering",
     "released code": "the TensorFlow code of REALM and ORQA in google-research/language",
 }
@@ -131,6 +132,12 @@ class WarmStartConfig(Section):
     ict_neighbours: int = setting(
         1, "consecutive passages that enter an ICT batch together, as hard negatives for each other", ge=1
     )
+    recurring_batch: int = setting(
+        0, "sentences per step, each to be matched to another passage with one of its names; 0 turns this off", ge=0
+    )
+    remove_span_rate: float = setting(
+        0.5, "share of these sentences from which the name itself is removed", "Ram", ge=0, le=1
+    )
     mlm_batch: int = setting(
         512, "masked sentences per step; 0 turns MLM off; required if the backbone has no MLM head", ge=0
     )
@@ -165,6 +172,18 @@ class PretrainConfig(Section):
     micro_batch_size: int | None = setting(
         None, "queries per forward pass, with gradients accumulated over the batch; none: batch_size", ge=1
     )
+    search_batch_size: int | None = setting(
+        None,
+        "queries per step to find candidates for, of which up to batch_size are read: those whose masked span occurs "
+        "in a candidate; none, as in the paper: read all",
+        ge=1,
+    )
+    unanswerable_share: float = setting(
+        0.0, "share of other queries among those read if search_batch_size is set", ge=0, le=1
+    )
+    final_unanswerable_share: float | None = setting(
+        None, "the same at the end, reached linearly; none: unanswerable_share throughout", ge=0, le=1
+    )
     num_candidates: int = setting(8, "passages read per query, including the null passage", "Guu Sec. 4.3", ge=1)
     num_tail_candidates: int = setting(
         0, "how many of num_candidates are sampled, to estimate the sum over all passages below the top", ge=0
@@ -193,6 +212,12 @@ class PretrainConfig(Section):
         True, "exclude the query's own passage and its duplicates from the candidates", "Guu Sec. 3.4"
     )
     ict_batch: int = setting(0, "sentences per step of an additional ICT loss; 0, as in the paper, turns it off", ge=0)
+    recurring_batch: int = setting(
+        0,
+        "sentences per step, each also to be matched to another passage with one of its names; 0, as in the paper, "
+        "turns this off",
+        ge=0,
+    )
     freeze_towers: bool = setting(False, "train the reader alone: the baseline without retriever training")
     max_query_tokens: int = setting(96, "longest query in word pieces", "released code", ge=4)
     max_joint_tokens: int | None = setting(
@@ -203,6 +228,11 @@ class PretrainConfig(Section):
     checkpoint_steps: int = setting(1000, "steps between checkpoints", ge=1)
 
     def __post_init__(self) -> None:
+        if self.search_batch_size is not None and self.search_batch_size < self.batch_size:
+            raise BadConfig(
+                f"pretrain.search_batch_size is {self.search_batch_size}, but must be none or at least "
+                f"pretrain.batch_size ({self.batch_size}), because the queries to read are chosen from it."
+            )
         if self.use_null + self.num_tail_candidates >= self.num_candidates:
             raise BadConfig(
                 f"pretrain.num_candidates is {self.num_candidates}, but must exceed pretrain.num_tail_candidates "
@@ -303,6 +333,11 @@ class Config(Section):
     def __post_init__(self) -> None:
         if not self.name or self.name in (".", "..") or "/" in self.name or "\0" in self.name:
             raise BadConfig(f"name is {self.name!r}, but a plain folder name is expected.")
+        if self.pretrain.search_batch_size is not None and self.masking.strategy == "uniform":
+            raise BadConfig(
+                "pretrain.search_batch_size must be none if masking.strategy is uniform, because single tokens that "
+                "are masked here and there form no span that a candidate could contain."
+            )
 
 
 def joint_room(max_query_tokens: int, max_passage_tokens: int) -> int:

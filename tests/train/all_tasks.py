@@ -68,6 +68,13 @@ def joint(world: World) -> tuple[Any, Task[Any]]:
     return model, Joint(world.corpus, index, config=world.config, ict_batch=4, refresh_at_end=False)
 
 
+def joint_of_answerable(world: World) -> tuple[Any, Task[Any]]:
+    model = world.realm()
+    settings = {"search_batch_size": 8, "final_unanswerable_share": 0.5, "recurring_batch": 4}
+    index = Index.build(model, world.corpus, engine=CPU)
+    return model, Joint(world.corpus, index, config=world.config, refresh_at_end=False, **settings)
+
+
 def openqa(world: World) -> tuple[Any, Task[Any]]:
     model = world.realm()
     return model, OpenQA(
@@ -115,9 +122,8 @@ def span_reading(world: World) -> tuple[Any, Task[Any]]:
     return new_model(settings), SpanReading(world.corpus, items[8:], items[:8], settings)
 
 
-TASKS: dict[str, Callable[[World], tuple[Any, Task[Any]]]] = {
-    make.__name__: make for make in (warm_start, joint, openqa, bm25, closed_book, tagger, base, span_reading)
-}
+_MAKERS = (warm_start, joint, joint_of_answerable, openqa, bm25, closed_book, tagger, base, span_reading)
+TASKS: dict[str, Callable[[World], tuple[Any, Task[Any]]]] = {make.__name__: make for make in _MAKERS}
 
 
 def trainer_of(order: dict[str, Any], callbacks: Sequence[Callback] = ()) -> Trainer:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from openrealm.config import MaskingConfig, PretrainConfig
 from openrealm.corpus.corpus import Corpus
 from openrealm.index.index import Binding, Index
 from openrealm.model.reading import JointInputs
 from openrealm.model.realm import Realm
-from openrealm.train.candidates import find_candidates, pack_candidates
+from openrealm.train.candidates import find_candidates, pack_candidates, queries_to_read, share_between
 from openrealm.train.examples import Example, MaskedExamples
 from openrealm.types import NULL
 
@@ -111,3 +113,30 @@ def test_all_tokens_read_by_towers_and_reader_are_counted(
     detached = reading.detach()
     assert not detached.score_BK.requires_grad
     assert detached.candidates == CANDIDATES
+
+
+@given(
+    is_answerable=st.lists(st.booleans(), min_size=1, max_size=40),
+    num_read=st.integers(1, 20),
+    share=st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.9, 1.0]),
+)
+def test_the_first_answerable_queries_are_read_and_others_at_their_share(
+    is_answerable: list[bool], num_read: int, share: float
+) -> None:
+    chosen = queries_to_read(is_answerable, num_read, share)
+    assert chosen == sorted(set(chosen))
+    assert 1 <= len(chosen) <= num_read
+    answerable = [i for i in range(len(is_answerable)) if is_answerable[i]]
+    others = [i for i in range(len(is_answerable)) if not is_answerable[i]]
+    read = [i for i in chosen if is_answerable[i]], [i for i in chosen if not is_answerable[i]]
+    assert read == (answerable[: len(read[0])], others[: len(read[1])])
+    if len(chosen) > 1:
+        assert len(read[1]) <= share * len(chosen) + 1e-6
+    if len(answerable) >= num_read and len(others) >= num_read:
+        assert len(read[1]) == int(share * num_read)
+        assert len(chosen) == num_read
+
+
+def test_the_share_of_others_changes_linearly() -> None:
+    assert [share_between(0.25, 0.75, done) for done in (0.0, 0.5, 1.0, 1.5)] == [0.25, 0.5, 0.75, 0.75]
+    assert share_between(0.25, None, 0.5) == 0.25

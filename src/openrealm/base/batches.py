@@ -14,7 +14,8 @@ from openrealm.base.model import Chunk
 from openrealm.base.teacher import TeacherVectors
 from openrealm.text.pack import Row, pad
 from openrealm.train.examples import Order
-from openrealm.train.ict import Pairs, inverse_cloze
+from openrealm.train.ict import inverse_cloze
+from openrealm.train.pairs import Pairs
 
 _SMALL_CHUNK_TOKENS, _LARGE_CHUNK_TOKENS = 4096, 65_536
 

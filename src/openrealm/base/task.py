@@ -24,7 +24,7 @@ from openrealm.errors import BadConfig
 from openrealm.model.encoder import load_backbone
 from openrealm.model.heads import stored_heads, take_head, take_projection
 from openrealm.model.weights import backbone_location
-from openrealm.train.ict import inverse_cloze_loss
+from openrealm.train.pairs import in_batch_loss
 from openrealm.train.task import Log, ParameterGroup, Row, Schedule, Task
 from openrealm.train.trainer import Trainer
 
@@ -107,7 +107,7 @@ class BaseEncoding(Task[Batch]):
         loss = torch.nn.functional.cross_entropy(logit_MV, gold_M)
         log |= {"num_tokens": batch.num_tokens, "mlm_loss": loss.detach()}
         if queries:
-            ict_loss, accuracy = inverse_cloze_loss(query_BD / settings.temperature, passage_BD)
+            ict_loss, accuracy = in_batch_loss(query_BD / settings.temperature, passage_BD)
             loss = loss + settings.ict_weight * ict_loss
             log |= {"ict_loss": ict_loss.detach(), "ict_accuracy": accuracy}
         if taught:

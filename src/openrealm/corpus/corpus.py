@@ -20,6 +20,7 @@ from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import DamagedArtefact, Mismatch
 from openrealm.files import MANIFEST, check_listed, read_manifest
 from openrealm.stored import Count, FileEntry, Size, checked, of_kind
+from openrealm.text.numbering import Keys, keys_of
 from openrealm.text.pack import Ids, Row, Specials, Tokens, pack_joint, pack_passage, pack_query
 from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
 from openrealm.types import NULL, Origin, Passage
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from openrealm.corpus.sources import Source
     from openrealm.types import Article
 
-_CHECKED_AT_ONCE = 1 << 16  # passages, which bounds the memory that checking takes
+_AT_ONCE = 1 << 16  # passages, which bounds the memory that going through all of them takes
 
 
 class _Settings(TypedDict):
@@ -318,6 +319,20 @@ class Corpus:
         title: Tokens = self.title_tokens(i) if with_title and i != NULL else ()
         return pack_joint(query, self.body(i), self.specials, max_tokens, title)
 
+    def span_keys(self) -> tuple[Keys, IntArray, IntArray]:
+        """All M salient spans in passage order: (M,) hashes of their word pieces, (M,) passages, (M, 3) themselves.
+
+        A span is a half-open range of body tokens and a number of its kind, an index of `tagger.KINDS`.
+        """
+        keys, counts = [np.zeros(0, np.uint64)], self.lengths("spans")
+        for first in range(0, self.num_passages, _AT_ONCE):
+            chosen = slice(first, first + _AT_ONCE)
+            (body, num_tokens), (spans, num_spans) = self._bodies.part(chosen), self._spans.part(chosen)
+            before = np.repeat(np.cumsum(num_tokens) - num_tokens, num_spans)
+            starts, ends = (before[:, None] + spans[:, :2]).astype(np.int64).T
+            keys.append(keys_of(body.astype(np.uint32), starts, ends))
+        return np.concatenate(keys), np.repeat(np.arange(self.num_passages), counts), self._spans.values
+
     @property
     def articles(self) -> IntArray:
         """(N,) `article_index` of every passage."""
@@ -351,8 +366,8 @@ class Corpus:
     def _check_content(self) -> None:
         """Check that all token ids are word pieces, and that ranges lie within their passages; part by part."""
         vocab_size, max_tokens = self.tokenizer().vocab_size, self.settings["max_passage_tokens"]
-        for first in range(0, self.num_passages, _CHECKED_AT_ONCE):
-            chosen = slice(first, first + _CHECKED_AT_ONCE)
+        for first in range(0, self.num_passages, _AT_ONCE):
+            chosen = slice(first, first + _AT_ONCE)
             (body, num_tokens), (title, _) = self._bodies.part(chosen), self._titles.part(chosen)
             self._check_below("body", body, vocab_size, "word pieces")
             self._check_below("title", title, vocab_size, "word pieces")

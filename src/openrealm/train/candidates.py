@@ -46,11 +46,39 @@ def find_candidates(
     return [[NULL, *row] for row in index.search(query_BD, num_candidates - 1, exclude=blocked).passages()]
 
 
+def queries_to_read(is_answerable: Sequence[bool], num_read: int, unanswerable_share: float) -> list[int]:
+    """Which of the queries that candidates were found for are read: their numbers, in order.
+
+    Retrieving is cheap and reading is not; a query whose masked span occurs in no candidate teaches the retriever only
+    that the null passage is better than what was found (docs/lab-log.md).
+
+    is_answerable       whether the masked span of each query occurs in one of its candidates
+    num_read            the most queries to read
+    unanswerable_share  share of the queries read that are not answerable, rounded down
+    The first ones of each kind are taken, fewer than `num_read` if too few are answerable; but always one.
+
+    >>> queries_to_read([False, True, True, False, True, True], 4, 0.25)
+    [0, 1, 2, 4]
+    """
+    answerable = [i for i, is_it in enumerate(is_answerable) if is_it]
+    others = [i for i, is_it in enumerate(is_answerable) if not is_it]
+    num_others = int(unanswerable_share * num_read)
+    answerable = answerable[: num_read - num_others]
+    if unanswerable_share < 1:
+        num_others = min(num_others, int(len(answerable) * unanswerable_share / (1 - unanswerable_share) + 1e-9))
+    return sorted(answerable + others[:num_others]) or others[:1] or [0]
+
+
+def share_between(first: float, last: float | None, share_done: float) -> float:
+    """The value at `share_done` (0 to 1) of training on the line from `first` to `last`; None means `first`."""
+    return first if last is None else first + (last - first) * min(1.0, share_done)
+
+
 def sample_tail(
     index: Index,
     query_BD: Tensor,
     examples: Sequence[Example],
-    candidates: list[list[int]],
+    candidates: Sequence[list[int]],
     num_draws: int,
     *,
     block_trivial: bool,

@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
-from openrealm.engine import Engine
-from openrealm.model.realm import Realm
-from openrealm.text.pack import Row, pack_passage
+from openrealm.text.pack import pack_passage
 from openrealm.train.examples import Order
-from openrealm.train.task import Log
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Encoder rows of sentences and, at the same positions, of the passages they were taken from."""
-
-    queries: list[Row]
-    passages: list[Row]
-
-    def __len__(self) -> int:
-        return len(self.queries)
+from openrealm.train.pairs import Pairs
 
 
 def inverse_cloze(
@@ -58,18 +42,8 @@ def inverse_cloze(
     return pairs
 
 
-def inverse_cloze_loss(query_BD: Tensor, passage_BD: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy of each query's own passage among those of the batch, in nats, and the accuracy.
-
-    query_BD, passage_BD  vectors; row b of both belongs to pair b
-    """
-    score_BB = query_BD @ passage_BD.T
-    own_B = torch.arange(score_BB.shape[0], device=score_BB.device)
-    return torch.nn.functional.cross_entropy(score_BB, own_B), (score_BB.argmax(dim=1) == own_B).float().mean()
-
-
 class InverseCloze:
-    """Batches and loss of the Inverse Cloze Task on a corpus; batches are a function of seed and step."""
+    """Batches of the Inverse Cloze Task on a corpus; they are a function of seed and step."""
 
     def __init__(self, config: Config, corpus: Corpus) -> None:
         self._config, self._corpus = config, corpus
@@ -87,12 +61,3 @@ class InverseCloze:
             remove_rate=settings.remove_sentence_rate,
             with_title=self._config.masking.title_in_query,
         )
-
-    def loss(self, model: Realm, pairs: Pairs, engine: Engine, log: Log) -> Tensor:
-        """The loss of `pairs` in nats; logs ict_loss and ict_accuracy."""
-        with engine.autocast():
-            query_BD = model.retriever.encode_query(pairs.queries)
-            passage_BD = model.retriever.encode_passage(pairs.passages)
-        loss, accuracy = inverse_cloze_loss(query_BD, passage_BD)
-        log |= {"ict_loss": float(loss.detach()), "ict_accuracy": float(accuracy)}
-        return loss

@@ -7,7 +7,7 @@ import functools
 import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from openrealm.model.embedder import embed_corpus
 from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
 from openrealm.model.retriever import Tower
+from openrealm.train.examples import Example, contains
 from openrealm.train.tasks.joint import Joint, JointBatch
 from openrealm.train.trainer import Trainer
 from openrealm.types import NULL
@@ -284,7 +285,10 @@ def test_frozen_towers_and_their_index_do_not_change(
     assert {row["query_tower_grad_norm"] for row in metric_rows(trainer, "train")} == {0.0}
 
 
-@pytest.mark.parametrize("change", ["use_null=false", "block_trivial=false", "per_token_marginal=true", "ict_batch=4"])
+@pytest.mark.parametrize(
+    "change",
+    ["use_null=false", "block_trivial=false", "per_token_marginal=true", "ict_batch=4", "recurring_batch=4"],
+)
 def test_training_works_with_every_ablation(
     tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows, change: str
 ) -> None:
@@ -294,6 +298,7 @@ def test_training_works_with_every_ablation(
         assert row["query_tower_grad_norm"] > 0
         assert ("null_mass" in row) == (change != "use_null=false")
         assert ("ict_loss" in row) == (change == "ict_batch=4")
+        assert ("recurring_loss" in row) == (change == "recurring_batch=4")
 
 
 @pytest.mark.parametrize("strategy", ["uniform", "span"])
@@ -355,3 +360,61 @@ def test_gradients_of_micro_batches_add_up_to_that_of_the_batch(
     torch.testing.assert_close(made[1], made[0], rtol=1e-3, atol=5e-4)
     assert len(made[0][0]) == 3
     assert "retrieval_utility" in made[0][0][0]
+
+
+@pytest.mark.parametrize("num_tail", [0, 1])
+def test_of_the_queries_that_candidates_are_found_for_those_with_an_answer_are_read(
+    tmp_path: Path, make_trainer: MakeTrainer, metric_rows: MetricRows, toy_corpus: Corpus, num_tail: int
+) -> None:
+    batches: list[JointBatch] = []
+    readings: list[Reading] = []
+    read: list[Sequence[Example]] = []
+
+    class Recording(Joint):
+        def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> JointBatch:
+            batches.append(super().batch(step, rank, num_ranks))
+            return batches[-1]
+
+        def _read(self, model: Realm, examples: Sequence[Example], *others: Any) -> tuple[Reading, int]:
+            read.append(examples)
+            return super()._read(model, examples, *others)
+
+    settings = [f"pretrain.num_tail_candidates={num_tail}", "pretrain.num_candidates=20", "model.dropout=0"]
+    settings += [
+        "masking.min_passages=2",
+        "pretrain.search_batch_size=60",
+        "pretrain.batch_size=3",
+        "pretrain.final_unanswerable_share=0.75",
+    ]
+    trainer = make_trainer(tmp_path, *settings, kind=Recording, loss=recording(readings))
+    trainer.train()
+    index = Index.open(versions(tmp_path / "index")[0], toy_corpus)
+    first = batches[0].examples
+    assert [len(batch.examples) for batch in batches] == [60] * 4
+    # The first reading is that of the untrained model.
+    model = make_trainer(tmp_path, *settings).model.eval()
+    query_BD = model.retriever.encode_query([toy_corpus.query_row(example.query, 32) for example in first])
+    hits = index.search(query_BD, 19 - num_tail, exclude=[example.blocked for example in first])
+    candidates = [[NULL, *found] for found in hits.passages()]
+
+    def answerable(examples: Sequence[Example], rows: Sequence[Sequence[int]]) -> list[bool]:
+        pairs = zip(examples, rows, strict=True)
+        return [any(contains(toy_corpus.body(p), example.gold) for p in row[: 20 - num_tail]) for example, row in pairs]
+
+    is_answerable = answerable(first, candidates)
+    expected = [row for row, is_it in zip(candidates, is_answerable, strict=True) if is_it][:3]
+    assert [row[: 20 - num_tail] for row in readings[0].candidates] == expected
+    rows = metric_rows(trainer, "train")
+    assert rows[0]["answerable"] == pytest.approx(sum(is_answerable) / 60, abs=1e-5)
+    assert rows[0]["num_read"] == len(expected) == 3
+    # The share of others grows: 0, 0.19, 0.38, 0.56 of three queries.
+    for reading, examples, num_others in zip(readings, read, (0, 0, 1, 1), strict=True):
+        assert answerable(examples, reading.candidates).count(False) == num_others
+        assert len(examples) == 3
+
+
+def test_queries_to_read_cannot_be_chosen_among_fewer_or_by_scattered_masks(toy_config: Callable[..., Config]) -> None:
+    with pytest.raises(BadConfig, match=r"search_batch_size is 3, but must be none or at least pretrain\.batch_size"):
+        toy_config("pretrain.search_batch_size=3", "pretrain.batch_size=4")
+    with pytest.raises(BadConfig, match=r"must be none if masking\.strategy is uniform"):
+        toy_config("pretrain.search_batch_size=8", "masking.strategy=uniform")

@@ -22,11 +22,19 @@ from openrealm.recipes.small import small_encoder
 from openrealm.registry import LOSSES
 from openrealm.stored import checked
 from openrealm.train import checkpoint
-from openrealm.train.candidates import find_candidates, pack_candidates, query_rows, sample_tail
-from openrealm.train.examples import Example, Queries, pretraining_examples
+from openrealm.train.candidates import (
+    find_candidates,
+    pack_candidates,
+    queries_to_read,
+    query_rows,
+    sample_tail,
+    share_between,
+)
+from openrealm.train.examples import Example, Queries, contains, pretraining_examples
 from openrealm.train.heldout import evaluate_heldout, metrics_of
-from openrealm.train.ict import InverseCloze, Pairs
+from openrealm.train.in_batch import InBatchLosses
 from openrealm.train.optimizer import grad_norm, pretraining_groups
+from openrealm.train.pairs import Pairs
 from openrealm.train.refresh import Refresher, RefreshState, share_of_cores
 from openrealm.train.task import Log, ParameterGroup, Row, Schedule, Task
 from openrealm.train.trainer import Trainer
@@ -40,11 +48,11 @@ _FREE_IN_PRETRAIN = ("loss", "eval_steps", "checkpoint_steps", "max_staleness_st
 
 @dataclass(frozen=True, slots=True)
 class JointBatch:
-    """The masked queries of a step, and the pairs of the Inverse Cloze Task if that is trained too."""
+    """The masked queries of a step, and pairs for other losses of the towers, by loss."""
 
     step: int
     examples: Sequence[Example]
-    pairs: Pairs | None
+    pairs: dict[str, Pairs]
 
 
 class Joint(Task[JointBatch]):
@@ -84,7 +92,8 @@ class Joint(Task[JointBatch]):
         index_folder    where index versions are published; None means index/ in the trainer's folder
         refresh_at_end  whether to rebuild `index` with the final passage tower after the last step
         settings        fields of `PretrainConfig` that override `config`
-        Raises BadInput if too few passages contain something to mask, BadConfig for an unknown loss or setting.
+        Raises BadInput if too few passages contain something to mask or no name recurs, BadConfig for an unknown loss
+        or setting.
         """
         config = small_encoder(len(corpus)) if config is None else config
         self.config = config.replace(pretrain=config.pretrain.replace(**settings))
@@ -94,7 +103,13 @@ class Joint(Task[JointBatch]):
         self.loss: JointLoss = LOSSES.get(chosen) if isinstance(chosen, str) else chosen
         self.loss_name = chosen if isinstance(chosen, str) else _name_of(chosen)
         self.examples = pretraining_examples(self.config, corpus, queries)
-        self._ict = InverseCloze(self.config, corpus)
+        trains_towers = not self.settings.freeze_towers
+        self._in_batch = InBatchLosses(
+            self.config,
+            corpus,
+            ict_batch=trains_towers * self.settings.ict_batch,
+            recurring_batch=trains_towers * self.settings.recurring_batch,
+        )
         self._refresh_at_end = refresh_at_end
         self._index_folder = None if index_folder is None else Path(index_folder)
         self._step = 0
@@ -139,25 +154,27 @@ class Joint(Task[JointBatch]):
         return pretraining_groups(model, self.settings)
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> JointBatch:
-        """The masked examples (and pairs) of a step, a function of seed and step."""
-        size = 0 if self.settings.freeze_towers else self.settings.ict_batch
+        """The masked examples that candidates are found for, and pairs; a function of seed and step."""
         # Continue the order of sentences where the warm start ended.
-        pairs = self._ict.pairs(self.config.warm_start.num_steps + step, size) if size else None
-        return JointBatch(step, self.examples.batch(step, self.settings.batch_size, rank, num_ranks), pairs)
+        pairs = self._in_batch.batch(self.config.warm_start.num_steps + step)
+        size = self.settings.search_batch_size or self.settings.batch_size
+        return JointBatch(step, self.examples.batch(step, size, rank, num_ranks), pairs)
 
     def losses(self, model: Realm, batch: JointBatch, log: Log) -> Iterator[Tensor]:
-        """The joint loss of one micro-batch after another, then the Inverse Cloze loss if it is on; in nats.
+        """The joint loss of one micro-batch after another, then the other losses of the towers; in nats.
 
         Raises ShapeMismatch if a custom loss does not return one value per query, NonFinite to skip the step.
         """
-        examples, settings = batch.examples, self.settings
+        settings = self.settings
+        examples, found = self._to_read(model, batch, log)
         num_masks_B = torch.tensor([len(example.positions) for example in examples], device=self.trainer.engine.device)
         weight_B = query_weights(num_masks_B, by_masks=settings.mean_over_masks)
         size = settings.micro_batch_size or len(examples)
         readings, objective = [], 0.0
         for first in range(0, len(examples), size):
             part = examples[first : first + size]
-            reading, num_tokens = self._read(model, part, batch.step * settings.batch_size + first)
+            candidates = None if found is None else found[first : first + size]
+            reading, num_tokens = self._read(model, part, candidates, batch.step * settings.batch_size + first)
             loss_B = self.loss(reading)
             if loss_B.shape != (len(part),):
                 raise ShapeMismatch(
@@ -174,11 +191,47 @@ class Joint(Task[JointBatch]):
             log["objective"] = objective  # "loss" is always the marginal, so that runs can be compared
         for tower in ("query_tower", "passage_tower"):
             log[f"{tower}_grad_norm"] = grad_norm(getattr(model.retriever, tower))
-        if batch.pairs is not None:  # after the norms, which are those of the joint loss only
-            yield self._ict.loss(model, batch.pairs, self.trainer.engine, log)
+        # After the norms, which are those of the joint loss only.
+        yield from self._in_batch.losses(model, batch.pairs, self.trainer.engine, log)
 
-    def _read(self, model: Realm, examples: Sequence[Example], number: int) -> tuple[Reading, int]:
-        """Find candidates with the current index and read them with the live model; also the number of tokens read.
+    def _to_read(
+        self, model: Realm, batch: JointBatch, log: Log
+    ) -> tuple[Sequence[Example], Sequence[list[int]] | None]:
+        """The queries of a batch to read, with their candidates if those had to be found to choose the queries.
+
+        Logs the share of the queries that are answerable: whose masked span occurs in a candidate.
+        """
+        settings, examples = self.settings, batch.examples
+        if settings.search_batch_size is None:
+            return examples, None
+        with self.trainer.engine.autocast(), torch.no_grad():
+            query_BD = model.retriever.encode_query(query_rows(self.corpus, examples, settings.max_query_tokens))
+        found = self._find(query_BD, examples)
+        is_answerable = [
+            any(contains(self.corpus.body(passage), example.gold) for passage in candidates)
+            for example, candidates in zip(examples, found, strict=True)
+        ]
+        share = share_between(settings.unanswerable_share, settings.final_unanswerable_share, self.trainer.share_done())
+        chosen = queries_to_read(is_answerable, settings.batch_size, share)
+        log |= {"answerable": sum(is_answerable) / len(examples), "num_read": len(chosen)}
+        return [examples[i] for i in chosen], [found[i] for i in chosen]
+
+    def _find(self, query_BD: Tensor, examples: Sequence[Example]) -> list[list[int]]:
+        """The best passages of the current index for each query."""
+        settings = self.settings
+        return find_candidates(
+            self.index,
+            query_BD,
+            examples,
+            settings.num_candidates - settings.num_tail_candidates,
+            use_null=settings.use_null,
+            block_trivial=settings.block_trivial,
+        )
+
+    def _read(
+        self, model: Realm, examples: Sequence[Example], candidates: Sequence[list[int]] | None, number: int
+    ) -> tuple[Reading, int]:
+        """Read candidates, by default those in the current index, with the live model; also the number of tokens read.
 
         `number` is the position of the first example in the whole training; it seeds the draws of the sampled tail.
         """
@@ -186,14 +239,8 @@ class Joint(Task[JointBatch]):
         with self.trainer.engine.autocast():
             with torch.set_grad_enabled(not settings.freeze_towers):
                 query_BD = model.retriever.encode_query(query_rows(self.corpus, examples, settings.max_query_tokens))
-            candidates = find_candidates(
-                self.index,
-                query_BD,
-                examples,
-                settings.num_candidates - settings.num_tail_candidates,
-                use_null=settings.use_null,
-                block_trivial=settings.block_trivial,
-            )
+            if candidates is None:
+                candidates = self._find(query_BD, examples)
             log_weights = None
             if settings.num_tail_candidates:
                 candidates, log_weights = sample_tail(

@@ -16,8 +16,9 @@ from openrealm.index.bm25 import Bm25
 from openrealm.model.realm import Realm
 from openrealm.recipes.small import small_encoder
 from openrealm.train.examples import Example, pretraining_examples
-from openrealm.train.ict import InverseCloze, Pairs
+from openrealm.train.in_batch import InBatchLosses
 from openrealm.train.optimizer import pretraining_groups
+from openrealm.train.pairs import Pairs
 from openrealm.train.task import Log, ParameterGroup, Schedule, Task
 from openrealm.train.trainer import Trainer
 from openrealm.types import NULL
@@ -27,9 +28,9 @@ _NUM_RELATED = 5
 
 @dataclass(frozen=True, slots=True)
 class WarmStartBatch:
-    """Sentence-passage pairs for the towers; masked queries for the reader and the passage each is read with."""
+    """Pairs for the towers, by loss; masked queries for the reader and the passage each is read with."""
 
-    pairs: Pairs | None
+    pairs: dict[str, Pairs]
     examples: Sequence[Example]
     contexts: Sequence[int]
 
@@ -52,14 +53,17 @@ class WarmStart(Task[WarmStartBatch]):
 
         config    settings; None means those of the recipe small-encoder for a corpus of this size
         settings  fields of `WarmStartConfig` that override `config`
-        Raises BadInput if too few passages contain something to mask, BadConfig for an unknown setting.
+        Raises BadInput if too few passages contain something to mask or no name recurs, BadConfig for an unknown
+        setting.
         """
         config = small_encoder(len(corpus)) if config is None else config
         self.config = config.replace(warm_start=config.warm_start.replace(**settings))
         self.settings = self.config.warm_start
         self.corpus = corpus
         self.examples = pretraining_examples(self.config, corpus)
-        self._ict = InverseCloze(self.config, corpus)
+        self._in_batch = InBatchLosses(
+            self.config, corpus, ict_batch=self.settings.ict_batch, recurring_batch=self.settings.recurring_batch
+        )
         self._contexts = ContextChooser(corpus, self.settings)
         self.schedule = Schedule.from_settings(self.settings)
 
@@ -78,14 +82,12 @@ class WarmStart(Task[WarmStartBatch]):
         """Pairs and masked queries of a step, a function of seed and step."""
         settings = self.settings
         rng = np.random.default_rng([self.config.seed, 5, step])
-        pairs = self._ict.pairs(step, settings.ict_batch) if settings.ict_batch else None
         examples = self.examples.batch(step, settings.mlm_batch) if settings.mlm_batch else []
-        return WarmStartBatch(pairs, examples, self._contexts.choose(examples, rng))
+        return WarmStartBatch(self._in_batch.batch(step), examples, self._contexts.choose(examples, rng))
 
     def losses(self, model: Realm, batch: WarmStartBatch, log: Log) -> Iterator[Tensor]:
-        """The Inverse Cloze loss, then the masked-word loss, both in nats."""
-        if batch.pairs is not None:
-            yield self._ict.loss(model, batch.pairs, self.trainer.engine, log)
+        """The losses of the towers, then the masked-word loss, all in nats."""
+        yield from self._in_batch.losses(model, batch.pairs, self.trainer.engine, log)
         if batch.examples:
             joint = self.config.pretrain
             max_tokens = self.corpus.joint_tokens(joint.max_query_tokens, joint.max_joint_tokens)
