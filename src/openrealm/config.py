@@ -61,7 +61,9 @@ class CorpusConfig(Section):
     """The text, and how it is split into passages."""
 
     key: ClassVar[str] = "corpus"
-    source: str = setting("factbook", "text: a folder, a file, 'factbook', 'wikipedia:WIKI:DATE' or 'datasets:NAME'")
+    source: str = setting(
+        "factbook", "text: a folder, a file, 'qed', 'factbook', 'wikipedia:WIKI:DATE' or 'datasets:NAME'"
+    )
     salvage: bool = setting(False, "recover the intact parts of a damaged dump instead of stopping at the damage")
     skip_unreadable: bool = setting(False, "skip and count files and rows that cannot be read instead of stopping")
     prose_only: bool = setting(False, "skip fields that are not full sentences (Factbook only)")

@@ -158,6 +158,7 @@ SOURCES: Registry[Any] = Registry(
         "jsonl": "openrealm.corpus.sources.jsonl:JsonLines",
         "mediawiki": "openrealm.corpus.sources.mediawiki:MediaWiki",
         "parquet": "openrealm.corpus.sources.parquet:Parquet",
+        "qed": "openrealm.qed.source:Qed",
         "table": "openrealm.corpus.sources.table:Table",
         "wikiextractor": "openrealm.corpus.sources.wikiextractor:WikiExtractor",
         "wikipedia": "openrealm.corpus.sources.wikipedia:Wikipedia",

@@ -92,6 +92,8 @@ class Span(NamedTuple):
 class Question:
     """A question with every answer that counts as right: texts, or regular expressions if `regex` is set.
 
+    passage  id of the article that the question is about; "" if any passage with an answer is a right one
+
     >>> Question("What is the capital of Peru?", ("Lima",)).answers
     ('Lima',)
     """
@@ -102,6 +104,7 @@ class Question:
     subject: str = ""
     wording: int = 0
     regex: bool = False
+    passage: str = ""
 
 
 @dataclass(frozen=True, slots=True)

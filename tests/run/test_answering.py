@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from openrealm.run.answering import by_relation, figures
+from openrealm.corpus.corpus import Corpus
+from openrealm.run.answering import by_relation, figures, is_right
+from openrealm.types import Question
 
 
 def row(em: int, rank: int | None, relation: str = "capital", *, unseen: bool = False) -> dict[str, object]:
@@ -31,6 +33,16 @@ def test_a_system_that_retrieves_nothing_has_no_recall() -> None:
     found = figures(rows)
     assert not any(key.startswith(("recall", "mrr")) for key in found)
     assert found["em_unseen_wordings"] is None
+
+
+def test_a_passage_is_right_if_it_has_an_answer_and_is_of_the_article_that_is_named(toy_corpus: Corpus) -> None:
+    passage = toy_corpus.passage(0)
+
+    assert passage.article_id == "a0"
+    answer = passage.text.split()[-1]
+    for named, is_right_now in (("", True), ("a0", True), ("a1", False)):
+        assert is_right(toy_corpus, 0, Question("Which?", (answer,), passage=named)) == is_right_now
+    assert not is_right(toy_corpus, 0, Question("Which?", ("no such word",), passage="a0"))
 
 
 def test_relations_are_counted_separately_and_questions_without_one_ignored() -> None:

@@ -202,3 +202,14 @@ def test_cloze_questions_are_added_to_a_file_of_questions_on_the_users_own_text(
     assert set(cloze.train) < set(given.train)
     assert len(given.train) - len(cloze.train) + len(given.test) == 30
     assert given.test
+
+
+def test_a_text_that_comes_with_questions_is_asked_those_unless_the_user_has_others(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run", with_settings(Config(), ["corpus.source=qed"]))
+    sets, origin = questions.generate(run)
+    assert (len(sets.train), len(sets.test), origin) == (551, 303, "QED")
+    assert all(question.passage for question in (*sets.train, *sets.test))
+    assert sets.dev == (), "what the settings were chosen with says nothing new"
+    file = write(tmp_path / "q.jsonl", *map(asked, range(100)))
+    with pytest.raises(MissingStage):  # cloze questions are added, for which the text is needed
+        questions.generate(run, file)

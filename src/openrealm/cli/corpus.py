@@ -23,8 +23,8 @@ from openrealm.progress import show
 
 corpus = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
 _SOURCES = (
-    "a folder, a document, a .jsonl, .json, .tsv, .csv or .parquet file, a MediaWiki dump (.xml.bz2), 'factbook', "
-    "'wikipedia:WIKI:DATE' or 'datasets:NAME'."
+    "a folder, a document, a .jsonl, .json, .tsv, .csv or .parquet file, a MediaWiki dump (.xml.bz2), 'qed', "
+    "'factbook', 'wikipedia:WIKI:DATE' or 'datasets:NAME'."
 )
 
 SalvageOption = Annotated[

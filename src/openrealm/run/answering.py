@@ -88,7 +88,7 @@ def _row(question: Question, prediction: str, seen: Collection[tuple[str, int]])
 
 def _retrieval(corpus: Corpus, question: Question, found: Sequence[Found], passages: Sequence[int], source: str) -> Row:
     """The passage of the answer, and the rank (from 1) of the first retrieved passage that contains a right one."""
-    hits = (n for n, i in enumerate(passages, 1) if holds_answer(corpus, i, question))
+    hits = (n for n, i in enumerate(passages, 1) if is_right(corpus, i, question))
     row: Row = {"rank": next(hits, None)}
     if found:
         best = found[0]
@@ -101,6 +101,12 @@ def holds_answer(corpus: Corpus, passage: int, question: Question) -> bool:
     """Whether a passage contains an answer of a question."""
     contains = has_answer_regex if question.regex else has_answer
     return contains(corpus.passage(passage).text, question.answers)
+
+
+def is_right(corpus: Corpus, passage: int, question: Question) -> bool:
+    """Whether a passage answers a question: it contains an answer, and is of the article that the question names."""
+    is_named = question.passage in ("", corpus.passage(passage).article_id)
+    return is_named and holds_answer(corpus, passage, question)
 
 
 def figures(rows: Sequence[Row]) -> Row:

@@ -16,6 +16,8 @@ from openrealm import files
 from openrealm.corpus.sources import is_name, open_source, stamps
 from openrealm.factbook.source import NAME as FACTBOOK
 from openrealm.factbook.source import package_version
+from openrealm.qed.source import NAME as QED
+from openrealm.qed.source import questions_digest
 from openrealm.registry import CALLBACKS
 from openrealm.run.folder import Run
 from openrealm.run.queries import digest_at, queries_folder
@@ -39,8 +41,8 @@ def questions(run: Run, file: Path | None, *, regex: bool) -> Any:
         config.pretrain.max_query_tokens,
     ]
     text = [digest_at(run.corpus), config.finetune.max_span_tokens, config.model.backbone, heldout]
-    origin = [package_version()] if config.corpus.source == FACTBOOK else text
-    return [config.seed, given, regex, origin]
+    origins = {FACTBOOK: [package_version()], QED: [questions_digest()]}
+    return [config.seed, given, regex, text if given else origins.get(config.corpus.source, text)]
 
 
 def warm_start(run: Run) -> Any:

@@ -1,4 +1,4 @@
-"""The questions of a run: from a file, from the Factbook's templates, or cloze questions generated from the text.
+"""The questions of a run: from a file, from QED or the Factbook's templates, or cloze questions made from the text.
 
 They are stored in the run as questions.json, so that no system is tested on a question it was trained on.
 """
@@ -21,6 +21,8 @@ from openrealm.evaluate.answers import compile_pattern
 from openrealm.factbook.source import NAME as FACTBOOK
 from openrealm.model.weights import answers_questions
 from openrealm.progress import say
+from openrealm.qed.source import NAME as QED
+from openrealm.qed.source import qed_questions
 from openrealm.run import stages
 from openrealm.run.folder import Run
 from openrealm.run.inputs import stored_questions
@@ -120,14 +122,16 @@ def split(questions: Iterable[Question]) -> QuestionSets:
 def generate(run: Run, file: Path | None = None, *, regex: bool = False) -> tuple[QuestionSets, str]:
     """The questions of a run and their origin in words.
 
-    Without a file they are the Factbook's if that is the source, else cloze questions. A fifth of the questions in
-    `file` is for testing. On the user's own text, a model that answers as it is gets cloze questions from passages on
-    which it is not trained, to be measured; for another, cloze questions are added for training, since files of
-    questions are short. `regex` as in `read_questions`.
+    Without a file they are those of QED or the Factbook if that is the source, else cloze questions. A fifth of the
+    questions in `file` is for testing. On the user's own text, a model that answers as it is gets cloze questions from
+    passages on which it is not trained, to be measured; for another, cloze questions are added for training, since
+    files of questions are short. `regex` as in `read_questions`.
     """
     from openrealm.factbook.questions import factbook_questions
 
     given = None if file is None else split(read_questions(file, regex=regex))
+    if given is None and run.config.corpus.source == QED:
+        return dataclasses.replace(qed_questions(), dev=()), "QED"  # dev is what settings were chosen with
     if run.config.corpus.source == FACTBOOK:
         return (given, str(file)) if given else (factbook_questions(run.config.seed), "the Factbook")
     if answers_questions(run.config.model.backbone):

@@ -164,9 +164,9 @@ def open_source(
 
     source           a path: a folder of documents (.txt .md .html .pdf ...) and files of rows, one document, a file of
                      rows (.jsonl .json .tsv .csv, also .xz .gz .zst .bz2; .parquet), a MediaWiki dump (.xml, .xml.bz2),
-                     or a folder written by WikiExtractor; a name: "factbook", "wikipedia:WIKI:DATE" (downloaded once),
-                     "datasets:NAME?split=...", or one added to `SOURCES`, with its argument; a `Source`, which is
-                     returned; or articles
+                     or a folder written by WikiExtractor; a name: "qed", "factbook", "wikipedia:WIKI:DATE" (downloaded
+                     once), "datasets:NAME?split=...", or one added to `SOURCES`, with its argument; a `Source`, which
+                     is returned; or articles
     prose_only       Factbook: skip what is mostly numbers
     salvage          dumps: recover the intact parts of a damaged one instead of stopping at the damage
     skip_unreadable  folders and files of rows: skip and count what cannot be read instead of stopping
