@@ -24,6 +24,7 @@ from openrealm.errors import BadConfig
 from openrealm.qa.settings import QaSettings
 from openrealm.registry import LOSSES
 from openrealm.section import Section, known_settings, written
+from openrealm.types import Limits
 
 SECTIONS = [field.name for field in dataclasses.fields(Config) if isinstance(getattr(Config(), field.name), Section)]
 KNOWN = known_settings(Config)
@@ -254,3 +255,9 @@ def test_any_value_of_any_key_is_taken_or_refused_by_name(key: str, value: str) 
 @pytest.mark.parametrize(("num_steps", "num_warmup"), [(10, 100), (2000, 200), (200_000, 10_000), (99_990, 9999)])
 def test_the_warmup_rule(num_steps: int, num_warmup: int) -> None:
     assert warmup_rule(num_steps) == num_warmup
+
+
+def test_every_limit_is_a_setting_of_the_corpus_and_reaches_the_readers() -> None:
+    changed = {field.name: getattr(Limits(), field.name) + 7 for field in dataclasses.fields(Limits)}
+    assert Config().corpus.limits == Limits()
+    assert Config().corpus.replace(**changed).limits == Limits(**changed)

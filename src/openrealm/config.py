@@ -6,6 +6,7 @@ A recipe returns a `Config`; `--set pretrain.num_steps=10` changes one setting; 
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -14,6 +15,7 @@ from pydantic.dataclasses import dataclass
 from openrealm.errors import BadConfig
 from openrealm.registry import CALLBACKS, LOSSES, SEARCHERS, Registry
 from openrealm.section import Section, setting, with_settings
+from openrealm.types import DEFAULT_LIMITS, Limits
 
 __all__ = [
     "SOURCES",
@@ -74,6 +76,24 @@ class CorpusConfig(Section):
     max_passage_words: int = setting(100, "longest passage in words, if corpus.passages is words", "DPR", ge=1)
     near_duplicates: bool = setting(True, "keep near-duplicates of a query's own passage out of its candidates")
     tagger: str = setting("rules", "tagger of names and dates: 'rules', 'anchors', 'spacy:MODEL' or 'hf:MODEL'")
+    max_file_mb: int = setting(DEFAULT_LIMITS.max_file_mb, "largest document, packed or not, in MB", ge=1)
+    max_file_seconds: float = setting(DEFAULT_LIMITS.max_file_seconds, "CPU time for a document", ge=0.1)
+    max_file_memory_mb: int = setting(DEFAULT_LIMITS.max_file_memory_mb, "memory for a document, in MB", ge=512)
+    max_line_characters: int = setting(DEFAULT_LIMITS.max_line_characters, "longest line of prose", ge=1000)
+    max_row_mb: int = setting(DEFAULT_LIMITS.max_row_mb, "longest row of a file of rows, in MB", ge=1, le=2000)
+    max_row_group_mb: int = setting(
+        DEFAULT_LIMITS.max_row_group_mb, "memory for the rows that Parquet decodes at once, in MB", ge=1
+    )
+    max_expansion: int = setting(
+        DEFAULT_LIMITS.max_expansion, "how many times as long a compressed file of rows may become", ge=1
+    )
+    max_page_seconds: float = setting(DEFAULT_LIMITS.max_page_seconds, "CPU time for a page of a wiki", ge=0.1)
+    max_page_memory_mb: int = setting(DEFAULT_LIMITS.max_page_memory_mb, "memory for a page of a wiki, in MB", ge=512)
+
+    @property
+    def limits(self) -> Limits:
+        """The bounds on what is read."""
+        return Limits(**{field.name: getattr(self, field.name) for field in fields(Limits)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,39 @@ class Article:
     lines: tuple[Line, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds on what is read of a source, so that no file takes all memory or time; the settings `corpus.max_…`.
+
+    max_file_mb            largest document, packed or not; an MB is 2^20 bytes
+    max_file_seconds       CPU time for a document
+    max_file_memory_mb     memory for a document
+    max_line_characters    longest line of prose
+    max_row_mb             longest row of a file of rows
+    max_row_group_mb       memory for the rows that Parquet decodes at once
+    max_expansion          how many times as long a compressed file of rows may become
+    max_page_seconds       CPU time for a wiki's page
+    max_page_memory_mb     memory for a wiki's page
+
+    >>> Limits(max_file_mb=512).max_file_mb
+    512
+    """
+
+    max_file_mb: int = 256
+    max_file_seconds: float = 120.0
+    max_file_memory_mb: int = 1024
+    max_line_characters: int = 1_000_000
+    max_row_mb: int = 64
+    max_row_group_mb: int = 1024
+    max_expansion: int = 500
+    max_page_seconds: float = 5.0
+    max_page_memory_mb: int = 1024
+
+
+DEFAULT_LIMITS = Limits()
+"""What is read if nobody says otherwise."""
+
+
 class Line(NamedTuple):
     """From character `start` of an article's text on, the text comes from `position` of its source.
 

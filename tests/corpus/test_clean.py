@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.corpus.clean import (
-    MAX_LINE_CHARACTERS,
     check_line_lengths,
     clean_text,
     clean_title,
     strip_tags,
 )
 from openrealm.errors import BadInput
+from openrealm.types import DEFAULT_LIMITS
 
 special = st.sampled_from("\n\r\t\xa0\x85\u2028\u202e\x00\ud800 &;\u200c\u200dک\u0dca")
 any_text = st.text(alphabet=st.characters() | special, max_size=80)
@@ -76,6 +76,6 @@ def test_tags_go_and_breaks_become_lines() -> None:
 
 
 def test_an_endless_line_is_refused_with_its_number() -> None:
-    check_line_lengths("x" * MAX_LINE_CHARACTERS, "file.txt")
+    check_line_lengths("x" * 1_000_000, "file.txt", DEFAULT_LIMITS)
     with pytest.raises(BadInput, match=r"file\.txt: line 2 has 1,000,001 characters.*break it into lines"):
-        check_line_lengths("short\n" + "x" * (MAX_LINE_CHARACTERS + 1), "file.txt")
+        check_line_lengths("short\n" + "x" * 1_000_001, "file.txt", DEFAULT_LIMITS)

@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 LENGTH_BYTES = 12
 NO_MEMORY = 3  # exit code for a message that needs too much memory
@@ -28,13 +28,15 @@ def serve(answer: Callable[[bytes], dict[str, Any] | None]) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent; this process exits with its input
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not get between the replies
     try:
-        _write({})
+        _write(replies, {})
         while (message := _read()) is not None:
             # CPU time of this process only, so that a busy machine costs no message its answer; the signal kills.
             signal.setitimer(signal.ITIMER_PROF, max_seconds)
             if (found := answer(message)) is not None:
-                _write(found)
+                _write(replies, found)
             signal.setitimer(signal.ITIMER_PROF, 0)
     except MemoryError:
         os._exit(NO_MEMORY)  # at once: there may be no memory left to clean up
@@ -51,6 +53,6 @@ def _read() -> bytes | None:
     return sys.stdin.buffer.read(int(length)) if length else None
 
 
-def _write(value: dict[str, Any]) -> None:
-    sys.stdout.buffer.write(framed(json.dumps(value).encode()))
-    sys.stdout.buffer.flush()
+def _write(replies: BinaryIO, value: dict[str, Any]) -> None:
+    replies.write(framed(json.dumps(value).encode()))
+    replies.flush()

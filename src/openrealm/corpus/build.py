@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,7 +19,7 @@ from openrealm.errors import BadInput, DamagedArtefact, MissingStage
 from openrealm.files import digest_of, read_manifest
 from openrealm.progress import say
 from openrealm.text.tokenizer import Tokenizer
-from openrealm.types import Article
+from openrealm.types import Article, Limits
 
 # What tells one source from another, whatever its content and the options it is read with.
 _ORIGIN = ("kind", "name", "wiki")
@@ -37,17 +38,23 @@ def build(
     salvage: bool,
     skip_unreadable: bool,
     num_workers: int | None,
+    limits: Limits,
 ) -> Corpus:
     """See `Corpus.build`."""
     opened = open_source(
-        source, prose_only=prose_only, salvage=salvage, skip_unreadable=skip_unreadable, num_workers=num_workers
+        source,
+        prose_only=prose_only,
+        salvage=salvage,
+        skip_unreadable=skip_unreadable,
+        num_workers=num_workers,
+        limits=limits,
     )
     old = _manifest_in(folder, opened.description)
     tokenizer = tokenizer or _tokenizer_of(backbone)
     key = None
     if (identity := opened.identity()) is not None:
         tagger_name = tagger if isinstance(tagger, str) else tagger.name
-        settings = [rule.settings(), tagger_name, near_duplicates, salvage, skip_unreadable]
+        settings = [rule.settings(), tagger_name, near_duplicates, salvage, skip_unreadable, asdict(limits)]
         key = digest_of([FORMAT, settings, tokenizer.digest, opened.description.get("kind"), identity])
     if old is not None:
         if key is not None and old.get("build_key") == key:

@@ -8,8 +8,7 @@ import unicodedata
 
 from openrealm.errors import BadInput
 from openrealm.text.surrogates import without_surrogates
-
-MAX_LINE_CHARACTERS = 1_000_000
+from openrealm.types import Limits
 
 _LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 # Control characters, zero-width and bidirectional marks: they make displayed text differ from stored text.
@@ -76,13 +75,14 @@ def strip_tags(markup: str) -> str:
     return _TAGS.sub("", _BREAK_TAGS.sub("\n", markup))
 
 
-def check_line_lengths(text: str, where: str) -> None:
-    """Raise BadInput if a line is longer than MAX_LINE_CHARACTERS: it is data, not prose, and cannot be cut well."""
-    if len(text) <= MAX_LINE_CHARACTERS:
+def check_line_lengths(text: str, where: str, limits: Limits) -> None:
+    """Raise BadInput if a line is longer than the limit: it is probably data, not prose, and cannot be cut well."""
+    most = limits.max_line_characters
+    if len(text) <= most:
         return
     for number, line in enumerate(text.split("\n"), start=1):
-        if len(line) > MAX_LINE_CHARACTERS:
+        if len(line) > most:
             raise BadInput(
-                f"{where}: line {number} has {len(line):,} characters, more than the {MAX_LINE_CHARACTERS:,} allowed "
-                "in a line of prose; break it into lines or remove it from the source."
+                f"{where}: line {number} has {len(line):,} characters, more than the {most:,} allowed in a line of "
+                "prose; break it into lines, remove it from the source, or raise corpus.max_line_characters."
             )

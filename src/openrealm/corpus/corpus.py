@@ -23,7 +23,7 @@ from openrealm.stored import Count, FileEntry, Size, checked, of_kind
 from openrealm.text.numbering import Keys, keys_of
 from openrealm.text.pack import Ids, Row, Specials, Tokens, pack_joint, pack_passage, pack_query
 from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
-from openrealm.types import NULL, Origin, Passage
+from openrealm.types import DEFAULT_LIMITS, NULL, Limits, Origin, Passage
 
 if TYPE_CHECKING:
     from openrealm.corpus.sources import Source
@@ -112,6 +112,7 @@ class Corpus:
         salvage: bool = False,
         skip_unreadable: bool = False,
         num_workers: int | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> Corpus:
         """Cut a source into passages, tag names and dates, store them in `folder`, and open the result.
 
@@ -134,6 +135,7 @@ class Corpus:
         salvage             dumps: recover the intact parts of a damaged one
         skip_unreadable     folders and files of rows: skip and count what cannot be read instead of stopping
         num_workers         number of processes; None means one per core. It does not change the result
+        limits              bounds on the size of what is read, and on the time and memory for it
         Raises BadInput when the source does not exist or holds no text, or `folder` holds anything else; Busy when
         another process builds the same corpus; NoSpace when the disk is full.
 
@@ -159,6 +161,7 @@ class Corpus:
             salvage=salvage,
             skip_unreadable=skip_unreadable,
             num_workers=num_workers,
+            limits=limits,
         )
 
     @staticmethod

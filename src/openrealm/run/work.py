@@ -38,6 +38,7 @@ def corpus(run: Run, stage: Stage, options: Options) -> Corpus:
         salvage=settings.salvage,
         skip_unreadable=settings.skip_unreadable,
         num_workers=run.config.num_threads,
+        limits=settings.limits,
     )
     built = build_corpus(
         source.articles(),

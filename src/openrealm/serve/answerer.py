@@ -125,6 +125,7 @@ class Answerer:
             tokenizer=realm.tokenizer,
             max_passage_tokens=config.corpus.max_passage_tokens,
             skip_unreadable=skip_unreadable,
+            limits=config.corpus.limits,
         )
         engine = engine_for(config)
         realm.to(engine.device)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from openrealm.corpus.readers.decode import read_text
 from openrealm.errors import BadInput
+from openrealm.types import DEFAULT_LIMITS
 
 FRENCH = "L’église de Besançon fut achevée en 1902 par Émile Léger, né à Évreux. Elle brûla près de là.\n"
 RUSSIAN = "Мельница была построена в 1902 году инженером из Бремена. Потом она сгорела.\n"
@@ -18,7 +19,7 @@ JAPANESE = "水車は1902年に建てられました。その後、火事で焼�
 def decoded(path: Path, data: bytes, *, declared: bool = False) -> tuple[str, dict[str, int]]:
     path.write_bytes(data)
     counts: dict[str, int] = {}
-    return read_text(path, declared=declared, counts=counts), counts
+    return read_text(path, DEFAULT_LIMITS, declared=declared, counts=counts), counts
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be"])
@@ -87,7 +88,7 @@ def test_a_pipe_and_a_device_are_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
     for path in (tmp_path / "pipe.txt", Path("/dev/zero")):
         with pytest.raises(BadInput, match="is not a regular file"):
-            read_text(path)
+            read_text(path, DEFAULT_LIMITS)
 
 
 @given(st.binary(max_size=400), st.booleans())

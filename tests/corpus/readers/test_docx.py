@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import sys
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,8 +31,12 @@ def test_a_damaged_document_is_refused(tmp_path: Path, make_archive: Callable[..
         list(open_source(tmp_path / "a.docx").articles())
 
 
-def test_without_the_extra_documents_are_left_out_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mammoth", None)
+def test_without_the_extra_documents_are_left_out_and_counted(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = tmp_path_factory.mktemp("modules")
+    (hidden / "mammoth.py").write_text("raise ModuleNotFoundError")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(hidden), os.environ.get("PYTHONPATH", "")]))
     (tmp_path / "a.txt").write_text("Lima.")
     (tmp_path / "b.docx").write_text("x")
     (tmp_path / "c.docx").write_text("x")

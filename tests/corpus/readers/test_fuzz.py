@@ -107,7 +107,7 @@ def test_odd_files_are_read_or_refused_for_ten_minutes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "mark",
     ["<", "<!--", "<![", "<div>", "<b>", "<p>", "&", "[", "![", "[[a", "*a ", "_a ", "`a", "(", "{{", "{a}`", ":::a\n",
-     "!!! a\n", "> ", "- ", "a|b\n-|-\n", "[^1]: a\n", ".", "?", "…", "$a", "<title>", "a\n: b\n"],
+     "!!! a\n", "> ", "- ", "a|b\n-|-\n", "[^1]: a\n", ".", "?", "…", "$a", "<title>", "a\n: b\n", "$$a\n\n"],
 )  # fmt: skip
 def test_time_grows_with_the_length(extension: str, mark: str, tmp_path: Path) -> None:
     def seconds(num_characters: int) -> float:

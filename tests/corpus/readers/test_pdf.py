@@ -1,31 +1,22 @@
 from __future__ import annotations
 
-import os
 import zlib
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from openrealm.corpus.box import Box
 from openrealm.corpus.readers import Document
-from openrealm.corpus.readers import pdf as reader
-from openrealm.corpus.readers.pdf import MAX_BYTES, read
+from openrealm.corpus.readers.boxed import DocumentBox
+from openrealm.corpus.readers.pdf import read
 from openrealm.corpus.sources import folder, open_source
 from openrealm.errors import BadInput
+from openrealm.types import Limits
 
 pytest.importorskip("pypdfium2", reason='needs pypdfium2: pip install "openrealm[pdf]"')
 
-WORKER = "openrealm.corpus.readers.pdf_worker"
 ENCRYPTED = Path(__file__).parents[2] / "data" / "pdf"
 Drawn = tuple[int, int, str]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_child_left() -> Iterator[None]:
-    yield
-    reader.close()
 
 
 def pdf(*pages: list[Drawn], title: str = "") -> bytes:
@@ -178,27 +169,8 @@ def test_positions_count_the_characters_of_the_page(tmp_path: Path) -> None:
     assert all(a.position < b.position for a, b in pairwise(found.pieces))
 
 
-def children() -> list[int]:
-    """Processes of this one that read PDFs."""
-    found = []
-    for process in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            command = Path(f"/proc/{process}/cmdline").read_bytes()
-            parent = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1]
-        except OSError:
-            continue
-        if WORKER.encode() in command and int(parent) == os.getpid():
-            found.append(int(process))
-    return found
-
-
-def test_one_child_reads_all_files_and_ends_with_the_source(tmp_path: Path) -> None:
-    for number in range(3):
-        (tmp_path / f"{number}.pdf").write_bytes(pdf(column(50, 700, f"Text {number}.")))
-    seen = [(article.text, children()) for article in folder.read(tmp_path)]
-    assert [text for text, _ in seen] == ["Text 0.", "Text 1.", "Text 2."]
-    assert len({tuple(processes) for _, processes in seen}) == len(seen[0][1]) == 1
-    assert children() == []
+def test_every_character_of_a_text_comes_through(tmp_path: Path) -> None:
+    assert text_of(document(tmp_path / "a.pdf", column(50, 700, "Café “Zoë” – 5 €"))) == "Café “Zoë” – 5 €"
 
 
 def test_a_file_that_takes_more_than_the_gigabyte_is_unreadable_and_the_others_are_read(tmp_path: Path) -> None:
@@ -206,23 +178,30 @@ def test_a_file_that_takes_more_than_the_gigabyte_is_unreadable_and_the_others_a
     (tmp_path / "b.pdf").write_bytes(bomb(b" ", 1500))
     (tmp_path / "c.pdf").write_bytes(pdf(column(50, 700, "The ferry.")))
     assert (tmp_path / "b.pdf").stat().st_size < 2 << 20
-    with pytest.raises(BadInput, match=r"b\.pdf takes more than 1 GB of memory to read; remove it, or save it again"):
+    with pytest.raises(BadInput, match=r"b\.pdf takes more than 1,024 MB of memory to read; .*max_file_memory_mb"):
         list(folder.read(tmp_path))
     source = open_source(tmp_path, skip_unreadable=True)
     assert [article.text for article in source.articles()] == ["The inn.", "The ferry."]
     assert source.description["skipped"] == {"unreadable file": 1}
-    assert "b.pdf takes more than 1 GB" in source.description["examples"]["unreadable file"][0]
+    assert "b.pdf takes more than 1,024 MB" in source.description["examples"]["unreadable file"][0]
 
 
-def test_a_file_that_takes_too_long_ends_its_child() -> None:
-    slow = bomb(b"BT /F1 10 Tf 50 700 Td (The inn) Tj ET\n", 40)
-    box = Box(WORKER, 0.2, MAX_BYTES)
+def test_a_file_that_takes_too_long_ends_its_child(tmp_path: Path) -> None:
+    (tmp_path / "slow.pdf").write_bytes(bomb(b"BT /F1 10 Tf 50 700 Td (The inn) Tj ET\n", 40))
+    (tmp_path / "a.pdf").write_bytes(pdf(column(50, 700, "The inn.")))
+    box = DocumentBox(Limits(max_file_seconds=0.5))
     try:
-        assert box.ask(slow) == {"poison": "time"}
-        assert box.ask(pdf(column(50, 700, "The inn.")))["pieces"][0][0] == "The inn."
+        with pytest.raises(BadInput, match=r"slow\.pdf takes more than 0\.5 s to read; .*max_file_seconds"):
+            box.read(tmp_path / "slow.pdf")
+        assert box.read(tmp_path / "a.pdf") == read(tmp_path / "a.pdf")
     finally:
         box.close()
 
 
-def test_every_character_of_a_text_comes_through(tmp_path: Path) -> None:
-    assert text_of(document(tmp_path / "a.pdf", column(50, 700, "Café “Zoë” – 5 €"))) == "Café “Zoë” – 5 €"
+def test_a_file_of_too_much_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    line = b"BT /F1 10 Tf 50 %d Td (" + b"The inn. " * 60 + b") Tj ET\n"
+    page = zlib.compress(b"".join(line % (20 + 15 * n) for n in range(50)))
+    path.write_bytes(of_streams(*[page] * 45, filters=b"/Filter /FlateDecode"))
+    with pytest.raises(BadInput, match=r"a\.pdf has more than 1,048,576 characters of text; .*corpus\.max_file_mb"):
+        read(path, Limits(max_file_mb=1))

@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from openrealm.corpus.sources.boxed import MAX_BYTES, MAX_SECONDS, PageBox, in_boxes
+from openrealm.corpus.sources.boxed import PageBox, in_boxes
 from openrealm.corpus.sources.namespaces import UNKNOWN, Wiki
 from openrealm.errors import OpenRealmError
+from openrealm.types import DEFAULT_LIMITS, Limits
 
 SLOW = "[[a]] " * 500_000
 
 
 @pytest.fixture
 def box() -> Iterator[PageBox]:
-    made = PageBox(max_seconds=0.5)
+    made = PageBox(Limits(max_page_seconds=0.5))
     yield made
     made.close()
 
@@ -36,7 +37,7 @@ def child_of(box: PageBox) -> int:
 
 
 def test_the_limits_are_those_that_are_promised() -> None:
-    assert (MAX_SECONDS, MAX_BYTES) == (5.0, 1 << 30)
+    assert (DEFAULT_LIMITS.max_page_seconds, DEFAULT_LIMITS.max_page_memory_mb) == (5.0, 1024)
 
 
 def test_a_child_runs_no_code_of_the_working_directory(
@@ -60,7 +61,7 @@ def test_a_slow_page_ends_its_child_alone(box: PageBox, good: bytes, make_page: 
 def test_a_page_that_takes_more_than_the_gigabyte_ends_its_child_alone(
     make_page: Callable[..., str], good: bytes
 ) -> None:
-    box = PageBox()
+    box = PageBox(DEFAULT_LIMITS)
     try:
         box.parse(good, UNKNOWN)
         process = child_of(box)
@@ -74,7 +75,7 @@ def test_a_page_that_takes_more_than_the_gigabyte_ends_its_child_alone(
 
 def test_a_child_that_cannot_even_start_stops_the_run(good: bytes) -> None:
     with pytest.raises(OpenRealmError, match=r"exited before it was ready; run .*page_worker 5\.0 \d+ to see why"):
-        PageBox(max_bytes=1 << 70).parse(good, UNKNOWN)
+        PageBox(Limits(max_page_memory_mb=1 << 50)).parse(good, UNKNOWN)
 
 
 def test_ctrl_c_is_left_to_the_parent(box: PageBox, good: bytes) -> None:
@@ -111,7 +112,7 @@ def test_answers_come_in_order_from_any_number_of_workers(make_page: Callable[..
     pages = [(n, make_page(n, f"Town {n}", f"{n} " * (n * 37 % 50) + prose).encode(), UNKNOWN) for n in range(40)]
     pages[7] = (7, make_page(7, "Slow", SLOW).encode(), UNKNOWN)
     read: list[list[tuple[int, dict[str, Any]]]] = [
-        list(in_boxes(pages, workers, max_seconds=0.5)) for workers in (1, 3)
+        list(in_boxes(pages, workers, Limits(max_page_seconds=0.5))) for workers in (1, 3)
     ]
     assert read[0] == read[1]
     assert [n for n, _ in read[0]] == list(range(40))
@@ -121,7 +122,7 @@ def test_answers_come_in_order_from_any_number_of_workers(make_page: Callable[..
 
 def test_no_child_outlives_a_reader_that_stops(make_page: Callable[..., str], prose: str) -> None:
     before = set(os.listdir("/proc"))
-    answers = in_boxes(((n, make_page(n, "T", prose).encode(), UNKNOWN) for n in range(100)), 2)
+    answers = in_boxes(((n, make_page(n, "T", prose).encode(), UNKNOWN) for n in range(100)), 2, DEFAULT_LIMITS)
     next(answers)
     answers.close()
     mine = [p for p in set(os.listdir("/proc")) - before if p.isdigit() and is_worker(p, os.getpid())]
@@ -132,8 +133,9 @@ READ_FOR_EVER = """
 import itertools
 from openrealm.corpus.sources.namespaces import UNKNOWN
 from openrealm.corpus.sources.boxed import in_boxes
+from openrealm.types import DEFAULT_LIMITS
 page = b"<page><title>T</title><revision><text>text</text></revision></page>"
-for n, _ in in_boxes(((n, page, UNKNOWN) for n in itertools.count()), 2):
+for n, _ in in_boxes(((n, page, UNKNOWN) for n in itertools.count()), 2, DEFAULT_LIMITS):
     if n == 20:
         print("reading", flush=True)
 """

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from openrealm.corpus.corpus import Corpus
-from openrealm.corpus.readers.decode import MAX_FILE_BYTES
 from openrealm.corpus.sources import folder, open_source
 from openrealm.corpus.sources.account import Account
 from openrealm.errors import BadInput
@@ -168,7 +167,7 @@ def test_a_name_that_is_not_unicode_is_shown_as_it_can_be(tmp_path: Path) -> Non
 
 def test_a_file_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "a.txt").open("wb") as handle:
-        handle.truncate(MAX_FILE_BYTES + 1)
+        handle.truncate((256 << 20) + 1)
     assert "has 268,435,457 bytes, more than 268,435,456; split it" in refusal(tmp_path)
 
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.corpus.clean import clean_text
-from openrealm.corpus.sources import json_array, open_source
+from openrealm.corpus.sources import open_source
 from openrealm.errors import BadInput
+from openrealm.types import Limits
 
 
 def read(path: Path, *, skip_unreadable: bool = False) -> tuple[list[tuple[str, str, str]], dict[str, Any]]:
@@ -54,7 +55,7 @@ def test_a_long_array_is_read_block_by_block(tmp_path: Path) -> None:
         ("Lima.", "a.json is no JSON; expected an array"),
         ('[{"text": "One"},', "a.json, item 2 is not JSON"),
         ('[{"text": "One"}', "a.json, item 1 is not JSON"),
-        ('[{"text": "One"} {"text": "Two"}]', "item 2 is not JSON or longer than .* \\(Expecting ',' delimiter\\)"),
+        ('[{"text": "One"} {"text": "Two"}]', "item 2 is not JSON \\(Expecting ',' delimiter\\), or longer"),
         ('[{"text": "One"}, {"te', "a.json, item 2 is not JSON"),
         ('[{"text": "One"}] [1]', "a.json goes on after the end of its array"),
         ('[{"text": "One"}, 12]', "a.json, item 2 is a number; expected an object"),
@@ -68,11 +69,11 @@ def test_what_is_no_array_of_objects_is_refused(tmp_path: Path, content: str, me
         read(tmp_path / "a.json")
 
 
-def test_an_item_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_array, "MAX_LINE_BYTES", 2 << 20)
+def test_an_item_without_end_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('[{"text": "' + "x" * (9 << 20))
-    with pytest.raises(BadInput, match=r"item 1 is not JSON or longer than 2,097,152 bytes \(Unterminated string"):
-        read(tmp_path / "a.json")
+    message = r"item 1 is not JSON \(Unterminated string.*\), or longer than 2,097,152 bytes \(corpus\.max_row_mb\)"
+    with pytest.raises(BadInput, match=message):
+        list(open_source(tmp_path / "a.json", limits=Limits(max_row_mb=2)).articles())
 
 
 values = st.one_of(st.none(), st.text(max_size=30), st.integers(), st.lists(st.text(), max_size=2))

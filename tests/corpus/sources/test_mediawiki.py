@@ -70,13 +70,13 @@ def test_sentences_with_unknown_templates_are_counted_by_name(
 
 
 POISON: dict[str, tuple[str, str]] = {
-    "a line of 10 MB": ("word " * 2_000_000, "a line too long"),
+    "a line of 10 MB": ("word " * 2_000_000, "a line over 1,000,000 characters, corpus.max_line_characters"),
 }
 MORE_POISON = {
     **POISON,
-    "10 MB of links": ("[[a]] " * 1_700_000, "over 5 s"),
-    "65 MB of lines": ("word\n" * 13_000_000, "over 1 GB"),
-    "more than that": ("word\n" * 14_000_000, "over 64 MB"),
+    "10 MB of links": ("[[a]] " * 1_700_000, "over 5 s, corpus.max_page_seconds"),
+    "65 MB of lines": ("word\n" * 13_000_000, "over 1,024 MB, corpus.max_page_memory_mb"),
+    "more than that": ("word\n" * 14_000_000, "over 64 MB of wikitext"),
 }
 CLEANED = {
     "zero": ("a\x00b", "ab"),
@@ -106,7 +106,10 @@ def test_poison_is_set_aside_and_counted_and_the_run_goes_on(
     for title, (_, cleaned) in CLEANED.items():
         assert articles[title].text == f"{cleaned}\n{prose.strip()}"
     listed = [(page["id"], page["title"], page["why"]) for page in described["quarantined"]]
-    known = [("", "") if why == "over 64 MB" else (str(n), title) for n, (title, (_, why)) in enumerate(poison.items())]
+    known = [
+        ("", "") if why == "over 64 MB of wikitext" else (str(n), title)
+        for n, (title, (_, why)) in enumerate(poison.items())
+    ]
     assert listed == [(*named, why) for named, (_, why) in zip(known, poison.values(), strict=True)]
     assert described["skipped"] == Counter(f"quarantined ({why})" for _, why in poison.values())
 

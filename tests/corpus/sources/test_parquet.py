@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from openrealm.corpus.sources import parquet
 from openrealm.errors import BadInput
-from openrealm.types import Article, Line
+from openrealm.types import DEFAULT_LIMITS, Article, Limits, Line
 
 
 def written(path: Path, **columns: object) -> Path:
@@ -70,9 +71,25 @@ def test_a_batch_of_long_rows_is_small(tmp_path: Path, num_values: int) -> None:
     texts = ["x. " * 300_000] * num_values if num_values == 3000 else [f"{i} " * 300_000 for i in range(num_values)]
     pq.write_table(pa.table({"text": pa.array(texts)}), path)
     before = pa.default_memory_pool().max_memory()
-    num_rows = sum(1 for _ in parquet.FORMAT.rows(path))
+    num_rows = sum(1 for _ in parquet.FORMAT.rows(path, DEFAULT_LIMITS))
     assert num_rows == num_values
     assert pa.default_memory_pool().max_memory() - before < 400 << 20
+
+
+def test_rows_that_need_too_much_memory_are_refused_with_how_to_write_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": [f"{i} " * 100_000 for i in range(20)]}), path, use_dictionary=False)
+    message = (
+        r"a\.parquet: decoding row group 1 needs about \d MB, more than 2; write the file again with row groups of at "
+        r"most (\d+) rows \(.*row_group_size=.*\), or raise corpus\.max_row_group_mb\."
+    )
+    with pytest.raises(BadInput, match=message) as refused:
+        list(parquet.read(path, Limits(max_row_group_mb=2)))
+    found = re.search(message, str(refused.value))
+    assert found
+    pq.write_table(pq.read_table(path), path, use_dictionary=False, row_group_size=int(found[1]))
+    assert len(list(parquet.read(path, Limits(max_row_group_mb=2)))) == 20
+    assert len(list(parquet.read(path))) == 20
 
 
 PEAK = """
@@ -80,8 +97,9 @@ import sys
 from pathlib import Path
 from openrealm import memory
 from openrealm.corpus.sources import parquet
+from openrealm.types import DEFAULT_LIMITS
 before = memory.held_bytes()
-num_rows = sum(1 for _ in parquet.FORMAT.rows(Path(sys.argv[1])))
+num_rows = sum(1 for _ in parquet.FORMAT.rows(Path(sys.argv[1]), DEFAULT_LIMITS))
 print(memory.held_bytes() - before)
 """
 

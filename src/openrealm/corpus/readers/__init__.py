@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, cast
 
 from openrealm.corpus.clean import clean_code, clean_text, clean_title
-from openrealm.types import Article, Line
+from openrealm.types import Article, Limits, Line
 
 Joint = Literal["\n", " ", ""]
 
@@ -76,7 +76,7 @@ def line_starts(text: str) -> list[int]:
     return [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
 
 
-Reader = Callable[[Path], Document]
+Reader = Callable[[Path, Limits], Document]
 
 _READERS = {
     ".txt": "plain",
@@ -84,6 +84,7 @@ _READERS = {
     ".markdown": "markdown",
     ".html": "html",
     ".htm": "html",
+    ".xhtml": "html",
     ".pdf": "pdf",
     ".rst": "rst",
     ".ipynb": "ipynb",
@@ -93,8 +94,15 @@ _READERS = {
 EXTENSIONS = tuple(_READERS)
 """Lower-case extensions of the files that can be read."""
 
+_OWN = (".txt",)
+
 EXTRAS = {".pdf": "pdf", ".rst": "rst", ".docx": "office"}
 """Extensions whose reader needs an extra, as in `pip install "openrealm[rst]"`; without it, NotInstalled is raised."""
+
+
+def is_own(extension: str) -> bool:
+    """Whether files with this extension are read by our own code alone, which takes time linear in their length."""
+    return extension in _OWN
 
 
 def reader_of(extension: str) -> Reader:

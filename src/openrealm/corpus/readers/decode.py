@@ -11,8 +11,7 @@ from pathlib import Path
 
 from openrealm.corpus.clean import check_line_lengths
 from openrealm.errors import BadInput
-
-MAX_FILE_BYTES = 256 << 20
+from openrealm.types import Limits
 
 # UTF-32 before UTF-16: the mark of UTF-32-LE begins with that of UTF-16-LE.
 _MARKS = (
@@ -40,38 +39,42 @@ _CONTROLS = re.compile("[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 _UNDEFINED_IN_WINDOWS_1252 = {0xDC00 + byte: byte for byte in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
 
 
-def read_text(path: Path, *, declared: bool = False, counts: MutableMapping[str, int] | None = None) -> str:
+def read_text(
+    path: Path, limits: Limits, *, declared: bool = False, counts: MutableMapping[str, int] | None = None
+) -> str:
     """The file's text without a byte order mark and with "\\n" as line ends.
 
     The encoding is found as browsers find it: by a byte order mark; UTF-8 if the bytes are valid UTF-8; with
     `declared`, what an HTML or XML file declares (iso-8859-1 means windows-1252). Else it is detected, if it can be
     told with some confidence. An encoding that was assumed is counted in `counts`: {"file read as windows-1252": 1}.
-    Raises BadInput when the file is not text, is too large, or cannot be read, and without `declared` for a line of
-    more than a million characters.
+    Raises BadInput when the file is not text, is too large, or cannot be read, and without `declared` for a line that
+    is too long.
     """
-    data = read_bytes(path)
+    data = read_bytes(path, limits)
     text, encoding = _decoded(data, path, declared)
     if counts is not None and encoding != "utf-8":
         reason = f"file read as {encoding}"
         counts[reason] = counts.get(reason, 0) + 1
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not declared:
-        check_line_lengths(text, str(path))
+        check_line_lengths(text, str(path), limits)
     return text
 
 
-def read_bytes(path: Path) -> bytes:
-    """The file's bytes; raises BadInput for a device or a pipe, and for more than MAX_FILE_BYTES."""
+def read_bytes(path: Path, limits: Limits) -> bytes:
+    """The file's bytes; raises BadInput for a device or a pipe, and for a file that is too large."""
+    most = limits.max_file_mb << 20
     try:
         info = path.stat()
         if not stat.S_ISREG(info.st_mode):
             raise BadInput(f"{path} is not a regular file; give a file or a folder of files.")
-        if info.st_size > MAX_FILE_BYTES:
+        if info.st_size > most:
             raise BadInput(
-                f"{path} has {info.st_size:,} bytes, more than {MAX_FILE_BYTES:,}; split it or convert it to .jsonl."
+                f"{path} has {info.st_size:,} bytes, more than {most:,}; split it, convert it to .jsonl, or raise "
+                "corpus.max_file_mb."
             )
         with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES)
+            return file.read(most)
     except OSError as error:
         raise BadInput(f"{path} could not be read ({error.strerror}); check its permissions.") from error
 

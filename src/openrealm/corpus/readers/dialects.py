@@ -19,6 +19,7 @@ from markdown_it.rules_block import table as table_rule
 from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
+from mdit_py_plugins.dollarmath.index import math_block_dollar
 
 from openrealm.corpus.readers.directives import ADMONITIONS, CODE, EMPTY, default_title, role_text, shown_title
 
@@ -53,6 +54,8 @@ _TABLE_RULE = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t
 _CODE_WITH_PIPE = re.compile(r"(`+)[^`\n]*\|[^`\n]*\1")
 _PIPE = re.compile(r"(?<!\\)\|")
 _DEFINITION = re.compile(r"\[[^\[\]]+\]:[ \t]*(\S+)")
+_FORMULA_END = re.compile(r"\$\$[^\S\n]*(?:\([^)$\n]+\)[^\S\n]*)?$", re.MULTILINE)
+_FORMULA = math_block_dollar(allow_labels=True, allow_blank_lines=True)
 _ADDRESS = re.compile(r"[/#:@<?\\]|\.\w")
 
 _TEMPLATE = re.compile(
@@ -85,6 +88,7 @@ def add_dialects(md: MarkdownIt) -> None:
     block.before("fence", "directive", _directive, interrupts)
     block.before("fence", "indented_directive", _indented_directive, interrupts)
     block.before("fence", "no_line", _no_line, interrupts)
+    block.at("math_block", _formula)
     block.at("reference", _definition)
     block.at("table", _table, {"alt": ["paragraph", "reference"]})
     inline.before("backticks", "braces", _braces)
@@ -94,6 +98,15 @@ def add_dialects(md: MarkdownIt) -> None:
     inline.push("marked", _marked)
     inline.push("script", _script)
     md.core.ruler.before("inline", "contents", _contents)
+
+
+def _formula(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """The plug-in's rule for blocks of TeX between "$$", where one ends; it would search to the end at each start."""
+    known = state.env.get("formulas")
+    if known is None or known[0] is not state.src:
+        ends = [match.start() for match in _FORMULA_END.finditer(state.src)]
+        known = state.env["formulas"] = (state.src, ends[-1] if ends else -1)
+    return state.bMarks[start] < known[1] and _FORMULA(state, start, end, silent)
 
 
 def without_includes(code: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import re
 import zipfile
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,19 +10,19 @@ from xml.etree import ElementTree
 
 from openrealm.corpus.clean import check_line_lengths
 from openrealm.corpus.readers import Document, Piece
+from openrealm.corpus.readers.html import without_empty_elements
 from openrealm.corpus.readers.page import read_page, with_positions
 from openrealm.corpus.readers.zipped import opened_archive
 from openrealm.errors import BadInput
+from openrealm.types import DEFAULT_LIMITS, Limits
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
-# Empty in XML; in HTML, what follows would belong to the element.
-_EMPTY = re.compile(r"<(?=(?:script|style|title|iframe|textarea|noscript|xmp)\b[^<>]*/>)\w", re.IGNORECASE)
 _PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml")
 
 
-def read(path: Path) -> Document:
+def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Document:
     """The chapters in reading order, without the table of contents; the part of a piece is its chapter, from 1."""
-    with opened_archive(path, "an EPUB") as archive:
+    with opened_archive(path, "an EPUB", limits) as archive:
         package_name = _package_name(archive)
         package = _xml(archive, package_name)
         chapters = _chapters(package, posixpath.dirname(package_name))
@@ -42,7 +41,7 @@ def read(path: Path) -> Document:
             pieces += [piece._replace(part=number) for piece in page.pieces]
         title = package.findtext(".//{http://purl.org/dc/elements/1.1/}title") or ""
     for piece in pieces:
-        check_line_lengths(piece.text, str(path))
+        check_line_lengths(piece.text, str(path), limits)
     return Document(title.strip(), tuple(pieces), {"chapter that is missing": num_missing} if num_missing else {})
 
 
@@ -76,4 +75,4 @@ def _text(data: bytes) -> str:
     """A page as text; EPUB allows UTF-8 and UTF-16 alone."""
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
     text = data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
-    return _EMPTY.sub("<x", text)  # an unknown element, as long as before
+    return without_empty_elements(text)

@@ -12,15 +12,16 @@ from openrealm.corpus.readers import Document, Piece
 from openrealm.corpus.readers.decode import read_text
 from openrealm.corpus.readers.markdown import read_markdown
 from openrealm.errors import BadInput
+from openrealm.types import DEFAULT_LIMITS, Limits
 
 
-def read(path: Path) -> Document:
+def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Document:
     """The cells: Markdown as the rendered page shows it, and code verbatim. The part of a piece is its cell, from 1.
 
     Outputs are left out and counted.
     """
     try:
-        notebook = json.loads(read_text(path), parse_int=lambda digits: 0)
+        notebook = json.loads(read_text(path, limits), parse_int=lambda digits: 0)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"{path} could not be read as a notebook ({error}); repair it or remove it.") from error
     title = ""
@@ -29,7 +30,7 @@ def read(path: Path) -> Document:
     for number, cell in enumerate(_cells(notebook), start=1):
         source = _source(cell)
         num_outputs += len(cell["outputs"]) if isinstance(cell.get("outputs"), list) else 0
-        check_line_lengths(source, f"{path}, cell {number}")
+        check_line_lengths(source, f"{path}, cell {number}", limits)
         if cell.get("cell_type") == "code":
             pieces.append(Piece(source, 0, number, "code"))
         else:

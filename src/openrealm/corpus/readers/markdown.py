@@ -25,6 +25,7 @@ from openrealm.corpus.readers import Document, line_starts
 from openrealm.corpus.readers.decode import read_text
 from openrealm.corpus.readers.dialects import add_dialects, html_without_templates, without_components, without_includes
 from openrealm.corpus.readers.page import POSITION, read_page
+from openrealm.types import DEFAULT_LIMITS, Limits
 
 _YAML_FENCE = re.compile(r"---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _TOML_FENCE = re.compile(r"\+\+\+[ \t]*\n(.*?\n)?\+\+\+[ \t]*(?:\n|\Z)", re.DOTALL)
@@ -35,10 +36,10 @@ _FIRST_TAG = re.compile(r"<[A-Za-z][^\s/>]*")
 _RAW_OPENING = re.compile(r"<(iframe|noembed|noframes|plaintext|script|style|textarea|title|xmp)\b", re.IGNORECASE)
 
 
-def read(path: Path) -> Document:
+def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Document:
     """The document as a reader of the rendered page sees it."""
     remarks: dict[str, int] = {}
-    return replace(read_markdown(read_text(path, counts=remarks)), remarks=remarks)
+    return replace(read_markdown(read_text(path, limits, counts=remarks)), remarks=remarks)
 
 
 def read_markdown(source: str) -> Document:

@@ -9,12 +9,12 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from openrealm.corpus.clean import MAX_LINE_CHARACTERS
 from openrealm.corpus.readers import Document
 from openrealm.corpus.readers.decode import read_text
 from openrealm.corpus.readers.directives import ADMONITIONS, CODE, EMPTY, role_text, shown_title
 from openrealm.corpus.readers.page import POSITION, read_page
 from openrealm.errors import BadInput, NotInstalled
+from openrealm.types import DEFAULT_LIMITS, Limits
 
 try:
     import docutils.core
@@ -40,7 +40,7 @@ _SETTINGS = {
     "halt_level": 6,
     "initial_header_level": 1,
     "input_encoding": "unicode",
-    "line_length_limit": MAX_LINE_CHARACTERS,
+    "line_length_limit": 1 << 30,  # `read_text` knows the limit
     "math_output": "LaTeX",
     "raw_enabled": False,
     "report_level": 3,
@@ -52,10 +52,10 @@ _SETTINGS = {
 }
 
 
-def read(path: Path) -> Document:
+def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Document:
     """The document as a reader of the rendered page sees it. Raises BadInput where docutils fails."""
     remarks: dict[str, int] = {}
-    source = read_text(path, counts=remarks)
+    source = read_text(path, limits, counts=remarks)
     try:
         return replace(read_rst(source), remarks=remarks)
     except Exception as error:  # docutils raises nearly anything on odd input, such as a RecursionError

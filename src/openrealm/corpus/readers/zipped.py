@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from openrealm.corpus.readers.decode import MAX_FILE_BYTES
 from openrealm.errors import BadInput
+from openrealm.types import Limits
 
 _MAX_MEMBERS = 100_000
 
 
 @contextmanager
-def opened_archive(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
+def opened_archive(path: Path, kind: str, limits: Limits) -> Iterator[zipfile.ZipFile]:
     """The archive, for reading. Raises BadInput when it is none, is damaged or encrypted, or expands too far.
 
     kind  what the file should be, for messages, such as "an EPUB"
@@ -24,10 +24,11 @@ def opened_archive(path: Path, kind: str) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             num_bytes = sum(member.file_size for member in members)  # zipfile reads no more than a member declares
-            if num_bytes > MAX_FILE_BYTES or len(members) > _MAX_MEMBERS:
+            most = limits.max_file_mb << 20
+            if num_bytes > most or len(members) > _MAX_MEMBERS:
                 raise BadInput(
                     f"{path} holds {len(members):,} files of {num_bytes:,} bytes, more than {_MAX_MEMBERS:,} or "
-                    f"{MAX_FILE_BYTES:,}; split it or remove it."
+                    f"{most:,}; split it, remove it, or raise corpus.max_file_mb."
                 )
             yield archive
     except BadInput:

@@ -20,7 +20,7 @@ from openrealm.corpus.sources.walk import walk
 from openrealm.errors import BadInput
 from openrealm.files import digest_of
 from openrealm.registry import SOURCES
-from openrealm.types import Article
+from openrealm.types import DEFAULT_LIMITS, Article, Limits
 
 FILE_SOURCES = ("wikiextractor", "jsonl", "json", "table", "mediawiki", "parquet", "files")
 """Built-in sources in the order in which they are asked about a path; the last one takes any."""
@@ -108,9 +108,9 @@ class RowSource(FileSource):
 
     form: ClassVar[RowFormat]
 
-    def __init__(self, path: str | Path, *, skip_unreadable: bool = False) -> None:
+    def __init__(self, path: str | Path, *, skip_unreadable: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__(path)
-        self._skip_unreadable = skip_unreadable
+        self._skip_unreadable, self._limits = skip_unreadable, limits
 
     @classmethod
     def reads(cls, path: Path) -> bool:
@@ -122,7 +122,7 @@ class RowSource(FileSource):
     def articles(self) -> Iterator[Article]:
         """See `rows.Rows`."""
         account = Account(self.description, skip_unreadable=self._skip_unreadable)
-        return row_articles(self.path, self.form, account)
+        return row_articles(self.path, self.form, account, self._limits)
 
 
 class Articles(Source):
@@ -159,6 +159,7 @@ def open_source(
     salvage: bool = False,
     skip_unreadable: bool = False,
     num_workers: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Source:
     """Find a source.
 
@@ -171,6 +172,7 @@ def open_source(
     salvage          dumps: recover the intact parts of a damaged one instead of stopping at the damage
     skip_unreadable  folders and files of rows: skip and count what cannot be read instead of stopping
     num_workers      dumps: number of processes that parse pages; None means one per core
+    limits           bounds on the size of what is read, and on the time and memory for it
     Raises BadInput when a path does not exist or cannot be read, BadConfig for a name without the argument it needs.
 
     >>> source = open_source([Article("1", "Peru", "Lima is the capital of Peru.")])
@@ -182,6 +184,7 @@ def open_source(
         "salvage": salvage,
         "skip_unreadable": skip_unreadable,
         "num_workers": num_workers,
+        "limits": limits,
     }
     if isinstance(source, Source):
         return source

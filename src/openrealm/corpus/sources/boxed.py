@@ -5,6 +5,7 @@ Answers come back in the order of the pages, for any number of processes.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import queue
 from collections import deque
@@ -14,9 +15,8 @@ from typing import Any, TypeVar
 
 from openrealm.corpus.box import Box
 from openrealm.corpus.sources.namespaces import Wiki
+from openrealm.types import Limits
 
-MAX_SECONDS = 5.0
-MAX_BYTES = 1 << 30
 _QUEUED_PER_WORKER = 4
 
 Page = TypeVar("Page")
@@ -25,22 +25,25 @@ Page = TypeVar("Page")
 class PageBox(Box):
     """A child process that parses pages."""
 
-    def __init__(self, max_seconds: float = MAX_SECONDS, max_bytes: int = MAX_BYTES) -> None:
-        super().__init__("openrealm.corpus.sources.page_worker", max_seconds, max_bytes)
+    def __init__(self, limits: Limits) -> None:
+        super().__init__(
+            "openrealm.corpus.sources.page_worker", limits.max_page_seconds, limits.max_page_memory_mb << 20
+        )
+        self._bounds = dataclasses.asdict(limits)
 
     def parse(self, xml: bytes, wiki: Wiki) -> dict[str, Any]:
         """The answer of `page_worker.answer`, or {"poison": why}, see `Box.ask`."""
-        return self.ask(xml, setting=json.dumps(wiki.settings()).encode())
+        return self.ask(xml, setting=json.dumps({"wiki": wiki.settings(), "limits": self._bounds}).encode())
 
 
 def in_boxes(
-    pages: Iterable[tuple[Page, bytes | None, Wiki]], num_workers: int, **limits: Any
+    pages: Iterable[tuple[Page, bytes | None, Wiki]], num_workers: int, limits: Limits
 ) -> Iterator[tuple[Page, dict[str, Any]]]:
-    """Each page with its answer, in the given order; `limits` are those of `PageBox`.
+    """Each page with its answer, in the given order.
 
     pages  any object, the page's XML, and its wiki; without XML the answer is {}
     """
-    boxes = [PageBox(**limits) for _ in range(num_workers)]
+    boxes = [PageBox(limits) for _ in range(num_workers)]
     idle: queue.SimpleQueue[PageBox] = queue.SimpleQueue()
     for box in boxes:
         idle.put(box)

@@ -16,7 +16,7 @@ from openrealm.corpus.sources import Source, stamps
 from openrealm.corpus.sources.account import Account
 from openrealm.corpus.sources.rows import TEXT_KEYS, NoText, RowFormat, Value, row_articles
 from openrealm.errors import BadInput, NotInstalled
-from openrealm.types import Article
+from openrealm.types import DEFAULT_LIMITS, Article, Limits
 
 _PREFIX = "datasets:"
 
@@ -50,32 +50,32 @@ class HuggingFaceDataset(Source):
 
     argument = "NAME?key=value"
 
-    def __init__(self, name: str, *, skip_unreadable: bool = False) -> None:
+    def __init__(self, name: str, *, skip_unreadable: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
         """`name` is what follows "datasets:"."""
-        self._skip_unreadable = skip_unreadable
+        self._skip_unreadable, self._limits = skip_unreadable, limits
         self._selection = Selection.named(f"{_PREFIX}{name}")
         self.description = {"kind": "datasets", "name": f"{_PREFIX}{name}"}
 
     def articles(self) -> Iterator[Article]:
         """See `read`."""
-        return read(self._selection, Account(self.description, skip_unreadable=self._skip_unreadable))
+        return read(self._selection, Account(self.description, skip_unreadable=self._skip_unreadable), self._limits)
 
     def identity(self) -> Any:
         """The name with its options, and names, sizes and times of a folder's files."""
         return [self.description["name"], *stamps(Path(self._selection.name).expanduser())]
 
 
-def read(selection: Selection, account: Account | None = None) -> Iterator[Article]:
+def read(selection: Selection, account: Account | None = None, limits: Limits = DEFAULT_LIMITS) -> Iterator[Article]:
     """Articles in the dataset's order, one row at a time. See `rows.Rows`.
 
     Raises NotInstalled without `datasets`, BadInput if the dataset could not be loaded or has no such column.
     """
 
-    def values(_: Path) -> Iterator[tuple[int, Value]]:
+    def values(_: Path, __: Limits) -> Iterator[tuple[int, Value]]:
         for number, row in enumerate(_rows(selection), start=1):
             yield number, _named(row, selection, f"{_PREFIX}{selection.name}, row {number}")
 
-    return row_articles(Path(f"{_PREFIX}{selection.name}"), RowFormat("row", values), account)
+    return row_articles(Path(f"{_PREFIX}{selection.name}"), RowFormat("row", values), account, limits)
 
 
 def _named(row: dict[str, Any], selection: Selection, where: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from openrealm.corpus.clean import clean_title
-from openrealm.corpus.readers import EXTENSIONS, EXTRAS, pdf, reader_of
+from openrealm.corpus.readers import EXTENSIONS, EXTRAS
+from openrealm.corpus.readers.boxed import DocumentBox
 from openrealm.corpus.sources import FileSource
 from openrealm.corpus.sources.account import Account
 from openrealm.corpus.sources.ids import Ids
@@ -18,7 +19,7 @@ from openrealm.corpus.sources.rows import TEXT_KEYS, NoText, RowFormat, Rows
 from openrealm.corpus.sources.walk import walk
 from openrealm.errors import BadInput, NotInstalled
 from openrealm.progress import counted
-from openrealm.types import Article
+from openrealm.types import DEFAULT_LIMITS, Article, Limits
 
 
 class Files(FileSource):
@@ -26,9 +27,9 @@ class Files(FileSource):
 
     kind = "file"
 
-    def __init__(self, path: str | Path, *, skip_unreadable: bool = False) -> None:
+    def __init__(self, path: str | Path, *, skip_unreadable: bool = False, limits: Limits = DEFAULT_LIMITS) -> None:
         super().__init__(path)
-        self._skip_unreadable = skip_unreadable
+        self._skip_unreadable, self._limits = skip_unreadable, limits
         if self.path.is_dir():
             self.description["kind"] = "folder"
 
@@ -39,10 +40,10 @@ class Files(FileSource):
 
     def articles(self) -> Iterator[Article]:
         """See `read`."""
-        return read(self.path, Account(self.description, skip_unreadable=self._skip_unreadable))
+        return read(self.path, Account(self.description, skip_unreadable=self._skip_unreadable), self._limits)
 
 
-def read(path: Path, account: Account | None = None) -> Iterator[Article]:
+def read(path: Path, account: Account | None = None, limits: Limits = DEFAULT_LIMITS) -> Iterator[Article]:
     """Articles of a folder and its subfolders, or of one document.
 
     A document is one article: its id is the path inside the folder, its title its own or the file name. A file of rows
@@ -50,15 +51,15 @@ def read(path: Path, account: Account | None = None) -> Iterator[Article]:
     What is left out is counted in `account` by reason; see `walk`. Raises BadInput that names every unreadable file,
     or if nothing is found.
     """
-    account = account or Account()
+    account, box = account or Account(), DocumentBox(limits)
     try:
         if path.is_file():
-            yield from _document(_known(path), path.parent, account, Ids(), NotInstalled)
+            yield from _document(_known(path), path.parent, account, Ids(), box, NotInstalled)
             account.finish()
         else:
-            yield from _folder(path, account)
+            yield from _folder(path, account, box, limits)
     finally:
-        pdf.close()
+        box.close()
 
 
 class _Found(NamedTuple):
@@ -67,15 +68,15 @@ class _Found(NamedTuple):
     """How its rows are read; None for a document."""
 
 
-def _folder(root: Path, account: Account) -> Iterator[Article]:
-    found = _without_queries(list(_files(root, account)), root, account)
+def _folder(root: Path, account: Account, box: DocumentBox, limits: Limits) -> Iterator[Article]:
+    found = _without_queries(list(_files(root, account, limits)), root, account)
     beside_documents = any(file.form is None for file in found)
-    rows, ids = Rows(account), Ids()
+    rows, ids = Rows(account, limits), Ids()
     num_articles = 0
     for file in found:
         name = _name(file.path, root)
         if file.form is None:
-            articles = _document(file.path, root, account, ids)
+            articles = _document(file.path, root, account, ids, box)
         else:
             prefix = f"{name}:" if beside_documents else ""
             articles = rows.articles(file.path, file.form, name=name, prefix=prefix, first=num_articles)
@@ -104,7 +105,7 @@ def _known(path: Path) -> Path:
     return path
 
 
-def _files(root: Path, account: Account) -> Iterator[_Found]:
+def _files(root: Path, account: Account, limits: Limits) -> Iterator[_Found]:
     """The files that are read, in order."""
     for path, reason, error in walk(root):
         extension = path.suffix.lower()
@@ -116,16 +117,16 @@ def _files(root: Path, account: Account) -> Iterator[_Found]:
             yield _Found(path, None)
         elif (form := row_format_of(path.name)) is None:
             account.skip(f"file with extension {extension}" if extension else "file without an extension")
-        elif _holds_articles(path, form):
+        elif _holds_articles(path, form, limits):
             yield _Found(path, form)
         else:
             account.skip("data file without a text column", _name(path, root))
 
 
-def _holds_articles(path: Path, form: RowFormat) -> bool:
+def _holds_articles(path: Path, form: RowFormat, limits: Limits) -> bool:
     """Whether the first row has a text, as data that only lies beside documents has not."""
     try:
-        for _, value in form.rows(path):
+        for _, value in form.rows(path, limits):
             if value is not None:
                 return not isinstance(value, Mapping) or any(key in value for key in TEXT_KEYS)
     except NoText:
@@ -154,12 +155,17 @@ def _without_queries(found: list[_Found], root: Path, account: Account) -> list[
 
 
 def _document(
-    path: Path, root: Path, account: Account, ids: Ids, raised: type[NotInstalled] | tuple[()] = ()
+    path: Path,
+    root: Path,
+    account: Account,
+    ids: Ids,
+    box: DocumentBox,
+    raised: type[NotInstalled] | tuple[()] = (),
 ) -> Iterator[Article]:
     """The article of a document, if it has text and could be read. Errors of type `raised` are raised."""
     name = _name(path, root)
     try:
-        document = reader_of(path.suffix.lower())(path)
+        document = box.read(path)
     except BadInput as error:
         account.unreadable("file", error)
         return

@@ -11,20 +11,21 @@ from typing import Any
 
 from openrealm.corpus.sources import RowSource, jsonl
 from openrealm.corpus.sources.jsonl import DECODER
-from openrealm.corpus.sources.lines import MAX_LINE_BYTES, read_blocks
+from openrealm.corpus.sources.lines import read_blocks
 from openrealm.corpus.sources.rows import EXPECTED, NoText, RowFormat, Value, type_of
 from openrealm.errors import BadInput
+from openrealm.types import Limits
 
 _SPACES = re.compile(r"[ \t\r\n]*")
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Value]]:
-    blocks = _decoded(path)
+def _rows(path: Path, limits: Limits) -> Iterator[tuple[int, Value]]:
+    blocks = _decoded(path, limits)
     text = next(blocks, "").lstrip()
     if text.startswith("["):
-        yield from _items(path, text[1:], blocks)
+        yield from _items(path, text[1:], blocks, limits.max_row_mb << 20)
     elif text.startswith("{") and ("\n" not in text or _is_row(text.partition("\n")[0])):
-        yield from jsonl.FORMAT.rows(path)
+        yield from jsonl.FORMAT.rows(path, limits)
     else:
         what = "one JSON object" if text.startswith("{") else "no JSON"
         raise NoText(
@@ -49,11 +50,11 @@ def _is_row(line: str) -> bool:
         return False
 
 
-def _decoded(path: Path) -> Iterator[str]:
+def _decoded(path: Path, limits: Limits) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     num_bytes = 0
     try:
-        for block in read_blocks(path):
+        for block in read_blocks(path, limits):
             yield decoder.decode(block)
             num_bytes += len(block)
         yield decoder.decode(b"", final=True)
@@ -61,7 +62,7 @@ def _decoded(path: Path) -> Iterator[str]:
         raise BadInput(f"{path} is not UTF-8 (byte {num_bytes + error.start:,}); save it as UTF-8.") from error
 
 
-def _items(path: Path, text: str, blocks: Iterator[str]) -> Iterator[tuple[int, Value]]:
+def _items(path: Path, text: str, blocks: Iterator[str], most: int) -> Iterator[tuple[int, Value]]:
     """The items of an array; `text` and `blocks` are what follows its "["."""
     number, start, is_last = 0, 0, False
     while True:
@@ -71,13 +72,14 @@ def _items(path: Path, text: str, blocks: Iterator[str]) -> Iterator[tuple[int, 
             _refuse_more(path, text[end.position :], blocks)
             return
         except (ValueError, RecursionError) as error:
-            if isinstance(error, json.JSONDecodeError) and not is_last and len(text) - start <= MAX_LINE_BYTES:
+            if isinstance(error, json.JSONDecodeError) and not is_last and len(text) - start <= most:
                 more = _at_least(blocks, len(text) - start)  # the item may only be cut by the end of a block
                 text, start, is_last = text[start:] + more, 0, not more
                 continue
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
             raise BadInput(
-                f"{path}, item {number + 1} is not JSON or longer than {MAX_LINE_BYTES:,} bytes ({reason}); {EXPECTED}."
+                f"{path}, item {number + 1} is not JSON ({reason}), or longer than {most:,} bytes (corpus.max_row_mb); "
+                f"{EXPECTED}."
             ) from error
         number += 1
         where = f"{path}, item {number}"

@@ -10,13 +10,13 @@ from openrealm.corpus.sources import RowSource
 from openrealm.corpus.sources.lines import read_lines
 from openrealm.corpus.sources.rows import EXPECTED, RowFormat, Value, row_articles, type_of
 from openrealm.errors import BadInput
-from openrealm.types import Article
+from openrealm.types import DEFAULT_LIMITS, Article, Limits
 
 _MAX_DIGITS = 4000  # Python converts no more
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Value]]:
-    for number, line in enumerate(read_lines(path), start=1):
+def _rows(path: Path, limits: Limits) -> Iterator[tuple[int, Value]]:
+    for number, line in enumerate(read_lines(path, limits), start=1):
         yield number, parsed(line, f"{path}:{number}") if line.strip() else None
 
 
@@ -30,9 +30,9 @@ class JsonLines(RowSource):
     form = FORMAT
 
 
-def read(path: Path) -> Iterator[Article]:
+def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Article]:
     """Articles of a file of JSON lines, which may be compressed, in order. See `rows.Rows`."""
-    return row_articles(path, FORMAT)
+    return row_articles(path, FORMAT, limits=limits)
 
 
 def parsed(line: bytes, where: str) -> Value:

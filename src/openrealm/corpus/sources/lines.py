@@ -15,29 +15,27 @@ from typing import IO, cast
 import pyarrow as pa
 
 from openrealm.errors import BadInput
+from openrealm.types import DEFAULT_LIMITS, Limits
 
-MAX_LINE_BYTES = 64 << 20
 COMPRESSIONS = (".xz", ".gz", ".zst", ".bz2")
 """Endings that a compressed file may have; what tells how it is compressed is its first bytes."""
 
-# Text seldom expands more than tenfold; a file that expands further than this is a bomb, or no text.
-_MAX_EXPANSION = 500
 _ALWAYS_ALLOWED_BYTES = 32 << 20
 _MARKS = {b"\xfd7zXZ\0": ".xz", b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst", b"BZh": ".bz2"}
 _BROKEN = (lzma.LZMAError, zlib.error, EOFError)
 _BLOCK_BYTES = 1 << 20
 
 
-def read_lines(path: Path) -> Iterator[bytes]:
+def read_lines(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[bytes]:
     """Lines of a file without their "\\n", in order; those of a compressed file are decompressed.
 
-    Raises BadInput for a line longer than MAX_LINE_BYTES, for a file that is damaged, truncated or cannot be read, and
-    for one that expands to more than 32 MiB at a ratio of more than 500 to 1.
+    Raises BadInput for a line that is too long, for a file that is damaged, truncated or cannot be read, and for one
+    that expands to more than 32 MiB and too many times its length: text seldom expands more than tenfold.
     """
-    number = 0
+    number, most = 0, limits.max_row_mb << 20
     unfinished = bytearray()
     with _telling(path, lambda: f"after line {number}" if number else "in the first line"):
-        for block in _blocks(path):
+        for block in _blocks(path, limits):
             *lines, rest = block.split(b"\n")  # much faster than asking for one line after another
             if lines:
                 lines[0] = bytes(unfinished) + lines[0]
@@ -45,19 +43,20 @@ def read_lines(path: Path) -> Iterator[bytes]:
             unfinished += rest
             yield from lines
             number += len(lines)
-            if len(unfinished) > MAX_LINE_BYTES:
+            if len(unfinished) > most:
                 raise BadInput(
-                    f"{path}:{number + 1} is longer than {MAX_LINE_BYTES:,} bytes; write one article per line."
+                    f"{path}:{number + 1} is longer than {most:,} bytes; write one article per line, or raise "
+                    "corpus.max_row_mb."
                 )
         if unfinished:
             yield bytes(unfinished)
 
 
-def read_blocks(path: Path) -> Iterator[bytes]:
+def read_blocks(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[bytes]:
     """Content of a file in blocks of up to a megabyte, decompressed; raises as `read_lines` does."""
     num_bytes = 0
     with _telling(path, lambda: f"after {num_bytes:,} bytes"):
-        for block in _blocks(path):
+        for block in _blocks(path, limits):
             yield block
             num_bytes += len(block)
 
@@ -73,15 +72,15 @@ def _telling(path: Path, reached: Callable[[], str]) -> Iterator[None]:
         raise BadInput(f"{path} is damaged or truncated {reached()} ({error}); download the file again.") from error
 
 
-def _blocks(path: Path) -> Iterator[bytes]:
+def _blocks(path: Path, limits: Limits) -> Iterator[bytes]:
     num_bytes, num_packed = 0, path.stat().st_size
     with path.open("rb") as raw, _decompressed(path, raw) as handle:
         while block := handle.read(_BLOCK_BYTES):
             num_bytes += len(block)
-            if num_bytes > _ALWAYS_ALLOWED_BYTES and num_bytes > _MAX_EXPANSION * num_packed:
+            if num_bytes > _ALWAYS_ALLOWED_BYTES and num_bytes > limits.max_expansion * num_packed:
                 raise BadInput(
-                    f"{path} has {num_packed:,} bytes and expands to more than {_MAX_EXPANSION} times as many, which "
-                    "text does not; check what it holds, or decompress it yourself."
+                    f"{path} has {num_packed:,} bytes and expands to more than {limits.max_expansion} times as many, "
+                    "which text does not; check what it holds, or raise corpus.max_expansion."
                 )
             yield block
 

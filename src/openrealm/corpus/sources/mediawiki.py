@@ -16,7 +16,7 @@ from openrealm.corpus.sources.boxed import in_boxes
 from openrealm.corpus.sources.dump import Loss, Piece, pieces
 from openrealm.corpus.sources.namespaces import UNKNOWN, Wiki
 from openrealm.errors import BadInput, NotInstalled
-from openrealm.types import Article, Span
+from openrealm.types import DEFAULT_LIMITS, Article, Limits, Span
 
 SENTENCES = "sentence with an unknown template or formula"
 _MAX_LISTED = 1000
@@ -29,10 +29,17 @@ class MediaWiki(FileSource):
 
     kind = "mediawiki"
 
-    def __init__(self, path: str | Path, *, salvage: bool = False, num_workers: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        salvage: bool = False,
+        num_workers: int | None = None,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
         """The options are those of `read`."""
         super().__init__(path)
-        self._options: dict[str, Any] = {"salvage": salvage, "num_workers": num_workers}
+        self._options: dict[str, Any] = {"salvage": salvage, "num_workers": num_workers, "limits": limits}
 
     @classmethod
     def reads(cls, path: Path) -> bool:
@@ -49,25 +56,27 @@ def read(
     *,
     salvage: bool = False,
     num_workers: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     description: MutableMapping[str, Any] | None = None,
 ) -> Iterator[Article]:
     """Articles of a dump in order, the same for any number of workers; links are kept as mentions.
 
     salvage      continue after damage instead of stopping at it
     num_workers  child processes that parse pages; None means one per core
+    limits       bounds on the time and memory for a page and on its lines
     description  is extended by "skipped": number of skipped pages by reason, and under SENTENCES of sentences left
                  out; "unknown_templates": for how many sentences each of the 50 most frequent was the reason;
-                 "quarantined": pages that exceeded the limits of 5 s and 1 GB or could not be parsed, by id, title
-                 and reason; with `salvage`, "losses": ranges of bytes that could not be read, and why. Lists end after
-                 1,000 entries, counts do not
+                 "quarantined": pages over the limits or that could not be parsed, by id, title and reason; with
+                 `salvage`, "losses": ranges of bytes that could not be read, and why. Lists end after 1,000 entries,
+                 counts do not
     Raises BadInput naming the byte at which the dump is damaged, NotInstalled without mwparserfromhell.
     """
     if importlib.util.find_spec("mwparserfromhell") is None:
         raise NotInstalled(
             f'Reading {path} needs mwparserfromhell; install it with: pip install "openrealm[wikipedia]".'
         )
-    report = _Report(path, salvage, description if description is not None else {})
-    for piece, answer in in_boxes(_pages(path), num_workers or len(os.sched_getaffinity(0))):
+    report = _Report(path, salvage, limits, description if description is not None else {})
+    for piece, answer in in_boxes(_pages(path), num_workers or len(os.sched_getaffinity(0)), limits):
         if isinstance(piece, Loss):
             report.lose(piece)
         elif "damaged" in answer:
@@ -92,21 +101,19 @@ def _pages(path: Path) -> Iterator[tuple[Piece | Loss, bytes | None, Wiki]]:
             yield piece, piece.xml, wiki
 
 
-_WHY = {
-    "time": "over 5 s",
-    "memory": "over 1 GB",
-    "size": "over 64 MB",
-    "nesting": "nested too deeply",
-    "endless line": "a line too long",
-    "crash": "the parser crashed",
-}
-
-
 class _Report:
     """What is reported of a dump besides its articles; starts empty with every reading."""
 
-    def __init__(self, path: Path, salvage: bool, description: MutableMapping[str, Any]) -> None:
+    def __init__(self, path: Path, salvage: bool, limits: Limits, description: MutableMapping[str, Any]) -> None:
         self._path, self._salvage = path, salvage
+        self._why = {
+            "time": f"over {limits.max_page_seconds:g} s, corpus.max_page_seconds",
+            "memory": f"over {limits.max_page_memory_mb:,} MB, corpus.max_page_memory_mb",
+            "size": "over 64 MB of wikitext",
+            "nesting": "nested too deeply",
+            "endless line": f"a line over {limits.max_line_characters:,} characters, corpus.max_line_characters",
+            "crash": "the parser crashed",
+        }
         self._skipped: dict[str, int] = {}
         self._quarantined: list[dict[str, Any]] = []
         self._losses: list[dict[str, Any]] = []
@@ -121,7 +128,7 @@ class _Report:
         if "skip" in answer:
             self._count(answer["skip"])
             return
-        why = _WHY[answer["poison"] if answer else "size"]
+        why = self._why[answer["poison"] if answer else "size"]
         self._count(f"quarantined ({why})")
         if len(self._quarantined) < _MAX_LISTED:
             named = {name: answer.get(name) or _inner(piece.xml, name) for name in ("id", "title")}

@@ -13,22 +13,24 @@ import pyarrow.parquet as pq
 from openrealm.corpus.sources import RowSource
 from openrealm.corpus.sources.rows import ID_KEYS, TEXT_KEYS, TITLE_KEYS, NoText, RowFormat, Value, row_articles
 from openrealm.errors import BadInput
-from openrealm.types import Article
+from openrealm.types import DEFAULT_LIMITS, Article, Limits
 
 _BATCH_ROWS = 1024
+_PAGE_ROWS = 1024  # most rows that writers put into a page, however long they are
 _BATCH_BYTES = 4 << 20
 _FEW_ROWS = 16
 _REPEATED_BYTES = 64 << 20
 _BUFFER_BYTES = 1 << 20
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Value]]:
+def _rows(path: Path, limits: Limits) -> Iterator[tuple[int, Value]]:
     number = 0
     with _telling(path), path.open("rb") as handle:
         schema = pq.read_schema(handle)
         columns = _columns(path, schema)
         file = pq.ParquetFile(handle, page_checksum_verification=True, pre_buffer=False, buffer_size=_BUFFER_BYTES)
         for group in range(file.num_row_groups):
+            _check_memory(path, group, file.metadata.row_group(group), columns, limits)
             size = _batch_rows(file.metadata.row_group(group))
             for batch in file.iter_batches(size, row_groups=[group], columns=columns, use_threads=False):
                 for value in _values(batch, path, number):
@@ -46,9 +48,9 @@ class Parquet(RowSource):
     form = FORMAT
 
 
-def read(path: Path) -> Iterator[Article]:
+def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Article]:
     """Articles of a Parquet file in its order. See `rows.Rows`."""
-    return row_articles(path, FORMAT)
+    return row_articles(path, FORMAT, limits=limits)
 
 
 @contextmanager
@@ -77,6 +79,24 @@ def _columns(path: Path, schema: pa.Schema) -> list[str]:
             wanted = "strings or integers" if name in ID_KEYS else "strings"
             raise BadInput(f'{path}: the column "{name}" has the type {kind}; expected {wanted}.')
     return columns
+
+
+def _check_memory(path: Path, number: int, group: Any, columns: list[str], limits: Limits) -> None:
+    """Raise BadInput if the rows that Arrow decodes at once, those of a page, need too much memory.
+
+    Such a page is in memory twice: with the texts themselves, and with a dictionary of them.
+    """
+    chunks = (group.column(i) for i in range(group.num_columns))
+    num_bytes = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in columns)
+    num_rows = max(int(group.num_rows), 1)
+    needed = 2 * num_bytes * min(num_rows, _PAGE_ROWS) // num_rows
+    if needed > limits.max_row_group_mb << 20:
+        fitting = max(1, int(0.9 * (limits.max_row_group_mb << 20) * num_rows / (2 * num_bytes)))
+        raise BadInput(
+            f"{path}: decoding row group {number + 1} needs about {needed >> 20:,} MB, more than "
+            f"{limits.max_row_group_mb:,}; write the file again with row groups of at most {fitting:,} rows "
+            "(pyarrow.parquet.write_table(..., row_group_size=...)), or raise corpus.max_row_group_mb."
+        )
 
 
 def _batch_rows(group: Any) -> int:

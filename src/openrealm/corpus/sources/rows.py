@@ -12,7 +12,7 @@ from openrealm.corpus.sources.ids import Ids
 from openrealm.errors import BadInput
 from openrealm.progress import counted
 from openrealm.text.surrogates import without_surrogates
-from openrealm.types import Article, Line
+from openrealm.types import DEFAULT_LIMITS, Article, Limits, Line
 
 ID_KEYS = ("id", "_id", "docid", "doc_id", "docno", "pid", "passage_id", "document_id")
 TITLE_KEYS = ("title",)
@@ -38,11 +38,12 @@ class RowFormat(NamedTuple):
     """A kind of file with a row for each article.
 
     unit  what its rows are called in messages
-    rows  reads a file: number from 1 and value of every row; raises BadInput if the file itself is unreadable
+    rows  reads a file within limits: number from 1 and value of every row; raises BadInput if the file itself is
+          unreadable
     """
 
     unit: str
-    rows: Callable[[Path], Iterator[tuple[int, Value]]]
+    rows: Callable[[Path, Limits], Iterator[tuple[int, Value]]]
 
     def place(self, path: Path | str, number: int) -> str:
         """A row in words: "a.jsonl:3" or "a.parquet, row 3"."""
@@ -55,8 +56,8 @@ class Rows:
     Every row becomes an article or is counted in `account` by the reason why it does not.
     """
 
-    def __init__(self, account: Account) -> None:
-        self._account = account
+    def __init__(self, account: Account, limits: Limits) -> None:
+        self._account, self._limits = account, limits
         self._ids = Ids()
         self._num_repeated, self._first_repeated = 0, ""
         self._keys: dict[str, dict[str, None]] = {"id": {}, "title": {}, "text": {}}
@@ -75,7 +76,7 @@ class Rows:
         account = self._account
         file = account.begin_rows(name or path.name, form.unit, first)
         try:
-            for number, value in form.rows(path):
+            for number, value in form.rows(path, self._limits):
                 self.num_rows += 1
                 if value is None:
                     account.skip(f"blank {form.unit}")
@@ -112,7 +113,7 @@ class Rows:
         text_key, text = self._string(value, TEXT_KEYS, where)
         if not text and not any(key in value for key in TEXT_KEYS):
             raise BadInput(f'{where} has no "text" (it has: {_listed(value)}); {EXPECTED}.')
-        check_line_lengths(text, where)
+        check_line_lengths(text, where, self._limits)
         title_key, title = self._string(value, TITLE_KEYS, where)
         offset = 0
         if text_key == "contents" and not title_key:
@@ -151,10 +152,12 @@ class Rows:
         return unique
 
 
-def row_articles(path: Path, form: RowFormat, account: Account | None = None) -> Iterator[Article]:
+def row_articles(
+    path: Path, form: RowFormat, account: Account | None = None, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[Article]:
     """The articles of one file of rows. Raises BadInput if it, or a row, is unreadable and the account skips none."""
     account = account or Account()
-    rows = Rows(account)
+    rows = Rows(account, limits)
     yield from rows.articles(path, form)
     rows.finish()
     account.finish(is_complete=not account.is_full)

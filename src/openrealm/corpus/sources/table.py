@@ -13,19 +13,20 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from openrealm.corpus.sources import RowSource
-from openrealm.corpus.sources.lines import MAX_LINE_BYTES, plain_name, read_blocks, read_lines
+from openrealm.corpus.sources.lines import plain_name, read_blocks, read_lines
 from openrealm.corpus.sources.rows import ID_KEYS, TEXT_KEYS, NoText, RowFormat, Value
 from openrealm.errors import BadInput
 from openrealm.progress import counted
+from openrealm.types import Limits
 
 _NAMELESS = {2: ("id", "text"), 3: ("id", "text", "title")}
 _MIN_TEXT_CHARACTERS = 20
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Value]]:
-    layout = _layout(path, next(read_blocks(path), b"").decode("utf-8-sig", "surrogateescape"))
-    csv.field_size_limit(MAX_LINE_BYTES)
-    lines = _Lines(path)
+def _rows(path: Path, limits: Limits) -> Iterator[tuple[int, Value]]:
+    layout = _layout(path, next(read_blocks(path, limits), b"").decode("utf-8-sig", "surrogateescape"))
+    csv.field_size_limit(limits.max_row_mb << 20)
+    lines = _Lines(path, limits)
     reader = csv.reader(lines, **layout.dialect)
     is_header = layout.has_header
     while True:
@@ -64,9 +65,9 @@ class _Layout(NamedTuple):
 class _Lines:
     """Lines as `csv.reader` wants them; bytes that are not UTF-8 become surrogates. `number` lines have been read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, limits: Limits) -> None:
         self.number = 0
-        self._lines = read_lines(path)
+        self._lines = read_lines(path, limits)
 
     def __iter__(self) -> Iterator[str]:
         return self

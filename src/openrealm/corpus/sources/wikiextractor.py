@@ -10,7 +10,7 @@ from openrealm.corpus.row_files import RowFile
 from openrealm.corpus.sources import FileSource, jsonl
 from openrealm.corpus.sources.page_rules import MIN_CHARACTERS, title_rule
 from openrealm.errors import BadInput
-from openrealm.types import Article
+from openrealm.types import DEFAULT_LIMITS, Article, Limits
 
 _NAME = re.compile(r"wiki_\d+(?:\.bz2)?")
 
@@ -20,6 +20,10 @@ class WikiExtractor(FileSource):
 
     kind = "wikiextractor"
 
+    def __init__(self, path: str | Path, *, limits: Limits = DEFAULT_LIMITS) -> None:
+        super().__init__(path)
+        self._limits = limits
+
     @classmethod
     def reads(cls, path: Path) -> bool:
         """Whether a folder, or one of its subfolders, holds the first file that WikiExtractor writes."""
@@ -28,13 +32,16 @@ class WikiExtractor(FileSource):
     def articles(self) -> Iterator[Article]:
         """See `read`."""
         description = self.description
-        return read(
-            self.path, skipped=description.setdefault("skipped", {}), row_files=description.setdefault("row_files", [])
-        )
+        skipped, row_files = description.setdefault("skipped", {}), description.setdefault("row_files", [])
+        return read(self.path, self._limits, skipped=skipped, row_files=row_files)
 
 
 def read(
-    folder: Path, *, skipped: MutableMapping[str, int] | None = None, row_files: list[RowFile] | None = None
+    folder: Path,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    skipped: MutableMapping[str, int] | None = None,
+    row_files: list[RowFile] | None = None,
 ) -> Iterator[Article]:
     """Articles in the order of files and lines; skipped lists, disambiguations and short pages are counted.
 
@@ -51,7 +58,7 @@ def read(
         _refuse_documents(path)
         file = RowFile(name=str(path.relative_to(folder)), unit="line", first=num_articles, num_articles=0)
         found.append(file)
-        for article in jsonl.read(path):
+        for article in jsonl.read(path, limits):
             reason = title_rule(article.title) or ("short" if len(article.text) < MIN_CHARACTERS else "")
             if reason:
                 counts[reason] = counts.get(reason, 0) + 1

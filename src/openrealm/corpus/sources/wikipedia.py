@@ -18,7 +18,7 @@ from openrealm.corpus.sources import Source, mediawiki
 from openrealm.errors import BadInput
 from openrealm.files import append_bytes, publish, sole_writer
 from openrealm.progress import say, track
-from openrealm.types import Article
+from openrealm.types import DEFAULT_LIMITS, Article, Limits
 
 MIRROR = "https://dumps.wikimedia.org"
 _NAME = re.compile(r"wikipedia:([a-z][a-z0-9_]{1,40}):(\d{8})")
@@ -36,10 +36,12 @@ class Wikipedia(Source):
 
     argument = "WIKI:DATE"
 
-    def __init__(self, name: str, *, salvage: bool = False, num_workers: int | None = None) -> None:
+    def __init__(
+        self, name: str, *, salvage: bool = False, num_workers: int | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         """`name` is "WIKI:DATE"; the options are those of `mediawiki.read`."""
         self._dump = Dump.named(f"wikipedia:{name}")
-        self._options: dict[str, Any] = {"salvage": salvage, "num_workers": num_workers}
+        self._options: dict[str, Any] = {"salvage": salvage, "num_workers": num_workers, "limits": limits}
         self.description = {"kind": "wikipedia", "wiki": self._dump.wiki, "date": self._dump.date}
 
     def articles(self) -> Iterator[Article]:
