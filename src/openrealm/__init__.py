@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from openrealm import callbacks, registry, tasks
+    from openrealm.benchmarks.benchmark import benchmark
     from openrealm.config import Config, with_settings
     from openrealm.corpus.corpus import Corpus
     from openrealm.errors import OpenRealmError
@@ -44,6 +45,7 @@ _HOME = {
     "Realm": "openrealm.model.realm",
     "Tokenizer": "openrealm.text.tokenizer",
     "Trainer": "openrealm.train.trainer",
+    "benchmark": "openrealm.benchmarks.benchmark",
     "callbacks": None,
     "cloze_questions": "openrealm.run.cloze",
     "read_questions": "openrealm.run.questions",
@@ -67,6 +69,7 @@ __all__ = [
     "Tokenizer",
     "Trainer",
     "__version__",
+    "benchmark",
     "callbacks",
     "cloze_questions",
     "read_questions",

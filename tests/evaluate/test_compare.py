@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from openrealm.errors import BadInput, NonFinite, ShapeMismatch
 from openrealm.evaluate import compare
-from openrealm.evaluate.compare import mean_interval, paired_difference
+from openrealm.evaluate.compare import mean_interval, paired_difference, paired_difference_over_seeds
 
 
 def test_the_interval_of_a_share_is_close_to_the_normal_approximation() -> None:
@@ -70,3 +70,28 @@ def test_invalid_values_are_rejected() -> None:
         mean_interval([[1.0]])
     with pytest.raises(ShapeMismatch, match="same questions"):
         paired_difference([1.0, 2.0], [1.0])
+
+
+def test_seeds_are_resampled_as_well_as_questions() -> None:
+    first, second = np.array([[1.0, 0.0, 3.0], [2.0, 0.5, 1.0]]), np.array([[0.0, 0.0, 1.0], [2.0, 2.0, 2.0]])
+    rng = np.random.default_rng(5)
+    means = []
+    for seeds in rng.integers(2, size=(400, 2)):
+        questions = rng.integers(3, size=(1, 3))[0]
+        means.append(np.mean([first[s, q] - second[s, q] for s in seeds for q in questions]))
+    found = paired_difference_over_seeds(first, second, num_resamples=400, seed=5)
+    assert found.mean == pytest.approx(0.5 / 6)
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])))
+
+
+def test_with_one_seed_only_questions_are_resampled() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.random(200) < 0.5, rng.random(200) < 0.3
+    one, plain = paired_difference_over_seeds([first], [second]), paired_difference(first, second)
+    assert (one.mean, one.low, one.high) == pytest.approx((plain.mean, plain.low, plain.high), abs=0.006)
+
+
+@pytest.mark.parametrize("second", [[[1.0, 2.0]], [1.0, 2.0]])
+def test_seeds_and_questions_have_to_match(second: list[object]) -> None:
+    with pytest.raises(ShapeMismatch, match="a row for each seed and a column for each question"):
+        paired_difference_over_seeds([[1.0, 2.0], [3.0, 4.0]], second)  # type: ignore[arg-type]

@@ -83,7 +83,7 @@ def test_an_invalid_line_is_named(tmp_path: Path, line: object) -> None:
 
 
 def test_a_missing_file_and_an_empty_one_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"none\.jsonl could not be read"):
+    with pytest.raises(BadInput, match=r"none\.jsonl does not exist"):
         questions.read_questions(tmp_path / "none.jsonl")
     with pytest.raises(BadInput, match="contains no questions"):
         questions.read_questions(write(tmp_path / "q.jsonl", ""))

@@ -16,6 +16,7 @@ from openrealm import interrupt
 from openrealm.cli import (
     ask,
     base,
+    benchmark,
     config,
     convert,
     corpus,
@@ -63,6 +64,9 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "qa": qa.qa,
         "tagger": tagger.tagger,
         "convert": convert.convert,
+    },
+    "Comparisons": {
+        "benchmark": benchmark.benchmark,
     },
     "Settings": {
         "config": config.config,

@@ -61,6 +61,40 @@ def paired_difference(
     return mean_interval(first - second, level=level, num_resamples=num_resamples, seed=seed)
 
 
+def paired_difference_over_seeds(
+    first_SN: npt.ArrayLike,
+    second_SN: npt.ArrayLike,
+    *,
+    level: float = 0.95,
+    num_resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """`paired_difference` for systems trained with the same S seeds: seeds are resampled as well as questions.
+
+    first_SN, second_SN  one row of values for each seed, in the same order
+    With one seed this is `paired_difference`, which says nothing about other seeds. Raises ShapeMismatch if the shapes
+    differ, and whatever `mean_interval` raises.
+    """
+    first, second = np.asarray(first_SN, dtype=np.float64), np.asarray(second_SN, dtype=np.float64)
+    if first.shape != second.shape or first.ndim != 2:
+        raise ShapeMismatch(
+            f"first_SN has the shape {first.shape} and second_SN {second.shape}; both must have a row for each seed "
+            "and a column for each question."
+        )
+    difference_SN = first - second
+    rng = np.random.default_rng(seed)
+    _checked(difference_SN.flatten(), "first_SN - second_SN")
+    num_seeds = len(difference_SN)
+    means = np.concatenate(
+        [
+            _resampled_means(difference_SN[drawn].mean(axis=0), 1, rng)
+            for drawn in rng.integers(num_seeds, size=(num_resamples, num_seeds))
+        ]
+    )
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(difference_SN.mean()), float(low), float(high))
+
+
 def _checked(value_N: npt.ArrayLike, name: str) -> Floats:
     values = np.asarray(value_N, dtype=np.float64)
     if values.ndim != 1:

@@ -14,6 +14,7 @@ RECIPES: Registry[Callable[[], Config]] = Registry(
         "quickstart-minilm": "openrealm.recipes.quickstart:quickstart_minilm",
         "small": "openrealm.recipes.small:small",
         "small-encoder": "openrealm.recipes.small:small_encoder",
+        "open-qa": "openrealm.recipes.open_qa:open_qa",
         "paper": "openrealm.recipes.paper:paper",
     },
 )

@@ -16,6 +16,7 @@ from farmhash import Fingerprint64
 
 from openrealm import files
 from openrealm.corpus.corpus import Corpus
+from openrealm.corpus.sources.lines import read_lines
 from openrealm.errors import BadInput, MissingStage, TooLittleText
 from openrealm.evaluate.answers import compile_pattern
 from openrealm.factbook.source import NAME as FACTBOOK
@@ -39,7 +40,9 @@ _NAMES = tuple(field.name for field in dataclasses.fields(QuestionSets))
 
 
 def read_questions(path: str | Path, *, regex: bool = False) -> list[Question]:
-    """Questions of a JSONL file: "question" is a text, "answer" a text or a list of texts; other keys are ignored.
+    """Questions of a JSONL file, which may be compressed.
+
+    "question" is a text, "answer" a text or a list of texts; other keys are ignored.
 
     regex  the answers are regular expressions, as in CuratedTREC
     Raises BadInput naming the file and the first invalid line, or if the file contains no questions.
@@ -49,11 +52,11 @@ def read_questions(path: str | Path, *, regex: bool = False) -> list[Question]:
     ('the old mill',)
     """
     path = Path(path)
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise BadInput(f"{path} could not be read ({error.strerror}); give a JSONL file of questions.") from error
-    found = [_question(line, f"{path}:{number}", regex) for number, line in enumerate(lines, 1) if line.strip()]
+    if not path.exists() or path.is_dir():
+        what = "is a folder" if path.exists() else "does not exist"
+        raise BadInput(f"{path} {what}; give a JSONL file of questions.")
+    lines = enumerate(read_lines(path), 1)
+    found = [_question(line, f"{path}:{number}", regex) for number, line in lines if line.strip()]
     if not found:
         raise BadInput(f"{path} contains no questions; {_EXPECTED}.")
     return found
