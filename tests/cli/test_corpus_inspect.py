@@ -151,10 +151,11 @@ def test_a_plot_is_saved_on_request(run: Path, tmp_path: Path, capsys: pytest.Ca
     assert refused.out == ""
 
 
-def test_a_terminal_gets_colours_within_its_width(run: Path) -> None:
+@pytest.mark.parametrize("columns", [64, 40])
+def test_a_terminal_gets_colours_within_its_width(run: Path, columns: int) -> None:
     ours, theirs = os.openpty()
     environment = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
-    environment |= {"TERM": "xterm-256color", "COLUMNS": "64", "LINES": "40"}
+    environment |= {"TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "40"}
     child = subprocess.Popen([*COMMAND, "--run", str(run)], stdout=theirs, stderr=subprocess.DEVNULL, env=environment)
     os.close(theirs)
     out = b""
@@ -168,7 +169,17 @@ def test_a_terminal_gets_colours_within_its_width(run: Path) -> None:
     assert child.wait() == 0
     text = out.decode()
     assert "\x1b[1;36m" in text
-    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in text.splitlines()) <= 64
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert all(re.search(r"[\d,]+ █", line) for line in lines if "█" in line), "no bar is torn off its number"
+
+
+def test_columns_are_heeded_without_a_terminal(run: Path) -> None:
+    environment = os.environ | {"COLUMNS": "40"}
+    out = subprocess.run(
+        [*COMMAND, "--run", str(run)], capture_output=True, text=True, env=environment, check=True
+    ).stdout
+    assert max(map(len, out.splitlines())) <= 40
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""The output of `openrealm corpus inspect`: in colour on a terminal, 80 columns wide elsewhere."""
+"""The output of `openrealm corpus inspect`: in colour on a terminal, elsewhere as wide as COLUMNS says, or 80."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _WIDTH, _MAX_WIDTH = 80, 100
+_MIN_WIDTH_FOR_TWO = 64
 _BAR_CELLS = 16
 _STYLES = {"entity": "bold cyan", "date": "bold yellow", "number": "bold magenta"}
 
@@ -23,7 +25,8 @@ def show_inspection(found: Mapping[str, Any]) -> None:
     """Print what `run.inspection.inspection` returned."""
     from rich.console import Console
 
-    width = min(_MAX_WIDTH, Console().width) if sys.stdout.isatty() else _WIDTH
+    is_known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    width = min(_MAX_WIDTH, Console().width) if is_known else _WIDTH
     console = Console(width=width, highlight=False, markup=False, emoji=False)
     _show_counts(console, found)
     _show_lengths(console, found["lengths"])
@@ -81,8 +84,9 @@ def _show_lengths(console: Console, lengths: Mapping[str, Any]) -> None:
     _heading(console, "Lengths: mean, median, and the range of 90% of the values")
     grid = Table.grid(padding=(0, 2))
     pictures = [_bars(name, histogram) for name, histogram in lengths.items()]
-    for i in range(0, len(pictures), 2):
-        grid.add_row(*pictures[i : i + 2])
+    num_beside = 2 if console.width >= _MIN_WIDTH_FOR_TWO else 1
+    for i in range(0, len(pictures), num_beside):
+        grid.add_row(*pictures[i : i + num_beside])
     console.print(grid)
 
 
