@@ -148,7 +148,7 @@ def test_a_failed_rebuild_keeps_the_existing_corpus(
         (["corpus", "--run", "mine"], r"no run mine yet; give its text: openrealm corpus --source PATH --run mine"),
         (["run", "https://example.org/docs"], r"^https://example\.org/docs is a URL"),
         (["corpus", "build", "https://example.org/a.pdf"], r"^https://example\.org/a\.pdf is a URL"),
-        (["run", ".", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl could not be read"),
+        (["run", ".", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl does not exist"),
         (
             ["quickstart", "--recipe", "tiny"],
             r"no recipe 'tiny'; choose from paper, quickstart, ",
@@ -211,8 +211,8 @@ def test_the_first_command_of_several_that_are_missing_is_named(
     [
         (["pretrain", "--resume", "--frozen-towers"], r"has no checkpoint to resume from"),
         (["finetune", "--system", "gpt"], r"no system 'gpt'; choose from closed_book"),
-        (["finetune", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl could not be read"),
-        (["evaluate", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl could not be read"),
+        (["finetune", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl does not exist"),
+        (["evaluate", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl does not exist"),
         (["evaluate", "--set", "device=evil"], r"device is 'evil', but 'auto', 'cpu', 'cuda' or 'cuda:N' is expected"),
         (["evaluate", "--set", "device=cuda:99"], r"device is cuda:99, but .* visible; use device=cpu"),
         (["evaluate", "--set", "precision=fp8"], r"precision is 'fp8', but one of auto, fp32, bf16 is expected"),
