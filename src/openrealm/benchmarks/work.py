@@ -229,7 +229,7 @@ class Bench:
         settings = self._config(name, seed).to_dict()
         sections = [settings[section] for section in ("model", "masking", "warm_start", "pretrain")]
         length = [] if name == "start" else [self.minutes, self._key("start", seed)]
-        return [__version__, name, seed, self.corpus.digest, sections, length]
+        return [__version__, name, seed, self.engine.bf16, self.corpus.digest, sections, length]
 
 
 def _batch_size(task: Task[Any]) -> int:
