@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from openrealm.corpus.sources import mediawiki
 from openrealm.corpus.sources.dump import Loss, Piece, pieces
+from openrealm.corpus.sources.namespaces import UNKNOWN
 from openrealm.corpus.sources.page_worker import answer
 from openrealm.errors import BadInput
+from openrealm.types import DEFAULT_LIMITS
 
 NUM_DAMAGES = 300
 KINDS = ("flip", "overwrite", "cut", "remove", "insert")
@@ -86,7 +88,7 @@ def test_a_plain_dump_damaged_anywhere_never_crashes(
             if isinstance(piece, Piece) and not piece.is_header and piece.xml not in true_pages:
                 assert piece.xml is not None
                 assert piece.start <= at <= piece.end, "only a page with damage in it has changed"
-                assert answer(piece.xml, []).keys() & {"text", "skip", "poison", "damaged"}
+                assert answer(piece.xml, UNKNOWN, DEFAULT_LIMITS).keys() & {"text", "skip", "poison", "damaged"}
 
 
 @given(st.binary(max_size=3_000), st.booleans())
