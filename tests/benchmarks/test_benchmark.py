@@ -20,6 +20,7 @@ from openrealm.cli.main import main
 from openrealm.config import Config
 from openrealm.errors import BadInput
 from openrealm.recipes.open_qa import open_qa
+from openrealm.train.checkpoint import checkpoints
 from openrealm.types import Article
 
 MINUTES = 0.01
@@ -115,7 +116,7 @@ def test_a_killed_benchmark_goes_on_where_it_stopped(
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-m", "openrealm.cli", *words], env=environment)
     deadline = time.monotonic() + 240
-    while not list(folder.glob("training/realm-0-*/checkpoints/*/manifest.json")) and time.monotonic() < deadline:
+    while not any(map(checkpoints, folder.glob("training/realm-0-*/checkpoints"))) and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
