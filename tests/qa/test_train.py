@@ -23,7 +23,7 @@ from openrealm.types import Article
 
 @pytest.fixture(scope="module")
 def command(question_file: Path, toy_backbone: Path) -> list[str]:
-    settings = [f"backbone={toy_backbone}", "projection_dim=32", "num_steps=30", "checkpoint_steps=2"]
+    settings = [f"backbone={toy_backbone}", "projection_dim=32", "num_steps=30", "tower_steps=4", "checkpoint_steps=2"]
     words = [word for setting in settings for word in ("--set", setting)]
     return ["qa", "train", str(question_file), "--tiny", "--device", "cpu", *words]
 
@@ -55,7 +55,7 @@ def test_a_training_leaves_a_model_that_answers(trained: Path, tmp_path: Path, t
 def test_a_training_continues_from_a_model(trained: Path, command: list[str], tmp_path: Path) -> None:
     start = trained / "model"
     words = [*command, command[2], "--set", f"start={start}", "--set", "shares=1,1", "--set", "num_steps=2"]
-    words += ["--set", "learning_rate=1e-3", "--name", str(tmp_path / "more")]
+    words += ["--set", "tower_steps=0", "--set", "learning_rate=1e-3", "--name", str(tmp_path / "more")]
     words[words.index("num_steps=30")] = "warmup_steps=0"
     assert main(words) == 0
     before, after = Realm.from_pretrained(start), Realm.from_pretrained(tmp_path / "more" / "model")

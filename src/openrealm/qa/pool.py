@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,3 +74,11 @@ def items(
                     out.append(Item(question.tokens, spans, tuple(wrong[:num_negatives])))
             advance(len(part))
     return out
+
+
+def digest_of(sources: Sequence[Sequence[Item]]) -> str:
+    """Hex SHA-256 of the items of several sources."""
+    digest = hashlib.sha256()
+    for item in itertools.chain.from_iterable(sources):
+        digest.update(repr((item.tokens.tolist(), item.spans, item.negatives)).encode())
+    return digest.hexdigest()

@@ -41,7 +41,10 @@ class QaSettings(Section):
     unanswerable_rate: float = share(0.12, "share of questions read with nothing but passages without the answer")
     title_rate: float = share(0.85, "share of passages read with their title")
 
-    num_steps: int = setting(3400, "optimiser steps", ge=1)
+    tower_steps: int = setting(0, "optimiser steps of the towers, before the reader's; 0: they stay as they are", ge=0)
+    tower_batch_size: int = setting(32, "questions per step of the towers", ge=2)
+    tower_learning_rate: float = setting(2e-5, "peak learning rate of the towers", ge=0)
+    num_steps: int = setting(3400, "optimiser steps of the reader; 0: it stays as it is", ge=0)
     batch_size: int = setting(24, "questions per step", ge=1)
     learning_rate: float = setting(2e-4, "peak learning rate of the encoder", ge=0)
     head_learning_rate: float = setting(5e-4, "peak learning rate of the span MLP", ge=0)

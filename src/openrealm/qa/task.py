@@ -5,8 +5,6 @@ Axes: B questions, R rows (a question with a passage), k rows of one question, P
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from torch import Tensor
 
 from openrealm.corpus.corpus import Corpus
 from openrealm.model.realm import Realm
-from openrealm.qa.pool import Item, Span
+from openrealm.qa.pool import Item, Span, digest_of
 from openrealm.qa.questions import counts_of
 from openrealm.qa.settings import QaSettings
 from openrealm.text.pack import Row
@@ -31,6 +29,7 @@ _STREAM = 71
 _ITEMS_AT_ONCE = 16
 # Settings that do not affect the weights and may differ when training is resumed.
 _FREE = (
+    "tower_steps", "tower_batch_size", "tower_learning_rate",
     "name", "heldout_every", "eval_steps", "num_heldout", "checkpoint_steps", "num_calibration", "num_distractors"
 )  # fmt: skip
 
@@ -185,14 +184,7 @@ class SpanReading(Task[ReadingBatch]):
     def fingerprint(self) -> Any:
         """Settings, corpus, questions and their passages."""
         values = {name: value for name, value in self.settings.to_dict().items() if name not in _FREE}
-        return [values, self.corpus.digest, self._items_digest]
-
-    @functools.cached_property
-    def _items_digest(self) -> str:
-        digest = hashlib.sha256()
-        for item in itertools.chain.from_iterable(self.sources):
-            digest.update(repr((item.tokens.tolist(), item.spans, item.negatives)).encode())
-        return digest.hexdigest()
+        return [values, self.corpus.digest, digest_of(self.sources)]
 
 
 def reading_loss(g_RPW: Tensor, valid_RPW: Tensor, batch: ReadingBatch) -> Tensor:

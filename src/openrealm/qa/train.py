@@ -1,6 +1,6 @@
 """Training a question-answering model from files of questions: corpus, spans and negatives, training, calibration.
 
-Everything is kept in one folder: corpus/, training/, calibration/, model/ and figures.json.
+Everything is kept in one folder: corpus/, towers/, training/, calibration/, model/ and figures.json.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ def train_qa(
     or NotInstalled if the backbone could not be loaded, Busy if another process trains in `folder`, Mismatch if
     training is resumed with other settings.
     """
+    from openrealm.qa.matching import PassageMatching
     from openrealm.qa.pool import items
     from openrealm.qa.task import SpanReading
     from openrealm.train.trainer import Trainer
@@ -107,13 +108,18 @@ def train_qa(
             "max_span_tokens": settings.max_span_tokens,
             "num_negatives": settings.num_negatives,
         }
-        task = SpanReading(
+        data = (
             corpus,
             [items(corpus, source, **limits) for source in train],
             items(corpus, measured[: _HELDOUT_PER_EVALUATION * settings.num_heldout], **limits),
             settings,
         )
-        Trainer(model, task, folder / "training", engine=engine, seed=settings.seed).train(resume=resume)
+        for steps, task, name in (
+            (settings.tower_steps, PassageMatching, "towers"),
+            (settings.num_steps, SpanReading, "training"),
+        ):
+            if steps:
+                Trainer(model, task(*data), folder / name, engine=engine, seed=settings.seed).train(resume=resume)
         others = {one.article_id for one in measured}
         distractors = interleave([_sorted(paragraphs(source), others) for source in asked], counts)
         _finish(model, measured, distractors, folder, settings, engine)
