@@ -68,7 +68,7 @@ class Asked:
     def confidences(self, found: Sequence[Sequence[Found]]) -> list[float]:
         answering = self.model.answering
         assert answering is not None
-        return [answering.confidence(one[0].logit - one[0].retrieval_score) if one else 0.0 for one in found]
+        return [answering.confidence(one[0].span_score, one[0].retrieval_score) if one else 0.0 for one in found]
 
 
 def squad(model: Realm, limit: int | None, seed: int = 0) -> tuple[Row, list[float], list[bool]]:

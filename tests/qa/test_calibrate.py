@@ -57,7 +57,8 @@ def test_evidence_answers_as_the_model_does_with_the_same_weights(
         for ours, theirs in zip(evidence.answers(answering), expected, strict=True):
             assert ours is not None
             assert (ours.passage, ours.text) == (theirs[0].passage, theirs[0].text)
-            assert ours.logit == pytest.approx(theirs[0].logit - theirs[0].retrieval_score, abs=1e-4)
+            assert ours.logit == pytest.approx(theirs[0].logit, abs=1e-4)
+            assert ours.retrieval_score == pytest.approx(theirs[0].retrieval_score, abs=1e-4)
 
 
 def random_evidence(seed: int) -> tuple[Evidence, list[list[str]]]:
@@ -108,26 +109,27 @@ def smoothed(is_right: np.ndarray) -> np.ndarray:
 @given(seed=st.integers(0, 2**31), size=st.integers(2, 60), scale=st.sampled_from([0.01, 1.0, 30.0]))
 def test_the_fit_is_that_of_a_general_optimiser(seed: int, size: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
-    score = scale * rng.normal(size=size)
-    is_right = rng.random(size) < 1 / (1 + np.exp(-score / scale - 0.5))
-    slope, offset = fit_logistic(score, is_right)
+    score = scale * rng.normal(size=(size, 2))
+    is_right = rng.random(size) < 1 / (1 + np.exp(-(score[:, 0] - 0.5 * score[:, 1]) / scale - 0.5))
+    *slopes, offset = fit_logistic(score, is_right)
     x, target = torch.from_numpy(score / scale), torch.from_numpy(smoothed(is_right))
 
-    def loss(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.binary_cross_entropy_with_logits(a * x + b, target, reduction="sum")
+    def loss(weight: torch.Tensor) -> torch.Tensor:
+        logit = x @ weight[:2] + weight[2]
+        return torch.nn.functional.binary_cross_entropy_with_logits(logit, target, reduction="sum")
 
-    weight = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    weight = torch.zeros(3, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.LBFGS([weight], max_iter=500, line_search_fn="strong_wolfe", tolerance_grad=1e-10)
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        value = loss(weight[0], weight[1])
+        value = loss(weight)
         value.backward()
         return value
 
     optimiser.step(closure)  # type: ignore[no-untyped-call]
-    ours = loss(torch.tensor(slope * scale, dtype=torch.float64), torch.tensor(offset, dtype=torch.float64))
-    assert float(ours) <= float(loss(weight[0], weight[1]).detach()) + 1e-6
+    ours = loss(torch.tensor([*(scale * slope for slope in slopes), offset], dtype=torch.float64))
+    assert float(ours) <= float(loss(weight).detach()) + 1e-6
 
 
 @given(counts=st.tuples(*[st.integers(1, 40)] * 4))
@@ -136,17 +138,17 @@ def test_the_fit_of_two_scores_has_a_closed_form(counts: tuple[int, int, int, in
     is_right = np.repeat([False, True, False, True], counts)
     target = smoothed(is_right)
     low, high = target[score < 0].mean(), target[score > 0].mean()
-    slope, offset = fit_logistic(score, is_right)
+    slope, offset = fit_logistic(score[:, None], is_right)
     assert slope * -1 + offset == pytest.approx(math.log(low / (1 - low)), abs=1e-5)
     assert slope * 2 + offset == pytest.approx(math.log(high / (1 - high)), abs=1e-5)
 
 
 def test_the_fit_is_finite_where_a_score_separates_or_says_nothing() -> None:
-    slope, offset = fit_logistic(np.array([-3.0, -2.0, 2.0, 3.0]), np.array([False, False, True, True]))
+    slope, offset = fit_logistic(np.array([[-3.0], [-2.0], [2.0], [3.0]]), np.array([False, False, True, True]))
     assert 0 < slope < 10
     assert abs(offset) < 1
-    slope, offset = fit_logistic(np.full(6, 2.0), np.array([True] * 3 + [False] * 3))
-    assert Answering(confidence_slope=slope, confidence_offset=offset).confidence(2.0) == pytest.approx(0.5)
+    slope, offset = fit_logistic(np.full((6, 1), 2.0), np.array([True] * 3 + [False] * 3))
+    assert Answering(confidence_slope=slope, confidence_offset=offset).confidence(2.0, 0.0) == pytest.approx(0.5)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=30))

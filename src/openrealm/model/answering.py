@@ -13,23 +13,28 @@ from pydantic.dataclasses import dataclass
 class Answering:
     """Weights chosen on held-out questions, saved with a model.
 
-    bm25_weight        weight of the BM25 score of a passage, relative to the question's best, beside f(x,z)
-    retrieval_weight   weight of that sum beside g(s), the score of a span
-    confidence_slope   change in the log odds that an answer is right with g(s)
-    confidence_offset  these log odds at g(s) = 0
-    threshold          least probability of being right at which an answer is given
+    bm25_weight           weight of the BM25 score of a passage, relative to the question's best, beside f(x,z)
+    retrieval_weight      weight of that sum beside g(s), the score of a span
+    confidence_slope      change in the log odds that an answer is right with g(s)
+    confidence_retrieval  change in these log odds with the weighted score of the passage
+    confidence_offset     these log odds where both scores are 0
+    threshold             least probability of being right at which an answer is given
 
-    >>> Answering(confidence_slope=0.5).confidence(0.0)
+    >>> Answering(confidence_slope=0.5, confidence_retrieval=0.1).confidence(1.0, -5.0)
     0.5
     """
 
     bm25_weight: Annotated[float, Ge(0)] = 6.0
     retrieval_weight: Annotated[float, Ge(0)] = 0.5
     confidence_slope: float = 1.0
+    confidence_retrieval: float = 0.0
     confidence_offset: float = 0.0
     threshold: Annotated[float, Ge(0), Le(1)] = 0.0
 
-    def confidence(self, score: float) -> float:
-        """Calibrated probability, 0 to 1, that a span with g(s) = `score` is a right answer."""
-        logit = self.confidence_slope * score + self.confidence_offset
+    def confidence(self, score: float, retrieval_score: float) -> float:
+        """Calibrated probability, 0 to 1, that a span with g(s) = `score` is a right answer.
+
+        retrieval_score  weighted score of its passage, as in `Found`
+        """
+        logit = self.confidence_slope * score + self.confidence_retrieval * retrieval_score + self.confidence_offset
         return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0

@@ -1,6 +1,6 @@
 """Choosing on held-out questions how passages and spans are weighed, and when a model is sure enough to answer.
 
-Axes: N answers.
+Axes: N answers, F scores of each, W = F + 1 weights.
 """
 
 from __future__ import annotations
@@ -59,16 +59,18 @@ class Evidence:
     spans: list[dict[int, Found]]
 
     def answers(self, answering: Answering) -> list[Found | None]:
-        """The span that each question is answered with, whose logit is g(s); None if no passage has one."""
+        """The span that each question is answered with; None if no passage has one."""
+        weight = answering.retrieval_weight
         out: list[Found | None] = []
         for passages, spans in zip(self.found[answering.bm25_weight], self.spans, strict=True):
-            ranked = [
-                (spans[passage].logit + answering.retrieval_weight * score, spans[passage])
-                for passage, score in passages
-                if passage in spans
-            ]
-            out.append(max(ranked, key=lambda one: one[0])[1] if ranked else None)
+            found = [_retrieved(spans[passage], weight * score) for passage, score in passages if passage in spans]
+            out.append(max(found, key=lambda one: one.logit, default=None))
         return out
+
+
+def _retrieved(span: Found, score: float) -> Found:
+    """A span whose logit is g(s), with the score of its passage."""
+    return dataclasses.replace(span, logit=span.logit + score, retrieval_score=score)
 
 
 def calibrate(
@@ -119,14 +121,10 @@ def calibrate(
     _, without = ask("without-answers", distractors, [answering.bm25_weight])
 
     answers, others = evidence.answers(answering), without.answers(answering)
-    score_N, other_N = _scores(answers), _scores(others)
     is_right_N = _right(answers, [one.answers for one in asked])
-    fit_N = np.concatenate([score_N[::2], other_N[::2]])
-    fit_right_N = np.concatenate([is_right_N[::2], np.zeros(len(other_N[::2]), dtype=np.bool_)])
-    is_finite_N = np.isfinite(fit_N)
-    slope, offset = fit_logistic(fit_N[is_finite_N], fit_right_N[is_finite_N])
-    answering = dataclasses.replace(answering, confidence_slope=slope, confidence_offset=offset)
-    confidence_N, other_confidence_N = (_confidences(answering, of) for of in (score_N, other_N))
+    fitted = [*zip(answers[::2], is_right_N[::2], strict=True), *((other, False) for other in others[::2])]
+    answering = with_confidence(answering, [(one, bool(right)) for one, right in fitted if one is not None])
+    confidence_N, other_confidence_N = (_confidences(answering, of) for of in (answers, others))
     answering = dataclasses.replace(answering, threshold=float(np.quantile(confidence_N[::2], DECLINED)))
 
     texts = ["" if answer is None else answer.text for answer in answers]
@@ -136,7 +134,7 @@ def calibrate(
     ]
     tested = slice(1, None, 2)
     all_confidence_N = np.concatenate([confidence_N[tested], other_confidence_N[tested]])
-    all_right_N = np.concatenate([is_right_N[tested], np.zeros(len(other_N[tested]), dtype=np.bool_)])
+    all_right_N = np.concatenate([is_right_N[tested], np.zeros(len(others[tested]), dtype=np.bool_)])
     return answering, {
         "questions": len(asked[tested]),
         "passages": len(corpus),
@@ -208,38 +206,48 @@ def best_weights(evidence: Evidence, references: Sequence[Sequence[str]], chosen
     return max((Answering(bm25_weight=w, retrieval_weight=r) for w, r in grid), key=num_right)
 
 
-def fit_logistic(score_N: Floats, is_right_N: Bools) -> tuple[float, float]:
-    """Slope and offset of the log odds that an answer is right, by maximum likelihood (Platt 1999).
+def with_confidence(answering: Answering, judged: Sequence[tuple[Found, bool]]) -> Answering:
+    """`answering` with the confidence that fits answers judged right or wrong."""
+    score_N2 = np.array([(one.span_score, one.retrieval_score) for one, _ in judged])
+    slope, retrieval, offset = fit_logistic(score_N2, np.array([right for _, right in judged]))
+    return dataclasses.replace(
+        answering, confidence_slope=slope, confidence_retrieval=retrieval, confidence_offset=offset
+    )
 
-    As in Platt's method, the n right ones count as (n + 1) / (n + 2) right, and the wrong ones likewise, so that both
-    stay finite where a score separates them.
 
-    >>> slope, offset = fit_logistic(np.array([-1.0, -1.0, 1.0, 1.0]), np.array([False, False, True, True]))
+def fit_logistic(score_NF: Floats, is_right_N: Bools) -> tuple[float, ...]:
+    """Slopes for each of F scores and offset of the log odds that an answer is right, by maximum likelihood.
+
+    Platt (1999), for several scores. As there, the n right ones count as (n + 1) / (n + 2) right, and the wrong ones
+    likewise, so that all weights stay finite where a score separates them.
+
+    >>> score_NF = np.array([[-1.0], [-1.0], [1.0], [1.0]])
+    >>> slope, offset = fit_logistic(score_NF, np.array([False, False, True, True]))
     >>> round(slope, 3), round(offset, 3)
     (1.099, 0.0)
     """
     num_right = int(is_right_N.sum())
     num_wrong = len(is_right_N) - num_right
     target_N = np.where(is_right_N, (num_right + 1) / (num_right + 2), 1 / (num_wrong + 2))
-    input_N2 = np.stack([score_N, np.ones_like(score_N)], axis=1)
+    input_NW = np.concatenate([score_NF, np.ones((len(score_NF), 1))], axis=1)
 
-    def loss(weight_2: Floats) -> float:
-        logit_N = input_N2 @ weight_2
+    def loss(weight_W: Floats) -> float:
+        logit_N = input_NW @ weight_W
         return float((np.logaddexp(0, logit_N) - target_N * logit_N).sum())
 
-    weight_2, best = np.zeros(2), loss(np.zeros(2))
+    weight_W, best = np.zeros(input_NW.shape[1]), loss(np.zeros(input_NW.shape[1]))
     for _ in range(_MAX_NEWTON_STEPS):
-        probability_N = 0.5 * (1 + np.tanh(input_N2 @ weight_2 / 2))
-        gradient_2 = input_N2.T @ (probability_N - target_N)
-        hessian_22 = (input_N2.T * (probability_N * (1 - probability_N))) @ input_N2
-        step_2 = np.linalg.lstsq(hessian_22, gradient_2)[0]
+        probability_N = 0.5 * (1 + np.tanh(input_NW @ weight_W / 2))
+        gradient_W = input_NW.T @ (probability_N - target_N)
+        hessian_WW = (input_NW.T * (probability_N * (1 - probability_N))) @ input_NW
+        step_W = np.linalg.lstsq(hessian_WW, gradient_W)[0]
         sizes = (0.5**n for n in range(30))
-        size = next((size for size in sizes if loss(weight_2 - size * step_2) < best), None)
+        size = next((size for size in sizes if loss(weight_W - size * step_W) < best), None)
         if size is None:
             break
-        weight_2 = weight_2 - size * step_2
-        best = loss(weight_2)
-    return float(weight_2[0]), float(weight_2[1])
+        weight_W = weight_W - size * step_W
+        best = loss(weight_W)
+    return tuple(weight_W.tolist())
 
 
 def calibration_error(confidence_N: npt.ArrayLike, is_right_N: npt.ArrayLike) -> float:
@@ -267,14 +275,11 @@ def risk_coverage(confidence_N: npt.ArrayLike, is_right_N: npt.ArrayLike) -> lis
     return [float(is_wrong_N[:count].mean()) for count in counts]
 
 
-def _scores(answers: Sequence[Found | None]) -> Floats:
-    """g(s) of each answer; minus infinity where there is none."""
-    return np.array([-np.inf if answer is None else answer.logit for answer in answers])
-
-
-def _confidences(answering: Answering, score_N: Floats) -> Floats:
+def _confidences(answering: Answering, answers: Sequence[Found | None]) -> Floats:
     """Confidence in each answer; 0 where there is none."""
-    return np.array([answering.confidence(score) if np.isfinite(score) else 0.0 for score in score_N.tolist()])
+    return np.array(
+        [0.0 if one is None else answering.confidence(one.span_score, one.retrieval_score) for one in answers]
+    )
 
 
 def _right(answers: Sequence[Found | None], references: Sequence[Sequence[str]]) -> Bools:

@@ -136,6 +136,8 @@ def choose(run: Run) -> Best:
     answering = weights[way]
     if way.is_adapted and adapted == tuned.name and len(asked.get(ASKED, ())) >= _MIN_CALIBRATED:
         answering = _recalibrated(run, answering, asked[ASKED], answered[way][ASKED])
+    elif way != UNTRAINED:
+        answering = _shifted(answering, answered[UNTRAINED], answered[way])
     best = Best(
         system=way.name,
         why=why,
@@ -212,30 +214,29 @@ def _is_recalled(row: Row) -> bool:
     return row["rank"] is not None and row["rank"] <= _RECALL_AT
 
 
+def _shifted(answering: Answering, ours: Mapping[str, Answered], theirs: Mapping[str, Answered]) -> Answering:
+    """The untrained model's confidence for a way whose scores of passages have another mean."""
+
+    def mean(answered: Mapping[str, Answered]) -> float:
+        return float(np.mean([one[0].retrieval_score for of in answered.values() for one in of.found if one] or [0.0]))
+
+    shift = answering.confidence_retrieval * (mean(ours) - mean(theirs))
+    return dataclasses.replace(answering, confidence_offset=answering.confidence_offset + shift)
+
+
 def _recalibrated(run: Run, answering: Answering, asked: Sequence[Question], answered: Answered) -> Answering:
     """Confidence and threshold of a span reader that was trained further, from the held-out questions.
 
     The best spans of passages without an answer stand for those of questions that cannot be answered.
     """
-    from openrealm.qa.calibrate import DECLINED, fit_logistic
+    from openrealm.qa.calibrate import DECLINED, with_confidence
 
     corpus = artefacts.open_corpus(run)
-    answers = [
-        (_span_score(spans[0]), row["em"]) for spans, row in zip(answered.found, answered.rows, strict=True) if spans
-    ]
+    answers = [(spans[0], bool(row["em"])) for spans, row in zip(answered.found, answered.rows, strict=True) if spans]
     others = [
-        next((_span_score(span) for span in spans if not holds_answer(corpus, span.passage, question)), None)
+        next((span for span in spans if not holds_answer(corpus, span.passage, question)), None)
         for question, spans in zip(asked, answered.found, strict=True)
     ]
-    wrong = [score for score in others if score is not None]
-    score_N = np.array([score for score, _ in answers] + wrong)
-    is_right_N = np.array([bool(em) for _, em in answers] + [False] * len(wrong))
-    slope, offset = fit_logistic(score_N, is_right_N)
-    fitted = dataclasses.replace(answering, confidence_slope=slope, confidence_offset=offset)
-    confidences = [fitted.confidence(score) for score, _ in answers]
+    fitted = with_confidence(answering, [*answers, *((span, False) for span in others if span is not None)])
+    confidences = [fitted.confidence(span.span_score, span.retrieval_score) for span, _ in answers]
     return dataclasses.replace(fitted, threshold=float(np.quantile(confidences, DECLINED)))
-
-
-def _span_score(span: Found) -> float:
-    """g(s), without the score of its passage."""
-    return span.logit - span.retrieval_score

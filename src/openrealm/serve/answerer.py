@@ -223,7 +223,7 @@ class Answerer:
         first, *others = self._read_passages(tokens, found)
         confidence, answer = None, first.answer
         if (answering := self._model.answering) is not None:
-            confidence = answering.confidence(found[0].logit - found[0].retrieval_score)
+            confidence = answering.confidence(found[0].span_score, found[0].retrieval_score)
             if confidence < (answering.threshold if threshold is None else threshold):
                 answer = ""
         return Answer(text, answer, first.score, first, tuple(others), self.index_version, confidence)

@@ -225,6 +225,11 @@ class Found:
     logit: float
     retrieval_score: float
 
+    @property
+    def span_score(self) -> float:
+        """g(s), without the score of the passage."""
+        return self.logit - self.retrieval_score
+
 
 def best_spans(corpus: Corpus, scores: SpanScores, bounds: AnswerBounds) -> list[list[Found]]:
     """For each question the best span of each passage read, by descending g(s) + f(x, z).
