@@ -108,18 +108,14 @@ def train_qa(
             "max_span_tokens": settings.max_span_tokens,
             "num_negatives": settings.num_negatives,
         }
-        data = (
-            corpus,
-            [items(corpus, source, **limits) for source in train],
-            items(corpus, measured[: _HELDOUT_PER_EVALUATION * settings.num_heldout], **limits),
-            settings,
-        )
-        for steps, task, name in (
-            (settings.tower_steps, PassageMatching, "towers"),
-            (settings.num_steps, SpanReading, "training"),
-        ):
+        tasks = ((settings.tower_steps, PassageMatching, "towers"), (settings.num_steps, SpanReading, "training"))
+        if any(steps for steps, _, _ in tasks):
+            pools = [items(corpus, source, **limits) for source in train]
+            evaluated = items(corpus, measured[: _HELDOUT_PER_EVALUATION * settings.num_heldout], **limits)
+        for steps, task, name in tasks:
             if steps:
-                Trainer(model, task(*data), folder / name, engine=engine, seed=settings.seed).train(resume=resume)
+                prepared = task(corpus, pools, evaluated, settings)
+                Trainer(model, prepared, folder / name, engine=engine, seed=settings.seed).train(resume=resume)
         others = {one.article_id for one in measured}
         distractors = interleave([_sorted(paragraphs(source), others) for source in asked], counts)
         _finish(model, measured, distractors, folder, settings, engine)

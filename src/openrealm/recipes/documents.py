@@ -14,5 +14,5 @@ def documents() -> Config:
         name="documents",
         corpus=CorpusConfig(source=".", max_passage_tokens=200),
         model=ModelConfig(backbone=MODEL, pooling="mean", shared_towers=True, normalize=True, temperature=0.05),
-        finetune=FinetuneConfig(num_candidates=5, max_span_tokens=20),
+        finetune=FinetuneConfig(num_candidates=8, max_span_tokens=20),
     )
