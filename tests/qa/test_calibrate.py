@@ -53,7 +53,8 @@ def test_evidence_answers_as_the_model_does_with_the_same_weights(
         finder = FusedFinder(index, bm25, answering)
         questions = [Question(one.text, one.answers) for one in asked]
         settings = documents().finetune
-        expected, _ = answer_all(qa_model, qa_corpus, finder, questions, settings, CPU, num_retrieved=5)
+        most = settings.num_candidates
+        expected, _ = answer_all(qa_model, qa_corpus, finder, questions, settings, CPU, num_retrieved=most)
         for ours, theirs in zip(evidence.answers(answering), expected, strict=True):
             assert ours is not None
             assert (ours.passage, ours.text) == (theirs[0].passage, theirs[0].text)
