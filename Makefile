@@ -1,4 +1,4 @@
-# Start here: `make quickstart` trains a REALM and shows its results, `make test` runs all checks, `make help` lists the rest.
+# Start here: `make quickstart` asks a text, trains on it and shows what that adds, `make test` runs all checks, `make help` lists the rest.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -32,7 +32,7 @@ $(STAMP): pyproject.toml constraints.txt weights.txt
 	@touch "$@"
 	@echo "Installed $$($(PY) -c 'import openrealm; print("openrealm", openrealm.__version__)') in .venv."
 
-quickstart: setup ## train a REALM on the World Factbook and report its results
+quickstart: setup ## ask a text that comes with the package, train on it, and show what the training adds
 	@.venv/bin/openrealm quickstart
 
 # Sources and duration of `make base`. CUDA devices are used if there are any, with larger batches.

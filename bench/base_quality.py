@@ -62,10 +62,10 @@ def main() -> None:
     import torch
 
     from openrealm.engine import engine_for
-    from openrealm.recipes.quickstart import quickstart
+    from openrealm.recipes.factbook import factbook
 
     torch.set_num_threads(given.threads)
-    engine = engine_for(quickstart())
+    engine = engine_for(factbook())
     with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as temporary:
         folder = Path(given.folder or temporary)
         model = loaded(given.backbone, 128, engine)

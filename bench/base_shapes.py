@@ -68,13 +68,13 @@ def main() -> None:
     import torch
 
     from openrealm.engine import engine_for
-    from openrealm.recipes.quickstart import quickstart
+    from openrealm.recipes.factbook import factbook
 
     torch.set_num_threads(given.threads)
     shapes = QUICK_SHAPES if given.quick else tuple(shape for shape in SHAPES if given.only in shape.name)
     if not shapes:
         raise SystemExit(f"--only {given.only!r} matches none of: {'; '.join(shape.name for shape in SHAPES)}.")
-    engine = engine_for(quickstart())
+    engine = engine_for(factbook())
     with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as name:
         found = {shape: trained(shape, given, Path(name), engine) for shape in shapes}
         tokenizers = {shape: tokenizer for shape, (_, tokenizer, _) in found.items()}
@@ -132,9 +132,9 @@ def speeds(
     from factbook import tokenizer
     from openrealm.base.model import fresh_backbone
     from openrealm.model.encoder import load_backbone
-    from openrealm.recipes.quickstart import quickstart, quickstart_minilm
+    from openrealm.recipes.factbook import factbook, factbook_minilm
 
-    config, theirs = quickstart(), quickstart_minilm()
+    config, theirs = factbook(), factbook_minilm()
     with tempfile.TemporaryDirectory(prefix="openrealm-bench-") as name:
         sides: dict[Shape | None, Side] = {}
         for shape, words in tokenizers.items():
@@ -164,7 +164,7 @@ def speeds(
 
 
 class Side:
-    """One encoder in the quickstart's model, on a corpus cut with its own vocabulary."""
+    """One encoder in the Factbook recipe's model, on a corpus cut with its own vocabulary."""
 
     def __init__(
         self, config: Config, backbone: Any, words: Tokenizer, given: Any, folder: Path, engine: Engine
@@ -207,7 +207,7 @@ def table(shapes: Sequence[Shape], figures: Sequence[Figure], measures: dict[Sha
     page = f"""# Shapes for a small base encoder
 
 Cost and benefit of layers, width and vocabulary, compared with {_PEER}.
-Speeds are measured alternately on the same text, in the quickstart's model; "speed-up" is relative to MiniLM.
+Speeds are measured alternately on the same text, in the Factbook recipe's model; "speed-up" is relative to MiniLM.
 Accuracy is the share of word pieces of a masked name or date filled in correctly, in held-out articles, after
 {given.seconds:g} seconds of training on {given.articles:,} articles of {source}.
 

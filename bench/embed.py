@@ -31,16 +31,16 @@ def main() -> None:
     from openrealm.model.embedder import embed_corpus
     from openrealm.model.encoder import Encoder, load_backbone
     from openrealm.model.retriever import Tower
-    from openrealm.recipes.quickstart import quickstart
+    from openrealm.recipes.factbook import factbook
 
     torch.set_num_threads(given.threads)
-    config = quickstart()
+    config = factbook()
     engine = engine_for(config)
     backbone = load_backbone(config.model.backbone, dropout=0.0)
     pad_id = tokenizer(config).pad_id
     tower = Tower(Encoder(backbone, pad_id), config.model.projection_dim, pooling="mean", normalize=True)
     tower.to(engine.device).eval()
-    # An article has about one and a half passages of the quickstart's length.
+    # An article has about one and a half passages of the Factbook recipe's length.
     with corpus_of(config, given.passages * 2 // 3) as corpus:
         peer = Peer(tower, corpus)
         ours = embed_corpus(tower, corpus, engine)

@@ -1,4 +1,4 @@
-"""Seconds per joint pre-training step at the quickstart's shapes, against the same computation written plainly.
+"""Seconds per joint pre-training step at the Factbook recipe's shapes, against the same computation written plainly.
 
 The peer has the same weights, queries, search, marginal and optimiser, but pads every (query, passage) pair to
 `max_joint_tokens` and every query to its maximum length, and encodes every candidate separately, even if several
@@ -31,10 +31,10 @@ def main() -> None:
     from factbook import corpus_of
     from openrealm.engine import engine_for
     from openrealm.model.realm import Realm
-    from openrealm.recipes.quickstart import quickstart
+    from openrealm.recipes.factbook import factbook
 
     torch.set_num_threads(given.threads)
-    config = quickstart()
+    config = factbook()
     engine = engine_for(config)
     with corpus_of(config, given.articles) as corpus:
         torch.manual_seed(0)

@@ -30,8 +30,8 @@ def build(name: str, folder: Path, num_articles: int) -> Corpus:
     from openrealm.corpus.corpus import Corpus
     from openrealm.corpus.sources.jsonl import read
     from openrealm.files import MANIFEST
+    from openrealm.recipes.factbook import factbook
     from openrealm.recipes.paper import paper
-    from openrealm.recipes.quickstart import quickstart
 
     place = folder / f"{name}-{num_articles}"
     if (place / MANIFEST).exists():
@@ -40,7 +40,7 @@ def build(name: str, folder: Path, num_articles: int) -> Corpus:
     return build_corpus(
         islice(read(SHARED / SOURCES[name]), num_articles or None),
         place,
-        tokenizer(quickstart()),
+        tokenizer(factbook()),
         max_passage_tokens=settings.max_passage_tokens,
         tagger=settings.tagger,
         source={"name": SOURCES[name]},

@@ -3,7 +3,7 @@
 A corpus small enough to read every passage with every query gives the exact gradient of log p(y|x) with respect to the
 query vector, sum_z [p(z|x,y) - p(z|x)] E_doc(z). It is compared with two estimates that read the same number of
 passages: the top k only, and half as many top passages with the other half sampled from the rest, many times over.
-Scores and readings come from the quickstart's untrained model; sums are in float64. Writes tail.md and tail.svg to
+Scores and readings come from the Factbook recipe's untrained model; sums are in float64. Writes tail.md and tail.svg to
 --out.
 """
 
@@ -117,12 +117,12 @@ def read_everything(num_articles: int, num_queries: int) -> list[Query]:
     from factbook import corpus_of
     from openrealm.engine import Engine
     from openrealm.model.realm import Realm
-    from openrealm.recipes.quickstart import quickstart
+    from openrealm.recipes.factbook import factbook
     from openrealm.train.candidates import pack_candidates
     from openrealm.train.examples import MaskedExamples
     from openrealm.types import NULL
 
-    config = quickstart()
+    config = factbook()
     settings = config.pretrain
     with corpus_of(config, num_articles) as corpus, torch.no_grad():
         torch.manual_seed(0)
@@ -195,7 +195,7 @@ def as_text(
 
 The error of the retriever's gradient when a few passages represent the whole corpus, measured by `bench/tail.py`: the
 gradient of log p(y|x) with respect to the query vector, for {num_queries} masked queries and {num_passages} passages of
-the World Factbook, with the quickstart's untrained model and sums in float64. The exact gradient reads every passage
+the World Factbook, with its recipe's untrained model and sums in float64. The exact gradient reads every passage
 with every query (p of the null passage: {null_mass:.4f}). With a tail, half of the passages are sampled, repeated
 {num_draws} times; a passage sampled twice is read once. Bias, standard deviation and error (root mean square) are
 relative to the norm of the exact gradient. A stale score has normal noise of {STALE_NATS} nats, in search and sampling

@@ -47,7 +47,7 @@ class Bias:
 def main() -> None:
     given = arguments(
         __doc__.splitlines()[0],
-        run=("runs/quickstart", "runs/quickstart"),
+        run=("runs/factbook", "runs/factbook"),
         queries=(24, 4),
         exact=(512, 32),
         out=("", ""),

@@ -1,7 +1,7 @@
-"""Does an encoder recognise paraphrases? Compares the quickstart's questions in all wordings, zero-shot.
+"""Does an encoder recognise paraphrases? Compares the Factbook's questions in all wordings, zero-shot.
 
 For each country, every fact is asked in each training wording. A question counts as correct if its nearest neighbour
-among the questions about that country asks for the same fact. The quickstart's held-out wordings and test countries
+among the questions about that country asks for the same fact. The Factbook run's held-out wordings and test countries
 are not used, so that this benchmark may be used to choose an encoder.
 """
 
@@ -30,10 +30,10 @@ def main() -> None:
 
     from openrealm.engine import engine_for
     from openrealm.evaluate.compare import mean_interval, paired_difference
-    from openrealm.recipes.quickstart import quickstart
+    from openrealm.recipes.factbook import factbook
 
     torch.set_num_threads(given.threads)
-    engine = engine_for(quickstart())
+    engine = engine_for(factbook())
     asked = list(islice(questions_of_countries(), given.countries))
     right = {}
     for name, projection_dim in ((given.backbone, 128), ("minilm", 384)):

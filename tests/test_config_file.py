@@ -21,7 +21,7 @@ def read_back(folder: Path, config: Section, format: Format) -> Section:
     """What a file of `config` makes of another configuration, in which other things are set."""
     path = folder / f"config.{format}"
     path.write_text(file_text(config, format), encoding="utf-8")
-    others: list[Section] = [BaseSettings(num_layers=1), QaSettings(batch_size=1), recipe("quickstart-minilm")]
+    others: list[Section] = [BaseSettings(num_layers=1), QaSettings(batch_size=1), recipe("factbook-minilm")]
     start = next(one for one in others if isinstance(one, type(config)))
     return with_settings(start, read_settings(path, type(config)))
 
@@ -49,7 +49,7 @@ def test_any_text_and_any_number_survive_a_file(
 def test_a_file_says_what_each_setting_means(format: Format) -> None:
     lines = [line.strip() for line in file_text(Config(), format).splitlines()]
     equals = " = " if format == "toml" else ": "
-    assert f"num_steps{equals}200000  # optimiser steps [Guu Sec. 4.3]" in lines
+    assert f"num_steps{equals}200000  # optimiser steps; 0 leaves it out [Guu Sec. 4.3]" in lines
     assert f'num_layers{equals}"none"  # encoder layers to keep, counting from the first; none: all' in lines
 
 
@@ -85,7 +85,7 @@ def test_an_empty_file_changes_nothing(name: str, tmp_path: Path) -> None:
         ("a.toml", "[pretrein]\nnum_steps = 3\n", BadConfig, ["'pretrein.num_steps'", "pretrain.num_steps"]),
         ("a.toml", "[pretrain]\nnum_steps = true\n", BadConfig, ["pretrain.num_steps is 'true'", "whole number"]),
         ("a.yaml", "pretrain:\n  num_steps: many\n", BadConfig, ["pretrain.num_steps is 'many'", "whole number"]),
-        ("a.yaml", "pretrain:\n  num_steps: 0\n", BadConfig, ["pretrain.num_steps is '0'", "at least 1"]),
+        ("a.yaml", "pretrain:\n  num_steps: -1\n", BadConfig, ["pretrain.num_steps is '-1'", "at least 0"]),
         ("a.toml", "pretrain = 3\n", BadConfig, ["pretrain is a section"]),
         ("a.yaml", "3: 4\n", BadConfig, ["'3'"]),
         ("a.toml", "[pretrain]\nnum_steps 3\n", BadInput, ["not valid TOML", "line 2"]),

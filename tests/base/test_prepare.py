@@ -23,7 +23,7 @@ from openrealm.model.heads import stored_heads, take_head
 from openrealm.model.reader import Reader
 from openrealm.model.realm import Realm
 from openrealm.model.weights import backbone_location
-from openrealm.recipes.quickstart import quickstart
+from openrealm.recipes.factbook import factbook
 from openrealm.run import stages
 from openrealm.run.folder import Run
 from openrealm.text.pack import Row
@@ -221,6 +221,6 @@ def test_a_mistake_is_one_sentence(
     assert not (tmp_path / "run" / "model").exists()
 
 
-def test_the_quickstart_can_be_told_to_use_it(run: Path) -> None:
-    config = with_settings(quickstart(), [f"model.backbone={run / 'model'}", "model.projection_dim=16"])
+def test_a_recipe_can_be_told_to_use_it(run: Path) -> None:
+    config = with_settings(factbook(), [f"model.backbone={run / 'model'}", "model.projection_dim=16"])
     assert Realm.from_backbone(config.model, Tokenizer.from_folder(run / "model")).has_trained_head

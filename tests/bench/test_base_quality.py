@@ -1,4 +1,4 @@
-"""The benchmarks of the base encoder: word pieces filled in, intervals, paraphrases, and two quickstarts compared."""
+"""The benchmarks of the base encoder: word pieces filled in, intervals, paraphrases, and two Factbook runs compared."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def quality(load: Callable[[str], ModuleType]) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def quickstarts(load: Callable[[str], ModuleType]) -> ModuleType:
-    """bench/quickstarts.py as a module."""
-    return load("quickstarts")
+def factbook_runs(load: Callable[[str], ModuleType]) -> ModuleType:
+    """bench/factbook_runs.py as a module."""
+    return load("factbook_runs")
 
 
 def test_correct_word_pieces_are_counted_per_row(quality: ModuleType, toy_realm: Callable[..., Realm]) -> None:
@@ -51,21 +51,21 @@ def test_the_interval_is_for_a_mean_over_word_pieces(quality: ModuleType) -> Non
     assert 0.53 < high < 0.56
 
 
-def test_two_quickstarts_are_compared_per_question(quickstarts: ModuleType, tmp_path: Path) -> None:
+def test_two_runs_are_compared_per_question(factbook_runs: ModuleType, tmp_path: Path) -> None:
     folders = {}
     for side, right in (("ours", [1, 1, 0, 1]), ("theirs", [1, 0, 0, 0])):
         folders[side] = tmp_path / side
         (folders[side] / "evaluate").mkdir(parents=True)
         rows = [{"question": f"q{n}", "em": em} for n, em in enumerate(right)]
         (folders[side] / "evaluate" / "realm.json").write_text(json.dumps({"questions": rows}))
-    figure = quickstarts.compared("realm", folders)
+    figure = factbook_runs.compared("realm", folders)
     assert (figure.value, figure.peer_value, figure.ratio) == (0.75, 0.25, 3.0)
     assert "difference +0.500" in figure.note
     rows = json.loads((folders["ours"] / "evaluate" / "realm.json").read_text())
     rows["questions"][0]["question"] = "another"
     (folders["ours"] / "evaluate" / "realm.json").write_text(json.dumps(rows))
     with pytest.raises(SystemExit, match="different questions"):
-        quickstarts.compared("realm", folders)
+        factbook_runs.compared("realm", folders)
 
 
 def test_a_question_counts_as_correct_if_its_nearest_neighbour_is_a_paraphrase(

@@ -83,7 +83,7 @@ def test_the_settings_of_a_run_are_shown(tmp_path: Path, capsys: pytest.CaptureF
         (["--base", "--qa"], "mutually exclusive"),
         (
             ["--recipe", "smal"],
-            "no recipe 'smal'; choose from paper, quickstart, quickstart-minilm, small, small-encoder; did you mean",
+            "no recipe 'smal'; choose from factbook, factbook-minilm, open-qa, paper, quickstart, small, ",
         ),
         (["--set", "pretrain.num_step=3"], "'pretrain.num_step'"),
         (["--config", "absent.yaml"], "absent.yaml: the configuration file could not be read"),

@@ -151,9 +151,12 @@ def test_a_failed_rebuild_keeps_the_existing_corpus(
         (["run", ".", "--questions", "nowhere.jsonl"], r"nowhere\.jsonl does not exist"),
         (
             ["quickstart", "--recipe", "tiny"],
-            r"no recipe 'tiny'; choose from paper, quickstart, ",
+            r"no recipe 'tiny'; choose from factbook, factbook-minilm, open-qa, ",
         ),
-        (["quickstart", "--recipe", "small"], r"takes quickstart or quickstart-minilm; use `openrealm run FOLDER`"),
+        (
+            ["quickstart", "--recipe", "small"],
+            r"takes quickstart or factbook or factbook-minilm; use `openrealm run FOLDER`",
+        ),
         (["warm-start"], r"runs/quickstart is not a run .*openrealm quickstart"),
         (["pretrain", "--resume"], r"runs/quickstart is not a run"),
         (["corpus", "--recipe", "quikstart"], r"no recipe 'quikstart'.*did you mean quickstart"),

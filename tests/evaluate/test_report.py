@@ -128,6 +128,7 @@ def test_missing_figures_are_null() -> None:
         "em_low": None,
         "em_high": None,
         "f1": None,
+        "recall@1": None,
         "recall@5": None,
     }
 

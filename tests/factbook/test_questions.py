@@ -1,4 +1,4 @@
-"""The quickstart's questions, from the installed Factbook itself."""
+"""The questions from the installed Factbook itself."""
 
 from __future__ import annotations
 

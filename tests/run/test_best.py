@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from openrealm.run.answering import Row
-from openrealm.run.best import ASKED, CLOZE, UNTRAINED, WAYS, decide
+from openrealm.run.best import ASKED, CLOZE, UNTRAINED, WAYS, decide, gains, verdict
 
 BM25, ADAPTED, FUSED = WAYS[1:]
 
@@ -57,3 +57,37 @@ def test_too_few_questions_change_nothing(measured: dict[str, list[Row]]) -> Non
     way, why = decide({UNTRAINED: measured, FUSED: better})
     assert way == UNTRAINED
     assert "fewer than 20" in why
+
+
+def asked(num_right: int, num_first: int, num: int = 100) -> list[Row]:
+    """Rows of which the first are answered right, with F1 1, and have a right passage in the first place."""
+    return [
+        {"em": int(n < num_right), "f1": float(n < num_right), "rank": 1 if n < num_first else 2} for n in range(num)
+    ]
+
+
+def test_gains_are_paired_and_leave_f1_out_where_there_is_none() -> None:
+    found = gains(asked(30, 50), asked(20, 50))
+    assert found["em"]["mean"] == found["f1"]["mean"] == pytest.approx(0.1)
+    assert 0 < found["em"]["low"] < 0.1 < found["em"]["high"]
+    assert found["recall@1"] == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert set(gains([{**row, "f1": None} for row in asked(1, 1)], [{**row, "f1": None} for row in asked(1, 1)])) == {
+        "em",
+        "recall@1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("joint", "said"),
+    [
+        (asked(30, 50), "Joint pre-training changed nothing beyond chance, compared with the same time of warm start"),
+        (asked(50, 50), "Joint pre-training raised exact match and F1 beyond chance, compared"),
+        (asked(30, 20), "Joint pre-training lowered recall@1 beyond chance, compared"),
+        (asked(50, 20), "Joint pre-training raised exact match and F1 and lowered recall@1 beyond chance, compared"),
+    ],
+)
+def test_the_verdict_says_what_joint_training_changed_and_by_how_much(joint: list[Row], said: str) -> None:
+    sentence = verdict(joint, asked(30, 50))
+    assert sentence.startswith(said)
+    assert "(100 questions: recall@1 " in sentence
+    assert sentence.count("95% interval") == 3

@@ -27,13 +27,14 @@ def measured(**changes: float | int | str) -> Budget:
         "joint_step": 2.0,
         "finetune_step": 0.0,
         "num_trained": 0,
-        "num_asked": 0,
+        "num_asked": 200,
+        "has_baseline": False,
         "announced": 0.0,
     }
     return Budget(**(values | changes))  # type: ignore[typeddict-item]
 
 
-ASKED = {"finetune_step": 1.5, "num_trained": 4_000, "num_asked": 1_000}
+ASKED = {"finetune_step": 1.5, "num_trained": 4_000, "num_asked": 400}
 
 
 @pytest.mark.parametrize("asked", [{}, ASKED], ids=["no questions", "questions"])
@@ -75,6 +76,15 @@ def test_without_questions_there_is_no_fine_tuning() -> None:
     found = plan(measured(), small(NUM_PASSAGES), NUM_PASSAGES)
     assert found.joint_steps > MIN_STEPS
     assert "finetune_realm" not in found.seconds
+
+
+def test_the_baseline_gets_the_time_of_pretraining_and_what_was_done_before_is_not_counted_again() -> None:
+    alone, both = (plan(measured(has_baseline=of), small(NUM_PASSAGES), NUM_PASSAGES) for of in (False, True))
+    assert set(both.seconds) - set(alone.seconds) == {"towers_alone", "index_towers_alone"}
+    assert set(alone.seconds) - set(both.seconds) == set(budget.FIRST)
+    assert both.seconds["towers_alone"] == both.seconds["pretrain"]
+    assert MIN_STEPS < both.joint_steps < 0.6 * alone.joint_steps
+    assert 0.9 * 600 < measured()["spent"] + sum(both.seconds.values()) < 1.03 * 600
 
 
 def test_numbers_of_steps_that_are_given_are_kept_and_their_time_is_expected() -> None:

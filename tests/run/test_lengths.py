@@ -13,21 +13,21 @@ from openrealm.config import Config, joint_room, with_settings
 from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadConfig, BadInput
 from openrealm.model.realm import Realm
+from openrealm.recipes.factbook import factbook
 from openrealm.recipes.paper import paper
-from openrealm.recipes.quickstart import quickstart
 from openrealm.recipes.small import small, small_encoder
 from openrealm.run.lengths import check_lengths, cut_passages
 
 MINI = "model.backbone=openrealm-mini"
-RECIPES = [quickstart(), small(), small_encoder(), paper(), Config()]
+RECIPES = [factbook(), small(), small_encoder(), paper(), Config()]
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=["quickstart", "small", "small-encoder", "paper", ""])
+@pytest.mark.parametrize("recipe", RECIPES, ids=["factbook", "small", "small-encoder", "paper", ""])
 def test_every_recipe_fits_an_encoder_of_512_positions(recipe: Config) -> None:
     check_lengths(with_settings(recipe, [MINI]))
 
 
-@pytest.mark.parametrize("recipe", [quickstart(), small_encoder()])
+@pytest.mark.parametrize("recipe", [factbook(), small_encoder()])
 @pytest.mark.parametrize("num_tokens", [8, 64, 128, 288, 462])
 def test_longer_passages_get_their_room_without_another_setting(recipe: Config, num_tokens: int) -> None:
     config = with_settings(recipe, [MINI, f"corpus.max_passage_tokens={num_tokens}"])

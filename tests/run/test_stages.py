@@ -63,14 +63,18 @@ def test_an_entrys_command_exists_and_can_resume_what_has_checkpoints(
 
 
 def test_the_name_of_a_fine_tuning_stage_is_built_in_one_place() -> None:
-    built = [path.name for path in SOURCES.rglob("*.py") for _ in re.findall(r"[\"']finetune_", path.read_text())]
+    name = re.compile(r"[\"']finetune_(?!step\b)")
+    built = [path.name for path in SOURCES.rglob("*.py") for _ in name.findall(path.read_text())]
     assert built == ["systems.py"]
     assert [stage.system for stage in STAGES if stage.system] == list(SYSTEMS.values())
 
 
 def test_pipelines_are_the_table_with_and_without_baselines() -> None:
-    assert tuple(stages.pipeline(comparisons=True)) == STAGES
-    assert [stage.name for stage in stages.pipeline(comparisons=False)] == [
+    quickstart, factbook = (set(stages.pipeline(name)) for name in ("quickstart", "factbook"))
+    assert quickstart | factbook == set(STAGES)
+    assert quickstart & factbook == set(stages.pipeline())
+    assert {stage.name for stage in quickstart - factbook} == {"towers_alone", "index_towers_alone"}
+    assert [stage.name for stage in stages.pipeline()] == [
         "corpus",
         "questions",
         "warm_start",
@@ -95,6 +99,8 @@ def test_each_command_suggests_the_next_one() -> None:
         "pretrain": "finetune_realm",
         "frozen_towers": "finetune_realm",
         "index_pretrained": "finetune_realm",
+        "towers_alone": "finetune_realm",
+        "index_towers_alone": "finetune_realm",
         **{system.stage: "evaluate" for system in SYSTEMS.values()},
         "evaluate": None,
     }
@@ -174,8 +180,9 @@ def test_forgetting_leaves_the_configuration_and_the_report_alone(
                 if not (run.folder / path).exists():
                     files.write_text(run.folder / path / "more", "x")
         stages.forget(run)
-    report = ["evaluate", "report.html", "report.json"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "config.json", *report]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".lock", "best.json", "config.json", "evaluate", "report.html", "report.json"
+    ]  # fmt: skip
 
 
 def test_a_flipped_bit_of_the_corpus_stops_the_next_stage(tmp_path: Path, toy_corpus_folder: Path) -> None:

@@ -34,7 +34,7 @@ RecipeOption = Annotated[
     typer.Option(
         "--recipe",
         metavar="NAME",
-        help="Recipe to start from: quickstart, quickstart-minilm, small, small-encoder, open-qa, paper.",
+        help="Recipe to start from: quickstart, factbook, factbook-minilm, small, small-encoder, open-qa, paper.",
     ),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Rerun completed stages.")]

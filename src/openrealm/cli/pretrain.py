@@ -18,6 +18,7 @@ from openrealm.cli.common import (
     queries_settings,
     run_for,
 )
+from openrealm.errors import BadInput
 
 
 def pretrain(
@@ -25,6 +26,13 @@ def pretrain(
     resume: ResumeOption = False,
     frozen_towers: Annotated[
         bool, typer.Option("--frozen-towers", help="Baseline: train the reader alone, with the retriever frozen.")
+    ] = False,
+    towers_alone: Annotated[
+        bool,
+        typer.Option(
+            "--towers-alone",
+            help="Baseline: train the towers by the Inverse Cloze Task alone, for as long as pre-training took.",
+        ),
     ] = False,
     queries: QueriesOption = None,
     recipe: RecipeOption = None,
@@ -34,5 +42,8 @@ def pretrain(
     """Train retriever and reader jointly."""
     from openrealm.run.stages import Options
 
+    if frozen_towers and towers_alone:
+        raise BadInput("Give either --frozen-towers or --towers-alone.")
     found = run_for(run, [*queries_settings(queries), *(settings or ())], recipe, config)
-    perform("frozen_towers" if frozen_towers else "pretrain", found, run, Options(resume=resume))
+    stage = "frozen_towers" if frozen_towers else "towers_alone" if towers_alone else "pretrain"
+    perform(stage, found, run, Options(resume=resume))

@@ -14,6 +14,7 @@ from openrealm.cli.common import again
 from openrealm.errors import Mismatch, MissingStage
 from openrealm.evaluate.compare import MIN_MEASURED
 from openrealm.progress import clock, say, show, visible
+from openrealm.run.best import TITLES, UNTRAINED
 from openrealm.run.systems import SYSTEMS
 from openrealm.types import QuestionSets
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _SENTENCE = re.compile(r"(?:Who|What) (?:is|are|was|were|has|had|can|will|must|may|should) (?:\S+ ){2,14}\S+\?$")
 _NUM_TRIED = 12
 _HEAD = ("system", "exact match", "95% interval", "F1", "recall@5")
+_HEAD_OF_WAYS = ("system", "recall@1", "recall@5", "exact match", "gain (95% interval)", "F1", "gain (95% interval)")
 
 
 def show_report(report: Mapping[str, Any], folder: Path) -> None:
@@ -32,14 +34,15 @@ def show_report(report: Mapping[str, Any], folder: Path) -> None:
         for kind, measured in best["measured"].items():
             say("")
             num = measured["questions"]
-            rows = [_figures(name, values, num) for name, values in measured["systems"].items()]
-            _table(rows, f"{num} held-out {kind}")
-        show(best["why"])
+            rows = [_way(name, values, measured["gains"][name], num) for name, values in measured["systems"].items()]
+            _table(_HEAD_OF_WAYS, rows, f"{num} held-out {kind}; gains are over the untrained system")
+        for sentence in filter(None, (best.get("verdict"), best["why"])):
+            show(sentence)
     num_questions = report["questions"]
     rows = [_figures(name, values, num_questions) for name, values in report["systems"].items()]
     if rows:
         say("")
-        _table(rows, "1 test question" if num_questions == 1 else f"{num_questions} test questions")
+        _table(_HEAD, rows, "1 test question" if num_questions == 1 else f"{num_questions} test questions")
         if num_questions < MIN_MEASURED:
             show(
                 f"Fewer than {MIN_MEASURED} questions are too few for a measure; "
@@ -64,26 +67,45 @@ def _figures(name: str, values: Mapping[str, Any], num_questions: int) -> tuple[
         SYSTEMS[name].title if name in SYSTEMS else name,
         f"{100 * values['em']:.1f}" if is_measured else f"{round(values['em'] * num_questions)} of {num_questions}",
         f"{100 * values['em_low']:.1f} to {100 * values['em_high']:.1f}" if is_measured else "–",
-        "–" if f1 is None else f"{100 * f1:.1f}",
-        "–" if recall is None else f"{100 * recall:.1f}",
+        _percent(f1),
+        _percent(recall),
     )
 
 
-def _table(rows: Sequence[tuple[str, ...]], title: str) -> None:
+def _way(name: str, values: Mapping[str, Any], gains: Mapping[str, Any], num_questions: int) -> tuple[str, ...]:
+    """The figures of a way of answering, with what they gain over the untrained model."""
+    if num_questions < MIN_MEASURED:
+        return (TITLES[name], "–", "–", f"{round(values['em'] * num_questions)} of {num_questions}", "–", "–", "–")
+    shown = {key: _percent(values.get(key)) for key in ("recall@1", "recall@5", "em", "f1")}
+    gained = {key: "–" if name == UNTRAINED.name or key not in gains else _gain(gains[key]) for key in ("em", "f1")}
+    return (
+        TITLES[name], shown["recall@1"], shown["recall@5"], shown["em"], gained["em"], shown["f1"], gained["f1"],
+    )  # fmt: skip
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def _gain(gain: Mapping[str, float]) -> str:
+    return f"{100 * gain['mean']:+.1f} ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], title: str) -> None:
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(*_HEAD, title=title)
+        table = Table(*head, title=title)
         for column in table.columns[1:]:
             column.justify = "right"
         for row in rows:
             table.add_row(*row, style="bold" if row[0] == "REALM" else "")
         Console().print(table)
         return
-    widths = [max(len(row[i]) for row in (_HEAD, *rows)) for i in range(len(_HEAD))]
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     show(title)
-    for row in (_HEAD, *rows):
+    for row in (head, *rows):
         show(
             "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
         )

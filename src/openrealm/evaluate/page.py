@@ -96,7 +96,8 @@ def render(report: Row) -> str:
 
 def headline(report: Row) -> str:
     """The key figures in a sentence or two, as far as the report has them."""
-    sentences = [str(report["best"]["why"])] if report.get("best") else []
+    best: Row = report.get("best") or {}
+    sentences = [str(best[key]) for key in ("verdict", "why") if key in best]
     systems: Mapping[str, Row] = report.get("systems") or {}
     scored = {name: figures for name, figures in systems.items() if figures.get("em") is not None}
     if "realm" in scored:
@@ -133,7 +134,7 @@ def _systems(report: Row, title: str = "Question answering") -> str:
     num_questions = report.get("questions") or 0
     if is_few := 0 < num_questions < MIN_MEASURED:
         systems = {name: {**figures, "em_low": None, "em_high": None} for name, figures in systems.items()}
-    columns = [("em", "Exact match, 95% CI"), ("f1", "F1"), ("recall@5", "Recall@5")]
+    columns = [("em", "Exact match, 95% CI"), ("f1", "F1"), ("recall@1", "Recall@1"), ("recall@5", "Recall@5")]
     columns += [
         column
         for column in (("em_seen_wordings", "EM, seen wordings"), ("em_unseen_wordings", "EM, unseen wordings"))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 from openrealm import files
 from openrealm.evaluate.page import render
@@ -18,7 +18,14 @@ MAX_METRICS_ROWS = 2_000
 
 SystemFigures = TypedDict(
     "SystemFigures",
-    {"em": float, "em_low": float, "em_high": float, "f1": float | None, "recall@5": float | None},
+    {
+        "em": float,
+        "em_low": float,
+        "em_high": float,
+        "f1": float | None,
+        "recall@1": float | None,
+        "recall@5": float | None,
+    },
     total=False,
 )
 """One system on all test questions, as shares in [0, 1]; None where a measure does not apply."""
@@ -68,19 +75,32 @@ class Utility(TypedDict, total=False):
     frozen_towers_last: float | None
 
 
+class Gain(TypedDict):
+    """A paired difference, as a share, with its 95% interval."""
+
+    mean: float
+    low: float
+    high: float
+
+
 class Measured(TypedDict):
-    """The number of held-out questions of a kind, and the figures of each way of answering on them."""
+    """The number of held-out questions of a kind, the figures of each way of answering, and its gains by measure.
+
+    Gains are over the untrained model.
+    """
 
     questions: int
     systems: dict[str, SystemFigures]
+    gains: dict[str, dict[str, Gain]]
 
 
 class Best(TypedDict):
-    """Which way of answering was chosen, why, and how each does, by kind of question."""
+    """Which way of answering was chosen, why, how each does, by kind of question, and what joint training added."""
 
     system: str
     why: str
     measured: dict[str, Measured]
+    verdict: NotRequired[str]
 
 
 class Report(TypedDict, total=False):

@@ -1,4 +1,4 @@
-"""The quickstart's questions: generated from the World Factbook with templates, split by country.
+"""Questions generated from the World Factbook with templates, split by country.
 
 No country is in two splits, and the last wording of every relation is used in the test questions only: a correct answer
 there was read in the passage and cannot have been memorised.

@@ -1,4 +1,4 @@
-"""What the quickstart asks about: each relation's place in the Factbook, how its text is read, and its wordings.
+"""What is asked about the Factbook: each relation's place in the Factbook, how its text is read, and its wordings.
 
 The last wording of every relation is used in test questions only. It avoids the field's name and the words of the other
 wordings, so that a model that merely memorised the templates fails on it. `{country}` is "Peru" or "the Netherlands",

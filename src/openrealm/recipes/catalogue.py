@@ -11,7 +11,8 @@ RECIPES: Registry[Callable[[], Config]] = Registry(
     "recipe",
     {
         "quickstart": "openrealm.recipes.quickstart:quickstart",
-        "quickstart-minilm": "openrealm.recipes.quickstart:quickstart_minilm",
+        "factbook": "openrealm.recipes.factbook:factbook",
+        "factbook-minilm": "openrealm.recipes.factbook:factbook_minilm",
         "small": "openrealm.recipes.small:small",
         "small-encoder": "openrealm.recipes.small:small_encoder",
         "open-qa": "openrealm.recipes.open_qa:open_qa",

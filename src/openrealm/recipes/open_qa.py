@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from openrealm.config import Config
-from openrealm.recipes.quickstart import quickstart
+from openrealm.recipes.factbook import factbook
 
 
 def open_qa() -> Config:
     """The configuration of `openrealm benchmark`: rates and batches that raised recall there (docs/lab-log.md)."""
-    known = quickstart()
+    known = factbook()
     return known.replace(
         name="open-qa",
         corpus=known.corpus.replace(

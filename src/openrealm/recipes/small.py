@@ -6,7 +6,7 @@ import math
 
 from openrealm.config import Config, FinetuneConfig, MaskingConfig, PretrainConfig, WarmStartConfig
 from openrealm.recipes.documents import documents
-from openrealm.recipes.quickstart import quickstart_minilm
+from openrealm.recipes.factbook import factbook_minilm
 
 _FULL_PASSAGES = 10_000
 
@@ -58,8 +58,8 @@ def small(num_passages: int = 0) -> Config:
 
 
 def small_encoder(num_passages: int = 0) -> Config:
-    """Trains a sentence encoder, in minutes for a few files, and as long as the quickstart from 10,000 passages."""
-    known = quickstart_minilm()
+    """Trains a sentence encoder, in minutes for a few files, and as long as the Factbook's from 10,000 passages."""
+    known = factbook_minilm()
     share = math.sqrt(min(1.0, num_passages / _FULL_PASSAGES))
 
     def steps(fewest: int, most: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired
 
 import numpy as np
 from typing_extensions import TypedDict
@@ -17,9 +17,11 @@ from openrealm import files
 from openrealm.evaluate.compare import MIN_MEASURED, Interval, paired_difference
 from openrealm.model.answering import Answering
 from openrealm.progress import say
+from openrealm.qed.source import NAME as QED
 from openrealm.run import artefacts, questions, stages
 from openrealm.run.answering import Row, answer_rows, figures, holds_answer
 from openrealm.run.folder import Run
+from openrealm.run.systems import SYSTEMS
 from openrealm.types import Question
 
 if TYPE_CHECKING:
@@ -37,27 +39,36 @@ _RECALL_AT = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """A way of answering: the model before or after training, with passages found by vectors, words, or both.
+    """A way of answering: a model before or after training, with passages found by vectors, words, or both.
 
+    stages         whose model answers: the first of these stages that is up to date
     wins_by_cloze  whether cloze questions are reason enough to prefer it to the untrained model
     """
 
     name: str
     title: str
-    is_adapted: bool
+    stages: tuple[str, ...]
     by_vectors: bool = True
     by_words: bool = True
     wins_by_cloze: bool = True
 
 
-UNTRAINED = Way(name="untrained", title="untrained", is_adapted=False)
+_TUNED = SYSTEMS["realm"].stage
+_ADAPTED = (_TUNED, "pretrain")
+UNTRAINED = Way(name="untrained", title="untrained", stages=("warm_start",))
+# Cloze questions repeat words of their passages more than people's questions do.
+_BM25 = Way(name="bm25", title="BM25", stages=("warm_start",), by_vectors=False, wins_by_cloze=False)
 WAYS: tuple[Way, ...] = (
     UNTRAINED,
-    # Cloze questions repeat words of their passages more than people's questions do.
-    Way(name="bm25", title="BM25", is_adapted=False, by_vectors=False, wins_by_cloze=False),
-    Way(name="adapted", title="adapted", is_adapted=True, by_words=False),
-    Way(name="fused", title="fused", is_adapted=True),
+    _BM25,
+    Way(name="adapted", title="adapted", stages=_ADAPTED, by_words=False),
+    Way(name="fused", title="fused", stages=_ADAPTED),
 )
+WARM_START = Way(name="warm_start", title="warm start", stages=("towers_alone",))
+JOINT = Way(name="joint_pretraining", title="joint pre-training", stages=("pretrain",))
+COMPARED_WAYS: tuple[Way, ...] = (_BM25, UNTRAINED, WARM_START, JOINT)
+"""Those of a run that trained the baseline `towers_alone`."""
+TITLES = {way.name: way.title for way in (*WAYS, *COMPARED_WAYS)}
 
 
 class Best(TypedDict):
@@ -68,7 +79,9 @@ class Best(TypedDict):
     stage          whose model it is
     vector_weight  as `FusedFinder` takes it
     answering      weights and confidence to answer with
-    measured       by kind of question, how many there were ("questions") and the figures of each way ("systems")
+    measured       by kind of question, how many there were ("questions"), the figures of each way ("systems"), and how
+                   much more than the untrained one each has ("gains")
+    verdict        what joint pre-training added, if there is a baseline
     """
 
     system: str
@@ -77,6 +90,7 @@ class Best(TypedDict):
     vector_weight: float
     answering: Answering
     measured: dict[str, dict[str, Any]]
+    verdict: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -112,48 +126,83 @@ def open_best(run: Run) -> tuple[Realm, FusedFinder]:
 
 def _indexed(stage: str) -> str:
     """The stage whose index belongs to the model of `stage`: fine-tuning leaves the passage tower as it is."""
-    return "warm_start" if stage == "warm_start" else "pretrain"
+    return "pretrain" if stage == _TUNED else stage
 
 
 def choose(run: Run) -> Best:
     """Ask every way the run's held-out questions, and write best.json."""
     sets = questions.load(run)
-    asked = {CLOZE: sets.dev[:MAX_MEASURED], ASKED: sets.test[:MAX_MEASURED]}
-    asked = {kind: chosen for kind, chosen in asked.items() if chosen}
-    tuned, joint = stages.get("finetune_realm"), stages.get("pretrain")
-    adapted = next((stage.name for stage in (tuned, joint) if stage.is_current(run)), None)
+    # Those that come with a text are few enough to ask all of them.
+    test = sets.test if run.config.corpus.source == QED else sets.test[:MAX_MEASURED]
+    asked = {kind: chosen for kind, chosen in ((CLOZE, sets.dev[:MAX_MEASURED]), (ASKED, test)) if chosen}
     answered: dict[Way, dict[str, Answered]] = {}
     weights: dict[Way, Answering] = {}
-    for stage in ("warm_start", *([adapted] if adapted else [])):
+    ways = _stages_of_ways(run)
+    for stage in dict.fromkeys(ways.values()):
         stages.index_of(_indexed(stage)).make(run)
         model = artefacts.open_model(run, stage)
         assert model.answering is not None
-        for way in WAYS:
-            if way.is_adapted == (stage == adapted):
-                weights[way] = model.answering if way.by_words else dataclasses.replace(model.answering, bm25_weight=0)
-                answered[way] = _ask(run, model, _indexed(stage), way, weights[way], asked)
-    way, why = decide({way: {kind: of.rows for kind, of in by_kind.items()} for way, by_kind in answered.items()})
+        for way in (way for way, of in ways.items() if of == stage):
+            weights[way] = model.answering if way.by_words else dataclasses.replace(model.answering, bm25_weight=0)
+            answered[way] = _ask(run, model, _indexed(stage), way, weights[way], asked)
+    answered = {way: answered[way] for way in ways}
+    rows = {way: {kind: of.rows for kind, of in by_kind.items()} for way, by_kind in answered.items()}
+    way, why = decide(rows)
     answering = weights[way]
-    if way.is_adapted and adapted == tuned.name and len(asked.get(ASKED, ())) >= _MIN_CALIBRATED:
+    if ways[way] == _TUNED and len(asked.get(ASKED, ())) >= _MIN_CALIBRATED:
         answering = _recalibrated(run, answering, asked[ASKED], answered[way][ASKED])
     elif way != UNTRAINED:
         answering = _shifted(answering, answered[UNTRAINED], answered[way])
     best = Best(
         system=way.name,
         why=why,
-        stage=adapted if way.is_adapted and adapted else "warm_start",
+        stage=ways[way],
         vector_weight=float(way.by_vectors),
         answering=answering,
         measured={
             kind: {
                 "questions": len(asked[kind]),
-                "systems": {way.name: figures(by_kind[kind].rows) for way, by_kind in answered.items()},
+                "systems": {way.name: figures(of[kind]) for way, of in rows.items()},
+                "gains": {way.name: gains(of[kind], rows[UNTRAINED][kind]) for way, of in rows.items()},
             }
             for kind in asked
         },
     )
+    if {JOINT, WARM_START} <= rows.keys() and len(asked.get(ASKED, ())) >= MIN_MEASURED:
+        best["verdict"] = verdict(rows[JOINT][ASKED], rows[WARM_START][ASKED])
     files.write_json(run.folder / FILE, best | {"answering": dataclasses.asdict(answering)})
     return best
+
+
+def _stages_of_ways(run: Run) -> dict[Way, str]:
+    """The ways of answering that the run has, in the order of the table, with the stages whose models answer."""
+    ways = COMPARED_WAYS if stages.get("towers_alone").is_current(run) else WAYS
+    found = {way: next((name for name in way.stages if stages.get(name).is_current(run)), None) for way in ways}
+    return {way: name for way, name in found.items() if name is not None}
+
+
+def gains(theirs: Sequence[Row], ours: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """How much higher exact match, F1 and recall@1 of `theirs` are, with the bounds of the 95% interval.
+
+    F1 is left out where answers are patterns.
+    """
+    measures = {"em": _em, "recall@1": _is_first, "f1": _f1}
+    if any(row["f1"] is None for row in ours):
+        del measures["f1"]
+    return {name: dataclasses.asdict(_gain(theirs, ours, measure)) for name, measure in measures.items()}
+
+
+def verdict(joint: Sequence[Row], warm_start: Sequence[Row]) -> str:
+    """One sentence on what joint pre-training added to the same time of warm start, on the same questions."""
+    found = gains(joint, warm_start)
+    names = {"recall@1": "recall@1", "em": "exact match", "f1": "F1"}
+    shown = "; ".join(f"{name} {_points(Interval(**found[key]))}" for key, name in names.items() if key in found)
+    more = [name for key, name in names.items() if key in found and found[key]["low"] > 0]
+    less = [name for key, name in names.items() if key in found and found[key]["high"] < 0]
+    parts = [f"raised {' and '.join(more)}"] if more else []
+    parts += [f"lowered {' and '.join(less)}"] if less else []
+    what = " and ".join(parts) + " beyond chance" if parts else "changed nothing beyond chance"
+    return f"Joint pre-training {what}, compared with the same time of warm start ({len(joint)} questions: {shown})."
 
 
 def _ask(
@@ -176,22 +225,22 @@ def decide(rows: Mapping[Way, Mapping[str, Sequence[Row]]]) -> tuple[Way, str]:
     num_counted = len(ours.get(counted, ()))
     if num_counted < MIN_MEASURED:
         return UNTRAINED, f"The untrained system answers: fewer than {MIN_MEASURED} held-out questions measure nothing."
-    gains = {
-        way: {kind: (_gain(of, ours[kind], _is_right), _gain(of, ours[kind], _is_recalled)) for kind, of in own.items()}
+    gained = {
+        way: {kind: (_gain(of, ours[kind], _em), _gain(of, ours[kind], _is_recalled)) for kind, of in own.items()}
         for way, own in rows.items()
         if way != UNTRAINED and (way.wins_by_cloze or counted == ASKED)
     }
-    if not gains:
+    if not gained:
         return UNTRAINED, "The untrained system answers, as nothing was trained."
 
     def is_better(way: Way) -> bool:
-        em, recall = gains[way][counted]
-        is_worse = any(gain.high < 0 for pair in gains[way].values() for gain in pair)
+        em, recall = gained[way][counted]
+        is_worse = any(gain.high < 0 for pair in gained[way].values() for gain in pair)
         return not is_worse and (em.low > 0 or (recall.low > 0 and em.mean >= 0))
 
-    better = [way for way in gains if is_better(way)]
-    best = max(better or gains, key=lambda way: sum(gain.mean for gain in gains[way][counted]))
-    em, recall = gains[best][counted]
+    better = [way for way in gained if is_better(way)]
+    best = max(better or gained, key=lambda way: sum(gain.mean for gain in gained[way][counted]))
+    em, recall = gained[best][counted]
     shown = f"{num_counted} held-out {counted}: exact match {_points(em)}; recall@5 {_points(recall)}"
     if better:
         return best, f"The {best.title} system answers: it is better than the untrained one beyond chance ({shown})."
@@ -202,12 +251,20 @@ def _points(gain: Interval) -> str:
     return f"{100 * gain.mean:+.1f} points, 95% interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
 
 
-def _gain(theirs: Sequence[Row], ours: Sequence[Row], measure: Callable[[Row], bool]) -> Interval:
+def _gain(theirs: Sequence[Row], ours: Sequence[Row], measure: Callable[[Row], float]) -> Interval:
     return paired_difference([measure(row) for row in theirs], [measure(row) for row in ours])
 
 
-def _is_right(row: Row) -> bool:
-    return bool(row["em"])
+def _em(row: Row) -> float:
+    return float(row["em"])
+
+
+def _f1(row: Row) -> float:
+    return float(row["f1"])
+
+
+def _is_first(row: Row) -> bool:
+    return bool(row["rank"] == 1)
 
 
 def _is_recalled(row: Row) -> bool:

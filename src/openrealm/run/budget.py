@@ -24,9 +24,8 @@ from openrealm.engine import Engine
 from openrealm.errors import TooLittleText
 from openrealm.progress import say
 from openrealm.run import artefacts
-from openrealm.run.best import MAX_MEASURED
 from openrealm.run.folder import Run
-from openrealm.run.questions import MAX_CLOZE
+from openrealm.run.systems import SYSTEMS
 from openrealm.stored import Count, Seconds
 from openrealm.types import Question
 
@@ -36,9 +35,12 @@ if TYPE_CHECKING:
     from openrealm.train.task import Task
 
 FILE = "budget.json"
+_TUNED = SYSTEMS["realm"].stage
 DEFAULT_MINUTES = 10.0
 MIN_STEPS = 20
 """With fewer steps a training is left out: it would change next to nothing."""
+FIRST = ("warm_start", "index")
+"""The stages that the quickstart needs before the untrained model can answer."""
 MIN_QUESTIONS = 50
 """With fewer questions to train on there is no fine-tuning."""
 
@@ -68,6 +70,8 @@ class Budget(TypedDict):
     finetune_step  a step of fine-tuning; 0 without questions to train on
     num_trained    questions to train on
     num_asked      questions to measure with
+    has_baseline   whether towers are also trained alone, for as long as pre-training takes; then the untrained model
+                   answered before, and the stages `FIRST` are among what was spent
     announced      what the whole run is expected to take
     """
 
@@ -82,6 +86,7 @@ class Budget(TypedDict):
     finetune_step: Seconds
     num_trained: Count
     num_asked: Count
+    has_baseline: bool
     announced: Seconds
 
 
@@ -100,16 +105,21 @@ class Plan:
         return bool(self.joint_steps or self.finetune_steps)
 
 
-def plan(budget: Budget, config: Config, num_passages: int, fixed: Collection[str] = ()) -> Plan:
+def plan(
+    budget: Budget,
+    config: Config,
+    num_passages: int,
+    fixed: Collection[str] = (),
+) -> Plan:
     """What fits into the budget, and is worth its time: at most four passes over the text and three over the questions.
 
     config  gives the numbers of queries and questions in a batch
     fixed   sections of the configuration, "pretrain" and "finetune", whose numbers of steps it gives as well
     """
+    has_baseline = budget["has_baseline"]
     opening, preparing, step = budget["opening"], budget["preparing"], budget["joint_step"]
     indexing = opening + num_passages * budget["passage"]
-    num_measured = min(MAX_CLOZE, 3 * config.pretrain.num_heldout_queries) + min(MAX_MEASURED, budget["num_asked"])
-    measuring = opening + 2 * num_measured * budget["question"]  # two ways of answering
+    measuring = opening + 2 * budget["num_asked"] * budget["question"]  # two ways of answering
     untrained = {
         "questions": preparing + _SECONDS_OF_QUESTIONS,
         "warm_start": 2 * opening,
@@ -121,33 +131,39 @@ def plan(budget: Budget, config: Config, num_passages: int, fixed: Collection[st
     trained = {
         "pretrain": around,
         "index_pretrained": indexing,
-        **({"finetune_realm": around} if tunes else {}),
+        **({"towers_alone": around, "index_towers_alone": indexing} if has_baseline else {}),
+        **({_TUNED: around} if tunes else {}),
         "evaluate": 2 * measuring + preparing + _SECONDS_OF_EXAMPLES,
     }
-    seconds = untrained | trained
+    seconds = {name: value for name, value in (untrained | trained).items() if name not in _done(budget)}
     left = 60 * budget["minutes"] - budget["spent"] - sum(seconds.values())
 
     most = _PASSES * num_passages // config.pretrain.batch_size if num_passages >= MIN_PASSAGES else 0
     refresh_seconds = num_passages * budget["passage"]
-    joint_steps = _fitting(left * (_JOINT_SHARE if tunes else 1.0), step * (1 + _REFRESH_SHARE), most)
+    share = (_JOINT_SHARE if tunes else 1.0) / (2 if has_baseline else 1)
+    joint_steps = _fitting(left * share, step * (1 + _REFRESH_SHARE), most)
     if "pretrain" in fixed and step:
         joint_steps = config.pretrain.num_steps
     refresh_steps = max(_MIN_REFRESHED, int(refresh_seconds / (_REFRESH_SHARE * step)) if step else 0)
     joint_seconds = joint_steps * step + max(0, joint_steps - 1) // refresh_steps * refresh_seconds
 
     most = _PASSES_OF_QUESTIONS * budget["num_trained"] // config.finetune.batch_size
-    finetune_steps = _fitting(left - joint_seconds, budget["finetune_step"], most) if tunes else 0
+    finetune_steps = (
+        _fitting(left - joint_seconds * (2 if has_baseline else 1), budget["finetune_step"], most) if tunes else 0
+    )
     if "finetune" in fixed and tunes:
         finetune_steps = config.finetune.num_steps
     if not joint_steps and not finetune_steps:
-        return Plan(0, refresh_steps, 0, untrained)
+        return Plan(0, refresh_steps, 0, {name: untrained[name] for name in untrained if name not in _done(budget)})
     seconds["pretrain"] += joint_seconds
+    if has_baseline:
+        seconds["towers_alone"] += joint_seconds
     if not joint_steps:
         seconds |= {"pretrain": 2 * opening, "index_pretrained": opening}
     if finetune_steps:
-        seconds["finetune_realm"] += finetune_steps * budget["finetune_step"]
+        seconds[_TUNED] += finetune_steps * budget["finetune_step"]
     else:
-        seconds.pop("finetune_realm", None)
+        seconds.pop(_TUNED, None)
     return Plan(joint_steps, refresh_steps, finetune_steps, seconds)
 
 
@@ -157,13 +173,17 @@ def _fitting(left: float, step: float, most: int) -> int:
     return steps if steps >= MIN_STEPS else 0
 
 
-def key(config: Config, corpus: Corpus, num_questions: int) -> str:
+def _done(budget: Budget) -> tuple[str, ...]:
+    return FIRST if budget["has_baseline"] else ()
+
+
+def key(config: Config, corpus: Corpus, num_questions: int, *, has_baseline: bool) -> str:
     """Digest of what decides how long each part of the work takes on a machine."""
     joint, tune = config.pretrain, config.finetune
     sizes = [joint.batch_size, joint.micro_batch_size, joint.num_candidates, joint.ict_batch, joint.max_query_tokens]
     sizes += [tune.batch_size, tune.num_candidates, tune.early_candidates, tune.max_query_tokens]
     machine = [config.device, config.precision, config.num_threads]
-    return files.digest_of([corpus.digest, config.model.backbone, sizes, machine, num_questions])
+    return files.digest_of([corpus.digest, config.model.backbone, sizes, machine, num_questions, has_baseline])
 
 
 def kept(run: Run, wanted: str = "") -> Budget | None:
@@ -180,11 +200,12 @@ def keep(run: Run, budget: Budget) -> None:
     files.write_sealed(run.folder / FILE, budget)
 
 
-def measure(run: Run, corpus: Corpus, train: Sequence[Question], num_asked: int) -> Budget:
+def measure(run: Run, corpus: Corpus, train: Sequence[Question], num_asked: int, *, has_baseline: bool) -> Budget:
     """Try every part of the work for a few seconds, with the default time and nothing announced yet.
 
-    train      questions to train on
-    num_asked  number of questions to measure with
+    train         questions to train on
+    num_asked     number of questions to measure with
+    has_baseline  as in `Budget`
     """
     import torch
 
@@ -192,6 +213,7 @@ def measure(run: Run, corpus: Corpus, train: Sequence[Question], num_asked: int)
     from openrealm.model.realm import Realm
 
     started = time.monotonic()
+    before = sum(run.record(name).get("seconds", 0.0) for name in ("corpus", *(FIRST if has_baseline else ())))
     say("measuring how fast this machine embeds, reads and trains")
     config, engine = run.config, artefacts.engine_of(run)
     torch.manual_seed(config.seed)
@@ -204,9 +226,9 @@ def measure(run: Run, corpus: Corpus, train: Sequence[Question], num_asked: int)
     passage, question = _embedding(model, corpus, engine), _answering(model, corpus, index, config, engine)
     preparing, joint_step, finetune_step = _training(run, model, corpus, index, config, engine, train)
     return Budget(
-        key=key(config, corpus, len(train) + num_asked),
+        key=key(config, corpus, len(train) + num_asked, has_baseline=has_baseline),
         minutes=DEFAULT_MINUTES,
-        spent=round(run.record("corpus").get("seconds", 0.0) + time.monotonic() - started, 1),
+        spent=round(before + time.monotonic() - started, 1),
         opening=opening,
         preparing=preparing,
         passage=passage,
@@ -215,6 +237,7 @@ def measure(run: Run, corpus: Corpus, train: Sequence[Question], num_asked: int)
         finetune_step=finetune_step,
         num_trained=len(train),
         num_asked=num_asked,
+        has_baseline=has_baseline,
         announced=0.0,
     )
 

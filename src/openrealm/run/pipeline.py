@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ from openrealm.errors import BadInput, TooLittleText
 from openrealm.factbook.source import NAME as FACTBOOK
 from openrealm.model.weights import answers_questions
 from openrealm.progress import clock, say
+from openrealm.qed.source import NAME as QED
+from openrealm.qed.source import qed_questions
+from openrealm.recipes.factbook import factbook
 from openrealm.recipes.quickstart import quickstart
 from openrealm.recipes.small import small, small_encoder
-from openrealm.run import artefacts, budget, lengths, plan, stages
+from openrealm.run import artefacts, best, budget, lengths, plan, stages
 from openrealm.run.changes import changes, settings_beyond
 from openrealm.run.folder import Run
-from openrealm.run.questions import read_questions, say_absent, split
+from openrealm.run.questions import MAX_CLOZE, read_questions, say_absent, split
 from openrealm.run.stages import Options, Stage
 from openrealm.types import Question
 
@@ -28,11 +31,11 @@ _FEW_PASSAGES = 100
 """In a longer text there is something to mask and to ask about, or the stage itself says so."""
 
 
-def quickstart_run(run: Run, *, fresh: bool = False) -> dict[str, Any]:
-    """All stages with all baselines. Completed stages are skipped unless `fresh`. Returns the report."""
+def factbook_run(run: Run, *, fresh: bool = False) -> dict[str, Any]:
+    """The stages with the baselines of the paper. Completed stages are skipped unless `fresh`. Returns the report."""
     _refuse_another_source(run)
     _check_lengths(run.config)
-    todo = list(stages.pipeline(comparisons=True))
+    todo = list(stages.pipeline("factbook"))
     if not fresh:
         _refuse_to_redo(run, run.config, todo, Options())
     with run.writing():
@@ -51,13 +54,18 @@ def folder_run(
     regex: bool = False,
     minutes: float = budget.DEFAULT_MINUTES,
     fresh: bool = False,
+    on_start: Callable[[], None] | None = None,
+    on_index: Callable[[Run], None] | None = None,
 ) -> dict[str, Any]:
     """The stages without baselines on the user's own text. Returns the report.
 
     The corpus is built first and decides the numbers of steps; `settings` ("a.b=c"), `corpus.source` among them,
     override them.
 
-    minutes  for the whole run, if it starts from a model that answers as it is; another is trained without a limit
+    minutes   for the whole run, if it starts from a model that answers as it is; another is trained without a limit
+    on_start  for the quickstart: called when all has been checked
+    on_index  for the quickstart, whose baseline is then trained too: called with the run once the untrained model can
+              answer, before anything is trained
     """
     config = _sized(0, settings)
     run = Run(folder, config)
@@ -66,28 +74,41 @@ def folder_run(
     _refuse_another_source(run)
     _check_lengths(config)
     adapts = answers_questions(config.model.backbone)
-    corpus, *todo = stages.pipeline(comparisons=False)
+    if on_index is not None and not adapts:
+        raise BadInput(
+            f"The quickstart answers before anything is trained, as {config.model.backbone} cannot; use "
+            f"`openrealm run {config.corpus.source} --set model.backbone={config.model.backbone}`."
+        )
+    corpus, *todo = stages.pipeline("quickstart" if on_index else "")
     if not fresh and run.config_file.exists() and corpus.is_finished(run):
         num_passages = artefacts.open_corpus(run).num_passages
         known = budget.kept(run) if adapts else None
         if known is not None:
             known["minutes"] = minutes
             new = _sized(num_passages, settings, known)
-            steps = budget.plan(known, new, num_passages, _fixed(settings)).seconds
+            steps = {*budget.FIRST, *budget.plan(known, new, num_passages, _fixed(settings)).seconds}
             _refuse_to_redo(run, new, [corpus, *(stage for stage in todo if stage.name in steps)], options)
         elif not adapts:
             _refuse_to_redo(run, _sized(num_passages, settings), [corpus, *todo], options)
     with run.writing():
         if fresh:
             stages.forget(run)
+        first = [stage for stage in todo if stage.name in budget.FIRST]
+        is_new = not all(stage.is_current(run) for stage in first)
+        if on_start is not None and is_new:
+            on_start()
         if not corpus.is_current(run):
             corpus.perform(run)
         opened = artefacts.open_corpus(run)
         if given is not None:
             say_absent(opened, given, str(questions))
         run = run.with_config(_sized(opened.num_passages, settings))
+        if on_index is not None and is_new:
+            _perform(run, first, options)
+            on_index(run)
         if adapts:
-            run, todo = _planned(run, opened, settings, todo, given or [], minutes, options)
+            has_baseline = on_index is not None
+            run, todo = _planned(run, opened, settings, todo, given, minutes, options, has_baseline=has_baseline)
         else:
             trained = _trainable(run, opened, todo, is_asked=given is not None)
             _announce(run, trained, options, opened.num_passages)
@@ -100,15 +121,17 @@ def _planned(
     corpus: Corpus,
     settings: Sequence[str],
     todo: Sequence[Stage],
-    given: Sequence[Question],
+    given: Sequence[Question] | None,
     minutes: float,
     options: Options,
+    *,
+    has_baseline: bool,
 ) -> tuple[Run, list[Stage]]:
     """The run with the numbers of steps that fit into `minutes`, and the stages to do, after saying what they take."""
-    sets = split(given)
-    known = budget.kept(run, budget.key(run.config, corpus, len(given)))
+    train, num_asked = _asked(run.config, given, has_baseline=has_baseline)
+    known = budget.kept(run, budget.key(run.config, corpus, len(train) + num_asked, has_baseline=has_baseline))
     if known is None:
-        known = budget.measure(run, corpus, sets.train, len(sets.test))
+        known = budget.measure(run, corpus, train, num_asked, has_baseline=has_baseline)
     known["minutes"] = minutes
     run = run.with_config(_sized(corpus.num_passages, settings, known))
     plan = budget.plan(known, run.config, corpus.num_passages, _fixed(settings))
@@ -124,6 +147,16 @@ def _planned(
         for stage in todo:
             say(f"  {stage.title:<32}{clock(plan.seconds[stage.name]):>6}")
     return run, todo
+
+
+def _asked(config: Config, given: Sequence[Question] | None, *, has_baseline: bool) -> tuple[Sequence[Question], int]:
+    """The questions to train on, and with how many each way of answering is measured at most."""
+    if given is None and config.corpus.source == QED:
+        sets = qed_questions()
+        return () if has_baseline else sets.train, len(sets.test)
+    sets = split(given or ())
+    num_cloze = min(MAX_CLOZE, 3 * config.pretrain.num_heldout_queries)
+    return sets.train, num_cloze + min(best.MAX_MEASURED, len(sets.test))
 
 
 def _trainable(run: Run, corpus: Corpus, todo: list[Stage], *, is_asked: bool) -> list[Stage]:
@@ -151,12 +184,13 @@ def command_line(run: Run) -> str:
     source = run.config.corpus.source
     options: list[str] = []
     if source == FACTBOOK:
-        words, recipe = ["quickstart"], quickstart()
+        words, recipe = ["quickstart", "--recipe", "factbook"], factbook()
     else:
         is_cut = stages.get("corpus").is_finished(run)
         known = budget.kept(run)
-        given = [f"model.backbone={run.config.model.backbone}"]
-        words, recipe = ["run", source], _sized(artefacts.open_corpus(run).num_passages if is_cut else 0, given, known)
+        given = [f"model.backbone={run.config.model.backbone}", f"corpus.source={source}"]
+        recipe = _sized(artefacts.open_corpus(run).num_passages if is_cut else 0, given, known)
+        words = ["quickstart"] if known and known["has_baseline"] else ["run", source]
         if known and known["minutes"] != budget.DEFAULT_MINUTES:
             options = ["--minutes", f"{known['minutes']:g}"]
     settings = [word for setting in settings_beyond(run.config, recipe) for word in ("--set", setting)]
@@ -170,6 +204,8 @@ def _sized(num_passages: int, settings: Sequence[str], known: budget.Budget | No
     steps where the user gives their number. A backbone that does not answer as it is gets the recipe of an encoder.
     """
     config = with_settings(small(num_passages), settings)
+    if config.corpus.source == QED:
+        config = with_settings(quickstart(), settings)
     if not answers_questions(config.model.backbone):
         return with_settings(small_encoder(num_passages), settings)
     if known is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from openrealm.config import Config
 from openrealm.engine import Engine
-from openrealm.recipes.quickstart import quickstart
+from openrealm.recipes.factbook import factbook
 from openrealm.run.stages import Stage
 
 # The machine whose times are in the table of stages: two cores that train at this speed, on the quickstart's corpus.
@@ -41,7 +41,7 @@ def tokens_per_second(config: Config, engine: Engine) -> float:
 
 def expected_seconds(config: Config, stages: Iterable[Stage], num_passages: int, speed: float) -> dict[str, float]:
     """Seconds by stage at `speed` tokens per second: the reference machine's times, scaled by speed and work."""
-    known = quickstart()
+    known = factbook()
     slowdown = REFERENCE_TOKENS_PER_SECOND / speed
     return {
         stage.name: stage.seconds

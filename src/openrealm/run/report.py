@@ -97,7 +97,7 @@ def _measured_ways(run: Run) -> dict[str, Any]:
         return {}
     chosen = best.choose(run)
     say(f"evaluation: {chosen['why']}")
-    return {"best": {key: chosen[key] for key in ("system", "why", "measured")}}
+    return {"best": {key: chosen[key] for key in ("system", "why", "measured", "verdict") if key in chosen}}
 
 
 def _outdated(run: Run, systems: Sequence[System]) -> str:

@@ -25,7 +25,9 @@ from openrealm.run.systems import SYSTEMS, System
 
 _MODEL = f"model/{files.MANIFEST}"
 _RATES = ("learning_rate", "tower_learning_rate", "head_learning_rate")
-_NUM_QUESTIONS = 600  # test questions of the quickstart
+_NUM_QUESTIONS = 600  # test questions of the Factbook
+
+Recipe = Literal["", "quickstart", "factbook"]
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,12 @@ class Stage:
     writes       files and folders below the run's that belong to it; the first is where its work goes
     leaves       patterns of files below the run's whose digests its record keeps
     checkpoints  where it saves checkpoints, if it can be resumed
-    seconds      time on the reference machine at the quickstart's settings (see `run.plan`)
+    seconds      time on the reference machine at the Factbook recipe's settings (see `run.plan`)
     pieces       how much work it is, roughly in word pieces, for a configuration and a number of passages
     on_encoder   whether its time depends on how fast this machine trains
     work         the function that does it, "module:function", called with run, stage and options
     made         when the stages that need it run it themselves: "never"; if it is "missing"; or if it is "outdated" too
-    comparison   a baseline: `openrealm quickstart` runs it, `openrealm run` does not
+    comparison   a baseline: the recipe whose quickstart runs it; `openrealm run` runs none
     indexes      whether it builds the index of the model of `start`
     system       what it fine-tunes
     """
@@ -80,7 +82,7 @@ class Stage:
     on_encoder: bool = True
     work: str
     made: Literal["never", "missing", "outdated"] = "never"
-    comparison: bool = False
+    comparison: Recipe = ""
     indexes: bool = False
     system: System | None = None
 
@@ -254,7 +256,7 @@ def _finetune_pieces(config: Config, num_passages: int) -> float:
 
 
 def _evaluate_pieces(config: Config, num_passages: int) -> float:
-    # The number of questions is not known yet: the quickstart's, or fewer on a short text.
+    # The number of questions is not known yet: the Factbook's, or fewer on a short text.
     return min(max(1, num_passages), _NUM_QUESTIONS) * config.finetune.num_candidates * _reader_tokens(config)
 
 
@@ -271,7 +273,7 @@ def _trained(folder: str) -> tuple[str, ...]:
     return f"{folder}/{_MODEL}", f"{folder}/outcome.json", f"{folder}/metrics.jsonl"
 
 
-def _index(name: str, title: str, start: str) -> Stage:
+def _index(name: str, title: str, start: str, *, comparison: Recipe = "") -> Stage:
     return Stage(
         name=name,
         title=title,
@@ -285,13 +287,12 @@ def _index(name: str, title: str, start: str) -> Stage:
         pieces=_corpus_pieces,
         work="openrealm.run.work:index",
         made="outdated",
+        comparison=comparison,
         indexes=True,
     )
 
 
-def _pretraining(
-    name: str, title: str, command: str, folder: str, *, seconds: float, comparison: bool = False
-) -> Stage:
+def _pretraining(name: str, title: str, command: str, folder: str, *, seconds: float, comparison: Recipe = "") -> Stage:
     return Stage(
         name=name,
         title=title,
@@ -326,7 +327,7 @@ def _finetuning(system: System) -> Stage:
         seconds=system.seconds,
         pieces=_finetune_pieces,
         work="openrealm.run.work:finetune",
-        comparison=system.name != "realm",
+        comparison="" if system.name == "realm" else "factbook",
         system=system,
     )
 
@@ -381,9 +382,26 @@ STAGES: tuple[Stage, ...] = (
         "pretrain --frozen-towers",
         "frozen-towers",
         seconds=84.0,
-        comparison=True,
+        comparison="factbook",
     ),
     _index("index_pretrained", "index after pre-training", "pretrain"),
+    Stage(
+        name="towers_alone",
+        title="warm start for the same time",
+        command="pretrain --towers-alone",
+        needs=("corpus", "warm_start", "pretrain"),
+        start="warm_start",
+        reads=lambda run, options: run.record("pretrain").get("key"),
+        output=f"towers-alone/{_MODEL}",
+        writes=("towers-alone",),
+        leaves=_trained("towers-alone"),
+        checkpoints="towers-alone/checkpoints",
+        seconds=180.0,
+        pieces=_pretrain_pieces,
+        work="openrealm.run.work:towers_alone",
+        comparison="quickstart",
+    ),
+    _index("index_towers_alone", "index after the warm start", "towers_alone", comparison="quickstart"),
     *map(_finetuning, SYSTEMS.values()),
     Stage(
         name="evaluate",
@@ -412,9 +430,9 @@ def index_of(start: str) -> Stage:
     return next(stage for stage in STAGES if stage.indexes and stage.start == start)
 
 
-def pipeline(*, comparisons: bool) -> Iterator[Stage]:
-    """The stages of a whole run in order, with or without the baselines."""
-    return (stage for stage in STAGES if comparisons or not stage.comparison)
+def pipeline(recipe: Recipe = "") -> Iterator[Stage]:
+    """The stages of a whole run in order, with the baselines of a recipe's quickstart."""
+    return (stage for stage in STAGES if stage.comparison in ("", recipe))
 
 
 def next_stage(stage: Stage) -> Stage | None:

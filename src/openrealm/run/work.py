@@ -15,8 +15,8 @@ from openrealm.corpus.sources import open_source
 from openrealm.engine import num_cores
 from openrealm.errors import BadInput, Mismatch, MissingStage, TooLittleText
 from openrealm.model.weights import tokenizer_of
-from openrealm.progress import counted, say
-from openrealm.run import artefacts
+from openrealm.progress import clock, counted, say
+from openrealm.run import artefacts, stages
 from openrealm.run import questions as questions_of
 from openrealm.run.folder import Run
 from openrealm.run.queries import queries_of
@@ -139,6 +139,24 @@ def pretrain(run: Run, stage: Stage, options: Options) -> None:
     )
 
 
+def towers_alone(run: Run, stage: Stage, options: Options) -> None:
+    """Train the towers by the in-batch tasks of the warm start alone, for as long as pre-training took."""
+    from openrealm.train import metrics
+    from openrealm.train.tasks.warm_start import WarmStart
+
+    joint = stages.get("pretrain")
+    joint.verify(run, joint.folder(run) / metrics.FILE)
+    opened, model = artefacts.open_corpus(run), artefacts.open_model(run, stage.start)
+    if not (joint.folder(run) / metrics.FILE).exists():
+        _pass_on(run, stage, model, "pre-training was left out.")
+        return
+    rows = metrics.read(joint.folder(run))
+    seconds = sum(float(row["seconds"]) for row in rows if row["split"] == "train")
+    task = WarmStart(opened, config=run.config, mlm_batch=0, num_steps=run.config.pretrain.num_steps)
+    outcome = _train(run, stage, options, model, task, minutes=seconds / 60)
+    say(f"{stage.title}: {outcome.num_steps:,} steps in {clock(seconds)} (minutes:seconds)")
+
+
 def _pass_on(run: Run, stage: Stage, model: Realm, reason: TooLittleText | str) -> None:
     """Leave the model untrained to the next stage, without an outcome."""
     (stage.folder(run) / artefacts.OUTCOME).unlink(missing_ok=True)
@@ -190,8 +208,13 @@ def finetune(run: Run, stage: Stage, options: Options) -> None:
     say(f"{stage.title}: saved in {folder}")
 
 
-def _train(run: Run, stage: Stage, options: Options, model: Realm, task: Task[Any]) -> Outcome:
-    """Train in the stage's folder and save the outcome and, last, the model; the checkpoints go once it is saved."""
+def _train(
+    run: Run, stage: Stage, options: Options, model: Realm, task: Task[Any], *, minutes: float | None = None
+) -> Outcome:
+    """Train in the stage's folder and save the outcome and, last, the model; the checkpoints go once it is saved.
+
+    minutes  None takes those of the settings
+    """
     from openrealm.train import checkpoint
     from openrealm.train.trainer import Trainer
 
@@ -201,7 +224,7 @@ def _train(run: Run, stage: Stage, options: Options, model: Realm, task: Task[An
         model,
         task,
         stage.folder(run),
-        minutes=getattr(section, "minutes", None),
+        minutes=getattr(section, "minutes", None) if minutes is None else minutes,
         engine=engine,
         seed=config.seed,
         callbacks=config.callbacks,

@@ -68,9 +68,9 @@ class WarmStart(Task[WarmStartBatch]):
         self.schedule = Schedule.from_settings(self.settings)
 
     def setup(self, trainer: Trainer) -> None:
-        """Initialise the bias of an untrained head with the log frequencies of word pieces."""
+        """Initialise the bias of an untrained head, if it is trained, with the log frequencies of word pieces."""
         super().setup(trainer)
-        if not trainer.model.has_trained_head:
+        if self.settings.mlm_batch and not trainer.model.has_trained_head:
             start_from_unigrams(trainer.model, self.corpus)
             trainer.model.has_trained_head = True  # keep the head if the model is saved or trained again
 

@@ -1,4 +1,4 @@
-"""The complete quickstart with the shipped base encoder and with MiniLM: time and accuracy.
+"""The complete Factbook run with the shipped base encoder and with MiniLM: time and accuracy.
 
 Trains everything twice, one after the other; stages already finished in --folder are reused. Both answer the same 600
 test questions, so differences are paired by question. Takes about half an hour on two cores.
@@ -14,12 +14,12 @@ from typing import Any
 
 from common import Figure, arguments, duration, once, report
 
-RECIPES = {"ours": "quickstart", "theirs": "quickstart-minilm"}
+RECIPES = {"ours": "factbook", "theirs": "factbook-minilm"}
 SYSTEMS = ("closed_book", "bm25", "warm_start", "realm")
 
 
 def main() -> None:
-    given = arguments(__doc__.splitlines()[0], folder=("runs/quickstarts", "runs/quickstarts"))
+    given = arguments(__doc__.splitlines()[0], folder=("runs/factbooks", "runs/factbooks"))
     folders = {side: Path(given.folder) / recipe for side, recipe in RECIPES.items()}
     if given.quick:
         print("With --quick, nothing is trained; finished runs are read.", file=sys.stderr)
@@ -31,7 +31,7 @@ def main() -> None:
         raise SystemExit(f"{given.folder} contains no finished runs; run this without --quick first.")
     seconds = {side: [sum(read(folder / "report.json")["seconds"].values())] for side, folder in folders.items()}
     report(
-        duration("quickstart with openrealm-mini", seconds["ours"], "with MiniLM", seconds["theirs"]),
+        duration("Factbook run with openrealm-mini", seconds["ours"], "with MiniLM", seconds["theirs"]),
         *(compared(system, folders) for system in SYSTEMS),
     )
 
