@@ -13,6 +13,7 @@ COMMANDS = (
     *("quickstart", "run", "ask"),
     *("corpus", "warm-start", "pretrain", "index", "finetune", "evaluate"),
     *("base", "qa", "tagger", "convert"),
+    "benchmark",
     "config",
 )
 HEAVY = {"torch", "transformers", "tokenizers", "pyarrow", "numpy", "numba", "rich"}
@@ -31,6 +32,7 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
         "Whole runs:",
         "Stages of a run, in order:",
         "Other models:",
+        "Comparisons:",
         "Settings:",
     ]
 
@@ -38,7 +40,7 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    assert "--run" in capsys.readouterr().out or command in ("run", "base", "qa", "tagger", "convert", "config")
+    assert "--run" in capsys.readouterr().out or command in COMMANDS[1:2] + COMMANDS[9:]
 
 
 def test_help_takes_less_than_a_third_of_a_second_of_cpu_time() -> None:

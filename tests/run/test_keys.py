@@ -32,7 +32,8 @@ def changed_by(source: Path, folder: Path, *settings: str) -> set[str]:
 
 FROM_PRETRAIN = {"index_pretrained", "finetune_closed_book", "finetune_realm"}
 FINETUNE = {"finetune_closed_book", "finetune_bm25", "finetune_warm_start", "finetune_realm"}
-LATER = {"warm_start", "index", "pretrain", "frozen_towers"} | FROM_PRETRAIN | FINETUNE
+TOWERS_ALONE = {"towers_alone", "index_towers_alone"}
+LATER = {"warm_start", "index", "pretrain", "frozen_towers"} | TOWERS_ALONE | FROM_PRETRAIN | FINETUNE
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from openrealm.index.bm25 import Bm25
 from openrealm.index.index import Index
 from openrealm.masking.conll import Sentence
 from openrealm.model.realm import Realm
+from openrealm.qa.matching import PassageMatching
 from openrealm.qa.pool import Item
 from openrealm.qa.settings import QaSettings
 from openrealm.qa.task import SpanReading
@@ -110,7 +111,7 @@ def base(world: World) -> tuple[Any, Task[Any]]:
     return task.new_model(), task
 
 
-def span_reading(world: World) -> tuple[Any, Task[Any]]:
+def _questions_with_passages(world: World) -> tuple[list[Item], QaSettings]:
     finder = AnswerFinder(world.corpus)
     items = []
     for question in world.questions:
@@ -119,10 +120,32 @@ def span_reading(world: World) -> tuple[Any, Task[Any]]:
         negatives = tuple(n for n in range(8) if n not in right)
         items.append(Item(np.array(world.corpus.tokenizer().encode(question.text)[0]), spans, negatives))
     settings = tiny_qa(QaSettings()).replace(backbone=world.config.model.backbone, projection_dim=32)
-    return new_model(settings), SpanReading(world.corpus, items[8:], items[:8], settings)
+    return items, settings
 
 
-_MAKERS = (warm_start, joint, joint_of_answerable, openqa, bm25, closed_book, tagger, base, span_reading)
+def span_reading(world: World) -> tuple[Any, Task[Any]]:
+    items, settings = _questions_with_passages(world)
+    return new_model(settings), SpanReading(world.corpus, [items[8:]], items[:8], settings)
+
+
+def passage_matching(world: World) -> tuple[Any, Task[Any]]:
+    items, settings = _questions_with_passages(world)
+    settings = settings.replace(tower_steps=30, tower_batch_size=8)
+    return new_model(settings), PassageMatching(world.corpus, [items[8:]], items[:8], settings)
+
+
+_MAKERS = (
+    warm_start,
+    joint,
+    joint_of_answerable,
+    openqa,
+    bm25,
+    closed_book,
+    tagger,
+    base,
+    span_reading,
+    passage_matching,
+)
 TASKS: dict[str, Callable[[World], tuple[Any, Task[Any]]]] = {make.__name__: make for make in _MAKERS}
 
 

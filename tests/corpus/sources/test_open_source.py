@@ -69,7 +69,9 @@ def test_a_word_alone_is_a_name_only_where_the_source_needs_no_more(
 
 
 def test_a_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"nowhere does not exist; give a folder.*: datasets, factbook, wikipedia\.$"):
+    with pytest.raises(
+        BadInput, match=r"nowhere does not exist; give a folder.*: datasets, factbook, qed, wikipedia\.$"
+    ):
         open_source(tmp_path / "nowhere")
 
 
