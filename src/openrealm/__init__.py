@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from openrealm.run.cloze import cloze_questions
     from openrealm.run.questions import read_questions
     from openrealm.serve.answerer import Answerer
+    from openrealm.serve.search import PassageSearch
     from openrealm.text.tokenizer import Tokenizer
     from openrealm.train.trainer import Trainer
     from openrealm.types import Answer, Article, Passage, Question
@@ -40,6 +41,7 @@ _HOME = {
     "Index": "openrealm.index.index",
     "OpenRealmError": "openrealm.errors",
     "Passage": "openrealm.types",
+    "PassageSearch": "openrealm.serve.search",
     "Question": "openrealm.types",
     "Reading": "openrealm.model.reading",
     "Realm": "openrealm.model.realm",
@@ -63,6 +65,7 @@ __all__ = [
     "Index",
     "OpenRealmError",
     "Passage",
+    "PassageSearch",
     "Question",
     "Reading",
     "Realm",

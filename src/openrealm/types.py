@@ -150,6 +150,42 @@ class QuestionSets:
 
 
 @dataclass(frozen=True, slots=True)
+class RetrievedPassage:
+    """A passage found for a question.
+
+    score   the retriever's: an inner product of vectors, BM25's, or a weighted sum of both
+    origin  where the line on which the passage begins is in the source; None where not known
+    place   the same in words, such as "guide.md, line 120"; "" where not known
+    """
+
+    passage_id: str
+    title: str
+    text: str
+    article_id: str
+    score: float
+    origin: Origin | None = None
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What a search finds for a question: passages, best first.
+
+    by             how they were found: "dense", "bm25" or "fused"
+    index_version  name of the index that was searched; "bm25" if none was
+
+    >>> passage = RetrievedPassage("d1", "Peru", "Lima is the capital.", "peru.md", 7.0)
+    >>> Retrieval("What is the capital of Peru?", (passage,), "bm25", "bm25").passages[0].title
+    'Peru'
+    """
+
+    question: str
+    passages: tuple[RetrievedPassage, ...]
+    by: str
+    index_version: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReadPassage:
     """A passage with the answer read from it; `answer_start` and `answer_end` are characters of `text`.
 

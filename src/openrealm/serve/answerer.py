@@ -13,21 +13,16 @@ from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.places import place_of
 from openrealm.corpus.sources import Source
 from openrealm.engine import Engine, engine_for
-from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage
-from openrealm.index.bm25 import Bm25
-from openrealm.index.index import Index, prune, version_folder
+from openrealm.errors import BadInput, MissingStage
+from openrealm.index.index import Index
 from openrealm.model import marginal
 from openrealm.model.realm import Realm
-from openrealm.progress import say
 from openrealm.recipes.documents import MODEL, documents
 from openrealm.recipes.small import small_encoder
-from openrealm.run import artefacts, best, previous, stages
-from openrealm.run.folder import Run
-from openrealm.run.pipeline import command_line
-from openrealm.run.systems import SYSTEMS, System
-from openrealm.train.fusion import FusedFinder
-from openrealm.train.spans import DenseFinder, Found, PassageFinder, answer_all, joint_tokens, longest_question
-from openrealm.types import NULL, Answer, Article, Question, ReadPassage
+from openrealm.serve.opening import Opened, answering_run, documents_in, finder_in
+from openrealm.serve.search import PassageSearch, question_tokens
+from openrealm.train.spans import Found, PassageFinder, answer_all, joint_tokens
+from openrealm.types import NULL, Answer, Article, Question, ReadPassage, Retrieval
 
 
 class Answerer:
@@ -81,13 +76,11 @@ class Answerer:
             if index is None:
                 raise BadInput("Answerer needs an index or a finder; pass Index.build(model, corpus), for example.")
             index.check(model, corpus)
-            fused = model.answering and FusedFinder(index, Bm25.build(corpus), model.answering)
-            finder = fused or DenseFinder(index)
+            finder = finder_in(index, corpus, model)
         self._model, self._corpus, self._finder, self._source = model, corpus, finder, source
         self._engine = engine or engine_for(config)
-        self._tokenizer = corpus.tokenizer()
         self.index_version = finder.version
-        model.to(self._engine.device).eval()
+        self._search = PassageSearch(model, corpus, finder, self._engine, source=source)
 
     @classmethod
     def from_documents(
@@ -118,26 +111,7 @@ class Answerer:
         name = "This model" if isinstance(model, Realm) else str(model)
         if realm.span_reader is None:
             raise MissingStage(f"{name} has no span reader to answer with; use {MODEL!r}, or train one on OpenQA.")
-        config, folder = documents(), Path(folder).expanduser()
-        corpus = Corpus.build(
-            source,
-            folder / "corpus",
-            tokenizer=realm.tokenizer,
-            max_passage_tokens=config.corpus.max_passage_tokens,
-            skip_unreadable=skip_unreadable,
-            limits=config.corpus.limits,
-        )
-        engine = engine_for(config)
-        realm.to(engine.device)
-        kept = folder / "index"
-        try:
-            index = Index.open(version_folder(kept, 0, realm.passage_digest()), corpus, realm)
-        except (MissingStage, Mismatch, DamagedArtefact):
-            index = Index.build(realm, corpus, engine=engine)
-            index.save(kept)
-            prune(kept, {index.name})
-        where = source if isinstance(source, str | Path) else None
-        return cls(realm, corpus, index, config=config, engine=engine, source=where)
+        return cls._of(documents_in(source, folder, realm, skip_unreadable=skip_unreadable))
 
     @classmethod
     def open(cls, run_folder: str | Path, system: str | None = None) -> Answerer:
@@ -150,34 +124,18 @@ class Answerer:
         Raises BadInput for another system, MissingStage naming the command to run first, Mismatch if settings have
         changed since, DamagedArtefact.
         """
-        readers = [name for name, entry in SYSTEMS.items() if entry.reads_passages]
-        folder = Path(run_folder)
-        if system is None:
-            return previous.opened(folder, previous.answering_stage(folder), cls._opened_best)
-        if system not in readers:
-            raise BadInput(f"There is no system {system!r} that reads passages; choose from {', '.join(readers)}.")
-        entry = SYSTEMS[system]
-        return previous.opened(folder, stages.get(entry.stage), lambda run: cls._opened(run, entry))
+        return cls._of(answering_run(run_folder, system))
 
     @classmethod
-    def _opened_best(cls, run: Run) -> Answerer:
-        if not best.is_recorded(run):
-            return cls._opened(run, SYSTEMS["realm"])
-        corpus, engine = artefacts.open_corpus(run), artefacts.engine_of(run)
-        model, finder = best.open_best(run)
-        return cls(model, corpus, finder=finder, config=run.config, engine=engine, source=run.config.corpus.source)
-
-    @classmethod
-    def _opened(cls, run: Run, entry: System) -> Answerer:
-        stage = stages.get(entry.stage)
-        if not stage.comparison and not stage.is_finished(run):
-            raise MissingStage(
-                f"{run.folder}: the {stage.title} stage has not been run; run `{command_line(run)}` first."
-            )
-        corpus, engine = artefacts.open_corpus(run), artefacts.engine_of(run)
-        model = artefacts.open_model(run, entry.stage)
-        finder = artefacts.open_finder(run, entry, model)
-        return cls(model, corpus, finder=finder, config=run.config, engine=engine, source=run.config.corpus.source)
+    def _of(cls, opened: Opened) -> Answerer:
+        return cls(
+            opened.model,
+            opened.corpus,
+            finder=opened.finder,
+            config=opened.config,
+            engine=opened.engine,
+            source=opened.source,
+        )
 
     @overload
     def ask(self, question: str, *, threshold: float | None = ...) -> Answer: ...
@@ -203,9 +161,29 @@ class Answerer:
             return self._ask([question], threshold)[0]
         return self._ask(question, threshold)
 
+    @overload
+    def search(self, question: str, k: int = ..., *, by: str | None = ...) -> Retrieval: ...
+
+    @overload
+    def search(
+        self, question: list[str] | tuple[str, ...], k: int = ..., *, by: str | None = ...
+    ) -> list[Retrieval]: ...
+
+    def search(
+        self, question: str | list[str] | tuple[str, ...], k: int = 5, *, by: str | None = None
+    ) -> Retrieval | list[Retrieval]:
+        """The `k` best passages for a question, without reading them; see `PassageSearch.search`.
+
+        >>> import openrealm as orm
+        >>> answerer = orm.Answerer.from_documents("my_docs/", "asked/")
+        >>> [passage.title for passage in answerer.search("Where is the library?", k=1).passages]
+        ['The Village Library of Oberlind']
+        """
+        return self._search.search(question, k, by=by)
+
     def _ask(self, questions: Sequence[str], threshold: float | None) -> list[Answer]:
         texts = [" ".join(question.split()) for question in questions]
-        tokens = [self._checked(text) for text in texts]
+        tokens = [question_tokens(text, self._model, self._corpus) for text in texts]
         found, _ = answer_all(
             self._model,
             self._corpus,
@@ -227,18 +205,6 @@ class Answerer:
             if confidence < (answering.threshold if threshold is None else threshold):
                 answer = ""
         return Answer(text, answer, first.score, first, tuple(others), self.index_version, confidence)
-
-    def _checked(self, text: str) -> list[int]:
-        tokens, _ = self._tokenizer.encode(text)
-        if not tokens:
-            raise BadInput("The question is empty; ask something like: Where is the library?")
-        most = longest_question(self._model, self._corpus)
-        if len(tokens) > most:
-            say(
-                f"The question has {len(tokens)} word pieces, and the encoder reads at most {most} together with a "
-                "passage; the rest is left out."
-            )
-        return tokens[:most]
 
     @torch.inference_mode()
     def _read_passages(self, tokens: Sequence[int], found: Sequence[Found]) -> list[ReadPassage]:

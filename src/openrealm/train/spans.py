@@ -144,15 +144,15 @@ class Bm25Finder:
     trains_retriever = False
     version = "bm25"
 
-    def __init__(self, bm25: Bm25) -> None:
-        self._bm25 = bm25
-        self.weight = nn.Parameter(torch.tensor(0.1))
+    def __init__(self, bm25: Bm25, weight: float = 0.1) -> None:
+        self.bm25 = bm25
+        self.weight = nn.Parameter(torch.tensor(weight))
 
     def find(
         self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
     ) -> tuple[Tensor, Tensor]:
         """Weighted BM25 scores and passage numbers, both B x min(k, N)."""
-        scores, numbers = self._bm25.search([question.text for question in questions], k)
+        scores, numbers = self.bm25.search([question.text for question in questions], k)
         return self.weight * torch.from_numpy(scores).to(self.weight.device), torch.from_numpy(numbers)
 
     def parameters(self) -> Iterable[nn.Parameter]:
