@@ -140,10 +140,10 @@ def _answerer(corpus: str | None, run: str | None, system: str | None, *, skip_u
 
     from openrealm.serve.answerer import Answerer
 
-    return Answerer.from_documents(source, _kept(source), skip_unreadable=skip_unreadable)
+    return Answerer.from_documents(source, kept_folder(source), skip_unreadable=skip_unreadable)
 
 
-def _kept(source: str) -> Path:
+def kept_folder(source: str) -> Path:
     """Where the corpus and the index of documents are kept: a name that people recognise, and a digest of the path."""
     from openrealm.cli.run import run_name
     from openrealm.files import digest_of

@@ -27,6 +27,7 @@ from openrealm.cli import (
     qa,
     quickstart,
     run,
+    serve,
     streams,
     tagger,
     warm_start,
@@ -50,6 +51,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "quickstart": quickstart.quickstart,
         "run": run.run,
         "ask": ask.ask,
+        "serve": serve.serve,
     },
     "Stages of a run, in order": {
         "corpus": corpus.corpus,

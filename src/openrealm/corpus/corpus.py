@@ -223,6 +223,41 @@ class Corpus:
         start, end = self._bounds[index].tolist()
         return Passage(content, title, text, self._article_ids.text(article), start, end)
 
+    def number_of(self, passage_id: str) -> int | None:
+        """Number of the first passage with this id; None if there is none.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> from openrealm.types import Article
+        >>> with TemporaryDirectory() as folder:
+        ...     corpus = Corpus.build([Article("1", "Peru", "Lima is the capital of Peru.")], folder)
+        ...     corpus.number_of(corpus[0].id), corpus.number_of("00")
+        (0, None)
+        """
+        try:
+            wanted = np.frombuffer(bytes.fromhex(passage_id), np.uint8)
+        except ValueError:
+            return None
+        if len(wanted) != self._ids.shape[1]:
+            return None
+        start, order = int(wanted[:8].view(np.uint64)[0]), self._by_id
+        keys = self._id_keys
+        place = int(np.searchsorted(keys, np.uint64(start), sorter=order))
+        while place < len(order) and keys[order[place]] == start:
+            if np.array_equal(self._ids[order[place]], wanted):
+                return int(order[place])
+            place += 1
+        return None
+
+    @cached_property
+    def _id_keys(self) -> IntArray:
+        """(N,) the first 8 bytes of each id as a number."""
+        return np.ascontiguousarray(self._ids[:, :8]).view(np.uint64)[:, 0]
+
+    @cached_property
+    def _by_id(self) -> IntArray:
+        """(N,) passages by `_id_keys`, those of the same id in order."""
+        return np.argsort(self._id_keys, kind="stable")
+
     def origin(self, i: int, character: int = 0) -> Origin | None:
         """Where the line with this character of `passage(i).text` begins in the source; None if the source has no map.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,15 @@ def unique_state(module: nn.Module) -> dict[str, Tensor]:
     """
     aliases = _aliases(module)
     return {name: tensor for name, tensor in module.state_dict().items() if name not in aliases}
+
+
+def digest_of_state(module: nn.Module) -> str:
+    """Hex SHA-256 of names and values of all tensors of `module`."""
+    sha = hashlib.sha256()
+    for name, tensor in sorted(unique_state(module).items()):
+        sha.update(name.encode())
+        sha.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
 
 
 def load_unique_state(module: nn.Module, tensors: Mapping[str, Tensor], where: Path) -> None:

@@ -96,12 +96,12 @@ def answering_stage(folder: Path) -> Stage:
 def opened(folder: Path, stage: Stage, open_run: Callable[[Run], T]) -> T:
     """`open_run` of the run that can be read now; once more if the run was changed while it was opened."""
     for attempt in range(1, _ATTEMPTS + 1):
-        before = _state(folder)
+        before = state(folder)
         try:
             run = readable(folder, stage)
             result = open_run(run)
         except (OpenRealmError, FileNotFoundError):
-            if attempt == _ATTEMPTS or _state(folder) == before:
+            if attempt == _ATTEMPTS or state(folder) == before:
                 raise
         else:
             if run.folder != folder:
@@ -110,8 +110,8 @@ def opened(folder: Path, stage: Stage, open_run: Callable[[Run], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _state(folder: Path) -> list[tuple[str, int, int]]:
-    """Changes whenever an artefact, a record or the configuration is replaced."""
+def state(folder: Path) -> list[tuple[str, int, int]]:
+    """Names, inodes and times of artefacts, records and the configuration: changes whenever one is replaced."""
     patterns = ("config.json", "stages", "stages/*", "corpus", "index/versions", "finetune/*", _FOLDER)
     paths = sorted(path for pattern in patterns for path in folder.glob(pattern))
     return [(path.name, stat.st_ino, stat.st_mtime_ns) for path in paths if (stat := _stat(path))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import overload
@@ -20,10 +21,9 @@ from openrealm.model.realm import Realm
 from openrealm.recipes.documents import MODEL, documents
 from openrealm.recipes.small import small_encoder
 from openrealm.serve.opening import Opened, answering_run, documents_in, finder_in
-from openrealm.serve.search import PassageSearch, question_tokens
+from openrealm.serve.search import EMPTY_QUESTION, PassageSearch, question_tokens
 from openrealm.train.spans import Found, PassageFinder, answer_all, joint_tokens
 from openrealm.types import NULL, Answer, Article, Question, ReadPassage, Retrieval
-
 
 class Answerer:
     """Answers questions from a corpus and cites the passage used.
@@ -82,6 +82,21 @@ class Answerer:
         self.index_version = finder.version
         self._search = PassageSearch(model, corpus, finder, self._engine, source=source)
 
+    @property
+    def model(self) -> Realm:
+        """The model that reads the passages."""
+        return self._model
+
+    @property
+    def corpus(self) -> Corpus:
+        """The passages that are searched."""
+        return self._corpus
+
+    @property
+    def source(self) -> str | Path | None:
+        """The folder or file that the corpus was built from, if it was given."""
+        return self._source
+
     @classmethod
     def from_documents(
         cls,
@@ -138,13 +153,15 @@ class Answerer:
         )
 
     @overload
-    def ask(self, question: str, *, threshold: float | None = ...) -> Answer: ...
+    def ask(self, question: str, *, threshold: float | None = ..., k: int | None = ...) -> Answer: ...
 
     @overload
-    def ask(self, question: list[str] | tuple[str, ...], *, threshold: float | None = ...) -> list[Answer]: ...
+    def ask(
+        self, question: list[str] | tuple[str, ...], *, threshold: float | None = ..., k: int | None = ...
+    ) -> list[Answer]: ...
 
     def ask(
-        self, question: str | list[str] | tuple[str, ...], *, threshold: float | None = None
+        self, question: str | list[str] | tuple[str, ...], *, threshold: float | None = None, k: int | None = None
     ) -> Answer | list[Answer]:
         """The best answer with its passage, and the best spans of the other passages read.
 
@@ -152,14 +169,16 @@ class Answerer:
         `retrieval_utility` is RU(z|x) = log p(y|z,x) - log p(y|null,x) in nats (Guu et al. 2020, Sec. 4.4), where y is
         the passage's best span: how much more likely the passage makes it for the masked-token reader.
         `threshold` is the least confidence, 0 to 1, at which an answer is given; None means the model's own.
+        `k` is the number of passages to read, at most all of the corpus; None means that of the settings.
         A question with more word pieces than the encoder reads beside a passage is cut, which is said on stderr.
-        Raises BadInput if a question is empty, or a threshold is given to a model without calibrated confidence.
+        Raises BadInput if a question is empty, or a threshold is given to a model without calibrated confidence,
+        or if k is less than 1.
         """
         if threshold is not None and self._model.answering is None:
             raise BadInput("This model's confidence is not calibrated, so that no threshold can be set.")
         if isinstance(question, str):
-            return self._ask([question], threshold)[0]
-        return self._ask(question, threshold)
+            return self._ask([question], threshold, k)[0]
+        return self._ask(question, threshold, k)
 
     @overload
     def search(self, question: str, k: int = ..., *, by: str | None = ...) -> Retrieval: ...
@@ -181,7 +200,17 @@ class Answerer:
         """
         return self._search.search(question, k, by=by)
 
-    def _ask(self, questions: Sequence[str], threshold: float | None) -> list[Answer]:
+    def check(self, question: str) -> None:
+        """Raise BadInput if a question holds no words."""
+        if not self._corpus.tokenizer().encode(question)[0]:
+            raise BadInput(EMPTY_QUESTION)
+
+    def _ask(self, questions: Sequence[str], threshold: float | None, k: int | None) -> list[Answer]:
+        if k is not None and k < 1:
+            raise BadInput(f"k is {k}, but at least one passage must be read.")
+        settings = (
+            self._settings if k is None else dataclasses.replace(self._settings, num_candidates=k, early_candidates=0)
+        )
         texts = [" ".join(question.split()) for question in questions]
         tokens = [question_tokens(text, self._model, self._corpus) for text in texts]
         found, _ = answer_all(
@@ -189,9 +218,9 @@ class Answerer:
             self._corpus,
             self._finder,
             [Question(text, ()) for text in texts],
-            self._settings,
+            settings,
             self._engine,
-            num_retrieved=self._settings.num_candidates,
+            num_retrieved=settings.num_candidates,
         )
         return [self._answer(*each, threshold) for each in zip(texts, tokens, found, strict=True)]
 

@@ -24,6 +24,7 @@ from openrealm.train.fusion import FusedFinder
 from openrealm.train.spans import Bm25Finder, DenseFinder, PassageFinder, TokenizedQuestion, longest_question
 from openrealm.types import Article, Retrieval, RetrievedPassage
 
+EMPTY_QUESTION = "The question is empty; ask something like: Where is the library?"
 _QUESTIONS_AT_ONCE = 16
 
 
@@ -194,7 +195,7 @@ def question_tokens(text: str, model: Realm, corpus: Corpus) -> list[int]:
     """
     tokens, _ = corpus.tokenizer().encode(text)
     if not tokens:
-        raise BadInput("The question is empty; ask something like: Where is the library?")
+        raise BadInput(EMPTY_QUESTION)
     most = longest_question(model, corpus)
     if len(tokens) > most:
         say(
