@@ -70,6 +70,12 @@ def _serving(app: Any) -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
+def client_of() -> Callable[[int], Client]:
+    """A client of a server that listens at a port."""
+    return Client
+
+
+@pytest.fixture(scope="session")
 def serve() -> Serve:
     """`with serve(versions, limits, token=...) as client:` runs the application in a thread."""
 

@@ -25,6 +25,7 @@ from openrealm.serve.search import EMPTY_QUESTION, PassageSearch, question_token
 from openrealm.train.spans import Found, PassageFinder, answer_all, joint_tokens
 from openrealm.types import NULL, Answer, Article, Question, ReadPassage, Retrieval
 
+
 class Answerer:
     """Answers questions from a corpus and cites the passage used.
 

@@ -106,7 +106,7 @@ async def search(request: schemas.SearchRequest, services: Shared) -> schemas.Se
 @_api.post("/embed")
 async def embed(request: schemas.EmbedRequest, services: Shared) -> schemas.Vectors:
     """Embed texts as queries or as passages."""
-    titles = request.titles or [""] * len(request.texts)
+    titles = [""] * len(request.texts) if request.titles is None else request.titles
     if len(titles) != len(request.texts):
         raise Refused(422, f"titles: {len(titles)} are given for {len(request.texts)} texts; give one for each.")
     if request.titles and request.kind == "query":
@@ -345,8 +345,10 @@ async def _on_bug(_request: Request, error: Exception) -> Response:
 def _sentence(error: RequestValidationError) -> str:
     """The first thing that does not fit, as one sentence that begins with the field."""
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part not in ("body", "query", "path"))
+    field = visible(".".join(str(part) for part in first["loc"][1:]))[:100]  # after "body", "query" or "path"
     reason = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
     if first["type"] == "missing":
-        return f"{visible(field)[:100] or 'The body'} is missing."
-    return visible(f"{field[:100]}: {reason[:1].lower()}{reason[1:]}." if field else f"{reason}.")[:400]
+        return f"{field or 'The body'} is missing."
+    if first["type"] == "extra_forbidden":
+        return f"{field} is not a field of this request."
+    return visible(f"{field}: {reason[:1].lower()}{reason[1:]}." if field else f"{reason}.")[:400]

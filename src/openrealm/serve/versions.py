@@ -113,9 +113,7 @@ class DocumentsOrigin:
         state = self.state()
         if self._opened is None or self._opened[0] != state:
             model = Realm.from_pretrained(self._model)
-            self._opened = state, documents_in(
-                self.source, self._kept, model, skip_unreadable=self._skip_unreadable
-            )
+            self._opened = state, documents_in(self.source, self._kept, model, skip_unreadable=self._skip_unreadable)
         opened = self._opened[1]
         return Answerer(
             opened.model,
