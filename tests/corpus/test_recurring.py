@@ -11,17 +11,22 @@ from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.recurring import RecurringSpans
 from openrealm.types import Article
 
-Pieces = tuple[int, ...]
+Name = tuple[tuple[int, ...], str]
+
+
+def is_long_enough(corpus: Corpus, passage: int, token: int) -> bool:
+    """Whether the sentence of a token has the three tokens that a query needs."""
+    return any(first <= token < end and end - first >= 3 for first, end in corpus.sentences(passage).tolist())
 
 
 def slowly(corpus: Corpus, kinds: tuple[str, ...], max_passages: int) -> dict[int, dict[tuple[int, int], set[int]]]:
     """By passage and recurring span, the groups of other passages that contain it."""
-    groups: dict[Pieces, set[int]] = defaultdict(set)
-    spans: dict[tuple[int, int, int], Pieces] = {}
+    groups: dict[Name, set[int]] = defaultdict(set)
+    spans: dict[tuple[int, int, int], Name] = {}
     for i in range(len(corpus)):
         for start, end, kind in corpus.spans(i):
-            if kind in kinds:
-                spans[i, start, end] = tuple(corpus.body_tokens(i)[start:end].tolist())
+            if kind in kinds and is_long_enough(corpus, i, start):
+                spans[i, start, end] = (tuple(corpus.body_tokens(i)[start:end].tolist()), kind)
                 groups[spans[i, start, end]].add(corpus.group(i))
     out: dict[int, dict[tuple[int, int], set[int]]] = defaultdict(dict)
     for (i, start, end), pieces in spans.items():

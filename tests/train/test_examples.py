@@ -21,8 +21,9 @@ from openrealm.train.examples import (
     Queries,
     _held_out,
     contains,
+    maskable_names,
     masked_example,
-    recurring_spans,
+    usable_passages,
     window,
 )
 from openrealm.types import Article
@@ -145,18 +146,49 @@ def test_only_spans_of_the_requested_kinds_and_length_are_masked(toy_corpus: Cor
 @pytest.mark.parametrize("fewest", [1, 2, 5])
 def test_only_names_in_enough_passages_are_masked(toy_corpus: Corpus, fewest: int) -> None:
     config = MaskingConfig(min_passages=fewest)
-    where: dict[tuple[int, ...], set[int]] = {}
-    for i in range(len(toy_corpus)):
-        for start, end, kind in toy_corpus.spans(i):
-            if kind in config.kinds and end - start <= config.max_masked_tokens:
-                where.setdefault(tuple(toy_corpus.body_tokens(i)[start:end].tolist()), set()).add(toy_corpus.group(i))
-    expected = {pieces for pieces, groups in where.items() if len(groups) >= fewest}
-    found = recurring_spans(toy_corpus, config)
-    assert found == (None if fewest == 1 else expected)
-    assert 0 < len(expected) <= len(where)
+    expected = names_in(toy_corpus, config, fewest)
+    names = toy_corpus.names
+    chosen = maskable_names(toy_corpus, config, 30)
+    found = {
+        (tuple(toy_corpus.body_tokens(i)[start:end].tolist()), kind)
+        for i in range(len(toy_corpus))
+        for (start, end, kind), is_chosen in zip(toy_corpus.spans(i), names.is_chosen(i, chosen), strict=True)
+        if is_chosen
+    }
+    assert found == expected
+    assert len(expected) == chosen.sum() > 0
     examples = MaskedExamples(toy_corpus, config, 30, 4, 0)
     made = [*examples.heldout, *(e for step in range(30) for e in examples.batch(step, 4))]
-    assert {e.gold for e in made} <= expected
+    assert {(e.gold, e.kind) for e in made} <= expected
+
+
+def names_in(corpus: Corpus, config: MaskingConfig, fewest: int) -> set[tuple[tuple[int, ...], str]]:
+    """The names that may be masked, by dictionaries."""
+    where: dict[tuple[tuple[int, ...], str], set[int]] = {}
+    for i in range(len(corpus)):
+        sentences = corpus.sentences(i).tolist()
+        for start, end, kind in corpus.spans(i):
+            fits = any(first <= start < last and last - first >= 3 for first, last in sentences)
+            if fits and kind in config.kinds and end - start <= config.max_masked_tokens:
+                name = (tuple(corpus.body_tokens(i)[start:end].tolist()), kind)
+                where.setdefault(name, set()).add(corpus.group(i))
+    return {name for name, groups in where.items() if len(groups) >= fewest}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(("fewest", "max_tokens"), [(1, 30), (3, 30), (1, 5), (1, 2)])
+def test_usable_passages_are_those_that_ever_give_an_example(
+    toy_corpus: Corpus, strategy: str, fewest: int, max_tokens: int
+) -> None:
+    config = MaskingConfig(strategy=strategy, min_passages=fewest)
+    chosen = maskable_names(toy_corpus, config, max_tokens) if strategy == "salient" else None
+    found = usable_passages(toy_corpus, max_tokens, chosen).tolist()
+    expected = [
+        i
+        for i in range(len(toy_corpus))
+        if any(masked_example(toy_corpus, i, config, max_tokens, np.random.default_rng(n), chosen) for n in range(20))
+    ]
+    assert found == expected
 
 
 @pytest.fixture(scope="module")
@@ -215,9 +247,8 @@ def test_queries_from_another_corpus_block_copies_of_their_passages(toy_corpus: 
     for example in made:
         assert contains(other.body_tokens(example.passage).astype(np.int64), example.original)
         assert example.blocked == blocked[example.passage]
-    recurring = recurring_spans(toy_corpus, config)
-    assert recurring is not None
-    assert {e.gold for e in made} <= recurring, "masked spans must occur in the corpus they are looked up in"
+    recurring = names_in(toy_corpus, config, 2)
+    assert {(e.gold, e.kind) for e in made} <= recurring, "masked spans must occur in the corpus they are looked up in"
 
 
 @given(st.lists(st.integers(0, 5), min_size=4, max_size=40), st.integers(1, 12))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from openrealm import files
@@ -68,7 +69,7 @@ def build(records: Path, vector_ND: Tensor, model: Realm, folder: Path, *, max_p
             f"{records}: passage {odd} is empty, or has more than {max_passage_tokens} word pieces and would be split; "
             "correct the file, or raise --max-passage-tokens."
         )
-    rows = [corpus.article_index(i) for i in range(corpus.num_passages)]
+    rows = torch.from_numpy(corpus.articles.astype("int64"))
     binding = Binding(model.passage_digest(), model.tokenizer.digest, corpus.digest)
     Index(vector_ND[rows], binding).save(folder / "index")
     return corpus

@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, NotRequired, cast
 
 import numpy as np
+import numpy.typing as npt
 from typing_extensions import TypedDict
 
 from openrealm.config import joint_tokens
 from openrealm.corpus.blocks import PassageKind, PassageRule, passage_id
 from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS, column_files
-from openrealm.corpus.ragged import IntArray, Ragged, characters_of, open_flat
+from openrealm.corpus.names import Names
+from openrealm.corpus.postings import Postings
+from openrealm.corpus.ragged import IntArray, Ragged, any_in_rows, characters_of, open_flat
 from openrealm.corpus.row_files import RowFile
 from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import DamagedArtefact, Mismatch
 from openrealm.files import MANIFEST, check_listed, read_manifest
 from openrealm.stored import Count, FileEntry, Size, checked, of_kind
-from openrealm.text.numbering import Keys, keys_of
-from openrealm.text.pack import Ids, Row, Specials, Tokens, pack_joint, pack_passage, pack_query
+from openrealm.text.pack import Ids, Row, Specials, Tokens, pack_joint, pack_passage, pack_query, passage_title_room
 from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
 from openrealm.types import DEFAULT_LIMITS, NULL, Limits, Origin, Passage
 
@@ -302,7 +304,11 @@ class Corpus:
 
     def spans(self, i: int) -> list[tuple[int, int, str]]:
         """Salient spans as half-open ranges of body tokens with their kind, sorted, not overlapping."""
-        return [(start, end, KINDS[kind]) for start, end, kind in self._spans[self._checked(i)].tolist()]
+        return [(start, end, KINDS[kind]) for start, end, kind in self.span_rows(i).tolist()]
+
+    def span_rows(self, i: int) -> IntArray:
+        """`spans` as an array (n, 3) whose last column is an index of `tagger.KINDS`."""
+        return self._spans[self._checked(i)]
 
     def article_index(self, i: int) -> int:
         """Number, in source order, of the article that the passage was cut from."""
@@ -316,6 +322,19 @@ class Corpus:
         """(N,) number of tokens, sentences or spans of each passage."""
         parts = {"body": self._bodies, "title": self._titles, "sentences": self._sentences, "spans": self._spans}
         return parts[part].lengths()
+
+    def has_sentence(self, min_tokens: int) -> npt.NDArray[np.bool_]:
+        """(N,) whether each passage has a sentence of at least `min_tokens` tokens."""
+        found = [np.zeros(0, np.bool_)]
+        for first in range(0, self.num_passages, _AT_ONCE):
+            ranges, lengths = self._sentences.part(slice(first, first + _AT_ONCE))
+            found.append(any_in_rows(ranges[:, 1] >= ranges[:, 0] + min_tokens, lengths))
+        return np.concatenate(found)
+
+    def row_lengths(self) -> npt.NDArray[np.int64]:
+        """(N,) length of every `passage_row`."""
+        num_title = np.minimum(self.lengths("title"), passage_title_room(self.max_row_tokens))
+        return np.asarray(np.minimum(num_title + self.lengths("body") + 3, self.max_row_tokens))
 
     @cached_property
     def specials(self) -> Specials:
@@ -357,19 +376,53 @@ class Corpus:
         title: Tokens = self.title_tokens(i) if with_title and i != NULL else ()
         return pack_joint(query, self.body(i), self.specials, max_tokens, title)
 
-    def span_keys(self) -> tuple[Keys, IntArray, IntArray]:
-        """All M salient spans in passage order: (M,) hashes of their word pieces, (M,) passages, (M, 3) themselves.
+    def span_entries(self, max_tokens: int, passages: Iterable[int] | None = None) -> npt.NDArray[np.uint32]:
+        """Numbers, for `span_at`, of the salient spans of at most `max_tokens` tokens in these passages, or in all."""
+        parts = (
+            [self._spans.bounds(self._checked(i)) for i in passages]
+            if passages is not None
+            else [slice(first, first + _AT_ONCE) for first in range(0, len(self._spans.values), _AT_ONCE)]
+        )
+        found = [np.zeros(0, np.uint32)]
+        for part in parts:
+            rows = self._spans.values[part]
+            found.append((part.start + np.flatnonzero(rows[:, 1] - rows[:, 0] <= max_tokens)).astype(np.uint32))
+        return np.concatenate(found)
 
-        A span is a half-open range of body tokens and a number of its kind, an index of `tagger.KINDS`.
-        """
-        keys, counts = [np.zeros(0, np.uint64)], self.lengths("spans")
-        for first in range(0, self.num_passages, _AT_ONCE):
-            chosen = slice(first, first + _AT_ONCE)
-            (body, num_tokens), (spans, num_spans) = self._bodies.part(chosen), self._spans.part(chosen)
-            before = np.repeat(np.cumsum(num_tokens) - num_tokens, num_spans)
-            starts, ends = (before[:, None] + spans[:, :2]).astype(np.int64).T
-            keys.append(keys_of(body.astype(np.uint32), starts, ends))
-        return np.concatenate(keys), np.repeat(np.arange(self.num_passages), counts), self._spans.values
+    def span_at(self, entry: int) -> tuple[int, tuple[int, int, str]]:
+        """The passage and the salient span with a number that `span_entries` returned."""
+        start, end, kind = self._spans.values[entry].tolist()
+        return self._spans.row_of(entry), (start, end, KINDS[kind])
+
+    @cached_property
+    def names(self) -> Names:
+        """The names of the corpus, with the passages that have each."""
+        return Names(self.folder, self._spans)
+
+    @cached_property
+    def words(self) -> Postings:
+        """The passages with each word of title or text, by `text.words.word_keys`."""
+        return Postings(self.folder, "words", "word_passages")
+
+    @cached_property
+    def word_scores(self) -> npt.NDArray[np.float32]:
+        """The BM25 score of each entry of the lists of `words`, end to end."""
+        scores = open_flat(self.folder / "word_scores.bin", "f4")
+        if len(scores) != len(self.words.lists.values):
+            self._damaged("word_scores.bin", f"{len(scores):,} rows, {len(self.words.lists.values):,} expected")
+        return cast("npt.NDArray[np.float32]", scores)
+
+    @cached_property
+    def pieces(self) -> Postings:
+        """The passages with each word piece in their text, by `inverted.piece_keys`."""
+        return Postings(self.folder, "pieces", "piece_passages")
+
+    def piece_counts(self) -> IntArray:
+        """(V,) how often each word piece occurs in all texts together."""
+        counts = open_flat(self.folder / "piece_counts.bin", "u8")
+        if len(counts) != self.tokenizer().vocab_size:
+            self._damaged("piece_counts.bin", f"{len(counts)} rows, {self.tokenizer().vocab_size} expected")
+        return counts
 
     @property
     def articles(self) -> IntArray:
@@ -421,6 +474,12 @@ class Corpus:
                 self._check_ranges(name, ranges, np.repeat(num_tokens, num_ranges), "word pieces")
             self._check_below("spans", self._spans.part(chosen)[0][:, 2], len(KINDS), "kinds")
             self._check_ranges("bounds", self._bounds[chosen], None, "article")
+        self.names.check()
+        for name, postings in (("name", self.names.postings), ("word", self.words), ("piece", self.pieces)):
+            for first in range(0, len(postings.lists.values), _AT_ONCE):
+                values = postings.lists.values[first : first + _AT_ONCE]
+                self._check_below(f"{name}_passages", values, self.num_passages, "passages")
+        self.word_scores, self.piece_counts()  # both check their lengths
 
     def _check_ranges(self, name: str, ranges: IntArray, limit: IntArray | None, what: str) -> None:
         """The first two columns are half-open ranges that end at `limit` or before."""

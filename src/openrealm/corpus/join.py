@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from openrealm import files
+from openrealm.corpus.inverted import Inverter
 from openrealm.corpus.layout import ARTICLE_ROWS, PASSAGE_ROWS
 from openrealm.corpus.ragged import RaggedWriter
 from openrealm.corpus.shards import TABLE_FILE, Arrays, Shards, new_passages
@@ -42,15 +43,19 @@ def join(
         shutil.copyfile(shards.folder / TOKENIZER_FILE, temporary / TOKENIZER_FILE)
         files.write_bytes(temporary / "groups.bin", group_N.astype("<u4").tobytes())
         columns = _Columns(temporary, shards.token_type)
-        with columns, track("corpus: joining shards", len(group_N)) as advance:
+        inverter = Inverter(temporary, shards.folder / "spill", group_N, shards.vocab_size, len(cuts))
+        with columns, inverter, track("corpus: joining shards", len(group_N)) as advance:
             last = 0
             for cut, tag in zip(cuts, tags, strict=True):
                 first, last = last, last + cut["num_passages"]
                 new = new_passages(shards.arrays("cut", cut["shard"]), ~is_repeated[first:last])
-                columns.extend(new | shards.arrays("tagged", cut["shard"]))
+                arrays = new | shards.arrays("tagged", cut["shard"])
+                columns.extend(arrays)
+                inverter.extend(arrays)
                 table = shards.part("tagged", cut["shard"]) / TABLE_FILE
                 _link(table, temporary / f"passages-{cut['shard']:05}.parquet")
                 advance(tag["num_passages"])
+            inverter.finish()
         manifest |= {"corpus_digest": columns.digest(manifest["settings"]), "token_type": shards.token_type}
         manifest |= {"num_passages": len(group_N), "num_repeated_passages": int(is_repeated.sum()), **columns.counts()}
         manifest["num_spans"] = {kind: sum(tag["num_spans"][kind] for tag in tags) for kind in KINDS}

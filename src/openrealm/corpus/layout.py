@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FORMAT = 3
+FORMAT = 4
 ID_BYTES = 16
 # Rows of different lengths: their type ("token" means the manifest's token_type) and the numbers per entry.
 PASSAGE_ROWS = {
@@ -17,9 +17,25 @@ PASSAGE_ROWS = {
 ARTICLE_ROWS = {"article_ids": ("u1", 1), "article_titles": ("u1", 1), "lines": ("u4", 3)}
 # Rows of equal length, one per passage.
 PASSAGE_NUMBERS = {"ids": ("u1", ID_BYTES), "bounds": ("u4", 2), "articles": ("u4", 1), "groups": ("u4", 1)}
+# Posting lists: the passages with each name, word and word piece, ascending.
+LISTS = {"name_passages": ("u4", 1), "word_passages": ("u4", 1), "piece_passages": ("u4", 1)}
+# Arrays that belong to the lists (see `inverted`).
+LIST_NUMBERS = {
+    "names": ("u8", 1),
+    "name_sizes": ("u2", 2),
+    "span_names": ("u4", 1),
+    "words": ("u8", 1),
+    "word_scores": ("f4", 1),
+    "pieces": ("u8", 1),
+    "piece_counts": ("u8", 1),
+}
+NO_NAME = 0xFFFF_FFFF
+"""In "span_names": the span's sentence is too short to be a query, so that the span is not counted as a name."""
+MIN_SENTENCE_TOKENS = 3
+"""Shortest sentence whose salient spans are names: with fewer tokens nothing is left to predict a span from."""
 
 
 def column_files() -> list[str]:
     """Names of the files of all columns."""
-    rows = [f"{name}{ending}" for name in PASSAGE_ROWS | ARTICLE_ROWS for ending in (".bin", ".ends.bin")]
-    return [*rows, *(f"{name}.bin" for name in PASSAGE_NUMBERS)]
+    rows = [f"{name}{ending}" for name in PASSAGE_ROWS | ARTICLE_ROWS | LISTS for ending in (".bin", ".ends.bin")]
+    return [*rows, *(f"{name}.bin" for name in PASSAGE_NUMBERS | LIST_NUMBERS)]

@@ -34,12 +34,22 @@ def texts_end_to_end(texts: Iterable[str]) -> tuple[IntArray, IntArray]:
     return np.frombuffer(b"".join(rows), "u1"), np.cumsum([len(row) for row in rows], dtype="<u8")
 
 
+def lengths_of(ends: IntArray) -> npt.NDArray[np.int64]:
+    """(n,) number of entries of each row."""
+    return np.diff(ends.astype(np.int64), prepend=0)
+
+
+def any_in_rows(is_marked: npt.NDArray[np.bool_], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """(n,) whether any entry of each row is marked, given the marks of all entries end to end."""
+    num_before, ends = np.concatenate([[0], np.cumsum(is_marked)]), np.cumsum(lengths)
+    return np.asarray(num_before[ends] > num_before[ends - lengths])
+
+
 def selected(values: IntArray, ends: IntArray, is_selected: npt.NDArray[np.bool_]) -> tuple[IntArray, IntArray]:
     """The marked rows as values and ends."""
     if is_selected.all():
         return values, ends
-    last = ends.astype(np.int64)
-    lengths = last - np.concatenate([np.zeros(1, np.int64), last[:-1]])
+    lengths = lengths_of(ends)
     return values[np.repeat(is_selected, lengths)], np.cumsum(lengths[is_selected], dtype="<u8")
 
 
@@ -87,18 +97,36 @@ class Ragged:
     def __len__(self) -> int:
         return len(self._ends)
 
+    @property
+    def ends(self) -> IntArray:
+        """(n,) where each row ends among all values."""
+        return self._ends
+
     def lengths(self) -> IntArray:
         """(n,) number of entries of each row."""
-        return np.diff(self._ends, prepend=np.uint64(0)).astype(np.int64)
+        return lengths_of(self._ends)
 
     def __getitem__(self, i: int) -> IntArray:
-        return self.values[int(self._ends[i - 1]) if i else 0 : int(self._ends[i])]
+        return self.values[self.bounds(i)]
+
+    def bounds(self, i: int) -> slice:
+        """Where the entries of row i are among all values."""
+        return slice(int(self._ends[i - 1]) if i else 0, int(self._ends[i]))
+
+    def row_of(self, entry: int) -> int:
+        """The row that has the entry with this place among all values."""
+        return int(np.searchsorted(self._ends, np.uint64(entry), "right"))
+
+    def entries(self, rows: slice) -> tuple[slice, npt.NDArray[np.int64]]:
+        """Where the entries of consecutive rows are among all values, and the length of each row."""
+        ends = self._ends[rows].astype(np.int64)
+        first = int(self._ends[rows.start - 1]) if rows.start else 0
+        return slice(first, int(ends[-1]) if len(ends) else first), np.diff(ends, prepend=first)
 
     def part(self, rows: slice) -> tuple[IntArray, IntArray]:
         """Values and lengths of consecutive rows."""
-        ends = self._ends[rows].astype(np.int64)
-        first = int(self._ends[rows.start - 1]) if rows.start else 0
-        return self.values[first : int(ends[-1]) if len(ends) else first], np.diff(ends, prepend=first)
+        entries, lengths = self.entries(rows)
+        return self.values[entries], lengths
 
     def text(self, i: int) -> str:
         """Row i of a file of bytes, decoded as UTF-8; bytes that are damaged are replaced."""

@@ -32,6 +32,7 @@ from openrealm.corpus.row_files import RowFile, row_file_of
 from openrealm.corpus.tagger import KINDS, Tagger
 from openrealm.errors import BadInput, DamagedArtefact, MissingStage
 from openrealm.text.tokenizer import Tokenizer
+from openrealm.text.words import word_keys
 from openrealm.types import Article, Line, Origin, Span
 
 ROWS_PER_GROUP = 1024
@@ -61,7 +62,8 @@ class Shards:
         self, folder: Path, tokenizer: Tokenizer, rule: PassageRule, load_tagger: Callable[[], Tagger]
     ) -> None:
         self.folder, self._tokenizer, self._rule = folder, tokenizer, rule
-        self.token_type = "u2" if tokenizer.vocab_size <= 1 << 16 else "u4"
+        self.vocab_size = tokenizer.vocab_size
+        self.token_type = "u2" if self.vocab_size <= 1 << 16 else "u4"
         self._load_tagger = load_tagger
         self._tagger: Tagger | None = None
 
@@ -111,7 +113,7 @@ class Shards:
         write_table(folder / TABLE_FILE, columns, order["row_files"])
         spans, manifest["num_spans"] = tag_passages(columns, self._tagger_with(order["names"]))
         manifest["num_passages"] = len(columns["ids"])
-        return spans
+        return spans | count_words(columns)
 
     def _tagger_with(self, names: str) -> Tagger:
         """The tagger, loaded at its first use; the names are in a file because every worker reads them."""
@@ -246,6 +248,33 @@ def tag_passages(columns: Arrays, tagger: Tagger) -> tuple[Arrays, dict[str, int
             rows.append(np.array(ranges, np.int64).reshape(-1, 3))
     values, span_ends = end_to_end(rows, *PASSAGE_ROWS["spans"])
     return {"spans": values, "spans.ends": span_ends}, dict(counts)
+
+
+def count_words(columns: Arrays) -> Arrays:
+    """The words of every passage's title and text, as BM25 counts them.
+
+    words        the key of each different word, rows of different lengths
+    word_counts  how often it occurs
+    num_words    (N,) words of each passage
+    """
+    titles = texts_of(columns, "article_titles")
+    texts = [
+        f"{titles[owner]} {text}"
+        for owner, text in zip(columns["articles"].tolist(), texts_of(columns, "text"), strict=True)
+    ]
+    keys, num_words = word_keys(texts)
+    owners = np.repeat(np.arange(len(texts)), num_words)
+    order = np.lexsort((keys, owners))
+    keys, owners = keys[order], owners[order]
+    is_first = np.ones(len(keys), np.bool_)
+    is_first[1:] = (keys[1:] != keys[:-1]) | (owners[1:] != owners[:-1])
+    first = np.flatnonzero(is_first)
+    return {
+        "words": keys[first],
+        "words.ends": np.cumsum(np.bincount(owners[first], minlength=len(texts)), dtype="<u8"),
+        "word_counts": np.diff(np.append(first, len(keys))).astype("<u4"),
+        "num_words": num_words.astype("<u4"),
+    }
 
 
 def token_ranges(

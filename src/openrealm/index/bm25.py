@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from openrealm.corpus.corpus import Corpus
+from openrealm.corpus.inverted import bm25_scores
+from openrealm.text.numbering import Keys
+from openrealm.text.words import word_keys, words
 
-_WORD = re.compile(r"\w+")
 # With fewer passages numpy answers a thousand queries per second, so that numba's six seconds of compilation do not pay
 # off; with 400,000 it answers 53 per second, and numba 1,600. Scores are the same; the order of ties may differ.
 _MIN_PASSAGES_FOR_NUMBA = 100_000
 
 
-def words(text: str) -> list[str]:
-    """The words of `text` in lower case, including stop words, so that queries of short words match too."""
-    return _WORD.findall(text.lower())
+class _Columns(Mapping[str, int]):
+    """The column of each word in the matrix of scores, found by the word's key instead of a dictionary in memory."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def __getitem__(self, word: str) -> int:
+        key = word_keys([word])[0]
+        place = int(np.searchsorted(self._keys, key)[0])
+        if place == len(self._keys) or self._keys[place] != key[0]:
+            raise KeyError(word)
+        return place
+
+    def __iter__(self) -> Iterator[str]:
+        raise NotImplementedError("words are known by their keys only")
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
 
 class Bm25:
@@ -32,17 +48,48 @@ class Bm25:
 
     def __init__(self, texts: Sequence[str]) -> None:
         """Index `texts`; text i is passage i."""
-        import bm25s
-
-        self._index = bm25s.BM25(backend="numba" if len(texts) >= _MIN_PASSAGES_FOR_NUMBA else "numpy")
-        self._index.index([words(text) for text in texts], show_progress=False)
-        self._num_passages = len(texts)
+        key_M, num_words_N = word_keys(texts)
+        number_M = np.repeat(np.arange(len(texts)), num_words_N)
+        order = np.lexsort((number_M, key_M))
+        keys, place_M = np.unique(key_M[order], return_inverse=True)
+        # Occurrences of a word in a text are counted by numbering the pairs of both.
+        pair, count = np.unique(place_M * max(1, len(texts)) + number_M[order], return_counts=True)
+        place, number = np.divmod(pair, max(1, len(texts)))
+        lengths = np.bincount(place, minlength=len(keys))
+        mean = float(num_words_N.mean()) if len(texts) else 0.0
+        scores = bm25_scores(count, lengths, num_words_N[number], len(texts), mean)
+        self._open(keys, np.cumsum(lengths), number.astype(np.int32), scores, len(texts))
 
     @classmethod
     def build(cls, corpus: Corpus) -> Bm25:
-        """Index the title and body of every passage."""
-        passages = (corpus.passage(i) for i in range(corpus.num_passages))
-        return cls([f"{passage.title} {passage.text}" for passage in passages])
+        """Open the index of the title and body of every passage, which is stored with the corpus, memory-mapped."""
+        bm25 = cls.__new__(cls)
+        words = corpus.words
+        bm25._open(
+            words.keys, words.lists.ends, words.lists.values.view(np.int32), corpus.word_scores, corpus.num_passages
+        )
+        return bm25
+
+    def _open(
+        self,
+        keys: Keys,
+        ends: npt.NDArray[np.integer],
+        numbers: npt.NDArray[np.int32],
+        scores: npt.NDArray[np.float32],
+        num_passages: int,
+    ) -> None:
+        import bm25s
+
+        self._index = bm25s.BM25(backend="numba" if num_passages >= _MIN_PASSAGES_FOR_NUMBA else "numpy")
+        self._index.vocab_dict = _Columns(keys)
+        self._index.nonoccurrence_array = None
+        self._index.scores = {
+            "data": scores,
+            "indices": numbers,
+            "indptr": np.concatenate([[0], ends]).astype(np.int64),
+            "num_docs": num_passages,
+        }
+        self._num_passages = num_passages
 
     def search(self, queries: Sequence[str], k: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Scores and passage numbers, both B x min(k, N), best first."""
@@ -52,5 +99,5 @@ class Bm25:
 
     def scores(self, queries: Sequence[str], number_BK: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Scores of the passages `number_BK`, B x K."""
-        rows = [self._index.get_scores(words(query)) for query in queries]
+        rows = [self._index.get_scores_from_ids(self._index.get_tokens_ids(words(query))) for query in queries]
         return np.stack([row[numbers] for row, numbers in zip(rows, number_BK, strict=True)]).astype(np.float32)

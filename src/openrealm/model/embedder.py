@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from typing_extensions import TypedDict
@@ -71,25 +73,25 @@ def embed_corpus(tower: Tower, corpus: Corpus, engine: Engine, progress: Callabl
     """
     was_training = tower.training
     tower.eval()
-    num_passages = corpus.num_passages
-    rows = [corpus.passage_row(i) for i in range(num_passages)]
-    order = sorted(range(num_passages), key=lambda i: len(rows[i]))
-    vector_ND = torch.zeros(num_passages, tower.projection.out_features)
+    length_N = corpus.row_lengths()
+    vector_ND = torch.zeros(corpus.num_passages, tower.projection.out_features)
     with engine.autocast():  # once for all chunks, since each entry rounds the weights again
-        for chunk in _chunks(order, [len(row) for row in rows]):
-            vector_ND[chunk] = tower([rows[i] for i in chunk], max_rows=len(chunk)).float().cpu()
+        for chunk in _chunks(length_N):
+            rows = [corpus.passage_row(i) for i in chunk.tolist()]
+            vector_ND[torch.from_numpy(chunk)] = tower(rows, max_rows=len(rows)).float().cpu()
             if progress is not None:
-                progress(len(chunk))
+                progress(len(rows))
     tower.train(was_training)
     return vector_ND
 
 
-def _chunks(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Consecutive parts of `order` with up to _CHUNK_TOKENS tokens each, so that matrices are large enough."""
-    chunk: list[int] = []
-    for number in order:
-        if chunk and (len(chunk) + 1) * lengths[number] > _CHUNK_TOKENS:
-            yield chunk
-            chunk = []
-        chunk.append(number)
-    yield chunk
+def _chunks(length_N: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """Passages by length, with up to _CHUNK_TOKENS tokens each with padding, so that matrices are large enough."""
+    order = np.argsort(length_N, kind="stable")
+    first = 0
+    while first < len(order):
+        # The last row of a chunk is its longest.
+        lengths = length_N[order[first : first + _CHUNK_TOKENS]]
+        num_rows = int(np.searchsorted(np.arange(1, len(lengths) + 1) * lengths, _CHUNK_TOKENS, "right"))
+        yield order[first : first + max(1, num_rows)]
+        first += max(1, num_rows)

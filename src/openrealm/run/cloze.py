@@ -8,7 +8,7 @@ the reader learns to match more than the exact wording.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from openrealm.masking.salient import sentence_around
 from openrealm.types import Question
 
 MAX_QUESTIONS = 2_000
-_KINDS = ("entity", "date", "number")
 _DROP_RATE, _SWAP_RATE, _NOISY_RATE = 0.1, 0.1, 0.5
 _MIN_WORDS = 3
 _PLACE = re.compile(r"\b(?:in|at|near)\s*$", re.IGNORECASE)
@@ -49,16 +48,12 @@ def cloze_questions(
     >>> len(questions), all(question.text.endswith("?") for question in questions)
     (3, True)
     """
-    numbers = range(corpus.num_passages) if passages is None else sorted(passages)
-    places = [
-        (number, span)
-        for number in numbers
-        for span in corpus.spans(number)
-        if span[2] in _KINDS and span[1] - span[0] <= max_answer_tokens
-    ]
-    made = _made(corpus, places, seed, max_questions) or _made(
-        corpus, _long_words(corpus, numbers), seed, max_questions
-    )
+    chosen = None if passages is None else sorted(passages)
+    entries = corpus.span_entries(max_answer_tokens, chosen)
+    made = _made(corpus, len(entries), lambda place: corpus.span_at(int(entries[place])), seed, max_questions)
+    if not made:
+        words = _long_words(corpus, range(corpus.num_passages) if chosen is None else chosen)
+        made = _made(corpus, len(words), words.__getitem__, seed, max_questions)
     if not made:
         raise BadInput(
             f"{corpus.folder} has no sentence that is long enough to ask about; add more text, or provide questions "
@@ -82,13 +77,20 @@ def _long_words(corpus: Corpus, numbers: Iterable[int]) -> list[tuple[int, tuple
 
 
 def _made(
-    corpus: Corpus, places: Sequence[tuple[int, tuple[int, int, str]]], seed: int, max_questions: int
+    corpus: Corpus,
+    num_places: int,
+    place_of: Callable[[int], tuple[int, tuple[int, int, str]]],
+    seed: int,
+    max_questions: int,
 ) -> list[Question]:
-    """Different questions about spans of tokens, each given with its passage, in an order that the seed decides."""
+    """Different questions about spans of tokens, in an order that the seed decides.
+
+    place_of  the passage and the span of each of `num_places` places
+    """
     rng = np.random.default_rng([seed, 11])
     made: dict[str, Question] = {}
-    for place in rng.permutation(len(places)):
-        number, (start, end, kind) = places[int(place)]
+    for place in rng.permutation(np.arange(num_places, dtype=np.uint32)):
+        number, (start, end, kind) = place_of(int(place))
         question = _question(corpus, number, start, end, kind, np.random.default_rng([seed, 12, int(place)]))
         if question is not None:
             made.setdefault(question.text, question)

@@ -5,6 +5,7 @@ Two different pieces count as equal if their hashes agree, which happens in abou
 
 from __future__ import annotations
 
+import hashlib
 from itertools import pairwise
 
 import numpy as np
@@ -21,10 +22,9 @@ _WINDOW = 1 << 16
 _LENGTH = np.uint64(0xD6E8_FEB8_6659_FD93)
 _POWERS = np.multiply.accumulate(np.full(2 * _WINDOW, _BASE, np.uint64))
 _INVERSES = np.multiply.accumulate(np.full(2 * _WINDOW, pow(_BASE, -1, 1 << 64), np.uint64))
-# Longer texts can be constructed so that all such polynomials agree; Python's own hash is used for them.
+# Longer texts can be constructed so that all such polynomials agree; a cryptographic hash is used for them.
 _MAX_POLYNOMIAL = 256
 _MIN_SLOTS = 1 << 12
-_ALL_BITS = (1 << 64) - 1
 
 
 def codes_of(text: str) -> Codes:
@@ -33,7 +33,10 @@ def codes_of(text: str) -> Codes:
 
 
 def keys_of(codes: Codes, starts: Numbers, ends: Numbers) -> Keys:
-    """A hash, never 0, of each piece [start, end) of a text; pieces are sorted and do not overlap."""
+    """A hash, never 0, of each piece [start, end) of a text; pieces are sorted and do not overlap.
+
+    It is the same in every process and on every machine, so that it can be stored.
+    """
     keys = np.zeros(len(starts), np.uint64)
     windows = np.searchsorted(starts, np.arange(0, len(codes) + 1, _WINDOW)).tolist()
     for first, last in pairwise([*windows, len(starts)]):
@@ -49,7 +52,8 @@ def keys_of(codes: Codes, starts: Numbers, ends: Numbers) -> Keys:
     keys += lengths.astype(np.uint64) * _LENGTH  # tells "a\0" from "a", and from "b"
     keys = (keys ^ (keys >> np.uint64(29))) * np.uint64(_BASE)
     for i in np.flatnonzero(lengths > _MAX_POLYNOMIAL).tolist():
-        keys[i] = hash(codes[starts[i] : ends[i]].tobytes()) & _ALL_BITS
+        digest = hashlib.blake2b(codes[starts[i] : ends[i]].tobytes(), digest_size=8)
+        keys[i] = int.from_bytes(digest.digest(), "little")
     return keys | np.uint64(1)
 
 

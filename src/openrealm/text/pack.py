@@ -58,9 +58,14 @@ def pack_query(query: Tokens, specials: Specials, max_tokens: int) -> Row:
     return Row(ids, len(ids))
 
 
+def passage_title_room(max_tokens: int) -> int:
+    """The most tokens of a title that a row of at most `max_tokens` for the passage tower has room for."""
+    return max(0, min(max_tokens // 2, max_tokens - 3))
+
+
 def pack_passage(title: Tokens, body: Tokens, specials: Specials, max_tokens: int) -> Row:
     """`[CLS] title [SEP] body [SEP]`, with the body cut to fit; the null passage has no title and no body."""
-    head = _join([specials.cls], title[: max(0, min(max_tokens // 2, max_tokens - 3))], [specials.sep])
+    head = _join([specials.cls], title[: passage_title_room(max_tokens)], [specials.sep])
     return Row(_join(head, body[: max_tokens - len(head) - 1], [specials.sep]), len(head))
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from openrealm import files
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
+from openrealm.corpus.inverted import piece_keys
 from openrealm.evaluate.answers import AnswerPattern, compile_pattern
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Question
@@ -47,7 +47,7 @@ def occurrences(body: npt.NDArray[np.int64], answer: Pieces, continues: npt.NDAr
 
 
 class AnswerFinder:
-    """Finds all passages that contain an answer, through an inverted index of word pieces; results are cached.
+    """Finds all passages that contain an answer, through the corpus's lists of word pieces; results are cached.
 
     For a regular expression the text of every passage is searched.
     """
@@ -56,13 +56,6 @@ class AnswerFinder:
         self._corpus = corpus
         self._tokenizer = corpus.tokenizer()
         self.continues = continuation_ids(self._tokenizer)
-        bodies = [np.asarray(corpus.body_tokens(i), dtype=np.int64) for i in range(corpus.num_passages)]
-        self._bodies = bodies
-        postings: dict[int, list[int]] = defaultdict(list)
-        for number, body in enumerate(bodies):
-            for piece in np.unique(body).tolist():
-                postings[piece].append(number)
-        self._postings = postings
         self._found: dict[Sought, frozenset[int]] = {}
 
     def sought(self, question: Question) -> Sequence[Sought]:
@@ -78,13 +71,20 @@ class AnswerFinder:
     def passages_with(self, answer: Sought) -> frozenset[int]:
         """Numbers of the passages whose body contains the answer."""
         if answer not in self._found:
-            possible: Sequence[int] = range(len(self._bodies))
+            possible: Iterable[int] = range(self._corpus.num_passages)
             if not isinstance(answer, AnswerPattern):
-                possible = min((self._postings.get(piece, []) for piece in answer), key=len)
+                possible = self._with_rarest(answer)
             self._found[answer] = frozenset(self._searched(possible, answer))
         return self._found[answer]
 
-    def _searched(self, passages: Sequence[int], answer: Sought) -> Iterator[int]:
+    def _with_rarest(self, answer: Sequence[int]) -> Iterable[int]:
+        """The passages with that word piece of the answer which fewest have."""
+        pieces = self._corpus.pieces
+        numbers = pieces.find(piece_keys(np.array(answer)))
+        lists = [pieces[number] for number in numbers.tolist() if number >= 0]
+        return map(int, min(lists, key=len)) if len(lists) == len(answer) else ()
+
+    def _searched(self, passages: Iterable[int], answer: Sought) -> Iterator[int]:
         """Which passages contain the answer. Raises BadInput for a regular expression that takes too long."""
         started = time.monotonic()
         for number in passages:
@@ -104,7 +104,7 @@ class AnswerFinder:
 
     def _places(self, passage: int, answer: Sought) -> list[tuple[int, int]]:
         """(first token, number of tokens) of each occurrence of an answer in a passage."""
-        body = self._bodies[passage]
+        body = self._corpus.body(passage)
         if not isinstance(answer, AnswerPattern):
             return [(first, len(answer)) for first in occurrences(body, answer, self.continues)]
         matches = answer.spans(self._corpus.passage(passage).text)

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from itertools import compress
 
 import numpy as np
 import numpy.typing as npt
 
 from openrealm.config import Config, MaskingConfig
 from openrealm.corpus.corpus import Corpus
+from openrealm.corpus.layout import MIN_SENTENCE_TOKENS
+from openrealm.corpus.names import Chosen
 from openrealm.errors import BadInput, TooLittleText
 from openrealm.masking.random import random_span, uniform_positions
 from openrealm.masking.salient import salient_spans
 from openrealm.progress import counted
 
 Ids = npt.NDArray[np.int64]
-Pieces = tuple[int, ...]
 _MIN_USABLE = 4
+_MIN_BODY_TOKENS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +53,16 @@ class Example:
 class Order:
     """An endless shuffled sequence of items: a new permutation in each epoch, with random access to any step."""
 
-    def __init__(self, items: Sequence[int], seed: int) -> None:
-        """Raises BadInput if there are no items."""
+    def __init__(self, items: Sequence[int] | npt.NDArray[np.integer], seed: int) -> None:
+        """`items` are from 0 to 2^32 - 1. Raises BadInput if there are none."""
         if not len(items):
             raise BadInput(
                 "There is nothing to train on: no passage or question is usable; provide more text or questions."
             )
-        self._items = np.asarray(items, dtype=np.int64)
+        self._items = np.asarray(items, dtype=np.uint32)
         self._seed = seed
         self._epoch = -1
-        self._shuffled = self._items
+        self._places = np.zeros(0, np.uint32)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -71,26 +72,22 @@ class Order:
 
         An item is never repeated, so that there may be fewer than `count`.
         """
-        taken: dict[int, None] = {}
-        for item in self.take(start // run, -(-count // run)):
-            for offset in range(run):
-                taken[int(self._items[(self._place[item] + offset) % len(self._items)])] = None
-        return list(taken)[:count]
-
-    @cached_property
-    def _place(self) -> dict[int, int]:
-        return {int(item): number for number, item in enumerate(self._items)}
+        firsts = [self._place(number) for number in range(start // run, start // run - (-count // run))]
+        places = dict.fromkeys((first + offset) % len(self._items) for first in firsts for offset in range(run))
+        return self._items[list(places)[:count]].tolist()
 
     def take(self, start: int, count: int) -> list[int]:
         """Items start, ..., start + count - 1 of the sequence."""
-        taken = []
-        for number in range(start, start + count):
-            epoch, place = divmod(number, len(self._items))
-            if epoch != self._epoch:
-                self._epoch = epoch
-                self._shuffled = np.random.default_rng([self._seed, 7, epoch]).permutation(self._items)
-            taken.append(int(self._shuffled[place]))
-        return taken
+        return self._items[[self._place(number) for number in range(start, start + count)]].tolist()
+
+    def _place(self, number: int) -> int:
+        """Where the item with this number in the sequence is in the unshuffled list."""
+        epoch, place = divmod(number, len(self._items))
+        if epoch != self._epoch:
+            self._epoch = epoch
+            rng = np.random.default_rng([self._seed, 7, epoch])
+            self._places = rng.permutation(np.arange(len(self._items), dtype=np.uint32))
+        return int(self._places[place])
 
 
 def window(sentences: npt.NDArray[np.int64], start: int, end: int, max_tokens: int) -> tuple[int, int]:
@@ -110,7 +107,7 @@ def masked_example(
     config: MaskingConfig,
     max_tokens: int,
     rng: np.random.Generator,
-    recurring: Set[Pieces] | None = None,
+    maskable: Chosen | None = None,
 ) -> Example | None:
     """One example from a passage, or None if it contains nothing to mask.
 
@@ -118,18 +115,20 @@ def masked_example(
     span.
 
     max_tokens  longest query, without [CLS] and [SEP]
-    recurring   the only spans that may be masked (see `recurring_spans`); None allows all
+    maskable    the names of `corpus` that may be masked (see `maskable_names`); None allows every salient span
     """
     body = np.asarray(corpus.body_tokens(passage), dtype=np.int64)
     sentences = np.asarray(corpus.sentences(passage), dtype=np.int64)
-    if len(body) < 4:
+    if len(body) < _MIN_BODY_TOKENS:
         return None
     kind: str = config.strategy
     if config.strategy == "salient":
-        longest = min(config.max_masked_tokens, max_tokens - 2)
-        spans = salient_spans(corpus, passage, kinds=config.kinds, max_tokens=longest)
-        if recurring is not None:
-            spans = [span for span in spans if _pieces(body, span) in recurring]
+        if maskable is None:
+            longest = min(config.max_masked_tokens, max_tokens - 2)
+            spans = salient_spans(corpus, passage, kinds=config.kinds, max_tokens=longest)
+        else:
+            is_maskable = corpus.names.is_chosen(passage, maskable).tolist()
+            spans = list(compress(corpus.spans(passage), is_maskable))
         if not spans:
             return None
         start, end, kind = spans[int(rng.integers(len(spans)))]
@@ -138,7 +137,7 @@ def masked_example(
         end = start + 1
     title = _title_for(corpus, passage, body[start:end], config, max_tokens)
     low, high = window(sentences, start, end, max_tokens - len(title))
-    if high - low < 3:
+    if high - low < MIN_SENTENCE_TOKENS:
         return None
     if config.strategy == "uniform":
         inside = uniform_positions(high - low, rng)
@@ -156,24 +155,35 @@ def masked_example(
     return Example(query, positions, gold, passage, kind, (corpus.group(passage),))
 
 
-def recurring_spans(corpus: Corpus, config: MaskingConfig) -> Set[Pieces] | None:
-    """Salient spans that occur in at least `config.min_passages` passages; None if all may be masked.
+def maskable_names(corpus: Corpus, config: MaskingConfig, max_tokens: int, queries: Corpus | None = None) -> Chosen:
+    """The names that may be masked: those of the kinds of `config`, short enough, and in enough passages of `corpus`.
 
     Near-duplicates count once. A name that occurs in one passage only cannot be looked up, since that passage is
-    excluded as trivial.
+    excluded as trivial, which `config.min_passages` is for.
+
+    max_tokens  longest query, without [CLS] and [SEP]
+    queries     the corpus whose names are chosen; None means `corpus`
     """
-    if config.strategy != "salient" or config.min_passages <= 1:
-        return None
-    groups: dict[Pieces, set[int]] = defaultdict(set)
-    for passage in range(corpus.num_passages):
-        body = np.asarray(corpus.body_tokens(passage), dtype=np.int64)
-        for span in salient_spans(corpus, passage, kinds=config.kinds, max_tokens=config.max_masked_tokens):
-            groups[_pieces(body, span)].add(corpus.group(passage))
-    return {pieces for pieces, where in groups.items() if len(where) >= config.min_passages}
+    longest = min(config.max_masked_tokens, max_tokens - 2)
+    if queries is None or config.min_passages <= 1:
+        names = (queries or corpus).names
+        return names.choose(kinds=config.kinds, max_tokens=longest, min_passages=config.min_passages)
+    chosen = corpus.names.choose(kinds=config.kinds, max_tokens=longest, min_passages=config.min_passages)
+    return queries.names.same_in(corpus.names, chosen)
 
 
-def _pieces(body: Ids, span: tuple[int, int, str]) -> Pieces:
-    return tuple(body[span[0] : span[1]].tolist())
+def usable_passages(corpus: Corpus, max_tokens: int, maskable: Chosen | None) -> npt.NDArray[np.uint32]:
+    """The passages that contain something to mask, ascending: a name of `maskable`, or for None a long enough sentence.
+
+    max_tokens  longest query, without [CLS] and [SEP]
+    """
+    if maskable is not None:
+        found = corpus.names.passages_with(maskable)
+        return found[corpus.lengths("body")[found] >= _MIN_BODY_TOKENS].astype(np.uint32)
+    if max_tokens < MIN_SENTENCE_TOKENS:
+        return np.zeros(0, np.uint32)
+    is_usable = corpus.has_sentence(MIN_SENTENCE_TOKENS) & (corpus.lengths("body") >= _MIN_BODY_TOKENS)
+    return np.flatnonzero(is_usable).astype(np.uint32)
 
 
 def _title_for(corpus: Corpus, passage: int, answer: Ids, config: MaskingConfig, max_tokens: int) -> Ids:
@@ -207,17 +217,19 @@ class Queries:
     blocked: Callable[[int], tuple[int, ...]]
 
 
-def _held_out(groups: Sequence[int], num_heldout: int) -> list[int]:
+def _held_out(groups: Sequence[int] | npt.NDArray[np.integer], num_heldout: int) -> list[int]:
     """Positions of the first `num_heldout` items whose groups make up at most a quarter of all; at least one.
 
     Empty if all belong to one group.
     """
-    members, held, places = Counter(groups), set[int](), list[int]()
+    members = np.bincount(groups)
+    held, places = set[int](), list[int]()
     num_left = len(groups) // _MIN_USABLE
-    for place, group in enumerate(groups):
+    for place in range(len(groups)):
         if len(places) == num_heldout:
             break
-        cost = 0 if group in held else members[group]
+        group = int(groups[place])
+        cost = 0 if group in held else int(members[group])
         if cost <= num_left or (not places and cost < len(groups)):
             held.add(group)
             places.append(place)
@@ -248,27 +260,25 @@ class MaskedExamples:
         self.corpus = corpus if queries is None else queries.corpus
         self.config, self.max_tokens, self.seed = config, max_tokens, seed
         self._blocked = None if queries is None else queries.blocked
-        self._recurring = recurring_spans(corpus, config)
-        usable = [
-            i for i in range(self.corpus.num_passages) if self._make(i, np.random.default_rng([seed, 1, i])) is not None
-        ]
+        is_salient = config.strategy == "salient"
+        self._maskable = maskable_names(corpus, config, max_tokens, queries and queries.corpus) if is_salient else None
+        usable = usable_passages(self.corpus, max_tokens, self._maskable)
         if len(usable) < _MIN_USABLE:
             raise TooLittleText(
                 f"{self.corpus.folder} has {counted({'passage': len(usable)})} with something to mask "
                 f"(masking.strategy={config.strategy}, kinds {', '.join(config.kinds)}); "
                 f"at least {_MIN_USABLE} are needed."
             )
-        shuffled = np.random.default_rng([seed, 2]).permutation(usable).tolist()
-        groups = [self.corpus.group(i) for i in shuffled]
+        shuffled = np.random.default_rng([seed, 2]).permutation(usable)
+        groups = self.corpus.groups[shuffled]
         held = _held_out(groups, num_heldout)
         if num_heldout and not held:
             raise TooLittleText(
                 f"All passages of {self.corpus.folder} with something to mask are near-duplicates of each other, so "
                 "that none can be held out or retrieved for another; provide more varied text."
             )
-        self.heldout = [self._example(shuffled[place], 3, shuffled[place]) for place in held]
-        held_groups = {groups[place] for place in held}
-        self._order = Order([i for i, group in zip(shuffled, groups, strict=True) if group not in held_groups], seed)
+        self.heldout = [self._example(int(shuffled[place]), 3, int(shuffled[place])) for place in held]
+        self._order = Order(shuffled[~np.isin(groups, groups[held])], seed)
 
     def __len__(self) -> int:
         return len(self._order)
@@ -285,22 +295,13 @@ class MaskedExamples:
         taken = list(enumerate(self._order.take(start, size), start))
         return [self._example(passage, 4, number) for number, passage in taken[rank::num_ranks]]
 
-    def _make(self, passage: int, rng: np.random.Generator) -> Example | None:
-        example = masked_example(self.corpus, passage, self.config, self.max_tokens, rng, self._recurring)
-        if example is None or self._blocked is None:
-            return example
-        return replace(example, blocked=self._blocked(passage))
-
     def _example(self, passage: int, *stream: int) -> Example:
         """An example from a usable passage; masking is retried, since some draws find nothing to mask."""
         rng = np.random.default_rng([self.seed, *stream])
-        for _ in range(20):
-            example = self._make(passage, rng)
+        while True:
+            example = masked_example(self.corpus, passage, self.config, self.max_tokens, rng, self._maskable)
             if example is not None:
-                return example
-        fallback = self._make(passage, np.random.default_rng([self.seed, 1, passage]))
-        assert fallback is not None, "a passage is usable if this generator yields an example"
-        return fallback
+                return example if self._blocked is None else replace(example, blocked=self._blocked(passage))
 
 
 def pretraining_examples(config: Config, corpus: Corpus, queries: Queries | None = None) -> MaskedExamples:

@@ -47,8 +47,8 @@ class InverseCloze:
 
     def __init__(self, config: Config, corpus: Corpus) -> None:
         self._config, self._corpus = config, corpus
-        several = [i for i in range(corpus.num_passages) if len(corpus.sentences(i)) > 1]
-        self._order = Order(several or range(corpus.num_passages), config.seed)
+        several = np.flatnonzero(corpus.lengths("sentences") > 1)
+        self._order = Order(several if len(several) else np.arange(corpus.num_passages), config.seed)
 
     def pairs(self, step: int, size: int) -> Pairs:
         """The `size` pairs of a step."""

@@ -61,7 +61,7 @@ class RecurringPairs:
                 f"{corpus.folder} has no name that occurs in several passages; set warm_start.recurring_batch and "
                 "pretrain.recurring_batch to 0, or provide more text."
             )
-        self._order = Order(self._spans.passages.tolist(), config.seed)
+        self._order = Order(self._spans.passages, config.seed)
 
     def pairs(self, step: int, size: int) -> Pairs:
         """The `size` pairs of a step."""

@@ -148,8 +148,6 @@ def masked_word_loss(
 
 def start_from_unigrams(model: Realm, corpus: Corpus) -> None:
     """Set the head's bias to the log frequency of each word piece, which a head would otherwise learn first."""
-    num_V = np.zeros(model.tokenizer.vocab_size)
-    for passage in range(corpus.num_passages):
-        np.add.at(num_V, corpus.body_tokens(passage), 1)
+    num_V = corpus.piece_counts().astype(np.float64)
     logp_V = np.log((num_V + 0.5) / (num_V + 0.5).sum())
     model.reader.head.bias.data.copy_(torch.from_numpy(logp_V))
