@@ -95,4 +95,4 @@ def _lookup(chosen: Chosen, numbers: IntArray) -> Chosen:
     if not len(chosen):
         return np.zeros(len(numbers), np.bool_)
     is_name = numbers != NO_NAME
-    return is_name & chosen[np.where(is_name, numbers, 0)]
+    return np.asarray(is_name & chosen[np.where(is_name, numbers, 0)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ class Postings:
 
     def __init__(self, folder: Path, keys: str, passages: str) -> None:
         """Open KEYS.bin and the lists PASSAGES of a corpus. Raises DamagedArtefact if they do not fit each other."""
-        self.keys = open_flat(folder / f"{keys}.bin", "u8")
+        self.keys = cast("Keys", open_flat(folder / f"{keys}.bin", "u8"))
         self.lists = Ragged(folder, passages, "u4")
         if len(self.lists) != len(self.keys):
             raise DamagedArtefact(

@@ -36,7 +36,10 @@ def texts_end_to_end(texts: Iterable[str]) -> tuple[IntArray, IntArray]:
 
 def lengths_of(ends: IntArray) -> npt.NDArray[np.int64]:
     """(n,) number of entries of each row."""
-    return np.diff(ends.astype(np.int64), prepend=0)
+    last: npt.NDArray[np.int64] = ends.astype(np.int64)
+    lengths = last.copy()
+    lengths[1:] -= last[:-1]
+    return lengths
 
 
 def any_in_rows(is_marked: npt.NDArray[np.bool_], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -102,7 +105,7 @@ class Ragged:
         """(n,) where each row ends among all values."""
         return self._ends
 
-    def lengths(self) -> IntArray:
+    def lengths(self) -> npt.NDArray[np.int64]:
         """(n,) number of entries of each row."""
         return lengths_of(self._ends)
 
@@ -123,7 +126,7 @@ class Ragged:
         first = int(self._ends[rows.start - 1]) if rows.start else 0
         return slice(first, int(ends[-1]) if len(ends) else first), np.diff(ends, prepend=first)
 
-    def part(self, rows: slice) -> tuple[IntArray, IntArray]:
+    def part(self, rows: slice) -> tuple[IntArray, npt.NDArray[np.int64]]:
         """Values and lengths of consecutive rows."""
         entries, lengths = self.entries(rows)
         return self.values[entries], lengths

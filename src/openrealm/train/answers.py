@@ -81,8 +81,10 @@ class AnswerFinder:
         """The passages with that word piece of the answer which fewest have."""
         pieces = self._corpus.pieces
         numbers = pieces.find(piece_keys(np.array(answer)))
-        lists = [pieces[number] for number in numbers.tolist() if number >= 0]
-        return map(int, min(lists, key=len)) if len(lists) == len(answer) else ()
+        if (numbers < 0).any():
+            return ()
+        rarest = min(numbers.tolist(), key=lambda number: len(pieces[number]))
+        return map(int, pieces[rarest])
 
     def _searched(self, passages: Iterable[int], answer: Sought) -> Iterator[int]:
         """Which passages contain the answer. Raises BadInput for a regular expression that takes too long."""

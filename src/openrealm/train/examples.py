@@ -74,11 +74,11 @@ class Order:
         """
         firsts = [self._place(number) for number in range(start // run, start // run - (-count // run))]
         places = dict.fromkeys((first + offset) % len(self._items) for first in firsts for offset in range(run))
-        return self._items[list(places)[:count]].tolist()
+        return list(map(int, self._items[list(places)[:count]]))
 
     def take(self, start: int, count: int) -> list[int]:
         """Items start, ..., start + count - 1 of the sequence."""
-        return self._items[[self._place(number) for number in range(start, start + count)]].tolist()
+        return [int(self._items[self._place(number)]) for number in range(start, start + count)]
 
     def _place(self, number: int) -> int:
         """Where the item with this number in the sequence is in the unshuffled list."""
@@ -261,7 +261,8 @@ class MaskedExamples:
         self.config, self.max_tokens, self.seed = config, max_tokens, seed
         self._blocked = None if queries is None else queries.blocked
         is_salient = config.strategy == "salient"
-        self._maskable = maskable_names(corpus, config, max_tokens, queries and queries.corpus) if is_salient else None
+        other = None if queries is None else queries.corpus
+        self._maskable = maskable_names(corpus, config, max_tokens, other) if is_salient else None
         usable = usable_passages(self.corpus, max_tokens, self._maskable)
         if len(usable) < _MIN_USABLE:
             raise TooLittleText(
