@@ -4,7 +4,8 @@
   of the first five passages is of the gold paragraph.
 * Documentation: bench/questions/docs.jsonl over three projects' documentation. A passage counts if it is from a right
   file and holds an answer. Peers over the same passages: BM25, MiniLM off the shelf.
-* Unanswerable: questions about other things. Those declined at the threshold at which a tenth of the answerable are.
+* Unanswerable: questions on other texts, and on the same subjects. Those declined at the threshold at which a tenth of
+  the answerable are.
 * First answer: seconds of `openrealm ask` on a folder of about a thousand passages, all included; latency: seconds per
   question once about 10,000 passages are loaded.
 
@@ -170,24 +171,29 @@ def _is_right(text: str, answers: Sequence[str]) -> bool:
     return False
 
 
-def unanswerable(systems: dict[str, Asked], split: str, answerable: Sequence[float]) -> Row:
-    """Questions on other things, at the threshold that declines at most a tenth of the answerable."""
-    rows = [
-        json.loads(line) for line in (QUESTIONS / "docs-unanswerable.jsonl").read_text(encoding="utf-8").splitlines()
-    ]
-    rows = [row for row in rows if split in (row["split"], "all")]
-    confidences: list[float] = []
-    for name, system in systems.items():
-        questions = [Question(row["question"], ()) for row in rows if row["docs"] == name]
-        if questions:
-            confidences += system.confidences(system.answer(questions)[0])
+def unanswerable(systems: dict[str, Asked], split: str, answerable: Sequence[float]) -> dict[str, Row]:
+    """Questions without an answer, at the threshold that declines at most a tenth of the answerable.
+
+    "unanswerable": each project's questions, asked of the others' documentation; "unanswerable_same_subject": questions
+    on the same subjects that the documentation does not answer.
+    """
     threshold = float(np.quantile(answerable, 0.1))
-    return {
-        "questions": len(confidences),
-        "threshold": round(threshold, 4),
-        "declined": _percent([c < threshold for c in confidences]),
-        "answerable_declined": _percent([c < threshold for c in answerable]),
-    }
+    out = {}
+    for kind, file in (("unanswerable", "docs.jsonl"), ("unanswerable_same_subject", "docs-unanswerable.jsonl")):
+        rows = [json.loads(line) for line in (QUESTIONS / file).read_text(encoding="utf-8").splitlines()]
+        rows = [row for row in rows if split in (row["split"], "all")]
+        confidences: list[float] = []
+        for name, system in systems.items():
+            is_of_others = kind == "unanswerable"
+            asked = [Question(row["question"], ()) for row in rows if (row["docs"] != name) == is_of_others]
+            confidences += system.confidences(system.answer(asked)[0])
+        out[kind] = {
+            "questions": len(confidences),
+            "threshold": round(threshold, 4),
+            "declined": _percent([c < threshold for c in confidences]),
+            "answerable_declined": _percent([c < threshold for c in answerable]),
+        }
+    return out
 
 
 def first_answer() -> float:
@@ -248,7 +254,7 @@ def main() -> None:
         print(json.dumps(out["squad_dev"]), flush=True)
     if "docs" in given.only:
         out["docs"], systems, confidences, log = docs(model, given.split)
-        out["unanswerable"] = unanswerable(systems, given.split, confidences)
+        out |= unanswerable(systems, given.split, confidences)
         if given.log:
             given.log.write_text("\n".join(map(json.dumps, log)) + "\n", encoding="utf-8")
     if "latency" in given.only:

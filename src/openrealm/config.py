@@ -200,6 +200,12 @@ class PretrainConfig(Section):
         "in a candidate; none, as in the paper: read all",
         ge=1,
     )
+    search_candidates: int | None = setting(
+        None,
+        "candidates to find if search_batch_size is set, of which num_candidates are read: the best ones with the "
+        "masked span, for up to half of them, and the best others; none: num_candidates",
+        ge=1,
+    )
     unanswerable_share: float = setting(
         0.0, "share of other queries among those read if search_batch_size is set", ge=0, le=1
     )
@@ -207,6 +213,11 @@ class PretrainConfig(Section):
         None, "the same at the end, reached linearly; none: unanswerable_share throughout", ge=0, le=1
     )
     num_candidates: int = setting(8, "passages read per query, including the null passage", "Guu Sec. 4.3", ge=1)
+    share_candidates: bool = setting(
+        False,
+        "count the candidates of a micro-batch's other queries in p(z|x), as passages that are not read and help as "
+        "little as the null passage; off in the paper",
+    )
     num_tail_candidates: int = setting(
         0, "how many of num_candidates are sampled, to estimate the sum over all passages below the top", ge=0
     )
@@ -255,6 +266,17 @@ class PretrainConfig(Section):
                 f"pretrain.search_batch_size is {self.search_batch_size}, but must be none or at least "
                 f"pretrain.batch_size ({self.batch_size}), because the queries to read are chosen from it."
             )
+        if self.search_candidates is not None:
+            if self.search_batch_size is None:
+                raise BadConfig(
+                    f"pretrain.search_candidates is {self.search_candidates}, but must be none unless "
+                    "pretrain.search_batch_size is set, because all candidates found are read otherwise."
+                )
+            if self.search_candidates < self.num_candidates:
+                raise BadConfig(
+                    f"pretrain.search_candidates is {self.search_candidates}, but must be none or at least "
+                    f"pretrain.num_candidates ({self.num_candidates}), because those to read are chosen from it."
+                )
         if self.use_null + self.num_tail_candidates >= self.num_candidates:
             raise BadConfig(
                 f"pretrain.num_candidates is {self.num_candidates}, but must exceed pretrain.num_tail_candidates "
@@ -264,6 +286,11 @@ class PretrainConfig(Section):
             raise BadConfig(
                 f"pretrain.num_tail_candidates is {self.num_tail_candidates}, but must be 0 unless pretrain.loss is "
                 f"marginal (it is {self.loss}), because it estimates the sum in that loss."
+            )
+        if self.share_candidates and (self.loss != "marginal" or self.num_tail_candidates or not self.use_null):
+            raise BadConfig(
+                "pretrain.share_candidates needs pretrain.loss=marginal, pretrain.use_null=true and "
+                "pretrain.num_tail_candidates=0, because it extends the sum of that loss by passages like the null one."
             )
         if self.max_joint_tokens is not None and self.max_query_tokens >= self.max_joint_tokens:
             raise BadConfig("pretrain.max_query_tokens must be less than pretrain.max_joint_tokens.")

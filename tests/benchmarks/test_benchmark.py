@@ -111,7 +111,7 @@ def test_a_killed_benchmark_goes_on_where_it_stopped(
 ) -> None:
     folder = tmp_path / "bench"
     words = ["benchmark", str(files["one"]), str(files["two"]), "--questions", f"gold={files['gold']}"]
-    words += ["--system", "start", "--system", "realm", "--name", str(folder), "--minutes", "0.05"]
+    words += ["--system", "start", "--system", "realm", "--name", str(folder), "--minutes", "0.05", "--cpu-time"]
     words += as_settings(toy_config(*SETTINGS))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-m", "openrealm.cli", *words], env=environment)

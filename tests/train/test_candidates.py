@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -12,9 +13,15 @@ from hypothesis import strategies as st
 from openrealm.config import MaskingConfig, PretrainConfig
 from openrealm.corpus.corpus import Corpus
 from openrealm.index.index import Binding, Index
-from openrealm.model.reading import JointInputs
+from openrealm.model.reading import JointInputs, Reading
 from openrealm.model.realm import Realm
-from openrealm.train.candidates import find_candidates, pack_candidates, queries_to_read, share_between
+from openrealm.train.candidates import (
+    find_candidates,
+    pack_candidates,
+    passages_to_read,
+    queries_to_read,
+    share_between,
+)
 from openrealm.train.examples import Example, MaskedExamples
 from openrealm.types import NULL
 
@@ -135,6 +142,75 @@ def test_the_first_answerable_queries_are_read_and_others_at_their_share(
     if len(answerable) >= num_read and len(others) >= num_read:
         assert len(read[1]) == int(share * num_read)
         assert len(chosen) == num_read
+
+
+@given(has_span=st.lists(st.booleans(), max_size=20), num_read=st.integers(2, 12), has_null=st.booleans())
+def test_the_best_passages_with_the_span_and_the_best_others_are_read(
+    has_span: list[bool], num_read: int, has_null: bool
+) -> None:
+    found, has_span = [NULL] * has_null + list(range(50, 50 + len(has_span))), [False] * has_null + has_span
+    chosen = passages_to_read(found, has_span, num_read)
+    assert len(chosen) == min(num_read, len(found))
+    assert chosen == [passage for passage in found if passage in chosen], "in the order found"
+    assert not has_null or chosen[0] == NULL
+    holders = [passage for passage, is_it in zip(found, has_span, strict=True) if is_it]
+    others = [passage for passage, is_it in zip(found, has_span, strict=True) if not is_it and passage != NULL]
+    read = [passage for passage in chosen if passage in holders], [passage for passage in chosen if passage in others]
+    assert read == (holders[: len(read[0])], others[: len(read[1])])
+    room = num_read - has_null
+    if len(holders) >= room and len(others) >= room:
+        assert len(read[0]) == (room + 1) // 2
+
+
+@torch.no_grad()
+def test_the_candidates_of_other_queries_count_as_unread_ones(
+    model: Realm, toy_corpus: Corpus, examples: list[Example]
+) -> None:
+    settings = PretrainConfig(max_query_tokens=32, max_joint_tokens=80, share_candidates=True)
+    candidates = [*CANDIDATES[:-1], [NULL, examples[0].passage]]  # the first query's own passage
+    reading = model(pack_candidates(toy_corpus, examples, candidates, settings, with_title=True))
+    distinct = sorted({passage for row in candidates for passage in row})
+    assert reading.unread_score_BU is not None
+    for b, (example, row) in enumerate(zip(examples, candidates, strict=True)):
+        query_D = model.retriever.query_tower([toy_corpus.query_row(example.query, 32)])[0] / 0.5
+        total, sum_of_weights = 0.0, 0.0
+        for u, passage in enumerate(distinct):
+            is_trivial = passage != NULL and toy_corpus.group(passage) in example.blocked
+            is_unread = passage != NULL and passage not in row and not is_trivial
+            assert bool(reading.unread_score_BU[b, u] > -torch.inf) == is_unread
+            if passage in row or is_unread:
+                passage_D = model.retriever.passage_tower([toy_corpus.passage_row(passage)])[0]
+                weight = float((query_D @ passage_D).exp())
+                column = row.index(passage) if passage in row else 0
+                logp_J = reading.gold_logp_BKJ[b, column, : len(example.positions)]
+                total += weight * float(logp_J.sum().exp())
+                sum_of_weights += weight
+        assert float(reading.marginal_loss()[b]) == pytest.approx(-math.log(total / sum_of_weights), rel=1e-9)
+
+
+def test_unread_candidates_lower_the_scores_of_passages_but_leave_the_reader_alone() -> None:
+    score_BK = torch.zeros(1, 2, dtype=torch.float64, requires_grad=True)
+    unread_score_BU = torch.tensor([[0.0, -torch.inf]], dtype=torch.float64, requires_grad=True)
+    gold_logp_BKJ = torch.tensor([[[-3.0], [-1.0]]], dtype=torch.float64, requires_grad=True)
+    is_there = torch.ones(1, 2, dtype=torch.bool)
+    reading = Reading(
+        score_BK=score_BK,
+        gold_logp_BKJ=gold_logp_BKJ,
+        mask_BJ=is_there[:, :1],
+        valid_BK=is_there,
+        unread_score_BU=unread_score_BU,
+    )
+    reading.marginal_loss().sum().backward()
+    p_null, p_read = math.exp(-3.0), math.exp(-1.0)
+    total = 2 * p_null + p_read
+    expected = [1 / 3 - p / total for p in (p_null, p_read)]
+    assert score_BK.grad is not None
+    assert unread_score_BU.grad is not None
+    assert gold_logp_BKJ.grad is not None
+    assert score_BK.grad[0].tolist() == pytest.approx(expected)
+    assert unread_score_BU.grad[0].tolist() == pytest.approx([1 / 3 - p_null / total, 0.0])
+    assert gold_logp_BKJ.grad.flatten().tolist() == pytest.approx([-p_null / total, -p_read / total])
+    assert reading.detach().unread_score_BU is not None
 
 
 def test_the_share_of_others_changes_linearly() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ from openrealm.registry import CALLBACKS
 from openrealm.train import checkpoint
 from openrealm.train.ranks import Ranks
 from openrealm.train.task import Log, ParameterGroup, Row, Schedule, Task
-from openrealm.train.trainer import Trainer
+from openrealm.train.trainer import Trainer, processor_seconds
 from openrealm.types import Question
 
 sys.path.append(str(Path(__file__).parent))
@@ -250,6 +251,23 @@ def test_a_checkpoint_of_other_settings_is_refused_unless_only_intervals_differ(
 def test_training_by_the_clock_ends_when_the_time_is_up(tmp_path: Path) -> None:
     outcome = Trainer(Line(), Fit(), tmp_path, minutes=0.005).train()
     assert outcome.num_steps > 10, "the schedule's number of steps does not apply"
+
+
+def test_minutes_are_measured_by_the_clock_that_is_given(tmp_path: Path) -> None:
+    twenty_seconds_later = itertools.count(step=20.0).__next__  # asked before and after each step
+    outcome = Trainer(Line(), Fit(), tmp_path, minutes=1, clock=twenty_seconds_later, engine=CPU).train()
+    assert outcome.num_steps == 3
+
+
+def test_processor_seconds_count_work_and_not_waiting() -> None:
+    started = processor_seconds()
+    while processor_seconds() < started + 0.05:
+        pass
+    before_waiting = processor_seconds()
+    time.sleep(0.3)
+    assert processor_seconds() - before_waiting < 0.2
+    subprocess.run([sys.executable, "-c", "for _ in range(3_000_000): pass"], check=True)
+    assert processor_seconds() - before_waiting > 0.03, "processes that have ended count"
 
 
 def test_unknown_settings_and_callbacks_are_refused() -> None:

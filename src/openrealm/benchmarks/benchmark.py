@@ -30,6 +30,7 @@ def benchmark(
     regex: Collection[str] = (),
     systems: Sequence[str] = DEFAULT,
     minutes: float = 5.0,
+    cpu_time: bool = False,
     seeds: Sequence[int] = (0,),
     max_questions: int | None = None,
     config: Config | None = None,
@@ -46,6 +47,7 @@ def benchmark(
     regex          names of the sets whose answers are regular expressions
     systems        names in `openrealm.benchmarks.systems.SYSTEMS`
     minutes        budget of each training; the first index, which all systems share, is not counted
+    cpu_time       whether the budget is CPU time instead of wall-clock time, for machines that other work shares
     seeds          each system is trained once with each
     max_questions  take no more than this many from each file
     config         settings; None means the recipe open-qa
@@ -76,7 +78,7 @@ def benchmark(
     torch.set_num_threads(config.num_threads or num_cores())
     with files.sole_writer(folder):
         corpus = _corpus(sources, folder / "corpus", config)
-        bench = Bench(corpus, sets, config, minutes, folder, engine_for(config))
+        bench = Bench(corpus, sets, config, minutes, folder, engine_for(config), cpu_time)
         records = {
             system.name: [bench.record(system, seed if system.is_trained else seeds[0]) for seed in seeds]
             for system in chosen
@@ -85,6 +87,7 @@ def benchmark(
         facts = {
             "seeds": len(seeds),
             "minutes": minutes,
+            "clock": "CPU time" if cpu_time else "wall-clock time",
             "sources": [Path(source).name for source in sources],
             "passages": len(corpus),
             "encoder": config.model.backbone,

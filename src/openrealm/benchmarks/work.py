@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,7 +33,7 @@ from openrealm.train.spans import DenseFinder, longest_question, tokenize
 from openrealm.train.task import Task
 from openrealm.train.tasks.joint import Joint
 from openrealm.train.tasks.warm_start import WarmStart, start_from_unigrams
-from openrealm.train.trainer import Trainer
+from openrealm.train.trainer import Trainer, processor_seconds
 from openrealm.types import Question
 
 _QUESTIONS_AT_ONCE = 64
@@ -88,7 +89,8 @@ _NOTHING: Spent = {"seconds": 0.0, "num_steps": 0, "num_queries": 0}
 class Bench:
     """Corpus, questions and settings of a benchmark, and the folder where its pieces are kept.
 
-    minutes  the budget of each training, in minutes of its steps
+    minutes    the budget of each training, in minutes of its steps
+    cpu_time   whether the minutes are CPU time instead of wall-clock time
     """
 
     corpus: Corpus
@@ -97,6 +99,7 @@ class Bench:
     minutes: float
     folder: Path
     engine: Engine
+    cpu_time: bool = False
 
     @cached_property
     def bm25(self) -> Bm25:
@@ -204,6 +207,7 @@ class Bench:
             task,
             folder,
             minutes=minutes,
+            clock=processor_seconds if self.cpu_time else time.perf_counter,
             engine=self.engine,
             seed=seed,
             callbacks=[counter],
@@ -228,7 +232,7 @@ class Bench:
         """What the model after a training depends on."""
         settings = self._config(name, seed).to_dict()
         sections = [settings[section] for section in ("model", "masking", "warm_start", "pretrain")]
-        length = [] if name == "start" else [self.minutes, self._key("start", seed)]
+        length = [] if name == "start" else [self.minutes, self.cpu_time, self._key("start", seed)]
         return [__version__, name, seed, self.engine.bf16, self.corpus.digest, sections, length]
 
 

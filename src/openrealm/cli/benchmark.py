@@ -49,6 +49,9 @@ def benchmark(
     minutes: Annotated[
         float, typer.Option(min=0.01, metavar="M", help="Time for each training, in minutes of its steps.")
     ] = 5.0,
+    cpu_time: Annotated[
+        bool, typer.Option("--cpu-time", help="Measure that time in CPU time, which is fair on a shared machine.")
+    ] = False,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Number of seeds, from 0.")] = 1,
     max_questions: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="Take no more than N questions from each file.")
@@ -78,6 +81,7 @@ def benchmark(
     folder = training_folder(name, name)
     words = ["benchmark", *sources, *_repeated("--questions", questions), *_repeated("--regex", regex)]
     words += [*_repeated("--system", systems), "--minutes", f"{minutes:g}", "--seeds", str(seeds), "--name", name]
+    words += ["--cpu-time"] if cpu_time else []
     words += _repeated("--max-questions", [max_questions] if max_questions else [])
     words += [*_repeated("--out", [out] if out else []), *_repeated("--config", [config] if config else [])]
     with stoppable(again(*words, settings=settings)):
@@ -88,6 +92,7 @@ def benchmark(
             regex=regex or (),
             systems=systems or DEFAULT,
             minutes=minutes,
+            cpu_time=cpu_time,
             seeds=range(seeds),
             max_questions=max_questions,
             config=with_settings(open_qa(), [*settings_from(config), *(settings or ())]),

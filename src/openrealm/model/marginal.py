@@ -89,6 +89,26 @@ def marginal_log_likelihood(
     return torch.logsumexp(logp_BK + reading_log_likelihood(gold_logp_BKJ, mask_BJ), dim=1)
 
 
+def with_unread(
+    score_BK: Tensor, gold_logp_BKJ: Tensor, valid_BK: Tensor, unread_score_BU: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scores, log-probabilities and validity of the candidates and of U others that were not read.
+
+    An unread passage is taken to be of as little help as the null passage, in column 0: its log-probabilities are the
+    null passage's, without gradient. So the sums over passages cover more of the corpus at no cost to the reader.
+
+    unread_score_BU  inner products, -inf where a query has no such candidate
+    Returns B x (K + U), B x (K + U) x J and B x (K + U) tensors.
+    """
+    is_there_BU = unread_score_BU > -torch.inf
+    null_logp_BUJ = gold_logp_BKJ[:, :1].detach().expand(-1, unread_score_BU.shape[1], -1)
+    return (
+        torch.cat([score_BK, unread_score_BU.masked_fill(~is_there_BU, 0.0)], dim=1),
+        torch.cat([gold_logp_BKJ, null_logp_BUJ], dim=1),
+        torch.cat([valid_BK, is_there_BU], dim=1),
+    )
+
+
 def query_weights(num_masks_B: Tensor, *, by_masks: bool = False) -> Tensor:
     """Weights of the queries in the loss of a batch, shape (B,), which sum to 1.
 

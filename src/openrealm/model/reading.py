@@ -34,6 +34,7 @@ class JointInputs:
     per_token      marginalise over passages separately for each masked token, as in the released code
     has_null       whether column 0 is the null passage
     candidates     per query, the passage numbers of its candidates, if known; copied to the `Reading`
+    unread_BU      which of `passage_rows` count as further candidates that are not read, see `Reading`; None: none
     """
 
     query_rows: Sequence[Row]
@@ -47,6 +48,7 @@ class JointInputs:
     per_token: bool = False
     has_null: bool = True
     candidates: Sequence[Sequence[int]] = ()
+    unread_BU: Tensor | None = None
 
     @property
     def num_tokens(self) -> int:
@@ -67,6 +69,9 @@ class Reading:
     per_token      whether to marginalise separately for each masked token (released code) or for the query (paper)
     has_null       whether column 0 is the null passage
     candidates     per query, the numbers of the passages read, if known
+    unread_score_BU  scores of further candidates, the passages of the batch's other queries, which are not read and
+                   taken to be of as little help as the null passage; -inf where there is none. Only the marginal counts
+                   them. None: none
     attend         computes `attention_BK` by an extra forward pass of the reader
 
     Methods return one value per query or candidate and are differentiable:
@@ -92,12 +97,18 @@ class Reading:
     per_token: bool = False
     has_null: bool = True
     candidates: Sequence[Sequence[int]] = ()
+    unread_score_BU: Tensor | None = None
     attend: Callable[[], Tensor] | None = field(default=None, repr=False, compare=False)
 
     def marginal_log_likelihood(self) -> Tensor:
         """log p(y|x), marginalised over the candidates, shape (B,), in nats (Guu et al. 2020, Eq. 1)."""
+        score_BK, gold_logp_BKJ, valid_BK = self.score_BK, self.gold_logp_BKJ, self.valid_BK
+        if self.unread_score_BU is not None:
+            score_BK, gold_logp_BKJ, valid_BK = marginal.with_unread(
+                score_BK, gold_logp_BKJ, valid_BK, self.unread_score_BU
+            )
         return marginal.marginal_log_likelihood(
-            self.score_BK, self.gold_logp_BKJ, self.mask_BJ, valid_BK=self.valid_BK, per_token=self.per_token
+            score_BK, gold_logp_BKJ, self.mask_BJ, valid_BK=valid_BK, per_token=self.per_token
         )
 
     def marginal_loss(self) -> Tensor:
@@ -147,6 +158,7 @@ class Reading:
             per_token=self.per_token,
             has_null=self.has_null,
             candidates=self.candidates,
+            unread_score_BU=None if self.unread_score_BU is None else self.unread_score_BU.detach(),
         )
 
 
@@ -161,6 +173,10 @@ def read_jointly(retriever: Retriever, reader: Reader, inputs: JointInputs, quer
     device = vector_UD.device
     # Not a matrix product, which autocast would round to bfloat16.
     score_BK = (query_BD[:, None, :] * vector_UD[inputs.place_BK.to(device)]).sum(dim=2)
+    unread_score_BU = None
+    if inputs.unread_BU is not None:
+        unread_score_BU = (query_BD[:, None, :] * vector_UD).sum(dim=2)
+        unread_score_BU = unread_score_BU.masked_fill(~inputs.unread_BU.to(device), -torch.inf)
     log_weight_BK = None if inputs.log_weight_BK is None else inputs.log_weight_BK.to(score_BK)
     if log_weight_BK is not None:
         score_BK = score_BK + log_weight_BK
@@ -183,6 +199,7 @@ def read_jointly(retriever: Retriever, reader: Reader, inputs: JointInputs, quer
         per_token=inputs.per_token,
         has_null=inputs.has_null,
         candidates=inputs.candidates,
+        unread_score_BU=unread_score_BU,
         attend=attend,
     )
 

@@ -69,6 +69,25 @@ def queries_to_read(is_answerable: Sequence[bool], num_read: int, unanswerable_s
     return sorted(answerable + others[:num_others]) or others[:1] or [0]
 
 
+def passages_to_read(found: Sequence[int], has_span: Sequence[bool], num_read: int) -> list[int]:
+    """Which of the candidates found for a query are read, best first; a null passage at the front stays there.
+
+    has_span  whether the masked span occurs in each candidate
+    num_read  the most to read: for up to half of them candidates with the span, for the rest others
+
+    >>> passages_to_read([NULL, 3, 1, 4, 5, 9], [False, False, False, True, False, True], 4)
+    [-1, 3, 1, 4]
+    """
+    null = [NULL] if found and found[0] == NULL else []
+    places = range(len(null), len(found))
+    room = num_read - len(null)
+    holders = [i for i in places if has_span[i]]
+    others = [i for i in places if not has_span[i]]
+    num_holders = max((room + 1) // 2, room - len(others))
+    chosen = sorted([*holders[:num_holders], *others[: room - len(holders[:num_holders])]])
+    return [*null, *(found[i] for i in chosen)]
+
+
 def share_between(first: float, last: float | None, share_done: float) -> float:
     """The value at `share_done` (0 to 1) of training on the line from `first` to `last`; None means `first`."""
     return first if last is None else first + (last - first) * min(1.0, share_done)
@@ -134,6 +153,8 @@ def pack_candidates(
 ) -> JointInputs:
     """Encoder inputs of masked queries and their candidates; each distinct passage is embedded once.
 
+    With `share_candidates`, each query's candidates are unread ones of the others.
+
     with_title   whether the reader sees the passage's title (`model.title_in_joint`)
     log_weights  log-weights of the candidates, from `sample_tail`
     """
@@ -155,7 +176,21 @@ def pack_candidates(
         per_token=settings.per_token_marginal,
         has_null=all(row[0] == NULL for row in candidates),
         candidates=candidates,
+        unread_BU=_unread(corpus, examples, candidates, distinct) if settings.share_candidates else None,
     )
+
+
+def _unread(
+    corpus: Corpus, examples: Sequence[Example], candidates: Sequence[Sequence[int]], distinct: Sequence[int]
+) -> Tensor:
+    """B x U: which of the passages are neither candidates of a query, nor the null passage, nor trivial."""
+    passage_U = np.array(distinct)
+    group_U = np.where(passage_U == NULL, NULL, corpus.groups[passage_U])
+    rows = [
+        ~(np.isin(passage_U, [NULL, *row]) | np.isin(group_U, example.blocked))
+        for example, row in zip(examples, candidates, strict=True)
+    ]
+    return torch.from_numpy(np.array(rows))
 
 
 def query_rows(corpus: Corpus, examples: Sequence[Example], max_tokens: int) -> list[Row]:

@@ -418,3 +418,9 @@ def test_queries_to_read_cannot_be_chosen_among_fewer_or_by_scattered_masks(toy_
         toy_config("pretrain.search_batch_size=3", "pretrain.batch_size=4")
     with pytest.raises(BadConfig, match=r"must be none if masking\.strategy is uniform"):
         toy_config("pretrain.search_batch_size=8", "masking.strategy=uniform")
+    with pytest.raises(BadConfig, match=r"search_candidates is 9, but must be none unless pretrain\.search_batch_size"):
+        toy_config("pretrain.search_candidates=9")
+    with pytest.raises(BadConfig, match=r"search_candidates is 3, but must be none or at least pretrain\.num_cand"):
+        toy_config("pretrain.search_batch_size=60", "pretrain.search_candidates=3", "pretrain.num_candidates=4")
+    with pytest.raises(BadConfig, match=r"share_candidates needs pretrain\.loss=marginal"):
+        toy_config("pretrain.share_candidates=true", "pretrain.loss=emdr2")

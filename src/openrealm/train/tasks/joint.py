@@ -25,6 +25,7 @@ from openrealm.train import checkpoint
 from openrealm.train.candidates import (
     find_candidates,
     pack_candidates,
+    passages_to_read,
     queries_to_read,
     query_rows,
     sample_tail,
@@ -206,24 +207,26 @@ class Joint(Task[JointBatch]):
             return examples, None
         with self.trainer.engine.autocast(), torch.no_grad():
             query_BD = model.retriever.encode_query(query_rows(self.corpus, examples, settings.max_query_tokens))
-        found = self._find(query_BD, examples)
-        is_answerable = [
-            any(contains(self.corpus.body(passage), example.gold) for passage in candidates)
+        found = self._find(query_BD, examples, settings.search_candidates)
+        has_span = [
+            [contains(self.corpus.body(passage), example.gold) for passage in candidates]
             for example, candidates in zip(examples, found, strict=True)
         ]
+        is_answerable = [any(row) for row in has_span]
         share = share_between(settings.unanswerable_share, settings.final_unanswerable_share, self.trainer.share_done())
         chosen = queries_to_read(is_answerable, settings.batch_size, share)
         log |= {"answerable": sum(is_answerable) / len(examples), "num_read": len(chosen)}
-        return [examples[i] for i in chosen], [found[i] for i in chosen]
+        most = settings.num_candidates - settings.num_tail_candidates
+        return [examples[i] for i in chosen], [passages_to_read(found[i], has_span[i], most) for i in chosen]
 
-    def _find(self, query_BD: Tensor, examples: Sequence[Example]) -> list[list[int]]:
-        """The best passages of the current index for each query."""
+    def _find(self, query_BD: Tensor, examples: Sequence[Example], most: int | None = None) -> list[list[int]]:
+        """The best passages of the current index for each query, by default as many as are read."""
         settings = self.settings
         return find_candidates(
             self.index,
             query_BD,
             examples,
-            settings.num_candidates - settings.num_tail_candidates,
+            most or settings.num_candidates - settings.num_tail_candidates,
             use_null=settings.use_null,
             block_trivial=settings.block_trivial,
         )
