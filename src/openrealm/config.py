@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 from openrealm.errors import BadConfig
 from openrealm.registry import CALLBACKS, LOSSES, SEARCHERS, Registry
 from openrealm.section import Section, setting, with_settings
-from openrealm.types import DEFAULT_LIMITS, Limits
+from openrealm.types import DEFAULT_LIMITS, MAX_REGEX_SECONDS, Limits
 
 __all__ = [
     "SOURCES",
@@ -87,6 +87,8 @@ class CorpusConfig(Section):
     max_expansion: int = setting(
         DEFAULT_LIMITS.max_expansion, "how many times as long a compressed file of rows may become", ge=1
     )
+    max_archive_files: int = setting(DEFAULT_LIMITS.max_archive_files, "files in an EPUB or Word document", ge=1)
+    max_page_mb: int = setting(DEFAULT_LIMITS.max_page_mb, "largest page of a wiki, in MB", ge=1, le=2000)
     max_page_seconds: float = setting(DEFAULT_LIMITS.max_page_seconds, "CPU time for a page of a wiki", ge=0.1)
     max_page_memory_mb: int = setting(DEFAULT_LIMITS.max_page_memory_mb, "memory for a page of a wiki, in MB", ge=512)
 
@@ -367,6 +369,9 @@ class Config(Section):
     )
     num_threads: int | None = setting(
         None, "CPU threads, and processes that build the corpus; none: one per core", ge=1
+    )
+    max_regex_seconds: float = setting(
+        MAX_REGEX_SECONDS, "time for an answer that is a regular expression, on one passage", ge=0.01
     )
     callbacks: tuple[Annotated[str, _registered(CALLBACKS, "callbacks")], ...] = setting(
         (), "names of callbacks that observe training, such as tensorboard"

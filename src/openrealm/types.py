@@ -39,6 +39,8 @@ class Limits:
     max_row_mb             longest row of a file of rows
     max_row_group_mb       memory for the rows that Parquet decodes at once
     max_expansion          how many times as long a compressed file of rows may become
+    max_archive_files      files in a document that is an archive, such as an EPUB
+    max_page_mb            largest page of a wiki, as XML
     max_page_seconds       CPU time for a wiki's page
     max_page_memory_mb     memory for a wiki's page
 
@@ -53,12 +55,17 @@ class Limits:
     max_row_mb: int = 64
     max_row_group_mb: int = 1024
     max_expansion: int = 500
+    max_archive_files: int = 100_000
+    max_page_mb: int = 64
     max_page_seconds: float = 5.0
     max_page_memory_mb: int = 1024
 
 
 DEFAULT_LIMITS = Limits()
 """What is read if nobody says otherwise."""
+
+MAX_REGEX_SECONDS = 1.0
+"""Time for an answer's regular expression on one text, if nobody says otherwise; the setting `max_regex_seconds`."""
 
 
 class Line(NamedTuple):

@@ -14,7 +14,7 @@ from openrealm.corpus import builder
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.places import place_of
 from openrealm.corpus.row_files import RowFile, overlapping, row_file_of
-from openrealm.types import Article
+from openrealm.types import Article, Limits
 
 
 @pytest.fixture
@@ -42,6 +42,13 @@ def test_without_the_file_as_it_was_characters_are_counted(source: Path, tmp_pat
     assert place_of(corpus, 0, 0, source) == "inn.txt, character 1"
     (source / "inn.txt").unlink()
     assert place_of(corpus, 0, 0, source) == "inn.txt, character 1"
+
+
+def test_the_line_of_a_file_beyond_the_default_limits_is_told(source: Path, tmp_path: Path) -> None:
+    (source / "inn.txt").write_text(f"Inns\n\n{'The inn. ' * 120_000}\n\nIt was closed by Roth.\n")
+    corpus = Corpus.build(source, tmp_path / "corpus", limits=Limits(max_line_characters=2_000_000))
+    last = len(corpus) - 1
+    assert place_of(corpus, last, corpus[last].text.index("Roth"), source) == "inn.txt, line 5"
 
 
 ROWS = [("r1", "Lima lies in Peru."), ("r2", "Quito lies in Ecuador.")]

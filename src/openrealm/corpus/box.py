@@ -17,6 +17,7 @@ from openrealm.errors import OpenRealmError
 
 # A stopped or swapping process uses no CPU time; by the wall clock it may take this many times as long.
 _CLOCK_FACTOR = 60
+_START_SECONDS = 600.0  # by the clock, for a child to be ready
 _CAUSES = {
     -signal.SIGPROF: "time",
     NO_MEMORY: "memory",
@@ -69,7 +70,7 @@ class Box:
                 _send(child, setting)
                 self._setting = setting
             _send(child, message)
-            found: dict[str, Any] = json.loads(self._received(child))
+            found: dict[str, Any] = json.loads(self._received(child, self._limits[0] * _CLOCK_FACTOR))
         except (OSError, ValueError, EOFError, TimeoutError) as error:
             return {"poison": self._cause_of_death(child, error)}
         return found
@@ -81,15 +82,15 @@ class Box:
             env=subprocesses.environment(),
         )  # fmt: skip
         try:
-            self._received(child)
+            self._received(child, _START_SECONDS)
         except (OSError, ValueError, EOFError, TimeoutError) as error:
             raise OpenRealmError(
                 f"A process that reads documents exited before it was ready; run {' '.join(command)} to see why."
             ) from error
         return child
 
-    def _received(self, child: subprocess.Popen[bytes]) -> bytes:
-        deadline = time.monotonic() + self._limits[0] * _CLOCK_FACTOR
+    def _received(self, child: subprocess.Popen[bytes], seconds: float) -> bytes:
+        deadline = time.monotonic() + seconds
         return _read(child, int(_read(child, LENGTH_BYTES, deadline)), deadline)
 
     def _cause_of_death(self, child: subprocess.Popen[bytes], error: Exception) -> str:

@@ -10,9 +10,11 @@ from openrealm.corpus.readers import EXTENSIONS
 from openrealm.corpus.readers.decode import read_text
 from openrealm.corpus.row_files import RowFile, row_file_of
 from openrealm.errors import BadInput
-from openrealm.types import DEFAULT_LIMITS, Origin
+from openrealm.types import Limits, Origin
 
 _DECLARE_ENCODING = (".html", ".htm", ".xhtml")
+# Of the limits a corpus was built with, whatever they were: each of its files was within them.
+_ANY = Limits(max_file_mb=1 << 20, max_line_characters=1 << 40)
 # What `types.Line.part` counts in a document.
 _PARTS = {".pdf": "page", ".epub": "chapter", ".ipynb": "cell", ".docx": "paragraph"}
 
@@ -86,4 +88,4 @@ def _line(source: str | Path | None, origin: Origin, text: str) -> int:
 @lru_cache(maxsize=4)
 def _content(path: Path, _changed: int) -> str:
     """A file's text as its reader decoded it; `_changed` is when it was last written."""
-    return read_text(path, DEFAULT_LIMITS, declared=path.suffix.lower() in _DECLARE_ENCODING)
+    return read_text(path, _ANY, declared=path.suffix.lower() in _DECLARE_ENCODING)

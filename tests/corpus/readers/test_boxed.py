@@ -58,7 +58,7 @@ def test_every_extension_but_that_of_plain_text_is_read_in_the_child() -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("slow.rst", "a_ " * 50_000), ("slow.md", "*a*\n\n" * 400_000), ("slow.html", "<p><b>a</b>" * 1_000_000)],
+    [("slow.rst", "*a*\n\n" * 200_000), ("slow.md", "*a*\n\n" * 400_000), ("slow.html", "<p><b>a</b>" * 1_000_000)],
 )
 def test_a_file_that_takes_too_long_is_unreadable_and_the_others_are_read(name: str, text: str, tmp_path: Path) -> None:
     (tmp_path / "a.md").write_text("Lima.")

@@ -7,6 +7,7 @@ import pytest
 
 from openrealm.corpus.readers.epub import read
 from openrealm.errors import BadInput
+from openrealm.types import Limits
 
 Files = dict[str, str | bytes]
 
@@ -45,7 +46,7 @@ def test_a_chapter_may_be_utf_16(tmp_path: Path, make_archive: Callable[..., Pat
         ("META-INF/container.xml", "<container", "META-INF/container.xml: unclosed token"),
         ("OEBPS/text/one.xhtml", b"caf\xe9", "can't decode byte 0xe9"),
         ("META-INF/encryption.xml", '<x URI="OEBPS/text/one.xhtml"/>', "is encrypted"),
-        ("OEBPS/big.bin", b"\0" * (257 << 20), "more than 100,000 or 268,435,456; split it"),
+        ("OEBPS/big.bin", b"\0" * (257 << 20), r"unpacks to 269,\d+,\d+ bytes, more than 268,435,456; split it"),
     ],
 )
 def test_what_cannot_be_read_is_refused_by_name(
@@ -54,6 +55,18 @@ def test_what_cannot_be_read_is_refused_by_name(
     with pytest.raises(BadInput, match=message) as caught:
         read(make_archive(tmp_path / "a.epub", book | {name: data}))
     assert str(caught.value).startswith(str(tmp_path / "a.epub"))
+
+
+def test_an_archive_of_too_many_files_is_refused(
+    tmp_path: Path, make_archive: Callable[..., Path], book: Files
+) -> None:
+    path = make_archive(tmp_path / "a.epub", book)
+    message = (
+        rf"a\.epub holds {len(book):,} files, more than 2; split it, remove it, or raise corpus\.max_archive_files"
+    )
+    with pytest.raises(BadInput, match=message):
+        read(path, Limits(max_archive_files=2))
+    assert read(path, Limits(max_archive_files=len(book))).pieces
 
 
 def test_an_archive_cut_short_is_refused(tmp_path: Path, make_archive: Callable[..., Path], book: Files) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm.corpus.readers.rst import read, read_rst
-from openrealm.errors import BadInput
 
 PAGE = """.. _peru:
 
@@ -106,10 +106,50 @@ def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_docutils_cannot_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / "deep.rst").write_text("- " * 3000 + "x")
-    with pytest.raises(BadInput, match=r"deep\.rst could not be read as reStructuredText \(RecursionError"):
-        read(tmp_path / "deep.rst")
+def read_text(path: Path, text: str) -> tuple[str, list[str]]:
+    """The text of a file with this content, and what is remarked about it."""
+    path.write_text(text)
+    document = read(path)
+    return document.article("a", "a").text, list(document.remarks)
+
+
+@pytest.mark.parametrize("text", ["- " * 3000 + "Lima", "See http://peru.example " * 1500 + "Lima"])
+def test_what_docutils_cannot_read_is_read_as_plain_text(tmp_path: Path, text: str) -> None:
+    found, remarks = read_text(tmp_path / "a.rst", text)
+    assert found.split() == text.split()
+    assert remarks == [".rst file read as plain text (docutils fails: RecursionError)"]
+
+
+COSTLY = {
+    "a_ ": "10,000 references and other marks in a paragraph",
+    "|a| ": "10,000 references and other marks in a paragraph",
+    "[1]_ ": "10,000 references and other marks in a paragraph",
+    "`a ": "10,000 references and other marks in a paragraph",
+    "*a ": "10,000 references and other marks in a paragraph",
+    "Lima\n\n----\n\n": "2,000 transitions",
+    ".. _a:\n\n": "5,000 targets and footnotes",
+    ".. [#] Lima\n\n": "5,000 targets and footnotes",
+    "__ http://peru.example\n\n": "5,000 targets and footnotes",
+}
+
+
+@pytest.mark.parametrize("mark", COSTLY)
+@pytest.mark.parametrize("number", [11_000, 22_000])
+def test_what_takes_docutils_quadratic_time_is_read_as_plain_text(tmp_path: Path, mark: str, number: int) -> None:
+    text, remarks = read_text(tmp_path / "a.rst", mark * number)
+    assert remarks == [f".rst file read as plain text (more than {COSTLY[mark]})"]
+    assert len(re.findall(r"\w+", text)) == len(re.findall(r"\w+", mark)) * number
+
+
+@pytest.mark.parametrize("mark", COSTLY)
+def test_as_many_as_documents_have_are_read_as_they_are(tmp_path: Path, mark: str) -> None:
+    _, remarks = read_text(tmp_path / "a.rst", mark * 200)
+    assert remarks == []
+
+
+def test_marks_are_counted_by_the_paragraph(tmp_path: Path) -> None:
+    text, remarks = read_text(tmp_path / "a.rst", ("a_ " * 100 + "\n\n") * 101)
+    assert (text.split(), remarks) == (["a"] * 10_100, [])
 
 
 words = st.lists(st.text(alphabet="abcdéxyz", min_size=1, max_size=9).map(lambda w: f"q{w}"), min_size=1, max_size=9)

@@ -10,14 +10,17 @@ import pytest
 from openrealm.corpus.sources import dump
 from openrealm.corpus.sources.dump import Loss, Piece, pieces
 from openrealm.errors import BadInput
+from openrealm.types import DEFAULT_LIMITS, Limits
+
+ONE_MB = Limits(max_page_mb=1)
 
 
-def pages_of(path: Path) -> list[Piece]:
-    return [piece for piece in pieces(path) if isinstance(piece, Piece) and not piece.is_header]
+def pages_of(path: Path, limits: Limits = DEFAULT_LIMITS) -> list[Piece]:
+    return [piece for piece in pieces(path, limits) if isinstance(piece, Piece) and not piece.is_header]
 
 
-def losses_of(path: Path) -> list[Loss]:
-    return [piece for piece in pieces(path) if isinstance(piece, Loss)]
+def losses_of(path: Path, limits: Limits = DEFAULT_LIMITS) -> list[Loss]:
+    return [piece for piece in pieces(path, limits) if isinstance(piece, Loss)]
 
 
 def titles(path: Path) -> list[str]:
@@ -124,10 +127,9 @@ def test_a_file_that_cannot_be_opened_is_one_sentence(tmp_path: Path) -> None:
 def test_a_page_without_measure_is_passed_over(
     plain: Path, make_page: Callable[..., str], make_dump: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dump, "MAX_PAGE_BYTES", 20_000)
-    monkeypatch.setattr(dump, "_READ_BYTES", 5_000)
-    plain.write_text(make_dump([make_page(1, "A", "a"), make_page(2, "B", "b" * 50_000), make_page(3, "C", "c")]))
-    first, large, last = pages_of(plain)
+    monkeypatch.setattr(dump, "_READ_BYTES", 50_000)
+    plain.write_text(make_dump([make_page(1, "A", "a"), make_page(2, "B", "b" * 2_000_000), make_page(3, "C", "c")]))
+    first, large, last = pages_of(plain, ONE_MB)
     data = plain.read_bytes()
     assert b"<title>A" in (first.xml or b"")
     assert b"<title>C" in (last.xml or b"")
@@ -136,18 +138,19 @@ def test_a_page_without_measure_is_passed_over(
     assert data[: large.end].endswith(b"</page>")
     assert data[large.end : last.start].isspace()
     plain.write_bytes(data[: large.end - 9_000])
-    assert losses_of(plain) == [Loss(large.start, large.end - 9_000, "the file ends within a page")]
+    assert losses_of(plain, ONE_MB) == [Loss(large.start, large.end - 9_000, "the file ends within a page")]
+    plain.write_bytes(data)
+    assert [page.xml is None for page in pages_of(plain, Limits(max_page_mb=2))] == [False] * 3
 
 
 def test_what_holds_no_page_is_not_kept_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dump, "MAX_PAGE_BYTES", 20_000)
-    monkeypatch.setattr(dump, "_READ_BYTES", 5_000)
+    monkeypatch.setattr(dump, "_READ_BYTES", 50_000)
     path = tmp_path / "a.xml"
-    path.write_text("no page " * 10_000)
-    losses = losses_of(path)
+    path.write_text("no page " * 400_000)
+    losses = losses_of(path, ONE_MB)
     assert {loss.why for loss in losses} == {"this is not a page", "the file ends before </mediawiki>"}
     assert [loss.start for loss in losses[1:]] == [loss.end for loss in losses[:-1]]
-    assert (losses[0].start, losses[-1].end) == (0, 80_000)
+    assert (losses[0].start, losses[-1].end) == (0, 3_200_000)
 
 
 def test_two_dumps_end_to_end_are_read_as_one(plain: Path) -> None:

@@ -76,7 +76,7 @@ MORE_POISON = {
     **POISON,
     "10 MB of links": ("[[a]] " * 1_700_000, "over 5 s, corpus.max_page_seconds"),
     "65 MB of lines": ("word\n" * 13_000_000, "over 1,024 MB, corpus.max_page_memory_mb"),
-    "more than that": ("word\n" * 14_000_000, "over 64 MB of wikitext"),
+    "more than that": ("word\n" * 14_000_000, "over 64 MB, corpus.max_page_mb"),
 }
 CLEANED = {
     "zero": ("a\x00b", "ab"),
@@ -107,7 +107,7 @@ def test_poison_is_set_aside_and_counted_and_the_run_goes_on(
         assert articles[title].text == f"{cleaned}\n{prose.strip()}"
     listed = [(page["id"], page["title"], page["why"]) for page in described["quarantined"]]
     known = [
-        ("", "") if why == "over 64 MB of wikitext" else (str(n), title)
+        ("", "") if why == "over 64 MB, corpus.max_page_mb" else (str(n), title)
         for n, (title, (_, why)) in enumerate(poison.items())
     ]
     assert listed == [(*named, why) for named, (_, why) in zip(known, poison.values(), strict=True)]

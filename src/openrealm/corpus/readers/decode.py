@@ -34,6 +34,7 @@ _MIN_CONFIDENCE = 0.1
 _MIN_DETECTED_BYTES = 50
 _DETECTED_WITHIN_BYTES = 200_000
 _MIN_UTF16_UNITS = 16
+_LEAST_READ = 1 << 20  # some files of /proc say that they are empty
 _CONTROLS = re.compile("[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 # The WHATWG's windows-1252 has no gaps: these five bytes are the control characters of the same number.
 _UNDEFINED_IN_WINDOWS_1252 = {0xDC00 + byte: byte for byte in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
@@ -74,7 +75,7 @@ def read_bytes(path: Path, limits: Limits) -> bytes:
                 "corpus.max_file_mb."
             )
         with path.open("rb") as file:
-            return file.read(most)
+            return file.read(max(info.st_size, _LEAST_READ))
     except OSError as error:
         raise BadInput(f"{path} could not be read ({error.strerror}); check its permissions.") from error
 

@@ -9,11 +9,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from openrealm.corpus.readers import Document
+from openrealm.corpus.readers import Document, plain
 from openrealm.corpus.readers.decode import read_text
 from openrealm.corpus.readers.directives import ADMONITIONS, CODE, EMPTY, role_text, shown_title
 from openrealm.corpus.readers.page import POSITION, read_page
-from openrealm.errors import BadInput, NotInstalled
+from openrealm.errors import NotInstalled
 from openrealm.types import DEFAULT_LIMITS, Limits
 
 try:
@@ -30,6 +30,11 @@ _DIRECTIVE_NAME = re.compile(r"\.\.[ \t](?:\|[^|\n]{1,100}\|[ \t])?([A-Za-z][\w:
 _ROLE_NAME = re.compile(r":([A-Za-z][\w:+.-]{0,60}):`|`:([A-Za-z][\w:+.-]{0,60}):")
 _REFERENCE = re.compile(r"^(?::[\w:+.-]+:)?`?(.*?)(?:[ \t\n]*<[^<>]*>)?`?_{0,2}$", re.DOTALL)
 _SUBSTITUTION = re.compile(r"\|[^|]*\|_{0,2}$")
+_RULE = re.compile(r"([!-/:-@\[-`{-~])\1{3,}")
+_TARGET = re.compile(r"[ \t]*(?:\.\.[ \t]+[_\[]|__[ \t])")  # footnotes and citations too
+_MARK = re.compile(r"[\w`|\]]__?(?!\w)|[*`|]+(?=\S)")
+# docutils takes time that grows with the square of these numbers: with as many, 5 to 10 s.
+_MAX_TRANSITIONS, _MAX_TARGETS, _MAX_MARKS = 2_000, 5_000, 10_000
 # Those of docutils whose content and options are not those of Sphinx, or that read other files.
 _REPLACED = ADMONITIONS | CODE | EMPTY | {"admonition", "class", "container", "figure", "default-role"}
 _SETTINGS = {
@@ -53,15 +58,22 @@ _SETTINGS = {
 
 
 def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Document:
-    """The document as a reader of the rendered page sees it. Raises BadInput where docutils fails."""
+    """The document as a reader of the rendered page sees it.
+
+    As plain text, with a remark, if docutils fails or would take too long: it takes time that grows with the square of
+    the number of references in a paragraph, and of transitions and targets.
+    """
     remarks: dict[str, int] = {}
     source = read_text(path, limits, counts=remarks)
-    try:
-        return replace(read_rst(source), remarks=remarks)
-    except Exception as error:  # docutils raises nearly anything on odd input, such as a RecursionError
-        raise BadInput(
-            f"{path} could not be read as reStructuredText ({type(error).__name__}: {error}); repair it or remove it."
-        ) from error
+    why = _excess(source)
+    if not why:
+        try:
+            return replace(read_rst(source), remarks=remarks)
+        except MemoryError:
+            raise
+        except Exception as error:  # docutils raises nearly anything on odd input, such as a RecursionError
+            why = f"docutils fails: {type(error).__name__}"
+    return replace(plain.read_plain(source), remarks={**remarks, f".rst file read as plain text ({why})": 1})
 
 
 def read_rst(source: str) -> Document:
@@ -70,6 +82,21 @@ def read_rst(source: str) -> Document:
     settings = {**_SETTINGS, "warning_stream": StringIO()}
     parts = docutils.core.publish_parts(source, writer=_writer(source), settings_overrides=settings)
     return read_page(parts["html_body"], source).titled_by_heading()
+
+
+def _excess(source: str) -> str:
+    """What there is too much of for docutils, or ""."""
+    num_transitions = num_targets = num_marks = 0
+    lines = [line.rstrip() for line in source.splitlines()]
+    for before, line, after in zip(["", *lines], lines, [*lines[1:], ""], strict=False):
+        num_marks = num_marks + sum(1 for _ in _MARK.finditer(line)) if line else 0
+        if num_marks > _MAX_MARKS:
+            return f"more than {_MAX_MARKS:,} references and other marks in a paragraph"
+        num_transitions += not before and not after and _RULE.fullmatch(line) is not None
+        num_targets += _TARGET.match(line) is not None
+    if num_transitions > _MAX_TRANSITIONS:
+        return f"more than {_MAX_TRANSITIONS:,} transitions"
+    return f"more than {_MAX_TARGETS:,} targets and footnotes" if num_targets > _MAX_TARGETS else ""
 
 
 def _register(source: str) -> None:

@@ -11,8 +11,6 @@ from pathlib import Path
 from openrealm.errors import BadInput
 from openrealm.types import Limits
 
-_MAX_MEMBERS = 100_000
-
 
 @contextmanager
 def opened_archive(path: Path, kind: str, limits: Limits) -> Iterator[zipfile.ZipFile]:
@@ -25,10 +23,15 @@ def opened_archive(path: Path, kind: str, limits: Limits) -> Iterator[zipfile.Zi
             members = archive.infolist()
             num_bytes = sum(member.file_size for member in members)  # zipfile reads no more than a member declares
             most = limits.max_file_mb << 20
-            if num_bytes > most or len(members) > _MAX_MEMBERS:
+            if num_bytes > most:
                 raise BadInput(
-                    f"{path} holds {len(members):,} files of {num_bytes:,} bytes, more than {_MAX_MEMBERS:,} or "
-                    f"{most:,}; split it, remove it, or raise corpus.max_file_mb."
+                    f"{path} unpacks to {num_bytes:,} bytes, more than {most:,}; split it, remove it, or raise "
+                    "corpus.max_file_mb."
+                )
+            if len(members) > limits.max_archive_files:
+                raise BadInput(
+                    f"{path} holds {len(members):,} files, more than {limits.max_archive_files:,}; split it, remove "
+                    "it, or raise corpus.max_archive_files."
                 )
             yield archive
     except BadInput:

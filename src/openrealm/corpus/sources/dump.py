@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 from openrealm.corpus.sources.bzip2 import Chunk, blocks
 from openrealm.errors import BadInput
+from openrealm.types import DEFAULT_LIMITS, Limits
 
-MAX_PAGE_BYTES = 64 << 20
 _READ_BYTES = 1 << 20
 _PAGE, _PAGE_END, _ROOT_END = b"<page>", b"</page>", b"</mediawiki>"
 
@@ -29,7 +29,7 @@ class Piece:
     """`<page>...</page>` as it is in the dump, or the header before the first page.
 
     start, end  bytes of the file that it was read from; in a compressed file, those of the blocks that contain it
-    xml         None for a page larger than MAX_PAGE_BYTES
+    xml         None for a page larger than `Limits.max_page_mb`
     """
 
     start: int
@@ -38,7 +38,7 @@ class Piece:
     is_header: bool = False
 
 
-def pieces(path: Path) -> Iterator[Piece | Loss]:
+def pieces(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Piece | Loss]:
     """Header, pages and losses of a dump in order; never more than one page and a few blocks are in memory.
 
     Raises BadInput if the file cannot be read at all.
@@ -47,7 +47,7 @@ def pieces(path: Path) -> Iterator[Piece | Loss]:
         with path.open("rb") as handle:
             is_compressed = handle.read(3) == b"BZh" or path.suffix == ".bz2"
             handle.seek(0)
-            splitter = _Splitter(is_compressed)
+            splitter = _Splitter(is_compressed, limits.max_page_mb << 20)
             for chunk in blocks(handle) if is_compressed else _plain(handle):
                 yield from splitter.feed(chunk)
             yield from splitter.finish()
@@ -65,8 +65,8 @@ def _plain(handle: BinaryIO) -> Iterator[Chunk]:
 class _Splitter:
     """Splits text into pages. Wikitext escapes "<" as "&lt;", so the tags searched for appear nowhere else."""
 
-    def __init__(self, is_compressed: bool) -> None:
-        self._is_compressed = is_compressed
+    def __init__(self, is_compressed: bool, max_bytes: int) -> None:
+        self._is_compressed, self._max_bytes = is_compressed, max_bytes
         self._buffer = bytearray()
         self._places: list[tuple[int, int]] = []  # where each chunk begins in the buffer and in the file
         self._file_end = 0
@@ -94,7 +94,7 @@ class _Splitter:
             if not end:
                 break
             yield from self._page(end)
-        if len(self._buffer) > MAX_PAGE_BYTES and not self._is_within_page():
+        if len(self._buffer) > self._max_bytes and not self._is_within_page():
             num_bytes = len(self._buffer) - len(_PAGE)
             yield from self._between(num_bytes)
             self._drop(num_bytes)
@@ -118,7 +118,7 @@ class _Splitter:
         if end >= 0:
             return end + len(_PAGE_END)
         self._num_searched = max(0, len(self._buffer) - len(_PAGE_END))
-        if len(self._buffer) > MAX_PAGE_BYTES:
+        if len(self._buffer) > self._max_bytes:
             self._large_start = self._page_start()
             self._drop(self._num_searched)
         return 0

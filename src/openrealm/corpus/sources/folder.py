@@ -51,15 +51,17 @@ def read(path: Path, account: Account | None = None, limits: Limits = DEFAULT_LI
     What is left out is counted in `account` by reason; see `walk`. Raises BadInput that names every unreadable file,
     or if nothing is found.
     """
-    account, box = account or Account(), DocumentBox(limits)
+    account = account or Account()
+    box, rows = DocumentBox(limits), Rows(account, limits)
     try:
         if path.is_file():
             yield from _document(_known(path), path.parent, account, Ids(), box, NotInstalled)
             account.finish()
         else:
-            yield from _folder(path, account, box, limits)
+            yield from _folder(path, account, box, rows)
     finally:
         box.close()
+        rows.close()
 
 
 class _Found(NamedTuple):
@@ -68,10 +70,10 @@ class _Found(NamedTuple):
     """How its rows are read; None for a document."""
 
 
-def _folder(root: Path, account: Account, box: DocumentBox, limits: Limits) -> Iterator[Article]:
-    found = _without_queries(list(_files(root, account, limits)), root, account)
+def _folder(root: Path, account: Account, box: DocumentBox, rows: Rows) -> Iterator[Article]:
+    found = _without_queries(list(_files(root, account, rows)), root, account)
     beside_documents = any(file.form is None for file in found)
-    rows, ids = Rows(account, limits), Ids()
+    ids = Ids()
     num_articles = 0
     for file in found:
         name = _name(file.path, root)
@@ -105,7 +107,7 @@ def _known(path: Path) -> Path:
     return path
 
 
-def _files(root: Path, account: Account, limits: Limits) -> Iterator[_Found]:
+def _files(root: Path, account: Account, rows: Rows) -> Iterator[_Found]:
     """The files that are read, in order."""
     for path, reason, error in walk(root):
         extension = path.suffix.lower()
@@ -117,16 +119,16 @@ def _files(root: Path, account: Account, limits: Limits) -> Iterator[_Found]:
             yield _Found(path, None)
         elif (form := row_format_of(path.name)) is None:
             account.skip(f"file with extension {extension}" if extension else "file without an extension")
-        elif _holds_articles(path, form, limits):
+        elif _holds_articles(path, form, rows):
             yield _Found(path, form)
         else:
             account.skip("data file without a text column", _name(path, root))
 
 
-def _holds_articles(path: Path, form: RowFormat, limits: Limits) -> bool:
+def _holds_articles(path: Path, form: RowFormat, rows: Rows) -> bool:
     """Whether the first row has a text, as data that only lies beside documents has not."""
     try:
-        for _, value in form.rows(path, limits):
+        for _, value in rows.values(path, form):
             if value is not None:
                 return not isinstance(value, Mapping) or any(key in value for key in TEXT_KEYS)
     except NoText:

@@ -76,7 +76,7 @@ def read(
             f'Reading {path} needs mwparserfromhell; install it with: pip install "openrealm[wikipedia]".'
         )
     report = _Report(path, salvage, limits, description if description is not None else {})
-    for piece, answer in in_boxes(_pages(path), num_workers or len(os.sched_getaffinity(0)), limits):
+    for piece, answer in in_boxes(_pages(path, limits), num_workers or len(os.sched_getaffinity(0)), limits):
         if isinstance(piece, Loss):
             report.lose(piece)
         elif "damaged" in answer:
@@ -89,10 +89,10 @@ def read(
             report.skip(piece, answer)
 
 
-def _pages(path: Path) -> Iterator[tuple[Piece | Loss, bytes | None, Wiki]]:
+def _pages(path: Path, limits: Limits) -> Iterator[tuple[Piece | Loss, bytes | None, Wiki]]:
     """Pages to be parsed, each with what the header says of the wiki, and losses in their places."""
     wiki = UNKNOWN
-    for piece in pieces(path):
+    for piece in pieces(path, limits):
         if isinstance(piece, Loss):
             yield piece, None, wiki
         elif piece.is_header and piece.xml is not None:
@@ -109,7 +109,7 @@ class _Report:
         self._why = {
             "time": f"over {limits.max_page_seconds:g} s, corpus.max_page_seconds",
             "memory": f"over {limits.max_page_memory_mb:,} MB, corpus.max_page_memory_mb",
-            "size": "over 64 MB of wikitext",
+            "size": f"over {limits.max_page_mb:,} MB, corpus.max_page_mb",
             "nesting": "nested too deeply",
             "endless line": f"a line over {limits.max_line_characters:,} characters, corpus.max_line_characters",
             "crash": "the parser crashed",

@@ -38,7 +38,7 @@ def _rows(path: Path, limits: Limits) -> Iterator[tuple[int, Value]]:
                     yield number, value
 
 
-FORMAT = RowFormat("row", _rows)
+FORMAT = RowFormat("row", _rows, is_boxed=True)
 
 
 class Parquet(RowSource):
@@ -57,6 +57,8 @@ def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Iterator[Article]:
 def _telling(path: Path) -> Iterator[None]:
     try:
         yield
+    except MemoryError:  # Arrow's own is an ArrowException too
+        raise
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{path} could not be read as Parquet ({reason}); download or write the file again.") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title
 from openrealm.corpus.sources.account import Account
@@ -13,6 +13,9 @@ from openrealm.errors import BadInput
 from openrealm.progress import counted
 from openrealm.text.surrogates import without_surrogates
 from openrealm.types import DEFAULT_LIMITS, Article, Limits, Line
+
+if TYPE_CHECKING:
+    from openrealm.corpus.sources.boxed_rows import RowBox
 
 ID_KEYS = ("id", "_id", "docid", "doc_id", "docno", "pid", "passage_id", "document_id")
 TITLE_KEYS = ("title",)
@@ -37,13 +40,15 @@ class NoText(BadInput):
 class RowFormat(NamedTuple):
     """A kind of file with a row for each article.
 
-    unit  what its rows are called in messages
-    rows  reads a file within limits: number from 1 and value of every row; raises BadInput if the file itself is
-          unreadable
+    unit      what its rows are called in messages
+    rows      reads a file within limits: number from 1 and value of every row; raises BadInput if the file itself is
+              unreadable
+    is_boxed  whether a damaged file may crash what reads it, which is then done in a child process
     """
 
     unit: str
     rows: Callable[[Path, Limits], Iterator[tuple[int, Value]]]
+    is_boxed: bool = False
 
     def place(self, path: Path | str, number: int) -> str:
         """A row in words: "a.jsonl:3" or "a.parquet, row 3"."""
@@ -53,7 +58,8 @@ class RowFormat(NamedTuple):
 class Rows:
     """Makes articles of the rows of a source, which may be several files.
 
-    Every row becomes an article or is counted in `account` by the reason why it does not.
+    Every row becomes an article or is counted in `account` by the reason why it does not. `close` ends the child
+    process that reads those of some formats.
     """
 
     def __init__(self, account: Account, limits: Limits) -> None:
@@ -61,7 +67,23 @@ class Rows:
         self._ids = Ids()
         self._num_repeated, self._first_repeated = 0, ""
         self._keys: dict[str, dict[str, None]] = {"id": {}, "title": {}, "text": {}}
+        self._box: RowBox | None = None
         self.num_rows = 0
+
+    def values(self, path: Path, form: RowFormat) -> Iterator[tuple[int, Value]]:
+        """Number and value of every row of a file, as `RowFormat.rows` yields them."""
+        if not form.is_boxed:
+            return form.rows(path, self._limits)
+        if self._box is None:
+            from openrealm.corpus.sources.boxed_rows import RowBox
+
+            self._box = RowBox(self._limits)
+        return self._box.rows(path)
+
+    def close(self) -> None:
+        """End the child process, if there is one."""
+        if self._box is not None:
+            self._box.close()
 
     def articles(
         self, path: Path, form: RowFormat, *, name: str = "", prefix: str = "", first: int = 0
@@ -76,7 +98,7 @@ class Rows:
         account = self._account
         file = account.begin_rows(name or path.name, form.unit, first)
         try:
-            for number, value in form.rows(path, self._limits):
+            for number, value in self.values(path, form):
                 self.num_rows += 1
                 if value is None:
                     account.skip(f"blank {form.unit}")
@@ -158,7 +180,10 @@ def row_articles(
     """The articles of one file of rows. Raises BadInput if it, or a row, is unreadable and the account skips none."""
     account = account or Account()
     rows = Rows(account, limits)
-    yield from rows.articles(path, form)
+    try:
+        yield from rows.articles(path, form)
+    finally:
+        rows.close()
     rows.finish()
     account.finish(is_complete=not account.is_full)
 
