@@ -134,6 +134,32 @@ def test_many_questions_come_from_a_file_or_standard_input(
     assert all(f"\n{question}\n" in shown for question in asked)
 
 
+def test_settings_change_how_documents_are_read(documents: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (documents / "long.md").write_text("It is long. " * 200)
+    limit = ["--set", "corpus.max_line_characters=1000"]
+    assert main(["ask", "--corpus", "docs", *limit, "When did the library open?"]) == 2
+    assert "long.md: line 1 has 2,400 characters" in capsys.readouterr().err
+    assert main(["ask", "--corpus", "docs", *limit, "--skip-unreadable", "When did the library open?"]) == 0
+    assert "It opened in [[1921]]." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--corpus", "docs", "--set", "pretrain.num_steps=3"], "ask --corpus cannot change pretrain.num_steps; --set"),
+        (["--corpus", "docs", "--set", "corpus.source=other"], "ask --corpus cannot change corpus.source; --set takes"),
+        (["--corpus", "docs", "--set", "corpus.max_file_mb=none"], "corpus.max_file_mb is"),
+        (["--set", "corpus.max_file_mb=9"], "--set changes how documents are read, so it needs --corpus; a run keeps"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_anything_is_written(
+    documents: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["ask", *arguments, "Where?"]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in documents.parent.iterdir()) == ["docs"]
+
+
 def test_no_answer_is_said_with_the_closest_passages(documents: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ask", "--corpus", "docs", "--threshold", "1", "When did the library open?"]) == 0
     shown = capsys.readouterr().out

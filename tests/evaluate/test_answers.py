@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from openrealm.config import Config, with_settings
 from openrealm.errors import BadInput
 from openrealm.evaluate.answers import compile_pattern, exact_match, f1, normalise, regex_match
+from openrealm.evaluate.retrieval import has_answer_regex
 
 SQUAD = Path(__file__).parents[3] / "shared" / "data" / "squad"
 words = st.lists(st.sampled_from(["a", "the", "An", "cat", "Cat.", "sat", "theme", "é", "e\u0301", "-", "U.S."])).map(
@@ -162,3 +164,13 @@ def test_a_long_pattern_is_cut_in_the_message() -> None:
     with pytest.raises(BadInput, match="is not a regular expression") as error:
         compile_pattern("(" * 1_000_000)
     assert len(str(error.value)) < 400
+
+
+def test_the_time_for_a_pattern_is_a_setting() -> None:
+    text, pattern = "x" * 26 + "!", r"(?:x|xx)+(?:x|xx)+$"  # about half a second
+    short, long = (with_settings(Config(), [f"max_regex_seconds={seconds}"]) for seconds in (0.01, 300))
+    with pytest.raises(BadInput, match=r"takes too long .* or raise max_regex_seconds"):
+        regex_match(text, [pattern], short.max_regex_seconds)
+    with pytest.raises(BadInput, match="takes too long"):
+        has_answer_regex(text, [pattern], short.max_regex_seconds)
+    assert not regex_match(text, [pattern], long.max_regex_seconds)

@@ -14,7 +14,7 @@ from openrealm.corpus.sources.lines import read_lines
 from openrealm.evaluate.retrieval import has_answer, has_answer_regex
 from openrealm.qa.questions import read_asked
 from openrealm.run.questions import read_questions
-from openrealm.types import Question
+from openrealm.types import MAX_REGEX_SECONDS, Question
 
 NUM_FOUND = 100
 
@@ -56,15 +56,19 @@ def _has_passages(path: Path) -> bool:
     return isinstance(first, dict) and "passage" in first
 
 
-def answer_ranks(corpus: Corpus, asked: QuestionSet, found: Sequence[Sequence[int]]) -> list[int]:
+def answer_ranks(
+    corpus: Corpus, asked: QuestionSet, found: Sequence[Sequence[int]], max_regex_seconds: float = MAX_REGEX_SECONDS
+) -> list[int]:
     """For each question the rank, from 1, of the first passage found that contains an answer; 0 if none does."""
     return [
-        _first_rank([_holds(corpus.passage(i).text, question) for i in row])
+        _first_rank([_holds(corpus.passage(i).text, question, max_regex_seconds) for i in row])
         for question, row in zip(asked.questions, found, strict=True)
     ]
 
 
-def gold_ranks(corpus: Corpus, asked: QuestionSet, found: Sequence[Sequence[int]]) -> list[int]:
+def gold_ranks(
+    corpus: Corpus, asked: QuestionSet, found: Sequence[Sequence[int]], max_regex_seconds: float = MAX_REGEX_SECONDS
+) -> list[int]:
     """The same for passages cut from the question's own paragraph that contain an answer.
 
     Unlike an answer's text, which also occurs by chance, the gold passage cannot be guessed.
@@ -73,12 +77,15 @@ def gold_ranks(corpus: Corpus, asked: QuestionSet, found: Sequence[Sequence[int]
     for question, paragraph, row in zip(asked.questions, asked.paragraphs, found, strict=True):
         whole = " ".join(paragraph.split())
         texts = [corpus.passage(i).text for i in row]
-        ranks.append(_first_rank([" ".join(text.split()) in whole and _holds(text, question) for text in texts]))
+        holds = [" ".join(text.split()) in whole and _holds(text, question, max_regex_seconds) for text in texts]
+        ranks.append(_first_rank(holds))
     return ranks
 
 
-def _holds(text: str, question: Question) -> bool:
-    return (has_answer_regex if question.regex else has_answer)(text, question.answers)
+def _holds(text: str, question: Question, max_regex_seconds: float) -> bool:
+    if question.regex:
+        return has_answer_regex(text, question.answers, max_regex_seconds)
+    return has_answer(text, question.answers)
 
 
 def _first_rank(is_right: Sequence[bool]) -> int:

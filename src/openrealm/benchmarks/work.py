@@ -118,14 +118,15 @@ class Bench:
         say(f"benchmark: {system.title}, seed {seed}")
         search, spent = self._searcher(system, seed)
         ranks: dict[str, Ranks] = {}
+        longest = self.config.max_regex_seconds
         for asked in self.sets:
             with track(f"search {asked.name}", len(asked.questions)) as advance:
                 passages = []
                 for start in range(0, len(asked.questions), _QUESTIONS_AT_ONCE):
                     passages += search(asked.questions[start : start + _QUESTIONS_AT_ONCE])
                     advance(len(passages) - start)
-            gold = gold_ranks(self.corpus, asked, passages) if asked.paragraphs else []
-            ranks[asked.name] = {"answer": answer_ranks(self.corpus, asked, passages), "gold": gold}
+            gold = gold_ranks(self.corpus, asked, passages, longest) if asked.paragraphs else []
+            ranks[asked.name] = {"answer": answer_ranks(self.corpus, asked, passages, longest), "gold": gold}
         record: Record = {"key": key, "spent": spent, "ranks": ranks}
         files.write_sealed(path, record)
         return record

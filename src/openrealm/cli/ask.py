@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +22,7 @@ from openrealm.errors import BadInput
 from openrealm.run.systems import SYSTEMS
 
 if TYPE_CHECKING:
+    from openrealm.config import Config
     from openrealm.serve.answerer import Answerer
 
 _READERS = ", ".join(name for name, system in SYSTEMS.items() if system.reads_passages)
@@ -85,6 +86,14 @@ def ask(
         ),
     ] = None,
     skip_unreadable: SkipUnreadableOption = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="With --corpus: change how the documents are read, such as corpus.max_file_mb=1024. Repeatable.",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print answers as JSON; several questions give one line each.")
     ] = False,
@@ -101,6 +110,9 @@ def ask(
         raise BadInput("--corpus asks documents without a run; give either --corpus or --run and --system.")
     if question is not None and questions is not None:
         raise BadInput("Give either a question or --questions FILE.")
+    if settings and corpus is None:
+        raise BadInput("--set changes how documents are read, so it needs --corpus; a run keeps its own settings.")
+    config = _config(settings or ())
     if question is not None:
         texts = [question]
     elif questions is not None:
@@ -110,8 +122,9 @@ def ask(
     words = [*([question] if question else []), *(["--corpus", corpus] if corpus else [])]
     words += [*(["--run", run] if run else []), *(["--system", system] if system else [])]
     words += ["--questions", str(questions)] if questions else []
-    with stoppable(again("ask", *words)):
-        answerer = _answerer(corpus, run, system, skip_unreadable=skip_unreadable)
+    words += ["--skip-unreadable"] if skip_unreadable else []
+    with stoppable(again("ask", *words, settings=settings)):
+        answerer = _answerer(corpus, run, system, config, skip_unreadable=skip_unreadable)
         if not texts:
             for text in _prompted():
                 show_answer(answerer.ask(text, threshold=threshold), as_json=as_json)
@@ -129,7 +142,24 @@ def _lines(file: Path) -> list[bytes]:
         raise BadInput(f"{file} could not be read ({error.strerror}); give a file of questions.") from error
 
 
-def _answerer(corpus: str | None, run: str | None, system: str | None, *, skip_unreadable: bool) -> Answerer:
+def _config(settings: Sequence[str]) -> Config:
+    """The configuration of documents with the settings of --set, which may change those of the corpus."""
+    from openrealm.config import with_settings
+    from openrealm.recipes.documents import documents
+
+    for setting in settings:
+        key = setting.partition("=")[0].strip()
+        if not key.startswith("corpus.") or key == "corpus.source":
+            raise BadInput(
+                f"ask --corpus cannot change {key}; --set takes the settings of a corpus, such as "
+                "corpus.max_file_mb=1024."
+            )
+    return with_settings(documents(), settings)
+
+
+def _answerer(
+    corpus: str | None, run: str | None, system: str | None, config: Config, *, skip_unreadable: bool
+) -> Answerer:
     if corpus is None:
         folder = latest_finished_run(system) if run is None else run_folder(run)
 
@@ -140,7 +170,7 @@ def _answerer(corpus: str | None, run: str | None, system: str | None, *, skip_u
 
     from openrealm.serve.answerer import Answerer
 
-    return Answerer.from_documents(source, kept_folder(source), skip_unreadable=skip_unreadable)
+    return Answerer.from_documents(source, kept_folder(source), skip_unreadable=skip_unreadable, config=config)
 
 
 def kept_folder(source: str) -> Path:

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 import regex
 
 from openrealm.errors import BadInput
+from openrealm.types import MAX_REGEX_SECONDS
 
-_MAX_SECONDS = 1.0  # of a pattern on one text
 _MAX_SHOWN = 80
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -52,20 +52,21 @@ def f1(prediction: str, references: Sequence[str]) -> float:
     return _best(lambda reference: _f1_of_words(words, normalise(reference).split()), references)
 
 
-def regex_match(prediction: str, patterns: Sequence[str]) -> bool:
+def regex_match(prediction: str, patterns: Sequence[str], max_seconds: float = MAX_REGEX_SECONDS) -> bool:
     """Whether any pattern matches at the start of the prediction (CuratedTREC; ignoring case, Unicode, multi-line).
 
+    max_seconds  time for a pattern
     Raises BadInput if there are no patterns, or naming one that does not compile or takes too long.
     """
-    return bool(_best(lambda pattern: float(compile_pattern(pattern).starts(prediction)), patterns))
+    return bool(_best(lambda pattern: float(compile_pattern(pattern, max_seconds).starts(prediction)), patterns))
 
 
 class AnswerPattern:
     """A reference that is a regular expression. A text on which it takes too long is an error: BadInput."""
 
-    def __init__(self, pattern: str) -> None:
-        """Raises BadInput with the pattern and the reason if it does not compile."""
-        self.pattern = pattern
+    def __init__(self, pattern: str, max_seconds: float = MAX_REGEX_SECONDS) -> None:
+        """`max_seconds` is for each text. Raises BadInput with the pattern and the reason if it does not compile."""
+        self.pattern, self.max_seconds = pattern, max_seconds
         try:
             self._compiled = regex.compile(pattern, regex.IGNORECASE | regex.UNICODE | regex.MULTILINE)
         except (regex.error, RecursionError, OverflowError, MemoryError) as error:
@@ -77,17 +78,17 @@ class AnswerPattern:
     def starts(self, text: str) -> bool:
         """Whether it matches at the start of a text."""
         with self._limited():
-            return self._compiled.match(text, timeout=_MAX_SECONDS) is not None
+            return self._compiled.match(text, timeout=self.max_seconds) is not None
 
     def occurs(self, text: str) -> bool:
         """Whether it matches anywhere in a text."""
         with self._limited():
-            return self._compiled.search(text, timeout=_MAX_SECONDS) is not None
+            return self._compiled.search(text, timeout=self.max_seconds) is not None
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Start and end of each match in a text."""
         with self._limited():
-            return [match.span() for match in self._compiled.finditer(text, timeout=_MAX_SECONDS)]
+            return [match.span() for match in self._compiled.finditer(text, timeout=self.max_seconds)]
 
     @contextlib.contextmanager
     def _limited(self) -> Iterator[None]:
@@ -100,14 +101,14 @@ class AnswerPattern:
         """The error that it takes too long."""
         return BadInput(
             f"the answer {_shortened(self.pattern)} takes too long as a regular expression; write it without "
-            "repetitions of repetitions, such as (a+)+."
+            "repetitions of repetitions, such as (a+)+, or raise max_regex_seconds."
         )
 
 
 @functools.lru_cache(maxsize=16_384)
-def compile_pattern(pattern: str) -> AnswerPattern:
+def compile_pattern(pattern: str, max_seconds: float = MAX_REGEX_SECONDS) -> AnswerPattern:
     """A reference as a pattern, compiled once; raises BadInput if it is not a regular expression."""
-    return AnswerPattern(pattern)
+    return AnswerPattern(pattern, max_seconds)
 
 
 def _shortened(pattern: str) -> str:

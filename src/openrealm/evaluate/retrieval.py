@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from openrealm.errors import BadInput
 from openrealm.evaluate.answers import compile_pattern
+from openrealm.types import MAX_REGEX_SECONDS
 
 
 def has_answer(text: str, answers: Sequence[str]) -> bool:
@@ -21,9 +22,13 @@ def has_answer(text: str, answers: Sequence[str]) -> bool:
     return any(needle != _BOUND and needle in haystack for needle in map(_joined_tokens, answers))
 
 
-def has_answer_regex(text: str, patterns: Sequence[str]) -> bool:
-    """Whether any pattern occurs anywhere in the text (CuratedTREC); raises BadInput if one does not compile."""
-    return any(compile_pattern(pattern).occurs(text) for pattern in patterns)
+def has_answer_regex(text: str, patterns: Sequence[str], max_seconds: float = MAX_REGEX_SECONDS) -> bool:
+    """Whether any pattern occurs anywhere in the text (CuratedTREC).
+
+    max_seconds  time for a pattern
+    Raises BadInput naming a pattern that does not compile or takes too long.
+    """
+    return any(compile_pattern(pattern, max_seconds).occurs(text) for pattern in patterns)
 
 
 def recall_at_k(is_hit: Sequence[Sequence[bool]], k: int) -> float:

@@ -13,7 +13,7 @@ from openrealm.evaluate.retrieval import has_answer, has_answer_regex, mean_reci
 from openrealm.run import artefacts
 from openrealm.run.folder import Run
 from openrealm.run.systems import System
-from openrealm.types import Question
+from openrealm.types import MAX_REGEX_SECONDS, Question
 
 if TYPE_CHECKING:
     from openrealm.corpus.corpus import Corpus
@@ -40,7 +40,8 @@ def answer_system(run: Run, system: System, questions: Sequence[Question], seen:
     else:
         corpus, engine, settings = artefacts.open_corpus(run), artefacts.engine_of(run), run.config.finetune
         texts = answer_closed_book(model, corpus, questions, settings, engine)
-        rows = [_row(question, text, seen) for question, text in zip(questions, texts, strict=True)]
+        longest = run.config.max_regex_seconds
+        rows = [_row(question, text, seen, longest) for question, text in zip(questions, texts, strict=True)]
     answers = {"system": system.name, "figures": figures(rows), "questions": rows}
     files.write_json(run.evaluate / f"{system.name}.json", answers)
     return answers
@@ -62,14 +63,15 @@ def answer_rows(
     corpus, engine, settings = artefacts.open_corpus(run), artefacts.engine_of(run), run.config.finetune
     found, retrieved = answer_all(model, corpus, finder, questions, settings, engine, num_retrieved=NUM_RETRIEVED)
     rows = [
-        _row(question, best[0].text if best else "", seen)
-        | _retrieval(corpus, question, best, passages, run.config.corpus.source)
+        _row(question, best[0].text if best else "", seen, run.config.max_regex_seconds)
+        | _retrieval(run, corpus, question, best, passages)
         for question, best, passages in zip(questions, found, retrieved, strict=True)
     ]
     return rows, found
 
 
-def _row(question: Question, prediction: str, seen: Collection[tuple[str, int]]) -> Row:
+def _row(question: Question, prediction: str, seen: Collection[tuple[str, int]], max_regex_seconds: float) -> Row:
+    is_match = regex_match(prediction, question.answers, max_regex_seconds) if question.regex else None
     relations = {relation for relation, _ in seen}
     asked_as = (question.relation, question.wording)
     return {
@@ -80,33 +82,38 @@ def _row(question: Question, prediction: str, seen: Collection[tuple[str, int]])
         "wording": question.wording,
         "unseen_wording": question.relation in relations and asked_as not in seen,
         "prediction": prediction,
-        "em": int((regex_match if question.regex else exact_match)(prediction, question.answers)),
+        "em": int(exact_match(prediction, question.answers) if is_match is None else is_match),
         # F1 counts shared words, and a pattern has none.
         "f1": None if question.regex else round(f1(prediction, question.answers), 4),
     }
 
 
-def _retrieval(corpus: Corpus, question: Question, found: Sequence[Found], passages: Sequence[int], source: str) -> Row:
+def _retrieval(run: Run, corpus: Corpus, question: Question, found: Sequence[Found], passages: Sequence[int]) -> Row:
     """The passage of the answer, and the rank (from 1) of the first retrieved passage that contains a right one."""
-    hits = (n for n, i in enumerate(passages, 1) if is_right(corpus, i, question))
+    hits = (n for n, i in enumerate(passages, 1) if is_right(corpus, i, question, run.config.max_regex_seconds))
     row: Row = {"rank": next(hits, None)}
     if found:
         best = found[0]
-        passage, place = corpus.passage(best.passage), place_of(corpus, best.passage, best.start, source)
+        passage = corpus.passage(best.passage)
+        place = place_of(corpus, best.passage, best.start, run.config.corpus.source)
         row |= {"passage_id": passage.id, "title": passage.title, "place": place, "score": round(best.logit, 4)}
     return row
 
 
-def holds_answer(corpus: Corpus, passage: int, question: Question) -> bool:
+def holds_answer(
+    corpus: Corpus, passage: int, question: Question, max_regex_seconds: float = MAX_REGEX_SECONDS
+) -> bool:
     """Whether a passage contains an answer of a question."""
-    contains = has_answer_regex if question.regex else has_answer
-    return contains(corpus.passage(passage).text, question.answers)
+    text = corpus.passage(passage).text
+    if question.regex:
+        return has_answer_regex(text, question.answers, max_regex_seconds)
+    return has_answer(text, question.answers)
 
 
-def is_right(corpus: Corpus, passage: int, question: Question) -> bool:
+def is_right(corpus: Corpus, passage: int, question: Question, max_regex_seconds: float = MAX_REGEX_SECONDS) -> bool:
     """Whether a passage answers a question: it contains an answer, and is of the article that the question names."""
     is_named = question.passage in ("", corpus.passage(passage).article_id)
-    return is_named and holds_answer(corpus, passage, question)
+    return is_named and holds_answer(corpus, passage, question, max_regex_seconds)
 
 
 def figures(rows: Sequence[Row]) -> Row:

@@ -289,9 +289,10 @@ def _recalibrated(run: Run, answering: Answering, asked: Sequence[Question], ans
     from openrealm.qa.calibrate import DECLINED, with_confidence
 
     corpus = artefacts.open_corpus(run)
+    seconds = run.config.max_regex_seconds
     answers = [(spans[0], bool(row["em"])) for spans, row in zip(answered.found, answered.rows, strict=True) if spans]
     others = [
-        next((span for span in spans if not holds_answer(corpus, span.passage, question)), None)
+        next((span for span in spans if not holds_answer(corpus, span.passage, question, seconds)), None)
         for question, spans in zip(asked, answered.found, strict=True)
     ]
     fitted = with_confidence(answering, [*answers, *((span, False) for span in others if span is not None)])

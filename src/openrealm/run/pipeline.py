@@ -101,7 +101,7 @@ def folder_run(
             corpus.perform(run)
         opened = artefacts.open_corpus(run)
         if given is not None:
-            say_absent(opened, given, str(questions))
+            say_absent(opened, given, str(questions), run.config.max_regex_seconds)
         run = run.with_config(_sized(opened.num_passages, settings))
         if on_index is not None and is_new:
             _perform(run, first, options)

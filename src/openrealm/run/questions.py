@@ -28,7 +28,7 @@ from openrealm.run import stages
 from openrealm.run.folder import Run
 from openrealm.run.inputs import stored_questions
 from openrealm.text.surrogates import has_surrogates
-from openrealm.types import Question, QuestionSets
+from openrealm.types import MAX_REGEX_SECONDS, Question, QuestionSets
 
 _EXPECTED = 'expected a line such as {"question": "Where is the library?", "answer": ["in the old mill"]}'
 _MAX_CHARACTERS = 10_000
@@ -87,11 +87,13 @@ def _question(line: bytes, where: str, regex: bool) -> Question:
         raise BadInput(f"{where}: {error}") from error
 
 
-def say_absent(corpus: Corpus, questions: Sequence[Question], origin: str) -> None:
+def say_absent(
+    corpus: Corpus, questions: Sequence[Question], origin: str, max_regex_seconds: float = MAX_REGEX_SECONDS
+) -> None:
     """Say how many questions have answers that stand nowhere in the corpus, and the first of them."""
     from openrealm.train.answers import AnswerFinder
 
-    finder = AnswerFinder(corpus)
+    finder = AnswerFinder(corpus, max_regex_seconds)
     absent = [question for question in questions if not finder.passages_for(question)]
     if absent:
         named = "; ".join(f"{one.text} ({one.answers[0]})" for one in absent[:_NUM_NAMED])
@@ -177,7 +179,7 @@ def replace(run: Run, *, train: Path | None = None, test: Path | None = None, re
     named = {name: file for name, file in (("train", train), ("test", test)) if file is not None}
     given: dict[str, Any] = {name: tuple(read_questions(file, regex=regex)) for name, file in named.items()}
     for name, file in named.items() if (run.corpus / files.MANIFEST).exists() else ():
-        say_absent(Corpus.open(run.corpus), given[name], str(file))
+        say_absent(Corpus.open(run.corpus), given[name], str(file), run.config.max_regex_seconds)
     if run.questions.exists() or "train" in given:
         sets = load(run) if run.questions.exists() else QuestionSets()
     else:

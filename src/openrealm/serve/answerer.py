@@ -106,14 +106,17 @@ class Answerer:
         *,
         model: str | Path | Realm = MODEL,
         skip_unreadable: bool = False,
+        config: Config | None = None,
     ) -> Answerer:
         """Answer questions about documents as they are, without training.
 
-        The corpus and its index are kept in `folder`, and made again when the documents or the model have changed.
+        The corpus and its index are kept in `folder`, and made again when documents, model or settings have changed.
 
         source           a folder of documents, a file, a `Source` or articles; see `Corpus.build`
         model            one that answers as it is: "openrealm-qa", a folder, a hub id, or a `Realm` with a span reader
         skip_unreadable  skip and count files that cannot be read instead of stopping
+        config           settings for reading the documents (all of `corpus` but `source`) and for answering; None means
+                         those of `openrealm ask --corpus`
         Raises BadInput when the source does not exist or holds no text, or `folder` holds anything else; MissingStage
         if the model has no span reader; Busy when another process is making the same corpus.
 
@@ -127,7 +130,7 @@ class Answerer:
         name = "This model" if isinstance(model, Realm) else str(model)
         if realm.span_reader is None:
             raise MissingStage(f"{name} has no span reader to answer with; use {MODEL!r}, or train one on OpenQA.")
-        return cls._of(documents_in(source, folder, realm, skip_unreadable=skip_unreadable))
+        return cls._of(documents_in(source, folder, realm, skip_unreadable=skip_unreadable, config=config))
 
     @classmethod
     def open(cls, run_folder: str | Path, system: str | None = None) -> Answerer:

@@ -48,22 +48,32 @@ def documents_in(
     model: Realm,
     *,
     skip_unreadable: bool = False,
+    config: Config | None = None,
     embed: bool = True,
 ) -> Opened:
     """Documents as they are; their corpus and index are kept in `folder`, and made again when something has changed.
 
-    embed  whether passages are embedded; otherwise they are found by their words
+    config  settings for reading the documents and for answering; None means `documents`
+    embed   whether passages are embedded; otherwise they are found by their words
     Raises BadInput when the source does not exist or holds no text, or `folder` holds anything else; Busy when another
     process is making the same corpus.
     """
-    config, folder = documents(), Path(folder).expanduser()
+    config, folder = config or documents(), Path(folder).expanduser()
+    reading = config.corpus
     corpus = Corpus.build(
         source,
         folder / "corpus",
         tokenizer=model.tokenizer,
-        max_passage_tokens=config.corpus.max_passage_tokens,
-        skip_unreadable=skip_unreadable,
-        limits=config.corpus.limits,
+        passages=reading.passages,
+        max_passage_tokens=reading.max_passage_tokens,
+        max_passage_words=reading.max_passage_words,
+        tagger=reading.tagger,
+        near_duplicates=reading.near_duplicates,
+        prose_only=reading.prose_only,
+        salvage=reading.salvage,
+        skip_unreadable=skip_unreadable or reading.skip_unreadable,
+        num_workers=config.num_threads,
+        limits=reading.limits,
     )
     engine = engine_for(config)
     model.to(engine.device)

@@ -15,9 +15,9 @@ from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.inverted import piece_keys
 from openrealm.evaluate.answers import AnswerPattern, compile_pattern
 from openrealm.text.tokenizer import Tokenizer
-from openrealm.types import Question
+from openrealm.types import MAX_REGEX_SECONDS, Question
 
-_MAX_SECONDS = 120.0  # of a regular expression on all passages
+_ALL_PASSAGES = 120  # how many times as long as on one passage a regular expression may take on all of them
 
 Pieces = tuple[int, ...]
 Sought = Pieces | AnswerPattern
@@ -52,8 +52,9 @@ class AnswerFinder:
     For a regular expression the text of every passage is searched.
     """
 
-    def __init__(self, corpus: Corpus) -> None:
-        self._corpus = corpus
+    def __init__(self, corpus: Corpus, max_regex_seconds: float = MAX_REGEX_SECONDS) -> None:
+        """`max_regex_seconds` is the time for a regular expression on one passage; on all, it is 120 times that."""
+        self._corpus, self._max_regex_seconds = corpus, max_regex_seconds
         self._tokenizer = corpus.tokenizer()
         self.continues = continuation_ids(self._tokenizer)
         self._found: dict[Sought, frozenset[int]] = {}
@@ -64,7 +65,7 @@ class AnswerFinder:
         Answers with an unknown word piece are omitted, since they would match any unknown word.
         """
         if question.regex:
-            return [compile_pattern(answer) for answer in question.answers]
+            return [compile_pattern(answer, self._max_regex_seconds) for answer in question.answers]
         rows = self._tokenizer.encode_batch(list(question.answers))
         return [tuple(ids) for ids, _ in rows if ids and self._tokenizer.unk_id not in ids]
 
@@ -92,7 +93,8 @@ class AnswerFinder:
         for number in passages:
             if self._places(number, answer):
                 yield number
-            if isinstance(answer, AnswerPattern) and time.monotonic() - started > _MAX_SECONDS:
+            seconds = time.monotonic() - started
+            if isinstance(answer, AnswerPattern) and seconds > _ALL_PASSAGES * self._max_regex_seconds:
                 raise answer.too_slow()
 
     def passages_for(self, question: Question) -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -15,7 +16,7 @@ import pytest
 
 from openrealm.corpus.sources import open_source, parquet
 from openrealm.corpus.sources.boxed_rows import RowBox
-from openrealm.errors import BadInput, OpenRealmError
+from openrealm.errors import BadInput
 from openrealm.types import DEFAULT_LIMITS, Limits
 
 
@@ -130,11 +131,8 @@ def test_no_damaged_byte_gets_out_of_the_child(tmp_path: Path, seed: int | range
             for _ in range(rng.choice((1, 1, 4))):
                 damaged[rng.randrange(len(data))] = rng.randrange(256)
             path.write_bytes(damaged)
-            try:
-                for _, value in box.rows(path):
-                    assert value is None or isinstance(value, dict | BadInput)
-            except OpenRealmError as error:
-                assert str(path) in str(error)
+            with contextlib.suppress(BadInput):
+                assert all(value is None or isinstance(value, dict | BadInput) for _, value in box.rows(path))
     box.close()
 
 

@@ -68,7 +68,7 @@ class OpenQA(Task[list[int]]):
             finder = DenseFinder(index)
         self.corpus, self.index, self.finder = corpus, index, finder
         self.questions = list(questions)
-        self._answers = AnswerFinder(corpus)
+        self._answers = AnswerFinder(corpus, self.config.max_regex_seconds)
         longest = self.settings.max_query_tokens - 2
         self._tokenized = tokenize([question.text for question in questions], corpus.tokenizer(), longest)
         self._order = Order(range(len(questions)), self.config.seed)
