@@ -52,11 +52,14 @@ def main() -> None:
 
 def write(folder: Path, num_passages: int) -> None:
     """Publish a corpus of synthetic passages in the format of docs/formats.md."""
+    import numpy as np
+
     from factbook import tokenizer
     from openrealm import files
+    from openrealm.corpus.inverted import Inverter
     from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS
     from openrealm.corpus.ragged import RaggedWriter
-    from openrealm.corpus.shards import write_table
+    from openrealm.corpus.shards import count_words, write_table
     from openrealm.recipes.small import small_encoder
 
     known = tokenizer(small_encoder())
@@ -71,6 +74,9 @@ def write(folder: Path, num_passages: int) -> None:
             for name, (dtype, _) in columns.items()
         }
         numbers = {name: stack.enter_context((temporary / f"{name}.bin").open("wb")) for name in PASSAGE_NUMBERS}
+        num_tables = -(-num_passages // _PASSAGES_PER_TABLE)
+        scratch, groups = folder.with_name("spill"), np.arange(num_passages)
+        inverter = stack.enter_context(Inverter(temporary, scratch, groups, known.vocab_size, num_tables))
         for first in range(0, num_passages, _PASSAGES_PER_TABLE):
             made = made_up(first, min(_PASSAGES_PER_TABLE, num_passages - first))
             for name, writer in rows.items():
@@ -79,6 +85,8 @@ def write(folder: Path, num_passages: int) -> None:
                 file.write(made[name].tobytes())
             own = made | {"articles": made["articles"] - first}
             write_table(temporary / f"passages-{first // _PASSAGES_PER_TABLE:05}.parquet", own)
+            inverter.extend(made | count_words(own))
+        inverter.finish()
 
 
 def made_up(first: int, size: int) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def embed_corpus(tower: Tower, corpus: Corpus, engine: Engine, progress: Callabl
     length_N = corpus.row_lengths()
     vector_ND = torch.zeros(corpus.num_passages, tower.projection.out_features)
     with engine.autocast():  # once for all chunks, since each entry rounds the weights again
-        for chunk in _chunks(length_N):
+        for chunk in chunks_of(length_N):
             rows = [corpus.passage_row(i) for i in chunk.tolist()]
             vector_ND[torch.from_numpy(chunk)] = tower(rows, max_rows=len(rows)).float().cpu()
             if progress is not None:
@@ -85,7 +85,7 @@ def embed_corpus(tower: Tower, corpus: Corpus, engine: Engine, progress: Callabl
     return vector_ND
 
 
-def _chunks(length_N: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+def chunks_of(length_N: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
     """Passages by length, with up to _CHUNK_TOKENS tokens each with padding, so that matrices are large enough."""
     order = np.argsort(length_N, kind="stable")
     first = 0
