@@ -39,7 +39,7 @@ def slow_scores(query: str, k1: float = 1.5, b: float = 0.75) -> list[float]:
 @pytest.mark.parametrize("backend", ["numpy", "numba"])
 @pytest.mark.parametrize("query", ["capital of Peru", "the", "party", "AMAZON amazon", "Sucre Bolivia government"])
 def test_scores_follow_the_formula_best_first(query: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bm25, "_MIN_PASSAGES_FOR_NUMBA", 0 if backend == "numba" else 100)
+    monkeypatch.setattr(bm25, "_MIN_FOR_NUMBA", 0 if backend == "numba" else 100)
     scores, numbers = Bm25(TEXTS).search([query], len(TEXTS))
     expected = slow_scores(query)
     assert sorted(numbers[0].tolist()) == list(range(len(TEXTS)))

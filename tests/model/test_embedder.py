@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -37,6 +38,16 @@ def test_a_corpus_is_embedded_as_each_passage_alone(
             torch.testing.assert_close(vector_ND[i], tower([toy_corpus.passage_row(i)])[0], rtol=1e-4, atol=1e-5)
     cls, sep = toy_corpus.specials.cls, toy_corpus.specials.sep
     assert toy_corpus.passage_row(NULL).ids.tolist() == [cls, sep, sep]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_vector_does_not_depend_on_the_passages_embedded_with_it(
+    toy_realm: Callable[..., Realm], toy_corpus: Corpus, engine: Engine, seed: int
+) -> None:
+    tower = toy_realm("model.pooling=mean").retriever.passage_tower
+    whole_ND = embed_corpus(tower, toy_corpus, engine)
+    some = np.random.default_rng(seed).permutation(toy_corpus.num_passages)[: [1, 7, 60][seed]]
+    assert torch.equal(embed_corpus(tower, toy_corpus, engine, passages=some), whole_ND[torch.from_numpy(some)])
 
 
 @pytest.mark.parametrize("shared", [True, False])

@@ -425,6 +425,11 @@ class Corpus:
         return counts
 
     @property
+    def ids(self) -> IntArray:
+        """(N, 16) the bytes of every passage's id, a digest of its title and text."""
+        return self._ids
+
+    @property
     def articles(self) -> IntArray:
         """(N,) `article_index` of every passage."""
         return self._articles

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -12,9 +13,10 @@ from openrealm.corpus.inverted import bm25_scores
 from openrealm.text.numbering import Keys
 from openrealm.text.words import word_keys, words
 
-# With fewer passages numpy answers a thousand queries per second, so that numba's six seconds of compilation do not pay
-# off; with 400,000 it answers 53 per second, and numba 1,600. Scores are the same; the order of ties may differ.
-_MIN_PASSAGES_FOR_NUMBA = 100_000
+# Passages times queries of one call. Of 400,000 passages numba answers 1,600 queries per second and numpy some
+# hundreds, so that numba's six seconds of compilation pay off for many questions at once. Scores are the same; the
+# order of ties may differ.
+_MIN_FOR_NUMBA = 400_000_000
 
 
 class _Columns(Mapping[str, int]):
@@ -80,7 +82,7 @@ class Bm25:
     ) -> None:
         import bm25s
 
-        self._index = bm25s.BM25(backend="numba" if num_passages >= _MIN_PASSAGES_FOR_NUMBA else "numpy")
+        self._index = bm25s.BM25()
         self._index.vocab_dict = _Columns(keys)
         self._index.nonoccurrence_array = None
         self._index.scores = {
@@ -90,14 +92,44 @@ class Bm25:
             "num_docs": num_passages,
         }
         self._num_passages = num_passages
+        self._excluded: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+
+    def restricted(self, is_allowed_N: npt.NDArray[np.bool_]) -> Bm25:
+        """The same index, which finds only some passages; scores are those among all.
+
+        >>> bm25 = Bm25(["the old mill", "a library in the mill", "rain"])
+        >>> bm25.restricted(np.array([True, False, True])).search(["mill"], 3)[1].tolist()
+        [[0, 2]]
+        """
+        restricted = copy.copy(self)
+        restricted._excluded = np.flatnonzero(~is_allowed_N)
+        return restricted
 
     def search(self, queries: Sequence[str], k: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         """Scores and passage numbers, both B x min(k, N), best first."""
-        k = min(k, self._num_passages)
-        found = self._index.retrieve([words(query) for query in queries], k=k, show_progress=False)
-        return np.asarray(found.scores, dtype=np.float32), np.asarray(found.documents, dtype=np.int64)
+        from bm25s.selection import topk
+
+        k = min(k, self._num_passages - len(self._excluded))
+        asked = [words(query) for query in queries]
+        if self._num_passages * len(queries) >= _MIN_FOR_NUMBA and not len(self._excluded):
+            self._index.backend = "numba"
+            found = self._index.retrieve(asked, k=k, show_progress=False)
+            return np.asarray(found.scores, dtype=np.float32), np.asarray(found.documents, dtype=np.int64)
+        pairs = [topk(self._scores(query), k, backend="numpy") for query in asked]
+        scores, numbers = zip(*pairs, strict=True)
+        return np.stack(scores).astype(np.float32), np.stack(numbers).astype(np.int64)
+
+    def _scores(self, query: Sequence[str]) -> npt.NDArray[np.float32]:
+        """The score of every passage, as bm25s computes it; below 0 where it must not be found."""
+        held = self._index.scores
+        score_N = np.zeros(self._num_passages, np.float32)
+        for column in self._index.get_tokens_ids(query):
+            here = slice(int(held["indptr"][column]), int(held["indptr"][column + 1]))
+            score_N[held["indices"][here]] += held["data"][here]  # no passage is twice in a list
+        score_N[self._excluded] = -1
+        return score_N
 
     def scores(self, queries: Sequence[str], number_BK: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Scores of the passages `number_BK`, B x K."""
-        rows = [self._index.get_scores_from_ids(self._index.get_tokens_ids(words(query))) for query in queries]
+        rows = [self._scores(words(query)) for query in queries]
         return np.stack([row[numbers] for row, numbers in zip(rows, number_BK, strict=True)]).astype(np.float32)

@@ -6,10 +6,11 @@ and the digest of the passage tower. Only vectors are stored; a searcher derives
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, NotRequired, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +19,16 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from openrealm import files
+from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
-from openrealm.engine import Engine
+from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage, NonFinite, ShapeMismatch
 from openrealm.progress import track
 from openrealm.registry import SEARCHERS
-from openrealm.stored import Count, Size, of_kind
+from openrealm.stored import Count, FileEntry, Size, of_kind
 
 _VECTORS = "vectors.safetensors"
+_PASSAGES = "passages.bin"
 _VERSIONS = "versions"
 _SPARE = 4
 
@@ -34,9 +37,17 @@ class PassageEncoder(Protocol):
     """Embeds the passages of a corpus for an index; `Realm` is one."""
 
     def embed_corpus(
-        self, corpus: Corpus, *, engine: Engine | None = None, progress: Callable[[int], None] | None = None
+        self,
+        corpus: Corpus,
+        *,
+        engine: Engine | None = None,
+        progress: Callable[[int], None] | None = None,
+        passages: npt.NDArray[np.integer] | None = None,
     ) -> Tensor:
-        """Vectors of all passages, N x D, float32, on the CPU; `progress` gets the number just embedded."""
+        """Vectors of all passages, or of some, N x D, float32, on the CPU; `progress` gets the number just embedded.
+
+        A vector must not depend on which passages are embedded, if an index is to take over those of an earlier one.
+        """
         ...
 
     def passage_digest(self) -> str:
@@ -62,6 +73,8 @@ class _IndexManifest(TypedDict):
     corpus: str
     num_passages: Size
     dim: Size
+    files: dict[str, FileEntry]
+    embedded: NotRequired[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +177,7 @@ class Index:
         self.vector_ND = vector_ND.float()
         self.binding, self.step = binding, step
         self.group_N = torch.arange(len(vector_ND)) if group_N is None else group_N
+        self._embedded: tuple[npt.NDArray[np.integer], dict[str, Any]] | None = None
         self._make_searcher: MakeSearcher = SEARCHERS.get(searcher) if isinstance(searcher, str) else searcher
         self.searcher = self._make_searcher(self.vector_ND)
 
@@ -177,6 +191,7 @@ class Index:
         step: int = 0,
         engine: Engine | None = None,
         searcher: str | MakeSearcher = "exact",
+        earlier: str | Path | None = None,
     ) -> Index:
         """Embed every passage of `corpus` with the passage tower of `model`.
 
@@ -184,11 +199,22 @@ class Index:
         step      training step of the passage tower
         engine    device and precision; None chooses them to suit the hardware
         searcher  as in the constructor
+        earlier   folder that an index of another corpus was saved in: passages that it has too, embedded with the same
+                  passage tower, are not embedded again
         Raises NonFinite if a vector is not finite.
         """
-        with track("index", corpus.num_passages) as advance:
-            vector_ND = model.embed_corpus(corpus, engine=engine, progress=advance)
-        index = cls(vector_ND, Binding.of(model, corpus), group_N=_groups(corpus), step=step, searcher=searcher)
+        binding, engine = Binding.of(model, corpus), engine or engine_for(Config())
+        how = {"max_row_tokens": corpus.max_row_tokens, "device": engine.device, "bf16": engine.bf16}
+        place_N, known_MD = _known_vectors(None if earlier is None else Path(earlier), binding, how, corpus)
+        new = np.flatnonzero(place_N < 0)
+        with track("index", len(new)) as advance:
+            some = None if len(new) == len(corpus) else new
+            vector_ND = model.embed_corpus(corpus, engine=engine, progress=advance, passages=some)
+        if known_MD is not None:
+            place_N[new] = len(known_MD) + np.arange(len(new))
+            vector_ND = torch.cat([known_MD, vector_ND])[torch.from_numpy(place_N)]
+        index = cls(vector_ND, binding, group_N=_groups(corpus), step=step, searcher=searcher)
+        index._embedded = corpus.ids, how
         if folder is not None:
             index.save(folder)
         return index
@@ -336,6 +362,9 @@ class Index:
         }
         manifest |= {files.KEY: key} if key is not None else {}
         with files.new_folder(target, manifest) as out:
+            if self._embedded is not None:
+                ids, manifest["embedded"] = self._embedded
+                files.write_bytes(out / _PASSAGES, np.ascontiguousarray(ids).tobytes())
             files.write_safetensors(out / _VECTORS, {"vectors": self.vector_ND})
         return target
 
@@ -384,6 +413,33 @@ def _manifest_in(version: Path, *, verify: bool = True) -> _IndexManifest:
         )
     files.read_manifest(version, verify=verify, needs=(_VECTORS,))
     return of_kind(_IndexManifest, manifest, version / files.MANIFEST, "rebuild the index")
+
+
+def _known_vectors(
+    folder: Path | None, binding: Binding, how: dict[str, Any], corpus: Corpus
+) -> tuple[npt.NDArray[np.int64], Tensor | None]:
+    """Vectors of an earlier version in `folder`, and for each passage of `corpus` the row that is its own, or -1."""
+    for version in reversed(versions(folder)) if folder is not None else ():
+        with contextlib.suppress(DamagedArtefact, Mismatch, MissingStage):
+            manifest = _manifest_in(version)
+            held = Binding._from_manifest(manifest)
+            if (held.encoder, held.tokenizer) != (binding.encoder, binding.tokenizer):
+                continue
+            if _PASSAGES not in manifest["files"] or manifest.get("embedded") != how:
+                continue
+            ids = np.fromfile(version / _PASSAGES, np.uint8).reshape(-1, corpus.ids.shape[1])
+            vector_MD = files.read_safetensors(version / _VECTORS)["vectors"]
+            if len(ids) == len(vector_MD):
+                return _places_of(corpus.ids, ids), vector_MD
+    return np.full(len(corpus), -1), None
+
+
+def _places_of(ids_N: npt.NDArray[np.integer], known_M: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """(N,) the row of `known_M` that equals each row of `ids_N`, or -1; rows are digests of 16 bytes."""
+    half_N2, half_M2 = (np.ascontiguousarray(ids, np.uint8).view("<u8") for ids in (ids_N, known_M))
+    order = np.argsort(half_M2[:, 0], kind="stable")
+    places = order[np.minimum(np.searchsorted(half_M2[order, 0], half_N2[:, 0]), len(order) - 1)]
+    return np.where((half_M2[places] == half_N2).all(axis=1), places, -1)
 
 
 def _groups(corpus: Corpus) -> Tensor:

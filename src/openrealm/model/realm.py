@@ -395,12 +395,20 @@ class Realm(nn.Module):
         return read_jointly(self.retriever, self.reader, inputs, query_BD)
 
     def embed_corpus(
-        self, corpus: Corpus, *, engine: Engine | None = None, progress: Callable[[int], None] | None = None
+        self,
+        corpus: Corpus,
+        *,
+        engine: Engine | None = None,
+        progress: Callable[[int], None] | None = None,
+        passages: npt.NDArray[np.integer] | None = None,
     ) -> Tensor:
         """Vectors of all passages of `corpus`, N x D, float32, on the CPU: what an `Index` is built from.
 
+        A vector does not depend on which other passages are embedded.
+
         engine    device and precision; by default those that suit the machine
         progress  called with the number of passages after each batch
+        passages  numbers of the passages to embed, in the order of the result; by default all
 
         >>> import openrealm as orm
         >>> corpus = orm.Corpus.build("my_docs/", "corpus/")
@@ -408,7 +416,7 @@ class Realm(nn.Module):
         >>> model.embed_corpus(corpus).shape == (corpus.num_passages, 128)
         True
         """
-        return embed_corpus(self.retriever.passage_tower, corpus, engine or engine_for(Config()), progress)
+        return embed_corpus(self.retriever.passage_tower, corpus, engine or engine_for(Config()), progress, passages)
 
     def save_passage_tower(self, folder: Path) -> str:
         """Write the passage tower as it is now, for another process; returns its digest."""

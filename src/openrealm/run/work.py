@@ -100,7 +100,7 @@ def index(run: Run, stage: Stage, options: Options) -> None:
         artefacts.open_index(run, model, stage.start)
     except (MissingStage, Mismatch):  # none yet, or one of another corpus under the same name
         step, searcher = artefacts.index_step(run, stage.start), run.config.index.searcher
-        built = Index.build(model, opened, step=step, engine=engine, searcher=searcher)
+        built = Index.build(model, opened, step=step, engine=engine, searcher=searcher, earlier=run.index)
         built.save(run.index, key=run.record(stage.name)["key"])
 
 

@@ -92,7 +92,7 @@ def _kept_index(kept: Path, model: Realm, corpus: Corpus, engine: Engine) -> Ind
     try:
         return Index.open(version_folder(kept, 0, model.passage_digest()), corpus, model)
     except (MissingStage, Mismatch, DamagedArtefact):
-        index = Index.build(model, corpus, engine=engine)
+        index = Index.build(model, corpus, engine=engine, earlier=kept)
         index.save(kept)
         prune(kept, {index.name})
         return index

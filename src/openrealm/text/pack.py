@@ -95,12 +95,17 @@ def chunks_by_length(lengths: Sequence[int], max_rows: int) -> Iterator[list[int
         yield order[start : start + max_rows]
 
 
-def pad(rows: Sequence[Row], pad_id: int) -> tuple[Ids, npt.NDArray[np.bool_], Ids]:
-    """Token ids, mask (True for real tokens) and segment ids, each n x T, of rows of different lengths."""
-    longest = max(len(row) for row in rows)
-    ids = np.full((len(rows), longest), pad_id, dtype=np.int64)
-    real = np.zeros((len(rows), longest), dtype=np.bool_)
-    segments = np.zeros((len(rows), longest), dtype=np.int64)
+def pad(
+    rows: Sequence[Row], pad_id: int, num_rows: int | None = None, num_tokens: int | None = None
+) -> tuple[Ids, npt.NDArray[np.bool_], Ids]:
+    """Token ids, mask (True for real tokens) and segment ids, each n x T, of rows of different lengths.
+
+    n and T are the number and the length of the rows, or more: `num_rows` and `num_tokens`.
+    """
+    shape = (num_rows or len(rows), num_tokens or max(len(row) for row in rows))
+    ids = np.full(shape, pad_id, dtype=np.int64)
+    real = np.zeros(shape, dtype=np.bool_)
+    segments = np.zeros(shape, dtype=np.int64)
     for position, row in enumerate(rows):
         ids[position, : len(row)] = row.ids
         real[position, : len(row)] = True
