@@ -20,7 +20,7 @@ from openrealm.serve.answerer import Answerer
 from openrealm.train import metrics
 from openrealm.types import Article
 
-WAYS = {"untrained", "bm25", "adapted", "fused"}
+WAYS = {"untrained", "bm25", "vectors", "adapted", "fused"}
 
 
 @pytest.fixture(scope="module")

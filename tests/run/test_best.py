@@ -5,7 +5,7 @@ import pytest
 from openrealm.run.answering import Row
 from openrealm.run.best import ASKED, CLOZE, UNTRAINED, WAYS, decide, gains, verdict
 
-BM25, ADAPTED, FUSED = WAYS[1:]
+BM25, VECTORS, ADAPTED, FUSED = WAYS[1:]
 
 
 def rows(num_right: int, num_recalled: int = 100, num: int = 100) -> list[Row]:
@@ -49,6 +49,16 @@ def test_words_alone_are_not_preferred_because_of_cloze_questions() -> None:
     assert why == "The untrained system answers, as nothing was trained."
     asked = {UNTRAINED: {ASKED: rows(30)}, BM25: {ASKED: rows(60)}}
     assert decide(asked)[0] == BM25
+
+
+def test_by_cloze_questions_no_model_wins_whose_vectors_find_less_than_before() -> None:
+    ours = {UNTRAINED: {CLOZE: rows(30, 80)}, VECTORS: {CLOZE: rows(30, 75)}, FUSED: {CLOZE: rows(40, 90)}}
+    assert decide(ours | {ADAPTED: {CLOZE: rows(30, 75)}})[0] == FUSED
+    way, why = decide(ours | {ADAPTED: {CLOZE: rows(30, 74)}})
+    assert way == UNTRAINED
+    assert why == "The untrained system answers: by its vectors alone, the trained model finds fewer passages."
+    asked = {way: {CLOZE: of[CLOZE], ASKED: of[CLOZE]} for way, of in ours.items()}
+    assert decide(asked | {ADAPTED: {CLOZE: rows(30, 74), ASKED: rows(30, 74)}})[0] == FUSED, "people's questions count"
 
 
 @pytest.mark.parametrize("measured", [{}, {CLOZE: rows(0, 19, 19)}, {ASKED: rows(0, 5, 5), CLOZE: rows(0, 3, 3)}])

@@ -54,14 +54,17 @@ class Way:
 
 
 _TUNED = SYSTEMS["realm"].stage
-_ADAPTED = (_TUNED, "pretrain")
+_ADAPTED = (_TUNED, "pretrain")  # the first that there is
 UNTRAINED = Way(name="untrained", title="untrained", stages=("warm_start",))
 # Cloze questions repeat words of their passages more than people's questions do.
 _BM25 = Way(name="bm25", title="BM25", stages=("warm_start",), by_vectors=False, wins_by_cloze=False)
+_VECTORS = Way(name="vectors", title="vectors", stages=("warm_start",), by_words=False, wins_by_cloze=False)
+_ADAPTED_VECTORS = Way(name="adapted", title="adapted", stages=_ADAPTED, by_words=False)
 WAYS: tuple[Way, ...] = (
     UNTRAINED,
     _BM25,
-    Way(name="adapted", title="adapted", stages=_ADAPTED, by_words=False),
+    _VECTORS,
+    _ADAPTED_VECTORS,
     Way(name="fused", title="fused", stages=_ADAPTED),
 )
 WARM_START = Way(name="warm_start", title="warm start", stages=("towers_alone",))
@@ -219,17 +222,24 @@ def decide(rows: Mapping[Way, Mapping[str, Sequence[Row]]]) -> tuple[Way, str]:
     A way is better than the untrained model if its exact match or recall@5 is higher beyond chance (95% interval of the
     paired difference) on the questions that count, and neither is lower beyond chance on any. The held-out questions
     count if there are at least `MIN_MEASURED`, else the cloze questions. Of several, the one with the largest gains.
+    By cloze questions a trained model wins only if its vectors alone find no less than before: worse vectors leave more
+    to BM25, which cloze questions favour and people's questions do not.
     """
     ours = rows[UNTRAINED]
     counted = ASKED if len(ours.get(ASKED, ())) >= MIN_MEASURED else CLOZE
     num_counted = len(ours.get(counted, ()))
     if num_counted < MIN_MEASURED:
         return UNTRAINED, f"The untrained system answers: fewer than {MIN_MEASURED} held-out questions measure nothing."
+    has_worse_vectors = {_VECTORS, _ADAPTED_VECTORS} <= rows.keys() and _finds_less(
+        rows[_ADAPTED_VECTORS][CLOZE], rows[_VECTORS][CLOZE]
+    )
     gained = {
         way: {kind: (_gain(of, ours[kind], _em), _gain(of, ours[kind], _is_recalled)) for kind, of in own.items()}
         for way, own in rows.items()
-        if way != UNTRAINED and (way.wins_by_cloze or counted == ASKED)
+        if way != UNTRAINED and (counted == ASKED or (way.wins_by_cloze and not has_worse_vectors))
     }
+    if not gained and has_worse_vectors:
+        return UNTRAINED, "The untrained system answers: by its vectors alone, the trained model finds fewer passages."
     if not gained:
         return UNTRAINED, "The untrained system answers, as nothing was trained."
 
@@ -245,6 +255,10 @@ def decide(rows: Mapping[Way, Mapping[str, Sequence[Row]]]) -> tuple[Way, str]:
     if better:
         return best, f"The {best.title} system answers: it is better than the untrained one beyond chance ({shown})."
     return UNTRAINED, f"The untrained system answers: none is better beyond chance (the next is {best.title}; {shown})."
+
+
+def _finds_less(theirs: Sequence[Row], ours: Sequence[Row]) -> bool:
+    return _gain(theirs, ours, _is_recalled).mean < 0
 
 
 def _points(gain: Interval) -> str:

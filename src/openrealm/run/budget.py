@@ -119,12 +119,12 @@ def plan(
     has_baseline = budget["has_baseline"]
     opening, preparing, step = budget["opening"], budget["preparing"], budget["joint_step"]
     indexing = opening + num_passages * budget["passage"]
-    measuring = opening + 2 * budget["num_asked"] * budget["question"]  # two ways of answering
+    asking = budget["num_asked"] * budget["question"]
     untrained = {
         "questions": preparing + _SECONDS_OF_QUESTIONS,
         "warm_start": 2 * opening,
         "index": indexing,
-        "evaluate": measuring,
+        "evaluate": opening + 3 * asking,
     }
     around = 3 * opening + preparing
     tunes = budget["finetune_step"] > 0
@@ -133,7 +133,7 @@ def plan(
         "index_pretrained": indexing,
         **({"towers_alone": around, "index_towers_alone": indexing} if has_baseline else {}),
         **({_TUNED: around} if tunes else {}),
-        "evaluate": 2 * measuring + preparing + _SECONDS_OF_EXAMPLES,
+        "evaluate": 2 * opening + (4 if has_baseline else 5) * asking + preparing + _SECONDS_OF_EXAMPLES,
     }
     seconds = {name: value for name, value in (untrained | trained).items() if name not in _done(budget)}
     left = 60 * budget["minutes"] - budget["spent"] - sum(seconds.values())
