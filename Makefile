@@ -97,7 +97,8 @@ test-slow: setup ## run the tests that take minutes
 test-gpu: setup ## run the tests that need a CUDA device
 	@$(call MARKED,gpu)
 
-test-browser: setup ## run the tests that need Chromium
+test-browser: setup ## run the tests that need Chromium (on Debian and Ubuntu: apt install chromium)
+	@$(PIP) install --constraint constraints.txt --editable '.[browser]'
 	@$(call MARKED,browser)
 
 test-scale: setup ## run the tests over several processes or machines

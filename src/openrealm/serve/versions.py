@@ -61,7 +61,7 @@ class RunOrigin:
     """A run: what it found to answer best, and the systems that it fine-tuned."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.name = folder, str(folder)
+        self.folder, self.name = folder, folder.name
 
     def systems(self) -> list[SystemName]:
         """What answers best, or the fine-tuned REALM if the run was not measured, and the other fine-tuned systems."""
@@ -92,7 +92,7 @@ class DocumentsOrigin:
 
     def __init__(self, source: str, kept: Path, *, model: str = MODEL, skip_unreadable: bool = False) -> None:
         """Serve the documents in `source`; the corpus and the index are kept in the folder `kept`."""
-        self.source, self.name = source, source
+        self.source, self.name = source, Path(source).name
         self._kept, self._model, self._skip_unreadable = kept, model, skip_unreadable
         self._opened: tuple[Hashable, Opened] | None = None
 
