@@ -101,7 +101,8 @@ test-browser: setup ## run the tests that need Chromium (on Debian and Ubuntu: a
 	@$(PIP) install --constraint constraints.txt --editable '.[browser]'
 	@$(call MARKED,browser)
 
-test-scale: setup ## run the tests over several processes or machines
+test-scale: setup ## run the tests over several processes or machines, and fuzz the server
+	@$(PIP) install --constraint constraints.txt --editable '.[fuzz]'
 	@$(call MARKED,scale)
 
 # The peer needs an older transformers than openrealm, hence a separate environment. sentence-transformers, gensim and

@@ -30,7 +30,8 @@ LIMITS = Limits(
 
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory: pytest.TempPathFactory, answering_model: Path) -> Versions:
-    docs = tmp_path_factory.mktemp("docs")
+    docs = tmp_path_factory.mktemp("docs") / "library-docs"
+    docs.mkdir()
     (docs / "library.md").write_text("# The library\n\nThe library stands in the old mill. It opens on Friday.\n")
     days = "".join(f"## Day {n}\n\nAnna bakes rye bread in the village on day {n}.\n\n" for n in range(8))
     (docs / "bread.md").write_text(f"# Bread\n\n{days}")
@@ -137,6 +138,7 @@ def test_a_passage_and_the_article_around_it_can_be_read(client: Any) -> None:
 def test_the_server_tells_what_it_serves(client: Any) -> None:
     assert client.get("/healthz").body == {"status": "ok"}
     info = client.get("/v1/info").body
+    assert info["name"] == "library-docs", "clients need not know this machine's folders"
     assert [system["name"] for system in info["systems"]] == ["best", "dense", "bm25"]
     assert (info["default_system"], info["threshold"], info["has_utility"]) == ("best", 0.0, False)
     assert info["limits"]["max_questions"] == LIMITS.max_questions

@@ -166,7 +166,7 @@ async def info(services: Shared) -> schemas.Info:
     answering = current.answerer.model.answering
     names = {served.system for served, _ in loaded}
     return schemas.Info(
-        name=versions.name,
+        name=Path(versions.name).name,
         openrealm=openrealm.__version__,
         default_system=versions.default_system,
         systems=[
