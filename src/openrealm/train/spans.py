@@ -278,7 +278,8 @@ def answer_all(
     Questions longer than `longest_question` are cut. Returns for each question the best spans of the passages read,
     best first, and the numbers of the `num_retrieved` passages found. Puts the model into evaluation mode.
     """
-    model.eval()
+    if model.training:  # setting the mode of every module takes milliseconds
+        model.eval()
     longest = longest_question(model, corpus)
     asked = tokenize([q.text for q in questions], corpus.tokenizer(), longest)
     answers: list[list[Found]] = []
