@@ -24,11 +24,8 @@ from pathlib import Path
 
 from common import Figure, arguments, in_turn, not_measured, once, rate, report
 
-_NOUNS = (
-    "archive bakery bridge brewery canal castle chapel dairy ferry forge garden granary harbour inn library market "
-    "mill museum observatory orchard pharmacy post quarry school smithy station theatre tower weir workshop"
-).split()  # noqa: SIM905
-_PLACES = ("north", "south", "east", "west", "upper", "lower", "old", "new")
+_NOUNS = "archive bakery bridge canal castle chapel dairy ferry forge garden harbour inn library market mill".split()  # noqa: SIM905
+_PLACES = ("north", "south", "east", "west", "upper", "lower", "inner", "outer")
 _QUESTIONS = ("Where is the {}?", "What stands beside the {}?", "When does the {} open?", "Who keeps the {}?")
 _HEAD = "POST /v1/ask HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"
 _NUM_POPULAR = 1_000
