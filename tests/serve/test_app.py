@@ -243,11 +243,12 @@ def test_a_token_is_needed_for_what_the_corpus_says(versions: Versions, serve: A
 
 
 def test_a_client_that_asks_too_often_is_told_when_to_come_again(versions: Versions, serve: Any) -> None:
-    with serve(versions, Limits(requests_per_second=0.5)) as client:
+    with serve(versions, Limits(requests_per_second=0.001)) as client:
         assert client.get("/v1/info").status == 200
         reply = client.get("/v1/info")
-        assert (reply.status, reply.headers["retry-after"]) == (429, "2")
-        assert "0.5 requests per second" in reply.body["error"]
+        assert reply.status == 429
+        assert 0 < int(reply.headers["retry-after"]) <= 1_000
+        assert "0.001 requests per second" in reply.body["error"]
         assert client.get("/healthz").status == 200
 
 
