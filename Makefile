@@ -46,8 +46,8 @@ base: setup ## train openrealm-mini, a small base encoder: BASE_SOURCES="FILE ..
 	case "$$count" in \
 	  0) $(PY) $$train $(BASE_SOURCES) --minutes $(BASE_MINUTES) --set teacher=minilm --set mlm_batch=32 $(BASE_SETTINGS);; \
 	  *) .venv/bin/torchrun --standalone --nproc-per-node=$$count $$train $(BASE_SOURCES) --device cuda \
-	       --minutes $(BASE_MINUTES) --set teacher=minilm --set teacher_batch=512 --set mlm_batch=512 --set ict_batch=256 \
-	       $(BASE_SETTINGS);; \
+	       --minutes $(BASE_MINUTES) --set teacher=minilm --set teacher_batch=$$((512 * count)) \
+	       --set mlm_batch=$$((512 * count)) --set ict_batch=$$((256 * count)) $(BASE_SETTINGS);; \
 	esac
 
 # Questions for `make qa`: of encyclopaedias, and of documentation. Two of the files are put together by a script.

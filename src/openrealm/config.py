@@ -232,6 +232,10 @@ class PretrainConfig(Section):
         None, "warm-up steps; none: a tenth of num_steps, but at least 100 and at most 10000", "released code", ge=0
     )
     refresh_steps: int = setting(500, "steps between index refreshes", "Guu Sec. 4.3", ge=1)
+    synchronous_refresh: bool = setting(
+        False,
+        "wait for each refresh, so that a resumed training is the same bit for bit; the paper trains on meanwhile",
+    )
     max_staleness_steps: int | None = setting(None, "warn when the index is more steps old; none: never", ge=1)
     loss: Annotated[str, _registered(LOSSES, "pretrain.loss")] = setting(
         "marginal", "loss function: marginal, emdr2, pdist, loop, adist or a registered name", "Guu Eq. 1"

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from openrealm import launch
 from openrealm.config import Config
 from openrealm.errors import BadConfig
 
@@ -15,8 +16,8 @@ os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
 
 def num_cores() -> int:
-    """The number of cores this process may use."""
-    return len(os.sched_getaffinity(0))
+    """The number of cores this process may use: its share, if torchrun started several on this machine."""
+    return max(1, len(os.sched_getaffinity(0)) // launch.num_local_ranks())
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +37,15 @@ class Engine:
 def engine_for(config: Config) -> Engine:
     """The engine for a configuration; "auto" picks CUDA if available, and bf16 if the hardware supports it.
 
-    Raises BadConfig if there is no such device.
+    With torchrun, "cuda" is the device of the process's local rank. Raises BadConfig if there is no such device.
     """
     import torch
 
     device = config.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and launch.num_ranks() > 1:
+        device = f"cuda:{launch.local_rank()}"
     if device.startswith("cuda"):
         _, _, number = device.partition(":")
         num_visible = torch.cuda.device_count() if torch.cuda.is_available() else 0

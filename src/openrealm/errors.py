@@ -51,6 +51,10 @@ class WorkerDied(OpenRealmError):
     """Worker processes died repeatedly on the same piece of work; work finished by others is kept."""
 
 
+class ProcessGone(OpenRealmError):
+    """Another process of a training by several has ended or takes no part any more."""
+
+
 class NotInstalled(OpenRealmError):
     """An optional package is required; the message names the extra that installs it."""
 

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 
-from openrealm import interrupt
+from openrealm import interrupt, launch
 
 Advance = Callable[..., None]
 
@@ -34,7 +34,16 @@ def visible(text: str) -> str:
 
 
 def say(message: str) -> None:
-    """Print one line to standard error, where errors and logs go too. Unsafe characters are shown as escapes."""
+    """Print one line to standard error, where errors and logs go too. Unsafe characters are shown as escapes.
+
+    Of several processes that train together, only the first one prints.
+    """
+    if launch.is_first():
+        warn(message)
+
+
+def warn(message: str) -> None:
+    """`say` in any process."""
     if sys.stderr is not None:  # closed, and not under the command line
         with _allowing_hangup():
             print(visible(message), file=sys.stderr, flush=True)
@@ -42,6 +51,8 @@ def say(message: str) -> None:
 
 def show(text: str = "", *, end: str = "\n") -> None:
     """Print lines of a result to standard output. Unsafe characters are shown as escapes."""
+    if not launch.is_first():
+        return
     with _allowing_hangup():
         print("\n".join(map(visible, text.split("\n"))), end=end)
 
@@ -78,7 +89,11 @@ def track(what: str, total: int | None) -> Iterator[Advance]:
 
     `advance` raises KeyboardInterrupt if Python dropped that of an earlier Ctrl-C.
     """
-    with _bar(what, total) if _is_terminal() else contextlib.nullcontext(_plain(what, total)) as progress:
+    with (
+        _bar(what, total)
+        if _is_terminal() and launch.is_first()
+        else contextlib.nullcontext(_plain(what, total)) as progress
+    ):
 
         def advance(amount: int = 1, note: str = "") -> None:
             interrupt.check()

@@ -1,6 +1,7 @@
-"""Trainers of all tasks on the toy corpus; as a program, `all_tasks.py ORDER.json` runs one of them.
+"""Trainers of all tasks on the toy corpus; as a program, `all_tasks.py ORDER.json` runs those that an order names.
 
-They are deterministic on one thread, so that a resumed training can be compared with an uninterrupted one.
+They are deterministic on one thread, so that a resumed training can be compared with an uninterrupted one. Started by
+torchrun, all processes train together.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from openrealm import files
 from openrealm.base.prepare import tiny
 from openrealm.base.settings import BaseSettings
 from openrealm.base.texts import Texts
@@ -25,6 +27,7 @@ from openrealm.index.bm25 import Bm25
 from openrealm.index.index import Index
 from openrealm.masking.conll import Sentence
 from openrealm.model.realm import Realm
+from openrealm.model.state import unique_state
 from openrealm.qa.matching import PassageMatching
 from openrealm.qa.pool import Item
 from openrealm.qa.settings import QaSettings
@@ -32,6 +35,7 @@ from openrealm.qa.task import SpanReading
 from openrealm.qa.train import new_model
 from openrealm.qa.train import tiny as tiny_qa
 from openrealm.train.answers import AnswerFinder
+from openrealm.train.ranks import ALONE, Ranks, all_ranks
 from openrealm.train.spans import Bm25Finder
 from openrealm.train.task import Task
 from openrealm.train.tasks.closed_book import ClosedBook
@@ -149,15 +153,38 @@ _MAKERS = (
 TASKS: dict[str, Callable[[World], tuple[Any, Task[Any]]]] = {make.__name__: make for make in _MAKERS}
 
 
-def trainer_of(order: dict[str, Any], callbacks: Sequence[Callback] = ()) -> Trainer:
-    """The trainer described by an order, which saves a checkpoint after every second step."""
+def trainer_of(order: dict[str, Any], callbacks: Sequence[Callback] = (), ranks: Ranks = ALONE) -> Trainer:
+    """The trainer described by an order, which saves a checkpoint after every second step by default."""
     world = World(order)
     model, task = TASKS[order["task"]](world)
-    return Trainer(
-        model, task, world.folder, engine=CPU, checkpoint_steps=2, log_steps=3, callbacks=callbacks, num_steps=30
-    )
+    schedule = {"checkpoint_steps": 2, "log_steps": 3, "num_steps": 30} | order.get("schedule", {})
+    return Trainer(model, task, world.folder, engine=CPU, callbacks=callbacks, ranks=ranks, **schedule)
+
+
+def without_dropout(model: torch.nn.Module) -> None:
+    """Turn off what differs between processes by intention."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if hasattr(module, "dropout_prob"):
+            module.dropout_prob = 0.0
+
+
+def train_together(order: dict[str, Any]) -> None:
+    """Train the tasks of an order, each in a folder of its own, without dropout."""
+    with all_ranks() as ranks:
+        for name in order["tasks"]:
+            trainer = trainer_of({**order, "task": name, "folder": f"{order['folder']}/{name}"}, ranks=ranks)
+            without_dropout(trainer.model)
+            trainer.train(resume=order.get("resume", False))
+            if ranks.is_first:
+                files.write_safetensors(trainer.folder / "weights.safetensors", unique_state(trainer.model))
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    trainer_of(json.loads(Path(sys.argv[1]).read_text())).train()
+    given = json.loads(Path(sys.argv[1]).read_text())
+    if "tasks" in given:
+        train_together(given)
+    else:
+        trainer_of(given).train()

@@ -110,3 +110,23 @@ def make_trainer(toy_config: Callable[..., Config], toy_realm: Callable[..., Rea
         return Trainer(model, task, folder / "run", engine=CPU, seed=config.seed, callbacks=callbacks)
 
     return make
+
+
+MakeOrder = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def order(toy_config: Callable[..., Config], toy_corpus_folder: Path, toy_questions: list[Question]) -> MakeOrder:
+    """`order("joint", folder, "pretrain.batch_size=2")`: what `all_tasks.trainer_of` takes."""
+
+    def make(task: str, folder: Path, *changes: str) -> dict[str, Any]:
+        given = ["pretrain.batch_size=2", "pretrain.eval_steps=20", "model.dropout=0.1", *changes]
+        return {
+            "task": task,
+            "folder": str(folder),
+            "config": toy_config(*given).to_dict(),
+            "corpus": str(toy_corpus_folder),
+            "questions": [[q.text, list(q.answers)] for q in toy_questions],
+        }
+
+    return make

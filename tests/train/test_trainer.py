@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from openrealm import files
 from openrealm.callbacks import Callback, EarlyStopping
-from openrealm.config import Config
 from openrealm.engine import Engine
 from openrealm.errors import BadConfig, Mismatch
 from openrealm.registry import CALLBACKS
@@ -27,7 +26,6 @@ from openrealm.train import checkpoint
 from openrealm.train.ranks import Ranks
 from openrealm.train.task import Log, ParameterGroup, Row, Schedule, Task
 from openrealm.train.trainer import Trainer, processor_seconds
-from openrealm.types import Question
 
 sys.path.append(str(Path(__file__).parent))
 from all_tasks import TASKS, trainer_of
@@ -52,25 +50,6 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 def without_times(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{k: v for k, v in row.items() if k not in ("seconds", "tokens_per_second")} for row in rows]
-
-
-@pytest.fixture
-def order(
-    toy_config: Callable[..., Config], toy_corpus_folder: Path, toy_questions: list[Question]
-) -> Callable[[str, Path], dict[str, Any]]:
-    """`order("joint", folder)`: what `all_tasks.trainer_of` takes."""
-    config = toy_config("pretrain.batch_size=2", "pretrain.eval_steps=20", "model.dropout=0.1")
-
-    def make(task: str, folder: Path) -> dict[str, Any]:
-        return {
-            "task": task,
-            "folder": str(folder),
-            "config": config.to_dict(),
-            "corpus": str(toy_corpus_folder),
-            "questions": [[q.text, list(q.answers)] for q in toy_questions],
-        }
-
-    return make
 
 
 @pytest.mark.parametrize("name", list(TASKS))

@@ -27,7 +27,8 @@ class Batch:
     masked             masked examples
     queries, passages  pairs of the Inverse Cloze Task
     taught             texts for distillation, and `teacher_BE` the teacher's vectors of them
-    num_tokens         word pieces in all of them
+    num_pairs          pairs of all processes
+    num_tokens         word pieces in `masked`, `queries`, `passages` and `taught`
     """
 
     masked: list[Chunk]
@@ -35,6 +36,7 @@ class Batch:
     passages: list[Chunk]
     taught: list[Chunk]
     teacher_BE: torch.Tensor
+    num_pairs: int
     num_tokens: int
 
 
@@ -50,20 +52,23 @@ class Batches:
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> Batch:
         """The part of a step's batch for process `rank`, a function of seed and arguments."""
-        settings, number = self._examples.settings, step * num_ranks + rank
-        first = number * settings.mlm_batch
-        rows = [self._examples.example(first + n) for n in range(settings.mlm_batch)]
-        pairs = self._inverse_cloze(number) if settings.ict_batch else Pairs([], [])
+        settings, mine = self._examples.settings, slice(rank, None, num_ranks)
+        first = step * settings.mlm_batch
+        rows = [self._examples.example(first + n) for n in range(settings.mlm_batch)[mine]]
+        all_pairs = self._inverse_cloze(step) if settings.ict_batch else Pairs([], [])
+        pairs = all_pairs.part(rank, num_ranks)
         taught: list[Row] = []
         teacher_BE = torch.zeros(0, 0)
         if self._teacher is not None:
-            taught, teacher_BE = self._teacher.batch(number, settings.teacher_batch)
+            taught, teacher_BE = self._teacher.batch(step, settings.teacher_batch)
+            taught, teacher_BE = taught[mine], teacher_BE[mine]
         return Batch(
             masked_chunks(rows, self._pad_id, self._chunk_tokens),
             self._plain(pairs.queries),
             self._plain(pairs.passages),
             self._plain(taught),
             teacher_BE,
+            len(all_pairs),
             sum(len(row) for row in [*(r.row for r in rows), *pairs.queries, *pairs.passages, *taught]),
         )
 

@@ -92,6 +92,8 @@ class Base(nn.Module):
 
     def fill(self, chunks: Sequence[Chunk]) -> Tensor:
         """Logits at all masks, chunk after chunk, M x V in float32."""
+        if not chunks:
+            return self.encoder.word_embeddings().T[:0]  # of the right shape, and part of the graph
         picked = []
         for chunk in chunks:
             hidden_nTH = self.encoder(chunk.id_nT, chunk.real_nT, chunk.segment_nT)
@@ -102,6 +104,6 @@ class Base(nn.Module):
     def embed(self, chunks: Sequence[Chunk]) -> Tensor:
         """Unit vectors of all rows in their order in the batch, n x D."""
         if not chunks:
-            return torch.zeros(0, self.tower.projection.out_features, device=self.encoder.device)
+            return self.tower.projection.weight.T[:0]  # of the right shape, and part of the graph
         parts = [self.tower.vectors(self.encoder(c.id_nT, c.real_nT, c.segment_nT), c.real_nT) for c in chunks]
         return in_order(parts, [row for chunk in chunks for row in chunk.row_n.tolist()])

@@ -214,18 +214,18 @@ def train_base(
             backbone_location(name, f"base.{key}")  # fail before the corpora are built
 
     with contextlib.ExitStack() as stack:
-        ranks = stack.enter_context(all_ranks(engine))
+        ranks = stack.enter_context(all_ranks(engine.device))
         if ranks.is_first:
             stack.enter_context(files.sole_writer(folder))
             prepare(names, folder, settings, max_articles)
-        ranks.wait(engine)
+        ranks.wait()
         corpora = [Corpus.open(folder / "corpora" / source.name) for source in open_sources(names, max_articles)]
         texts = Texts(corpora, settings.heldout_rate, settings.seed)
         teacher: TeacherVectors | None = None
         if settings.teacher is not None:
             if ranks.is_first:
                 prepare_teacher(texts, folder / "teacher", settings, engine)
-            ranks.wait(engine)
+            ranks.wait()
             teacher = TeacherVectors(folder / "teacher", texts.tokenizer, settings.seed)
         task = BaseEncoding(texts, settings, teacher)
         trainer = Trainer(
@@ -240,5 +240,4 @@ def train_base(
         trainer.train(resume=resume)
         if ranks.is_first:
             export(trainer, task, folder / "model")
-        ranks.wait(engine)
     return folder / "model"

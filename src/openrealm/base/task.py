@@ -77,14 +77,14 @@ class BaseEncoding(Task[Batch]):
         return [(model.parameters(), self.settings.learning_rate)]
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> Batch:
-        """The batch of a step for one of `num_ranks` processes, a function of seed and step."""
+        """The part of a step's batch for one of `num_ranks` processes, a function of seed and arguments."""
         return self._batches.batch(step, rank, num_ranks)
 
     def batches(self, first_step: int, rank: int = 0, num_ranks: int = 1) -> Iterator[Batch]:
         """All batches from a step onwards; with a CUDA device they are prepared by other processes."""
         num_workers = 0
         if self.trainer.engine.device != "cpu":
-            num_workers = max(1, min(_MAX_WORKERS, num_cores() // num_ranks - 1))
+            num_workers = max(1, min(_MAX_WORKERS, num_cores() - 1))
             _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each tensor in transit keeps a file open
         loader: DataLoader[Batch] = DataLoader(
@@ -103,15 +103,17 @@ class BaseEncoding(Task[Batch]):
         masked, queries, passages, taught = ([chunk.to(device) for chunk in part] for part in parts)
         with self.trainer.engine.autocast():
             logit_MV, (query_BD, passage_BD, taught_BD) = model(masked, queries, passages, taught)
-        gold_M = torch.cat([chunk.gold_M for chunk in masked])
-        loss = torch.nn.functional.cross_entropy(logit_MV, gold_M)
+        gold_M = torch.cat([logit_MV.new_zeros(0, dtype=torch.long), *(chunk.gold_M for chunk in masked)])
+        ranks = self.trainer.ranks
+        weight = ranks.weight(len(gold_M))
+        loss = weight * torch.nn.functional.cross_entropy(logit_MV, gold_M) if masked else 0.0 * logit_MV.sum()
         log |= {"num_tokens": batch.num_tokens, "mlm_loss": loss.detach()}
-        if queries:
-            ict_loss, accuracy = in_batch_loss(query_BD / settings.temperature, passage_BD)
+        if batch.num_pairs:
+            ict_loss, accuracy = in_batch_loss(query_BD / settings.temperature, passage_BD, ranks)
             loss = loss + settings.ict_weight * ict_loss
             log |= {"ict_loss": ict_loss.detach(), "ict_accuracy": accuracy}
-        if taught:
-            teacher_loss = similarity_loss(taught_BD, batch.teacher_BE.to(device), settings.temperature)
+        if self.teacher is not None:
+            teacher_loss = similarity_loss(taught_BD, batch.teacher_BE.to(device), settings.temperature, ranks)
             loss = loss + settings.teacher_weight * teacher_loss
             log["teacher_loss"] = teacher_loss.detach()
         yield loss
@@ -121,10 +123,10 @@ class BaseEncoding(Task[Batch]):
         return self._heldout.measure(model, self.trainer.engine)
 
     def fingerprint(self) -> Any:
-        """Settings, number of processes, texts and the teacher's vectors."""
+        """Settings, texts and the teacher's vectors."""
         values = {name: value for name, value in self.settings.to_dict().items() if name not in _FREE}
         digests = [corpus.digest for corpus in self.texts.corpora]
-        return [values, self.trainer.ranks.num_ranks, digests, self.teacher and self.teacher.digest]
+        return [values, digests, self.teacher and self.teacher.digest]
 
 
 class _Steps(Dataset[Batch]):

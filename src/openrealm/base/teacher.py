@@ -24,6 +24,7 @@ from openrealm.model.retriever import mean_pooled
 from openrealm.text.pack import Row, Specials, pack_query
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.train.examples import Order
+from openrealm.train.ranks import ALONE, Ranks
 
 _VECTORS, _TEXTS = "vectors.safetensors", "texts.json"
 _SHORTEST, _LONGEST = 4, 24  # word pieces of a sentence
@@ -32,19 +33,23 @@ _ROWS_AT_ONCE = 64
 _TEXTS_AT_ONCE = 4096
 
 
-def similarity_loss(vector_BD: Tensor, taught_BE: Tensor, temperature: float) -> Tensor:
+def similarity_loss(vector_ND: Tensor, taught_NE: Tensor, temperature: float, ranks: Ranks = ALONE) -> Tensor:
     """KL divergence in nats between the softmax over the other texts of teacher and student, mean over texts.
 
-    vector_BD    the student's unit vectors
-    taught_BE    the teacher's unit vectors
+    vector_ND    the student's unit vectors
+    taught_NE    the teacher's unit vectors
     temperature  divisor of the inner products before the softmax
+    ranks        the processes that share the batch; these are the texts of one of them. The mean of what is returned
+                 over the processes is the loss of the whole batch
     """
-    own_BB = torch.eye(len(vector_BD), dtype=torch.bool, device=vector_BD.device)
-    logp_BB, taught_BB = (
-        (wide(rows @ rows.T) / temperature).masked_fill(own_BB, -1e4).log_softmax(dim=1)
-        for rows in (vector_BD, taught_BE)
+    whole_BD, whole_BE = ranks.gather(vector_ND), ranks.gather(taught_NE)
+    own_NB = torch.eye(len(whole_BD), dtype=torch.bool, device=vector_ND.device)[ranks.rank :: ranks.num_ranks]
+    logp_NB, taught_NB = (
+        (wide(rows @ whole.T) / temperature).masked_fill(own_NB, -1e4).log_softmax(dim=1)
+        for rows, whole in ((vector_ND, whole_BD), (taught_NE, whole_BE))
     )
-    return nn.functional.kl_div(logp_BB, taught_BB, reduction="batchmean", log_target=True)
+    divergence = nn.functional.kl_div(logp_NB, taught_NB, reduction="sum", log_target=True)
+    return divergence * ranks.num_ranks / len(whole_BD)
 
 
 def drawn_texts(texts: Texts, num_sentences: int, num_passages: int, seed: int) -> list[str]:

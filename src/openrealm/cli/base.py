@@ -64,8 +64,6 @@ def train(
     The weights are saved in runs/NAME/model, a folder that model.backbone accepts. With torchrun, all processes train
     one encoder together.
     """
-    import dataclasses
-
     import torch
 
     from openrealm.base.prepare import tiny as tiny_settings
@@ -74,14 +72,12 @@ def train(
     from openrealm.config import Config, with_settings
     from openrealm.config_file import read_settings
     from openrealm.engine import engine_for, num_cores
-    from openrealm.train.ranks import local_device
 
     start = tiny_settings(BaseSettings()) if tiny else BaseSettings()
     given = read_settings(config, BaseSettings) if config else []
     chosen = with_settings(start, [*given, *(settings or ())])
     folder = training_folder(name, chosen.name)
     engine = engine_for(Config(device=device))
-    engine = dataclasses.replace(engine, device=local_device(engine.device))
     torch.set_num_threads(1 if tiny else num_cores())
     words = [*sources, *(["--name", name] if name else []), *(["--minutes", str(minutes)] if minutes else [])]
     words += ["--tiny"] if tiny else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from openrealm import interrupt
+from openrealm import interrupt, launch
 from openrealm.errors import BadInput, MissingStage
 from openrealm.progress import say
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from openrealm.config import Config
     from openrealm.run.folder import Run
     from openrealm.run.stages import Options, Stage
+    from openrealm.train.ranks import Ranks
 
 RUNS = Path("runs")
 DEFAULT_RUN = "quickstart"
@@ -194,10 +196,28 @@ def perform(stage_name: str, run: Run, called: str, options: Options | None = No
     from openrealm.run import stages
 
     stage = stages.get(stage_name)
-    with stoppable(lambda: stage.next_command(run, called)), run.writing():
-        result = stage.perform(run, options)
+    with stoppable(lambda: stage.next_command(run, called)), together(run) as ranks:
+        result = stage.perform(run, dataclasses.replace(options or stages.Options(), ranks=ranks))
     suggest_next(stage, called)
     return result
+
+
+@contextlib.contextmanager
+def together(run: Run) -> Iterator[Ranks | None]:
+    """The processes that torchrun started, of which the first one locks the run; None without torchrun."""
+    if launch.num_ranks() == 1:
+        with run.writing():
+            yield None
+        return
+    from openrealm.engine import engine_for
+    from openrealm.train.ranks import all_ranks
+
+    with (
+        all_ranks(engine_for(run.config).device) as ranks,
+        run.writing() if ranks.is_first else contextlib.nullcontext(),
+    ):
+        ranks.wait()
+        yield ranks
 
 
 def suggest_next(stage: Stage, called: str) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from openrealm import launch
 from openrealm.cli.common import (
     DEFAULT_RUN,
     ConfigOption,
@@ -20,6 +21,7 @@ from openrealm.cli.common import (
     run_for,
     stoppable,
     suggest_next,
+    together,
 )
 from openrealm.run.systems import SYSTEMS, system_of
 
@@ -59,11 +61,15 @@ def finetune(
     def how_to_continue() -> str:
         return again(*words, *(["--resume"] if any(stage.can_resume(found) for stage in chosen) else []))
 
-    with stoppable(how_to_continue), found.writing():
+    with stoppable(how_to_continue), together(found) as ranks:
         artefacts.open_corpus(found)
-        if questions is not None:
+        if questions is not None and launch.is_first():
             replace(found, train=questions, regex=regex)
         for stage in chosen:
-            if not (resume and stage.is_current(found)):
-                stage.perform(found, stages.Options(resume=resume and (len(chosen) == 1 or stage.can_resume(found))))
+            is_done = resume and stage.is_current(found)
+            resumes = resume and (len(chosen) == 1 or stage.can_resume(found))
+            if ranks is not None:  # the others may look later, when the first one has begun
+                is_done, resumes = (bool(ranks.from_first(float(value))) for value in (is_done, resumes))
+            if not is_done:
+                stage.perform(found, stages.Options(resume=resumes, ranks=ranks))
     suggest_next(chosen[-1], run)

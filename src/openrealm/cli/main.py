@@ -6,13 +6,14 @@ import io
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from openrealm import interrupt
+from openrealm import interrupt, launch
 from openrealm.cli import (
     ask,
     base,
@@ -33,7 +34,7 @@ from openrealm.cli import (
     warm_start,
 )
 from openrealm.errors import OpenRealmError
-from openrealm.progress import say, show
+from openrealm.progress import say, show, warn
 from openrealm.text.surrogates import has_surrogates
 
 # Keeps progress bars and warnings of libraries out of the output.
@@ -44,6 +45,9 @@ _QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
+_TRAINING = ("warm-start", "pretrain", "finetune", "base", "qa", "tagger")
+# After an error all processes of a training report it, unless torchrun ends them first because the first one has.
+_SECONDS_BEFORE_REPORT = 3.0
 
 # All commands by section of the help, in the order in which a user meets them.
 COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
@@ -74,6 +78,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "config": config.config,
     },
 }
+_NAMES = {name for section in COMMANDS.values() for name in section}
 
 
 class _Sections(TyperGroup):
@@ -138,6 +143,9 @@ def main(arguments: list[str] | None = None) -> int:
     for word in sys.argv[1:] if arguments is None else arguments:
         if has_surrogates(word):
             return _fail(f"{word} is not text in UTF-8; rename the file, or use a locale in UTF-8.", 2)
+    command = next((word for word in (sys.argv[1:] if arguments is None else arguments) if word[:1] != "-"), "")
+    if launch.num_ranks() > 1 and command in _NAMES - {*_TRAINING}:
+        return _fail(f"`{command}` runs in one process; start it without torchrun ({', '.join(_TRAINING)} train).", 2)
     if os.environ.get("OPENREALM_DEBUG") == "1":
         app(arguments)
     try:
@@ -202,5 +210,9 @@ def _in_one_line(error: BaseException) -> str:
 
 
 def _fail(sentence: str, code: int) -> int:
-    say(f"openrealm: {sentence}")
+    if launch.is_first():
+        say(f"openrealm: {sentence}")
+    else:
+        time.sleep(_SECONDS_BEFORE_REPORT)
+        warn(f"openrealm, process {launch.rank()}: {sentence}")
     return code

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from openrealm import launch
 from openrealm.progress import say
 
 tagger = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -61,7 +62,7 @@ def train(
     )
     torch.set_num_threads(num_cores())
     train_tagger(documents, out, settings, engine_for(Config()))
-    if heldout_documents is not None:
+    if heldout_documents is not None and launch.is_first():
         from openrealm.train.tasks.tagger import evaluate_tagger
 
         found = evaluate_tagger(heldout_documents, out)

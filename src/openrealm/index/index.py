@@ -380,9 +380,14 @@ def versions(folder: Path) -> list[Path]:
     return sorted(path for path in found if not path.name.startswith("."))
 
 
+def version_named(folder: Path, name: str) -> Path:
+    """Path of the version `Index.name`, whether published or not."""
+    return folder / _VERSIONS / name
+
+
 def version_folder(folder: Path, step: int, encoder_digest: str) -> Path:
     """Path of the version of a training step and passage tower, whether published or not."""
-    return folder / _VERSIONS / version_name(step, encoder_digest)
+    return version_named(folder, version_name(step, encoder_digest))
 
 
 def newest(folder: Path) -> Path:
@@ -396,7 +401,7 @@ def newest(folder: Path) -> Path:
 def remove(folder: Path, names: Collection[str]) -> None:
     """Delete versions by name. A reader that has one open is not disturbed."""
     for name in names:
-        files.remove_folder(folder / _VERSIONS / name)
+        files.remove_folder(version_named(folder, name))
 
 
 def prune(folder: Path, keep: Collection[str]) -> None:

@@ -63,6 +63,8 @@ class Tower(nn.Module):
 
     def forward(self, rows: Sequence[Row], max_rows: int = 32) -> Tensor:
         """Vectors of `rows`, n x D in float32, of unit length if `normalize` is set."""
+        if not rows:
+            return self.projection.weight.T[:0]  # of the right shape, and part of the graph
         parts: list[Tensor] = []
         order: list[int] = []
         for indices, hidden_nTH, real_nT in self.encoder.chunks(rows, max_rows):

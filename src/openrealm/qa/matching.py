@@ -20,6 +20,8 @@ from openrealm.qa.questions import counts_of
 from openrealm.qa.settings import QaSettings
 from openrealm.text.pack import Row
 from openrealm.train.examples import Order
+from openrealm.train.pairs import own_passage_loss
+from openrealm.train.ranks import ALONE, Ranks
 from openrealm.train.task import Log, ParameterGroup, Schedule, Task
 from openrealm.train.task import Row as Metrics
 from openrealm.train.trainer import Trainer
@@ -33,12 +35,12 @@ _SETTINGS = (
 
 @dataclass(frozen=True, slots=True)
 class MatchingBatch:
-    """Questions and passages to match.
+    """Questions and passages to match: those of one process, matched with the passages of all.
 
     queries   rows of the questions
-    passages  numbers of the passages, each once
-    own       for each question the place of its passage in `passages`
-    others    for each question the places of further passages that hold an answer to it
+    passages  numbers of the passages
+    own       for each question the place of its passage among those of all processes
+    others    for each question the places there of further passages that hold an answer to it
     """
 
     queries: list[Row]
@@ -55,6 +57,7 @@ class PassageMatching(Task[MatchingBatch]):
     """
 
     name: ClassVar[str] = "passage_matching"
+    splits_batches: ClassVar[bool] = True
 
     def __init__(
         self, corpus: Corpus, sources: Sequence[Sequence[Item]], heldout: Sequence[Item], settings: QaSettings
@@ -92,7 +95,7 @@ class PassageMatching(Task[MatchingBatch]):
         return [(model.retriever.parameters(), self.settings.tower_learning_rate)]
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> MatchingBatch:
-        """Questions of a step and the passages drawn for them, a function of seed and step."""
+        """Questions of a step and the passages drawn for them, a function of seed, step and rank."""
         rng = np.random.default_rng([self.settings.seed, _STREAM, step])
         chosen = [
             source[i]
@@ -101,9 +104,12 @@ class PassageMatching(Task[MatchingBatch]):
         ]
         positive = [int(rng.choice([passage for passage, _, _ in item.spans])) for item in chosen]
         negative = [int(rng.choice(item.negatives)) for item in chosen if item.negatives]
-        return self._matched(chosen, positive, negative)
+        whole = self._matched(chosen, positive, negative)
+        mine = slice(rank, None, num_ranks)
+        return MatchingBatch(whole.queries[mine], whole.passages[mine], whole.own[mine], whole.others[mine])
 
     def _matched(self, items: Sequence[Item], positive: Sequence[int], negative: Sequence[int]) -> MatchingBatch:
+        """The whole batch: each passage is there once."""
         passages = list(dict.fromkeys([*positive, *negative]))
         place = {passage: number for number, passage in enumerate(passages)}
         right = [{passage for passage, _, _ in item.spans} & place.keys() for item in items]
@@ -116,10 +122,9 @@ class PassageMatching(Task[MatchingBatch]):
 
     def losses(self, model: Realm, batch: MatchingBatch, log: Log) -> Iterator[Tensor]:
         """The mean loss of the questions, in nats."""
-        score_BN = self._scores(model, batch)
-        own_B = torch.tensor(batch.own, device=score_BN.device)
-        log["accuracy"] = (score_BN.argmax(dim=1) == own_B).float().mean()
-        loss = torch.nn.functional.cross_entropy(score_BN, own_B)
+        ranks = self.trainer.ranks
+        score_BN = self._scores(model, batch, ranks)
+        loss, log["accuracy"] = own_passage_loss(score_BN, torch.tensor(batch.own, device=score_BN.device), ranks)
         log["loss"] = loss.detach()
         yield loss
 
@@ -140,12 +145,12 @@ class PassageMatching(Task[MatchingBatch]):
         model.train(was_training)
         return {"recall@1": float((best_B.cpu() == torch.tensor(batch.own)).float().mean())}
 
-    def _scores(self, model: Realm, batch: MatchingBatch) -> Tensor:
-        """f(x,z) of all questions and passages of a batch, B x N; minus infinity for the `others` of a question."""
+    def _scores(self, model: Realm, batch: MatchingBatch, ranks: Ranks = ALONE) -> Tensor:
+        """f(x,z) of the questions and the passages of all `ranks`, B x N; minus infinity for a question's `others`."""
         with self.trainer.engine.autocast():
             query_BD = model.retriever.encode_query(batch.queries)
             passage_ND = model.retriever.encode_passage([self.corpus.passage_row(i) for i in batch.passages])
-        score_BN = query_BD @ passage_ND.T
+        score_BN = query_BD @ ranks.gather(passage_ND).T
         is_other_BN = torch.zeros(score_BN.shape, dtype=torch.bool)
         for question, places in enumerate(batch.others):
             is_other_BN[question, places] = True

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -58,6 +59,7 @@ class SpanReading(Task[ReadingBatch]):
     """
 
     name: ClassVar[str] = "span_reading"
+    splits_batches: ClassVar[bool] = True
 
     def __init__(
         self, corpus: Corpus, sources: Sequence[Sequence[Item]], heldout: Sequence[Item], settings: QaSettings
@@ -90,7 +92,7 @@ class SpanReading(Task[ReadingBatch]):
         ]
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> ReadingBatch:
-        """Questions of a step and the passages drawn for them, a function of seed and step."""
+        """Questions of a step and the passages drawn for them, a function of seed, step and rank."""
         settings = self.settings
         rng = np.random.default_rng([settings.seed, _STREAM, step])
         chosen = [
@@ -109,19 +111,24 @@ class SpanReading(Task[ReadingBatch]):
                 passages.append([positive, *negatives[:1]])
             else:
                 passages.append([positive])
-        return self._packed(chosen, passages, rng)
+        draw_B2 = rng.random((len(chosen), 2))
+        mine = slice(rank, None, num_ranks)
+        return self._packed(chosen[mine], passages[mine], draw_B2[mine])
 
     def _packed(
-        self, chosen: Sequence[Item], passages: Sequence[Sequence[int]], rng: np.random.Generator | None = None
+        self,
+        chosen: Sequence[Item],
+        passages: Sequence[Sequence[int]],
+        draw_B2: npt.NDArray[np.float64] | None = None,
     ) -> ReadingBatch:
-        """Each question with its passages; some of them without their titles, if there is an `rng` to draw them."""
+        """Each question with its passages, of which some have no title: those whose number in `draw_B2` is too high."""
         settings = self.settings
         rows: list[Row] = []
         starts: list[int] = []
         correct: list[Span] = []
-        for item, numbers in zip(chosen, passages, strict=True):
-            for number in numbers:
-                with_title = rng is None or rng.random() < settings.title_rate
+        for question, (item, numbers) in enumerate(zip(chosen, passages, strict=True)):
+            for place, number in enumerate(numbers):
+                with_title = draw_B2 is None or bool(draw_B2[question, place] < settings.title_rate)
                 row, start = self.corpus.joint_row(
                     item.tokens, number, settings.max_joint_tokens, with_title=with_title
                 )
@@ -136,9 +143,12 @@ class SpanReading(Task[ReadingBatch]):
 
     def losses(self, model: Realm, batch: ReadingBatch, log: Log) -> Iterator[Tensor]:
         """The mean loss of the questions, in nats."""
-        loss_B = reading_loss(*self._read(model, batch), batch)
-        log |= {"num_tokens": sum(map(len, batch.rows)), "loss": loss_B.detach().mean()}
-        yield loss_B.mean()
+        weight = self.trainer.ranks.weight(len(batch.num_rows))
+        if not batch.rows:
+            return
+        loss = weight * reading_loss(*self._read(model, batch), batch).mean()
+        log |= {"num_tokens": sum(map(len, batch.rows)), "loss": loss.detach()}
+        yield loss
 
     @torch.no_grad()
     def evaluate(self, model: Realm) -> Metrics:

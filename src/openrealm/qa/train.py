@@ -5,6 +5,7 @@ Everything is kept in one folder: corpus/, towers/, training/, calibration/, mod
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import random
@@ -62,6 +63,8 @@ def train_qa(
 ) -> Path:
     """Prepare the data, train, calibrate and save; returns the folder of the model, `folder`/model.
 
+    If started by torchrun, all its processes train together.
+
     sources        files of questions, see `read_asked`
     resume         continue from the last checkpoint, if there is one
     max_questions  take no more than about this many questions, at equal distances
@@ -72,6 +75,7 @@ def train_qa(
     from openrealm.qa.matching import PassageMatching
     from openrealm.qa.pool import items
     from openrealm.qa.task import SpanReading
+    from openrealm.train.ranks import all_ranks
     from openrealm.train.trainer import Trainer
 
     backbone_location(settings.origin, "qa.backbone" if settings.start is None else "qa.start")
@@ -92,14 +96,17 @@ def train_qa(
             "is held out; give questions about more titles, or set heldout_every to another number."
         )
     model = new_model(settings)
-    with files.sole_writer(folder):
-        corpus = Corpus.build(
-            paragraphs(itertools.chain.from_iterable(asked)),
-            folder / "corpus",
-            tokenizer=tokenizer_of(settings.origin),
-            max_passage_tokens=settings.max_passage_tokens,
-            near_duplicates=False,
-        )
+    with all_ranks(engine.device) as ranks, files.sole_writer(folder) if ranks.is_first else contextlib.nullcontext():
+        if ranks.is_first:
+            Corpus.build(
+                paragraphs(itertools.chain.from_iterable(asked)),
+                folder / "corpus",
+                tokenizer=tokenizer_of(settings.origin),
+                max_passage_tokens=settings.max_passage_tokens,
+                near_duplicates=False,
+            )
+        ranks.wait()
+        corpus = Corpus.open(folder / "corpus")
         say(
             f"{num_asked - len(measured):,} questions to train on, {len(measured):,} held out, {len(corpus):,} passages"
         )
@@ -115,7 +122,10 @@ def train_qa(
         for steps, task, name in tasks:
             if steps:
                 prepared = task(corpus, pools, evaluated, settings)
-                Trainer(model, prepared, folder / name, engine=engine, seed=settings.seed).train(resume=resume)
+                trainer = Trainer(model, prepared, folder / name, engine=engine, seed=settings.seed, ranks=ranks)
+                trainer.train(resume=resume)
+        if not ranks.is_first:
+            return folder / "model"
         others = {one.article_id for one in measured}
         distractors = interleave([_sorted(paragraphs(source), others) for source in asked], counts)
         _finish(model, measured, distractors, folder, settings, engine)

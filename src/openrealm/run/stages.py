@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from openrealm import files
 from openrealm.config import Config, joint_tokens
@@ -22,6 +22,9 @@ from openrealm.run import inputs
 from openrealm.run.folder import Record, Run
 from openrealm.run.lengths import check_lengths
 from openrealm.run.systems import SYSTEMS, System
+
+if TYPE_CHECKING:
+    from openrealm.train.ranks import Ranks
 
 _MODEL = f"model/{files.MANIFEST}"
 _RATES = ("learning_rate", "tower_learning_rate", "head_learning_rate")
@@ -36,11 +39,13 @@ class Options:
 
     resume     continue from the last checkpoint
     questions  JSONL file of questions; `regex` if its answers are regular expressions
+    ranks      the processes that do the stage together; None means this one alone
     """
 
     resume: bool = False
     questions: Path | None = None
     regex: bool = False
+    ranks: Ranks | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,10 +195,14 @@ class Stage:
     def perform(self, run: Run, options: Options | None = None) -> Any:
         """Run the stage and record it; the run must be locked (`Run.writing`). Returns what the stage's work returns.
 
+        Of several processes, the first one prepares and records the stage; all of them work on it.
         Raises MissingStage or Mismatch naming the command to run first, if a stage before it is missing or outdated,
         or if there is no checkpoint to resume from.
         """
         options = options or Options()
+        if options.ranks is not None and not options.ranks.is_first:
+            options.ranks.wait()
+            return self._do(run, options)
         check_lengths(run.config)
         if options.resume and not self.has_checkpoint(run):
             raise MissingStage(
@@ -204,14 +213,19 @@ class Stage:
                 earlier.check(run, up_to_date=earlier.name == self.start)
             else:
                 earlier.make(run)
-        module, _, function = self.work.partition(":")
         with run.recorded(self.name, self.key(run, options), leaves=self.leaves, resumed=options.resume):
-            try:
-                return getattr(importlib.import_module(module), function)(run, self, options)
-            except NonFinite as error:
-                if not self.checkpoints:
-                    raise
-                raise NonFinite(f"{error} Run `{self._with_lower_rates(run)}`.") from error
+            if options.ranks is not None:
+                options.ranks.wait()
+            return self._do(run, options)
+
+    def _do(self, run: Run, options: Options) -> Any:
+        module, _, function = self.work.partition(":")
+        try:
+            return getattr(importlib.import_module(module), function)(run, self, options)
+        except NonFinite as error:
+            if not self.checkpoints:
+                raise
+            raise NonFinite(f"{error} Run `{self._with_lower_rates(run)}`.") from error
 
     def _with_lower_rates(self, run: Run) -> str:
         """The command that continues the stage with a tenth of its learning rates."""

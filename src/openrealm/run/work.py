@@ -25,6 +25,7 @@ from openrealm.types import QuestionSets
 
 if TYPE_CHECKING:
     from openrealm.model.realm import Realm
+    from openrealm.train.ranks import Ranks
     from openrealm.train.task import Task
     from openrealm.train.trainer import Outcome
 
@@ -78,12 +79,12 @@ def warm_start(run: Run, stage: Stage, options: Options) -> None:
     torch.manual_seed(run.config.seed)
     model = Realm.from_backbone(run.config.model, opened.tokenizer())
     if model.answering is not None and not run.config.warm_start.num_steps:
-        _pass_on(run, stage, model, f"{run.config.model.backbone} finds and reads passages as it is.")
+        _pass_on(run, stage, options, model, f"{run.config.model.backbone} finds and reads passages as it is.")
         return
     try:
         task = WarmStart(opened, config=run.config)
     except TooLittleText as error:
-        _pass_on(run, stage, model, error)
+        _pass_on(run, stage, options, model, error)
         return
     recent = _train(run, stage, options, model, task).recent
     shown = [f"{name.replace('_', ' ')} {recent[name]:.2f}" for name in recent if name.endswith(("loss", "accuracy"))]
@@ -110,27 +111,28 @@ def pretrain(run: Run, stage: Stage, options: Options) -> None:
     from openrealm.train.tasks.joint import Joint
     from openrealm.train.tasks.warm_start import start_from_unigrams
 
-    opened, config = artefacts.open_corpus(run), run.config
-    queries = queries_of(run, opened)
+    opened, config, ranks = artefacts.open_corpus(run), run.config, _ranks(options)
+    with ranks.first_before_others():
+        queries = queries_of(run, opened)
     model = artefacts.open_model(run, stage.start)
     if not config.pretrain.num_steps:
-        _pass_on(run, stage, model, "pretrain.num_steps is 0.")
+        _pass_on(run, stage, options, model, "pretrain.num_steps is 0.")
         return
     first = artefacts.open_index(run, model, stage.start)
     if stage.comparison:
         config = config.replace(pretrain=config.pretrain.replace(freeze_towers=True))
-    elif not options.resume:
+    elif not options.resume and ranks.is_first:
         prune(run.index, {first.name})  # versions that an earlier pre-training published
     try:
         task = Joint(opened, first, config=config, queries=queries, index_folder=run.index, refresh_at_end=False)
     except TooLittleText as error:
-        _pass_on(run, stage, model, error)
+        _pass_on(run, stage, options, model, error)
         return
     if not model.has_trained_head:
         start_from_unigrams(model, opened)
         model.has_trained_head = True  # keep the head if the model is saved
     outcome = _train(run, stage, options, model, task)
-    if not stage.comparison:
+    if not stage.comparison and ranks.is_first:
         prune(run.index, {first.name})
     first_utility, last_utility = (float(row.get("retrieval_utility", 0.0)) for row in (outcome.first, outcome.last))
     say(
@@ -148,7 +150,7 @@ def towers_alone(run: Run, stage: Stage, options: Options) -> None:
     joint.verify(run, joint.folder(run) / metrics.FILE)
     opened, model = artefacts.open_corpus(run), artefacts.open_model(run, stage.start)
     if not (joint.folder(run) / metrics.FILE).exists():
-        _pass_on(run, stage, model, "pre-training was left out.")
+        _pass_on(run, stage, options, model, "pre-training was left out.")
         return
     rows = metrics.read(joint.folder(run))
     seconds = sum(float(row["seconds"]) for row in rows if row["split"] == "train")
@@ -157,8 +159,16 @@ def towers_alone(run: Run, stage: Stage, options: Options) -> None:
     say(f"{stage.title}: {outcome.num_steps:,} steps in {clock(seconds)} (minutes:seconds)")
 
 
-def _pass_on(run: Run, stage: Stage, model: Realm, reason: TooLittleText | str) -> None:
+def _ranks(options: Options) -> Ranks:
+    from openrealm.train.ranks import ALONE
+
+    return options.ranks or ALONE
+
+
+def _pass_on(run: Run, stage: Stage, options: Options, model: Realm, reason: TooLittleText | str) -> None:
     """Leave the model untrained to the next stage, without an outcome."""
+    if not _ranks(options).is_first:
+        return
     (stage.folder(run) / artefacts.OUTCOME).unlink(missing_ok=True)
     _save(run, stage, model)
     say(f"{stage.title}: left out: {reason}")
@@ -218,7 +228,7 @@ def _train(
     from openrealm.train import checkpoint
     from openrealm.train.trainer import Trainer
 
-    config, engine = run.config, artefacts.engine_of(run)
+    config, engine, ranks = run.config, artefacts.engine_of(run), _ranks(options)
     section = getattr(config, stage.settings)
     trainer = Trainer(
         model,
@@ -228,10 +238,13 @@ def _train(
         engine=engine,
         seed=config.seed,
         callbacks=config.callbacks,
+        ranks=ranks,
     )
-    if not options.resume:
+    if not options.resume and ranks.is_first:
         files.remove_folder(stage.model_folder(run))  # so that a model with the stage's key is always this training's
     outcome = trainer.train(resume=options.resume)
+    if not ranks.is_first:
+        return outcome
     files.write_json(stage.folder(run) / artefacts.OUTCOME, dataclasses.asdict(outcome))
     _save(run, stage, model)
     checkpoint.remove_all(trainer.checkpoints)

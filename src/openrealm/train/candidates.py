@@ -102,20 +102,22 @@ def sample_tail(
     *,
     block_trivial: bool,
     seed: int,
-    step: int,
+    numbers: Sequence[int],
 ) -> tuple[list[list[int]], list[list[float]]]:
     """Extend `candidates` by random passages that represent the rest of the corpus.
 
     A passage that is neither a candidate nor trivial is drawn with its probability under the (stale) index; with fresh
     scores this makes the denominator of p(z|x) exact. A passage drawn twice is read once with twice the weight. The
-    draws are a function of seed, step and arguments. Each query scans the whole index.
+    draws are a function of the arguments. Each query scans the whole index.
 
     num_draws  draws per query, with replacement
+    numbers    the position of each query in the whole training, which seeds its draws
     Returns the extended candidates and their log-weights, which are 0 for those in `candidates`.
     """
-    rng = np.random.default_rng([seed, _TAIL_STREAM, step])
     drawn, log_weights = [], []
-    for query_D, example, row in zip(query_BD.detach().float().cpu(), examples, candidates, strict=True):
+    queries = zip(query_BD.detach().float().cpu(), examples, candidates, numbers, strict=True)
+    for query_D, example, row, number in queries:
+        rng = np.random.default_rng([seed, _TAIL_STREAM, number])
         score_N = (index.vector_ND @ query_D).double()
         score_N[[passage for passage in row if passage != NULL]] = -torch.inf
         if block_trivial:

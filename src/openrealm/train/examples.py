@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 
@@ -292,9 +292,13 @@ class MaskedExamples:
         """
         if not 0 <= rank < num_ranks:
             raise BadInput(f"Rank {rank} is not one of {num_ranks} processes; expected 0 to {num_ranks - 1}.")
+        return self.some(step, size, range(rank, size, num_ranks))
+
+    def some(self, step: int, size: int, places: Iterable[int]) -> list[Example]:
+        """The examples at `places` (from 0) of the `size` examples of a step."""
         start = step * size
-        taken = list(enumerate(self._order.take(start, size), start))
-        return [self._example(passage, 4, number) for number, passage in taken[rank::num_ranks]]
+        taken = self._order.take(start, size)
+        return [self._example(taken[place], 4, start + place) for place in places]
 
     def _example(self, passage: int, *stream: int) -> Example:
         """An example from a usable passage; masking is retried, since some draws find nothing to mask."""

@@ -3,6 +3,8 @@
 The trainer writes a snapshot of the passage tower and starts a worker process, which embeds every passage and publishes
 an index version. Between steps the trainer checks whether the worker has finished, and then switches to that version;
 it never waits. If a worker dies, the trainer prints a warning and starts a new one when the next refresh is due.
+
+In synchronous mode the trainer waits for the worker, so that nothing depends on time.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ from typing_extensions import TypedDict
 from openrealm import files, memory, subprocesses
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, num_cores
-from openrealm.index.index import Binding, Index, MakeSearcher, remove, version_folder
+from openrealm.errors import WorkerDied
+from openrealm.index.index import Binding, Index, MakeSearcher, remove, version_folder, version_named
 from openrealm.model.embedder import embed_corpus, load_tower
 from openrealm.model.realm import Realm
 from openrealm.progress import say
 from openrealm.stored import Count, Size
 
 _REPEAT_WARNING_STEPS = 20
+_ATTEMPTS = 3
 
 
 class _BindingValues(TypedDict):
@@ -80,6 +84,7 @@ class Refresher:
         engine: Engine,
         *,
         every_steps: int | None,
+        synchronous: bool = False,
         max_staleness_steps: int | None = None,
         searcher: str | MakeSearcher = "exact",
     ) -> None:
@@ -88,6 +93,7 @@ class Refresher:
         index_folder         where versions are published
         folder               where the snapshot, the worker's instructions and its log are written
         every_steps          steps between the starts of two refreshes; None never refreshes
+        synchronous          whether `update` waits for the refresh that it starts
         max_staleness_steps  age of the index, in steps, beyond which to warn; None never warns
         searcher             as in `Index`, for the versions that are opened
         """
@@ -96,7 +102,7 @@ class Refresher:
         self.num_failed = 0
         self._corpus, self._index_folder, self._folder, self._engine = corpus, index_folder, folder, engine
         self._every_steps, self._max_staleness_steps = every_steps, max_staleness_steps
-        self._searcher = searcher
+        self._synchronous, self._searcher = synchronous, searcher
         self._last_start = 0
         self._published: list[str] = []
         self._is_published = False
@@ -122,23 +128,57 @@ class Refresher:
         if self._worker is not None:
             self._worker.wait(timeout=timeout)
 
-    def update(self, model: Realm, step: int) -> bool:
-        """Switch to a finished version, warn if the index is stale, and start a refresh if one is due; never waits.
+    def waits(self, step: int) -> bool:
+        """Whether `update` will wait for a refresh at this step."""
+        return self._synchronous and self._is_due(step)
 
-        Returns whether `index` was replaced.
+    def update(self, model: Realm, step: int) -> bool:
+        """Switch to a finished version, warn if the index is stale, and start a refresh if one is due.
+
+        Never waits, except in synchronous mode for a refresh that is due. Returns whether `index` was replaced.
+        Raises WorkerDied if the worker that it waits for dies repeatedly.
         """
         self._publish_first()
-        finished = self.collect()
+        finished = self._built(model, step) if self.waits(step) else self.collect()
         if finished is not None:
-            self.index = Index.open(finished, self._corpus, searcher=self._searcher)
-            self.refresh_steps.append(step)
+            self._switch(finished, step)
             self._published.append(self.index.name)
         if self._every_steps is not None:
             self._warn_if_stale(step)
-            if step - self._last_start >= self._every_steps and not self.is_running:
+            if self._is_due(step):
                 self._last_start = step
                 self.start(model, step, share_of_cores(True)[1])
         return finished is not None
+
+    def adopt(self, name: str, step: int) -> None:
+        """Switch to a version that another process of this training has switched to."""
+        self._switch(version_named(self._index_folder, name), step)
+
+    def _switch(self, version: Path, step: int) -> None:
+        self.index = Index.open(version, self._corpus, searcher=self._searcher)
+        self.refresh_steps.append(step)
+        if self._synchronous:
+            self._last_start = step
+
+    def _is_due(self, step: int) -> bool:
+        return self._every_steps is not None and step - self._last_start >= self._every_steps and not self.is_running
+
+    def _built(self, model: Realm, step: int) -> Path:
+        """A version of the present weights, after waiting for it."""
+        binding = replace(self.index.binding, encoder=model.passage_digest())
+        version = version_folder(self._index_folder, step, binding.encoder)
+        if version.exists() and Binding.read(version) == binding:
+            return version  # this training was killed after it had been published
+        for _ in range(_ATTEMPTS):
+            self.start(model, step, num_cores())
+            self.wait()
+            finished = self.collect()
+            if finished is not None:
+                return finished
+        raise WorkerDied(
+            f"The refresh worker failed {_ATTEMPTS} times at step {step} (its last output is above); remove the cause "
+            "and resume, or train with --set pretrain.synchronous_refresh=false."
+        )
 
     def start(self, model: Realm, step: int, num_threads: int) -> None:
         """Save a snapshot of the passage tower and start a worker that embeds the corpus with it."""
@@ -181,7 +221,8 @@ class Refresher:
         files.sweep(self._index_folder)
         log = (self._folder / "refresh.log").read_text(errors="replace").strip().splitlines()
         last = log[-1] if log else "no output"
-        say(f"The refresh worker exited with code {code} ({last}); training continues with the older index.")
+        then = "it is started again" if self._synchronous else "training continues with the older index"
+        say(f"The refresh worker exited with code {code} ({last}); {then}.")
         return None
 
     def close(self) -> None:

@@ -100,7 +100,11 @@ class Task(ABC, Generic[BatchT]):
     """Short name for folders and messages."""
 
     splits_batches: ClassVar[bool] = False
-    """Whether `batch` divides the examples of a step among several processes."""
+    """Whether `batch` divides the examples of a step among several processes; otherwise only one can train the task.
+
+    The loss of a step is the mean of what the processes yield; a mean over parts of unequal size is weighted by
+    `self.trainer.ranks.weight`. The values in `log` are averaged in the same way.
+    """
 
     schedule: Schedule
     trainer: Trainer

@@ -25,10 +25,11 @@ from openrealm.registry import CALLBACKS
 from openrealm.train import checkpoint, metrics
 from openrealm.train.guard import Guard
 from openrealm.train.optimizer import adam, num_warmup_steps, rate_factor, set_rate, timed_rate_factor
-from openrealm.train.ranks import Ranks
+from openrealm.train.ranks import ALONE, Ranks
 from openrealm.train.task import Log, Row, Schedule, Task
 
 _NUM_RECENT = 20
+_SEEDS_BETWEEN_RANKS = 1_000_003  # so that processes that share a batch draw different dropout masks
 # Fields of the schedule that do not affect the weights and may differ when training is resumed.
 _FREE = ("eval_steps", "checkpoint_steps", "checkpoint_at_end", "log_steps", "free_memory_steps")
 
@@ -101,7 +102,7 @@ class Trainer:
         callbacks  observers, or their names in `registry.CALLBACKS`
         engine     device and precision; None chooses them to suit the hardware
         seed       random seed for dropout and other random choices of the model
-        ranks      this process among several (see `all_ranks`); None means the only one
+        ranks      this process among several (see `all_ranks`), which share each batch; None means the only one
         schedule   other fields of `Schedule` that override the task's
         Raises BadConfig for an unknown field or callback, an invalid value, or a task that does not support several
         processes.
@@ -112,7 +113,7 @@ class Trainer:
         if num_steps is not None:
             schedule["num_steps"] = num_steps
         self.schedule = dataclasses.replace(task.schedule, **schedule)
-        self.ranks = ranks or Ranks()
+        self.ranks = ranks or ALONE
         if self.ranks.num_ranks > 1 and not task.splits_batches:
             raise BadConfig(f"The task {task.name} supports one process only; start it without torchrun.")
         self.model, self.task, self.seed, self.minutes = model, task, seed, minutes
@@ -143,16 +144,18 @@ class Trainer:
 
         resume  continue from the last checkpoint in the folder, if there is one; the result is the same, bit for bit,
                 as without the interruption, unless it depends on time: with `minutes`, or if a refresh of the index
-                was running. Learning rates may be changed. Without `resume`, metrics and checkpoints of an earlier
-                training are deleted
-        Raises Mismatch if the checkpoint was written with other settings, NonFinite if three steps in a row are not
-        finite.
+                was running that training did not wait for. Learning rates may be changed. Without `resume`, metrics
+                and checkpoints of an earlier training are deleted
+        Raises Mismatch if the checkpoint was written with other settings or by another number of processes, NonFinite
+        if three steps in a row are not finite.
         """
-        torch.manual_seed(self.seed)
+        torch.manual_seed(self.seed + _SEEDS_BETWEEN_RANKS * self.ranks.rank)
         found = checkpoint.checkpoints(self.checkpoints) if resume else []
+        last = self.ranks.text_from_first(found[-1].name if found else "")
+        self.ranks.share([*self.model.state_dict().values(), *self.guard.parameters])
         try:
-            if found:
-                self._load(found[-1])
+            if last:
+                self._load(self.checkpoints / last)
             elif self.ranks.is_first:
                 metrics.start_over(self.folder)
                 checkpoint.remove_all(self.checkpoints)
@@ -180,11 +183,11 @@ class Trainer:
         """Fraction of the training that is done, 0 to 1, by steps or by time."""
         if self.minutes is None:
             return self.step / self.schedule.num_steps if self.step < self.schedule.num_steps else 1.0
-        return self.ranks.from_first(self.seconds / (60 * self.minutes), self.engine)
+        return self.ranks.from_first(self.seconds / (60 * self.minutes))
 
     def _is_stopped(self) -> bool:
         """Whether a callback requested a stop; the first process decides, so that all end at the same step."""
-        return bool(self.ranks.from_first(float(self.should_stop), self.engine))
+        return bool(self.ranks.from_first(float(self.should_stop)))
 
     def _run(self) -> None:
         schedule = self.schedule
@@ -231,15 +234,16 @@ class Trainer:
         total = self.ranks.average(self.guard.parameters, total)
         self.guard.step(self.optimizer, total, self.step)
         self.step += 1
-        num_tokens = int(log.pop("num_tokens", 0))
-        self.num_tokens += num_tokens * self.ranks.num_ranks
-        row = {name: float(v.detach()) if isinstance(v, Tensor) else v for name, v in log.items()}
+        logged = {name: float(v.detach()) if isinstance(v, Tensor) else v for name, v in log.items()}
+        row: Row = {**self.ranks.average_row(logged)} if self.ranks.num_ranks > 1 else logged
+        num_tokens = round(float(row.pop("num_tokens", 0)) * self.ranks.num_ranks)
+        self.num_tokens += num_tokens
         row |= self.task.step_row() | {"num_skipped": self.guard.num_skipped}
         seconds = time.perf_counter() - started
         self.seconds += self._clock() - spent
         row["seconds"] = seconds
         if num_tokens:
-            row["tokens_per_second"] = num_tokens * self.ranks.num_ranks / seconds
+            row["tokens_per_second"] = num_tokens / seconds
         self._recent.append(row)
         self._unlogged.append(row)
         if self.step % self.schedule.log_steps == 0:
@@ -271,10 +275,10 @@ class Trainer:
                 self.outcome.first = self.outcome.first or self.outcome.last
                 self.log("heldout", row)
                 self._notify("on_evaluate", row)
-        self.ranks.wait(self.engine)
+        self.ranks.wait()
 
     def _notify(self, event: str, *arguments: Any) -> None:
-        for callback in self.callbacks:
+        for callback in self.callbacks if self.ranks.is_first else ():
             getattr(callback, event)(self, *arguments)
 
     def _fingerprint(self) -> str:
@@ -288,10 +292,12 @@ class Trainer:
         return [float(group["peak"]) for group in self.optimizer.param_groups]
 
     def _save(self) -> None:
+        random_states = checkpoint.generators(self.ranks)
         if not self.ranks.is_first:
             return
         state: checkpoint.State = {
             "step": self.step,
+            "num_ranks": self.ranks.num_ranks,
             "fingerprint": self._fingerprint(),
             "seconds": self.seconds,
             "num_tokens": self.num_tokens,
@@ -309,11 +315,11 @@ class Trainer:
             "task": self.task.state(),
             "callbacks": {_key(n, callback): callback.state() for n, callback in enumerate(self.callbacks)},
         }
-        path = checkpoint.save(self.checkpoints, self.model, self.optimizer, state)
+        path = checkpoint.save(self.checkpoints, self.model, self.optimizer, state, random_states)
         self._notify("on_checkpoint", path)
 
     def _load(self, path: Path) -> None:
-        state = checkpoint.load(path, self.model, self.optimizer, self._fingerprint())
+        state = checkpoint.load(path, self.model, self.optimizer, self._fingerprint(), self.ranks)
         self.step, self.seconds, self.num_tokens = state["step"], state["seconds"], state["num_tokens"]
         self.task.load_state(state["task"])
         for n, callback in enumerate(self.callbacks):

@@ -167,8 +167,9 @@ def draw(group_N: Tensor, examples: list[Example]) -> Draw:
         found = find_candidates(index, query_BD, examples, num_candidates, block_trivial=block_trivial)
         if not num_draws:
             return found, [[0.0] * len(row) for row in found]
+        numbers = [step * len(examples) + b for b in range(len(examples))]
         return sample_tail(
-            index, query_BD, examples, found, num_draws, block_trivial=block_trivial, seed=seed, step=step
+            index, query_BD, examples, found, num_draws, block_trivial=block_trivial, seed=seed, numbers=numbers
         )
 
     return make
@@ -201,7 +202,7 @@ def test_passages_are_drawn_with_their_probability_under_the_index(group_N: Tens
     score_N = torch.linspace(-1, 1, len(group_N))
     candidates, log_weights = sample_tail(
         index_of(score_N[:, None], group_N), torch.ones(1, 1), examples[:1], [[NULL, 5]], 20_000,
-        block_trivial=False, seed=0, step=0,
+        block_trivial=False, seed=0, numbers=[0],
     )  # fmt: skip
     tail = [n for n in range(len(group_N)) if n != 5]
     q = dict(zip(tail, torch.softmax(score_N[tail].double(), dim=0).tolist(), strict=True))
@@ -241,7 +242,7 @@ def test_a_tail_estimates_loss_and_metrics_over_the_whole_corpus(examples: list[
     estimates = []
     for step in range(300):
         rows, log_weights = sample_tail(
-            stale, torch.ones(1, 1), examples[:1], [head], 40, block_trivial=True, seed=0, step=step
+            stale, torch.ones(1, 1), examples[:1], [head], 40, block_trivial=True, seed=0, numbers=[step]
         )
         estimates.append(measured(rows[0], log_weights[0]))
     whole, truncated = measured(columns, [0.0] * len(columns)), measured(head, [0.0] * len(head))

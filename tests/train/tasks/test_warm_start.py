@@ -46,7 +46,7 @@ def test_own_related_and_null_passages_occur_at_their_rates(
     counts = dict.fromkeys(("own", "null", "related"), 0)
     sharing = 0
     for _ in range(20):
-        for example, passage in zip(examples, chooser.choose(examples, rng), strict=True):
+        for example, passage in zip(examples, chooser.choose(examples, rng.random((len(examples), 2))), strict=True):
             if passage in (example.passage, NULL):
                 counts["own" if passage == example.passage else "null"] += 1
                 continue
@@ -63,7 +63,7 @@ def test_own_related_and_null_passages_occur_at_their_rates(
 def test_related_passages_can_be_turned_off(toy_config: Callable[..., Config], toy_corpus: Corpus) -> None:
     settings = toy_config("warm_start.passage_rate=0.5", "warm_start.related_rate=0").warm_start
     examples = MaskedExamples(toy_corpus, MaskingConfig(), 30, 8, 0).batch(0, 40)
-    chosen = ContextChooser(toy_corpus, settings).choose(examples, np.random.default_rng(0))
+    chosen = ContextChooser(toy_corpus, settings).choose(examples, np.random.default_rng(0).random((len(examples), 2)))
     kinds = {passage == example.passage for example, passage in zip(examples, chosen, strict=True) if passage != NULL}
     assert kinds == {True}
     assert NULL in chosen

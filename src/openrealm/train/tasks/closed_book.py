@@ -34,6 +34,7 @@ class ClosedBook(Task[list[int]]):
     """
 
     name: ClassVar[str] = "closed_book"
+    splits_batches: ClassVar[bool] = True
 
     def __init__(
         self, corpus: Corpus, questions: Sequence[Question], *, config: Config | None = None, **settings: Any
@@ -63,12 +64,15 @@ class ClosedBook(Task[list[int]]):
         return [(model.reader.head.parameters(), head_rate), (model.reader.parameters(), rate)]
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> list[int]:
-        """Indices of the questions of a step, a function of seed and step."""
-        return self._order.take(step * self.settings.batch_size, self.settings.batch_size)
+        """Indices of the questions of a step, a function of seed, step and rank."""
+        return self._order.take(step * self.settings.batch_size, self.settings.batch_size)[rank::num_ranks]
 
     def losses(self, model: Realm, batch: list[int], log: Log) -> Iterator[Tensor]:
         """-log p of the answers' word pieces in nats, mean over word pieces."""
         gold = [self._gold[i] for i in batch]
+        weight = self.trainer.ranks.weight(sum(map(len, gold)))
+        if not batch:
+            return
         masked = [
             masked_question(self.corpus, self._tokens[i], len(tokens), self.settings)
             for i, tokens in zip(batch, gold, strict=True)
@@ -77,7 +81,7 @@ class ClosedBook(Task[list[int]]):
             logp_nJ = model.reader.gold_log_prob(
                 [row for row, _ in masked], [positions for _, positions in masked], gold
             )
-        loss = -logp_nJ.sum() / sum(map(len, gold))
+        loss = weight * -logp_nJ.sum() / sum(map(len, gold))
         log["loss"] = float(loss.detach())
         yield loss
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
-from openrealm.errors import DamagedArtefact, ShapeMismatch
+from openrealm.errors import DamagedArtefact, NonFinite, ShapeMismatch
 from openrealm.index.index import Index, version_name
 from openrealm.model.marginal import query_weights
 from openrealm.model.reading import Reading
@@ -36,9 +37,11 @@ from openrealm.train.heldout import evaluate_heldout, metrics_of
 from openrealm.train.in_batch import InBatchLosses
 from openrealm.train.optimizer import grad_norm, pretraining_groups
 from openrealm.train.pairs import Pairs
+from openrealm.train.ranks import Ranks
 from openrealm.train.refresh import Refresher, RefreshState, share_of_cores
 from openrealm.train.task import Log, ParameterGroup, Row, Schedule, Task
 from openrealm.train.trainer import Trainer
+from openrealm.types import NULL
 
 JointLoss = Callable[[Reading], Tensor]
 
@@ -49,11 +52,24 @@ _FREE_IN_PRETRAIN = ("loss", "eval_steps", "checkpoint_steps", "max_staleness_st
 
 @dataclass(frozen=True, slots=True)
 class JointBatch:
-    """The masked queries of a step, and pairs for other losses of the towers, by loss."""
+    """The part of a step's batch for one process.
+
+    examples  masked queries to find candidates for
+    pairs     pairs for other losses of the towers, by loss
+    """
 
     step: int
     examples: Sequence[Example]
     pairs: dict[str, Pairs]
+
+
+@dataclass(frozen=True, slots=True)
+class _ToRead:
+    """Masked queries to read, their positions in the whole training, and their candidates, if they are known."""
+
+    examples: Sequence[Example]
+    numbers: Sequence[int]
+    candidates: Sequence[list[int]] | None
 
 
 class Joint(Task[JointBatch]):
@@ -71,6 +87,7 @@ class Joint(Task[JointBatch]):
     """
 
     name: ClassVar[str] = "joint"
+    splits_batches: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -135,6 +152,7 @@ class Joint(Task[JointBatch]):
             trainer.folder,
             trainer.engine,
             every_steps=None if self.settings.freeze_towers else self.settings.refresh_steps,
+            synchronous=self.settings.synchronous_refresh,
             max_staleness_steps=self.settings.max_staleness_steps,
             searcher=self.config.index.searcher,
         )
@@ -155,9 +173,9 @@ class Joint(Task[JointBatch]):
         return pretraining_groups(model, self.settings)
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> JointBatch:
-        """The masked examples that candidates are found for, and pairs; a function of seed and step."""
+        """The masked examples that candidates are found for, and pairs; a function of seed, step and rank."""
         # Continue the order of sentences where the warm start ended.
-        pairs = self._in_batch.batch(self.config.warm_start.num_steps + step)
+        pairs = self._in_batch.batch(self.config.warm_start.num_steps + step, rank, num_ranks)
         size = self.settings.search_batch_size or self.settings.batch_size
         return JointBatch(step, self.examples.batch(step, size, rank, num_ranks), pairs)
 
@@ -166,45 +184,60 @@ class Joint(Task[JointBatch]):
 
         Raises ShapeMismatch if a custom loss does not return one value per query, NonFinite to skip the step.
         """
-        settings = self.settings
-        examples, found = self._to_read(model, batch, log)
+        ranks = self.trainer.ranks
+        queries, readings = self._to_read(model, batch, log), list[Reading]()
+        failed: NonFinite | None = None
+        try:
+            yield from self._joint_losses(model, queries, readings, log)
+        except NonFinite as error:
+            failed = error  # after its share of what the processes compute together
+        log["num_distinct_passages"] = _num_distinct(readings, ranks)
+        yield from self._in_batch.losses(model, batch.pairs, self.trainer.engine, log, ranks)
+        if failed is not None:
+            raise failed
+
+    def _joint_losses(self, model: Realm, queries: _ToRead, readings: list[Reading], log: Log) -> Iterator[Tensor]:
+        """The joint loss of one micro-batch after another, whose readings are appended to `readings`."""
+        settings, ranks = self.settings, self.trainer.ranks
+        examples = queries.examples
         num_masks_B = torch.tensor([len(example.positions) for example in examples], device=self.trainer.engine.device)
+        share, share_of_masks = ranks.weight(len(examples)), ranks.weight(int(num_masks_B.sum()))
+        if not examples:
+            return
         weight_B = query_weights(num_masks_B, by_masks=settings.mean_over_masks)
-        size = settings.micro_batch_size or len(examples)
-        readings, objective = [], 0.0
+        weight_B = weight_B * (share_of_masks if settings.mean_over_masks else share)
+        size, objective = settings.micro_batch_size or len(examples), 0.0
         for first in range(0, len(examples), size):
-            part = examples[first : first + size]
-            candidates = None if found is None else found[first : first + size]
-            reading, num_tokens = self._read(model, part, candidates, batch.step * settings.batch_size + first)
+            part = slice(first, first + size)
+            candidates = None if queries.candidates is None else queries.candidates[part]
+            reading, num_tokens = self._read(model, _ToRead(examples[part], queries.numbers[part], candidates))
             loss_B = self.loss(reading)
-            if loss_B.shape != (len(part),):
+            if loss_B.shape != (len(examples[part]),):
                 raise ShapeMismatch(
-                    f"The loss {self.loss_name} returned a tensor of shape {tuple(loss_B.shape)} for {len(part)} "
-                    f"queries; expected one value per query, shape ({len(part)},)."
+                    f"The loss {self.loss_name} returned a tensor of shape {tuple(loss_B.shape)} for "
+                    f"{len(examples[part])} queries; expected one value per query, shape ({len(examples[part])},)."
                 )
-            loss = (loss_B * weight_B[first : first + size]).sum()
+            loss = (loss_B * weight_B[part]).sum()
             readings.append(reading.detach())
             log["num_tokens"] = log.get("num_tokens", 0) + num_tokens
             objective += float(loss.detach())
             yield loss
-        log |= metrics_of(readings)
+        log |= {name: share * float(value) for name, value in metrics_of(readings).items()}
         if self.loss_name != "marginal":
             log["objective"] = objective  # "loss" is always the marginal, so that runs can be compared
-        for tower in ("query_tower", "passage_tower"):
-            log[f"{tower}_grad_norm"] = grad_norm(getattr(model.retriever, tower))
-        # After the norms, which are those of the joint loss only.
-        yield from self._in_batch.losses(model, batch.pairs, self.trainer.engine, log)
+        if ranks.num_ranks == 1:  # otherwise these are gradients of a part
+            for tower in ("query_tower", "passage_tower"):
+                log[f"{tower}_grad_norm"] = grad_norm(getattr(model.retriever, tower))
 
-    def _to_read(
-        self, model: Realm, batch: JointBatch, log: Log
-    ) -> tuple[Sequence[Example], Sequence[list[int]] | None]:
-        """The queries of a batch to read, with their candidates if those had to be found to choose the queries.
+    def _to_read(self, model: Realm, batch: JointBatch, log: Log) -> _ToRead:
+        """This process's share of the queries to read, with their candidates if those had to be found to choose them.
 
         Logs the share of the queries that are answerable: whose masked span occurs in a candidate.
         """
-        settings, examples = self.settings, batch.examples
+        settings, examples, ranks = self.settings, batch.examples, self.trainer.ranks
         if settings.search_batch_size is None:
-            return examples, None
+            first = batch.step * settings.batch_size
+            return _ToRead(examples, range(first + ranks.rank, first + settings.batch_size, ranks.num_ranks), None)
         with self.trainer.engine.autocast(), torch.no_grad():
             query_BD = model.retriever.encode_query(query_rows(self.corpus, examples, settings.max_query_tokens))
         found = self._find(query_BD, examples, settings.search_candidates)
@@ -212,12 +245,20 @@ class Joint(Task[JointBatch]):
             [contains(self.corpus.body(passage), example.gold) for passage in candidates]
             for example, candidates in zip(examples, found, strict=True)
         ]
-        is_answerable = [any(row) for row in has_span]
+        most = settings.num_candidates - settings.num_tail_candidates
+        is_answerable = _of_all([any(row) for row in has_span], ranks)
+        to_read = _of_all([passages_to_read(*row, most) for row in zip(found, has_span, strict=True)], ranks)
         share = share_between(settings.unanswerable_share, settings.final_unanswerable_share, self.trainer.share_done())
         chosen = queries_to_read(is_answerable, settings.batch_size, share)
-        log |= {"answerable": sum(is_answerable) / len(examples), "num_read": len(chosen)}
-        most = settings.num_candidates - settings.num_tail_candidates
-        return [examples[i] for i in chosen], [passages_to_read(found[i], has_span[i], most) for i in chosen]
+        log |= {"answerable": sum(is_answerable) / len(is_answerable), "num_read": len(chosen)}
+        first = batch.step * settings.batch_size
+        numbers = range(first + ranks.rank, first + len(chosen), ranks.num_ranks)
+        mine = chosen[ranks.rank :: ranks.num_ranks]
+        if ranks.num_ranks == 1:
+            read = [examples[i] for i in mine]
+        else:
+            read = self.examples.some(batch.step, settings.search_batch_size, mine)
+        return _ToRead(read, numbers, [to_read[i] for i in mine])
 
     def _find(self, query_BD: Tensor, examples: Sequence[Example], most: int | None = None) -> list[list[int]]:
         """The best passages of the current index for each query, by default as many as are read."""
@@ -231,14 +272,9 @@ class Joint(Task[JointBatch]):
             block_trivial=settings.block_trivial,
         )
 
-    def _read(
-        self, model: Realm, examples: Sequence[Example], candidates: Sequence[list[int]] | None, number: int
-    ) -> tuple[Reading, int]:
-        """Read candidates, by default those in the current index, with the live model; also the number of tokens read.
-
-        `number` is the position of the first example in the whole training; it seeds the draws of the sampled tail.
-        """
-        settings = self.settings
+    def _read(self, model: Realm, queries: _ToRead) -> tuple[Reading, int]:
+        """Read candidates, by default those in the current index, with the live model; also the number of tokens."""
+        settings, examples, candidates = self.settings, queries.examples, queries.candidates
         with self.trainer.engine.autocast():
             with torch.set_grad_enabled(not settings.freeze_towers):
                 query_BD = model.retriever.encode_query(query_rows(self.corpus, examples, settings.max_query_tokens))
@@ -254,7 +290,7 @@ class Joint(Task[JointBatch]):
                     settings.num_tail_candidates,
                     block_trivial=settings.block_trivial,
                     seed=self.config.seed,
-                    step=number,
+                    numbers=queries.numbers,
                 )
             inputs = pack_candidates(
                 self.corpus,
@@ -267,15 +303,25 @@ class Joint(Task[JointBatch]):
             return model(inputs, query_BD), inputs.num_tokens
 
     def on_step_begin(self, step: int) -> None:
-        """Switch to a newly published index; leave cores to the refresh worker while it runs."""
+        """Switch to a new index, in all processes at once; leave cores to the refresh worker while it runs."""
         self._step = step
+        ranks, before, waits = self.trainer.ranks, self.index.name, self.refresher.waits(step)
+        if ranks.is_first:
+            self._refresh(step)
+        if waits:
+            ranks.wait()
+        name = ranks.text_from_first(self.index.name)
+        if name != before and not ranks.is_first:
+            self.refresher.adopt(name, step)
+        threads, _ = share_of_cores(self.refresher.is_running)
+        torch.set_num_threads(min(threads, self._num_threads))
+
+    def _refresh(self, step: int) -> None:
         if self.refresher.update(self.trainer.model, step):
             index = self.index
             with contextlib.suppress(DamagedArtefact):  # what a damaged checkpoint needs is unknown
                 self.refresher.prune(self._versions_of_checkpoints())
             self.trainer.log("refresh", {"index": index.name, "staleness_steps": step - index.step})
-        threads, _ = share_of_cores(self.refresher.is_running)
-        torch.set_num_threads(min(threads, self._num_threads))
 
     def _versions_of_checkpoints(self) -> list[str]:
         """The index versions that a resumed training would open."""
@@ -324,14 +370,31 @@ class Joint(Task[JointBatch]):
         if self._refresh_at_end:
             self.close()  # a refresh that is still running would be outdated
             trainer = self.trainer
+            # Each process has its own, since this one is not published.
             self.refresher.index = self.index.refresh(
                 trainer.model, self.corpus, step=trainer.step, engine=trainer.engine
             )
 
     def close(self) -> None:
         """Stop the refresh worker and take back its cores."""
-        self.refresher.close()
+        if self.trainer.ranks.is_first:
+            self.refresher.close()
         torch.set_num_threads(self._num_threads)
+
+
+def _num_distinct(readings: Sequence[Reading], ranks: Ranks) -> int:
+    """The number of distinct passages in the readings of all processes."""
+    distinct = {passage for reading in readings for passages in reading.candidates for passage in passages}
+    every = [json.loads(text) for text in ranks.texts(json.dumps(sorted(distinct)))]
+    return len(set[int]().union(*every) - {NULL})
+
+
+def _of_all(part: Sequence[Any], ranks: Ranks) -> list[Any]:
+    """JSON values of all processes in the order of the batch, of which each process has every num_ranks-th."""
+    if ranks.num_ranks == 1:
+        return list(part)
+    parts = [json.loads(text) for text in ranks.texts(json.dumps(part))]
+    return [parts[i % ranks.num_ranks][i // ranks.num_ranks] for i in range(sum(map(len, parts)))]
 
 
 def _name_of(loss: JointLoss) -> str:

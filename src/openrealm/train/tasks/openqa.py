@@ -38,6 +38,7 @@ class OpenQA(Task[list[int]]):
     """
 
     name: ClassVar[str] = "openqa"
+    splits_batches: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -106,13 +107,16 @@ class OpenQA(Task[list[int]]):
         ]
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> list[int]:
-        """Indices of the questions of a step, a function of seed and step."""
-        return self._order.take(step * self.settings.batch_size, self.settings.batch_size)
+        """Indices of the questions of a step, a function of seed, step and rank."""
+        return self._order.take(step * self.settings.batch_size, self.settings.batch_size)[rank::num_ranks]
 
     def losses(self, model: Realm, batch: list[int], log: Log) -> Iterator[Tensor]:
         """L_reader + L_early in nats, mean over questions; each is 0 for a question without a positive."""
         settings = self.settings
         asked, tokenized = [self.questions[i] for i in batch], [self._tokenized[i] for i in batch]
+        weight = self.trainer.ranks.weight(len(batch))
+        if not batch:
+            return
         num_early = max(settings.early_candidates, settings.num_candidates)
         with self.trainer.engine.autocast():
             score_BE, id_BE = self.finder.find(model, self.corpus, tokenized, num_early)
@@ -121,11 +125,11 @@ class OpenQA(Task[list[int]]):
         early = self.finder.trains_retriever
         reader_B, early_B = openqa_losses(scores, score_BE, id_BE, asked, self._answers, early=early)
         log |= {
-            "reader_loss": float(reader_B.detach().mean()),
-            "early_loss": float(early_B.detach().mean()),
-            "no_positive": float((reader_B.detach() == 0).float().mean()),
+            "reader_loss": weight * float(reader_B.detach().mean()),
+            "early_loss": weight * float(early_B.detach().mean()),
+            "no_positive": weight * float((reader_B.detach() == 0).float().mean()),
         }
-        yield (reader_B + early_B).mean()
+        yield weight * (reader_B + early_B).mean()
 
     def note(self, row: Row) -> str:
         """Reader and early loss."""

@@ -6,6 +6,7 @@ Sentences are read in the context of their document, as in Devlin et al. 2019, S
 from __future__ import annotations
 
 import bisect
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -28,6 +29,7 @@ from openrealm.model.weights import tokenizer_of
 from openrealm.text.export import save_for_transformers
 from openrealm.text.pack import Row, chunks_by_length, pad
 from openrealm.text.tokenizer import Tokenizer
+from openrealm.train.ranks import all_ranks
 from openrealm.train.task import Log, ParameterGroup, Schedule, Task
 from openrealm.train.trainer import Trainer
 
@@ -80,6 +82,7 @@ class Tagger(Task[list[Labelled]]):
     """
 
     name: ClassVar[str] = "tagger"
+    splits_batches: ClassVar[bool] = True
 
     def __init__(self, documents: Sequence[Document], settings: TaggerSettings | None = None, **changes: Any) -> None:
         """Tokenize the documents.
@@ -113,12 +116,15 @@ class Tagger(Task[list[Labelled]]):
         ]
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> list[Labelled]:
-        """Windows of similar length, a function of seed and step."""
-        return self._epochs.batch(step)
+        """Windows of similar length, a function of seed, step and rank."""
+        return self._epochs.batch(step)[rank::num_ranks]
 
     def losses(self, model: Any, batch: list[Labelled], log: Log) -> Iterator[Tensor]:
         """Cross entropy of the labels in nats, mean over word pieces."""
-        loss = _loss(model, batch, self.tokenizer, self.trainer.engine)
+        weight = self.trainer.ranks.weight(sum(len(window.ids) for window in batch))
+        if not batch:
+            return
+        loss = weight * _loss(model, batch, self.tokenizer, self.trainer.engine)
         log["loss"] = float(loss.detach())
         yield loss
 
@@ -168,17 +174,21 @@ def train_tagger(
 ) -> None:
     """Train on `documents` and publish `folder`, which can be loaded by transformers and by the tagger "hf:FOLDER".
 
-    Metrics and checkpoints are kept in .training-NAME next to `folder` until it is published. The same arguments give
+    If started by torchrun, all its processes train together. Metrics and checkpoints are kept in .training-NAME next to
+    `folder` until it is published. The same arguments give
     the same weights on the same machine. Raises BadInput if the documents contain no entity, BadConfig if the backbone
     could not be loaded, Busy if another process trains the same tagger.
     """
     task = Tagger(documents, settings)
     model = task.new_model()
     training = folder.with_name(f".training-{folder.name}")
-    with files.sole_writer(training):
-        Trainer(model, task, training, engine=engine, seed=settings.seed).train(resume=resume)
-        save_tagger(model, task.tokenizer, folder, settings)
-    files.remove_folder(training)
+    with all_ranks(engine.device) as ranks:
+        with files.sole_writer(training) if ranks.is_first else contextlib.nullcontext():
+            Trainer(model, task, training, engine=engine, seed=settings.seed, ranks=ranks).train(resume=resume)
+            if ranks.is_first:
+                save_tagger(model, task.tokenizer, folder, settings)
+        if ranks.is_first:
+            files.remove_folder(training)
 
 
 def label_set(documents: Sequence[Document]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -47,6 +48,7 @@ class WarmStart(Task[WarmStartBatch]):
     """
 
     name: ClassVar[str] = "warm_start"
+    splits_batches: ClassVar[bool] = True
 
     def __init__(self, corpus: Corpus, *, config: Config | None = None, **settings: Any) -> None:
         """Prepare the masked examples.
@@ -79,20 +81,23 @@ class WarmStart(Task[WarmStartBatch]):
         return pretraining_groups(model, self.settings)
 
     def batch(self, step: int, rank: int = 0, num_ranks: int = 1) -> WarmStartBatch:
-        """Pairs and masked queries of a step, a function of seed and step."""
-        settings = self.settings
-        rng = np.random.default_rng([self.config.seed, 5, step])
-        examples = self.examples.batch(step, settings.mlm_batch) if settings.mlm_batch else []
-        return WarmStartBatch(self._in_batch.batch(step), examples, self._contexts.choose(examples, rng))
+        """Pairs and masked queries of a step, a function of seed, step and rank."""
+        size = self.settings.mlm_batch
+        draw_N2 = np.random.default_rng([self.config.seed, 5, step]).random((size, 2))[rank::num_ranks]
+        examples = self.examples.batch(step, size, rank, num_ranks) if size else []
+        pairs = self._in_batch.batch(step, rank, num_ranks)
+        return WarmStartBatch(pairs, examples, self._contexts.choose(examples, draw_N2))
 
     def losses(self, model: Realm, batch: WarmStartBatch, log: Log) -> Iterator[Tensor]:
         """The losses of the towers, then the masked-word loss, all in nats."""
-        yield from self._in_batch.losses(model, batch.pairs, self.trainer.engine, log)
+        ranks = self.trainer.ranks
+        yield from self._in_batch.losses(model, batch.pairs, self.trainer.engine, log, ranks)
+        weight = ranks.weight(sum(len(example.positions) for example in batch.examples))
         if batch.examples:
             joint = self.config.pretrain
             max_tokens = self.corpus.joint_tokens(joint.max_query_tokens, joint.max_joint_tokens)
             with self.trainer.engine.autocast():
-                loss = masked_word_loss(model, self.corpus, batch.examples, batch.contexts, max_tokens)
+                loss = weight * masked_word_loss(model, self.corpus, batch.examples, batch.contexts, max_tokens)
             log["mlm_loss"] = float(loss.detach())
             yield loss
 
@@ -116,18 +121,21 @@ class ContextChooser:
         self._corpus, self._settings = corpus, settings
         self._bm25 = Bm25.build(corpus) if settings.related_rate else None
 
-    def choose(self, examples: Sequence[Example], rng: np.random.Generator) -> list[int]:
-        """A passage number for each example; `rng` decides."""
-        draws = rng.random(len(examples))
+    def choose(self, examples: Sequence[Example], draw_N2: npt.NDArray[np.float64]) -> list[int]:
+        """A passage number for each example.
+
+        draw_N2  two random numbers below 1 for each: for the kind of passage, and for one of the related passages
+        """
         own, related = self._settings.passage_rate, self._settings.related_rate
-        chosen = [example.passage if draw < own else NULL for example, draw in zip(examples, draws, strict=True)]
-        to_search = [n for n, draw in enumerate(draws) if own <= draw < own + related]
+        kinds = draw_N2[:, 0].tolist()
+        chosen = [example.passage if kind < own else NULL for example, kind in zip(examples, kinds, strict=True)]
+        to_search = [n for n, kind in enumerate(kinds) if own <= kind < own + related]
         if self._bm25 is not None and to_search:
             texts = [self._corpus.tokenizer().decode(examples[n].original.tolist()) for n in to_search]
             for n, row in zip(to_search, self._bm25.search(texts, _NUM_RELATED)[1].tolist(), strict=True):
                 group = self._corpus.group(examples[n].passage)
                 others = [passage for passage in row if self._corpus.group(passage) != group]
-                chosen[n] = others[int(rng.integers(len(others)))] if others else NULL
+                chosen[n] = others[int(draw_N2[n, 1] * len(others))] if others else NULL
         return chosen
 
 
