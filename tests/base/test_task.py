@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from openrealm.base.batches import Batch
-from openrealm.base.model import Base
 from openrealm.base.prepare import tiny
 from openrealm.base.settings import BaseSettings
 from openrealm.base.task import BaseEncoding
@@ -27,7 +24,6 @@ from openrealm.engine import Engine
 from openrealm.errors import Mismatch
 from openrealm.model.state import unique_state
 from openrealm.train import checkpoint
-from openrealm.train.task import Log
 from openrealm.train.trainer import Trainer
 
 SETTINGS = tiny(BaseSettings()).replace(
@@ -133,7 +129,7 @@ class StopsAtFour(Callback):
     def on_evaluate(self, trainer, row):
         trainer.should_stop = trainer.step == 4  # evaluations are the first rank's alone
 
-with all_ranks(engine) as ranks:
+with all_ranks() as ranks:
     task = BaseEncoding(Texts([Corpus.open(corpus)], settings.heldout_rate, 0), settings)
     trainer = Trainer(task.new_model(), task, folder / "whole", engine=engine, ranks=ranks)
     trainer.train()
@@ -146,20 +142,8 @@ with all_ranks(engine) as ranks:
 """
 
 
-class BothRanks(BaseEncoding):
-    """One process that learns from the mean of what two ranks read."""
-
-    def batches(self, first_step: int, rank: int = 0, num_ranks: int = 1) -> Iterator[tuple[Batch, Batch]]:  # type: ignore[override]
-        return ((self.batch(step, 0, 2), self.batch(step, 1, 2)) for step in itertools.count(first_step))
-
-    def losses(self, model: Base, batch: tuple[Batch, Batch], log: Log) -> Iterator[torch.Tensor]:  # type: ignore[override]
-        for part in batch:
-            for loss in super().losses(model, part, log):
-                yield loss / 2
-
-
 @pytest.mark.scale
-def test_two_ranks_learn_the_mean_of_their_batches_stop_together_and_one_writes(
+def test_two_ranks_learn_what_one_learns_stop_together_and_one_writes(
     toy_corpus_folder: Path, texts: Texts, tmp_path: Path
 ) -> None:
     program = tmp_path / "program.py"
@@ -174,8 +158,7 @@ def test_two_ranks_learn_the_mean_of_their_batches_stop_together_and_one_writes(
     )
     assert done.returncode == 0, done.stderr[-2000:]
     first, second = (load_file(tmp_path / f"rank{n}" / "step-00000008" / "model.safetensors") for n in (0, 1))
-    task = BothRanks(texts, SETTINGS)
-    alone = Trainer(task.new_model(), task, tmp_path / "alone", engine=CPU)
+    alone = trainer_of(SETTINGS, texts, tmp_path / "alone")
     alone.train()
     for name, tensor in unique_state(alone.model).items():
         assert torch.equal(first[name], second[name]), name

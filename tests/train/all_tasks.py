@@ -171,12 +171,13 @@ def without_dropout(model: torch.nn.Module) -> None:
 
 
 def train_together(order: dict[str, Any]) -> None:
-    """Train the tasks of an order, each in a folder of its own, without dropout."""
+    """Train the tasks of an order, each in a folder of its own; a task that was interrupted is resumed."""
     with all_ranks() as ranks:
         for name in order["tasks"]:
             trainer = trainer_of({**order, "task": name, "folder": f"{order['folder']}/{name}"}, ranks=ranks)
-            without_dropout(trainer.model)
-            trainer.train(resume=order.get("resume", False))
+            if not order["dropout"]:
+                without_dropout(trainer.model)
+            trainer.train(resume=True)
             if ranks.is_first:
                 files.write_safetensors(trainer.folder / "weights.safetensors", unique_state(trainer.model))
 

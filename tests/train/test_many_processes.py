@@ -48,11 +48,11 @@ def torchrun(num_processes: int, *arguments: str, timeout: float = 900) -> subpr
     )
 
 
-def trained(order: MakeOrder, folder: Path, num_processes: int, tasks: Sequence[str], **entries: Any) -> Path:
+def trained(order: MakeOrder, folder: Path, num_processes: int, tasks: Sequence[str]) -> Path:
     """The folder in which `num_processes` have trained the tasks."""
     order_file = folder / f"{num_processes}.json"
-    given = order("", folder / str(num_processes), *CHANGES) | {"tasks": list(tasks)} | entries
-    given["schedule"] = {"num_steps": 5, "log_steps": 1, "checkpoint_steps": 4} | given.get("schedule", {})
+    given = order("", folder / str(num_processes), *CHANGES) | {"tasks": list(tasks), "dropout": False}
+    given["schedule"] = {"num_steps": 5, "log_steps": 1, "checkpoint_steps": 4}
     files.write_json(order_file, given)
     done = torchrun(num_processes, str(PROGRAM), str(order_file))
     assert done.returncode == 0, done.stderr[-3000:]

@@ -47,7 +47,7 @@ class Fit(Task):
         if batch == (3, 0):
             yield torch.tensor(math.inf)  # not finite, but without a gradient that would show it
 
-with all_ranks(engine) as ranks:
+with all_ranks() as ranks:
     torch.manual_seed(0)
     trainer = Trainer(torch.nn.Linear(1, 1), Fit(), folder, engine=engine, ranks=ranks)
     outcome = trainer.train()

@@ -15,6 +15,7 @@ from torch import Tensor
 from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
 from openrealm.errors import DamagedArtefact, NonFinite, ShapeMismatch
+from openrealm.index.compare import difference
 from openrealm.index.index import Index, version_name
 from openrealm.model.marginal import query_weights
 from openrealm.model.reading import Reading
@@ -47,6 +48,7 @@ JointLoss = Callable[[Reading], Tensor]
 
 # Settings that do not affect the weights and may differ when training is resumed. The loss is compared by its name.
 _FREE = ("name", "device", "num_threads", "finetune", "callbacks")
+_NUM_COMPARED = 128  # held-out queries by which two versions of the index are compared
 _FREE_IN_PRETRAIN = ("loss", "eval_steps", "checkpoint_steps", "max_staleness_steps")
 
 
@@ -317,11 +319,24 @@ class Joint(Task[JointBatch]):
         torch.set_num_threads(min(threads, self._num_threads))
 
     def _refresh(self, step: int) -> None:
+        old = self.index
         if self.refresher.update(self.trainer.model, step):
             index = self.index
             with contextlib.suppress(DamagedArtefact):  # what a damaged checkpoint needs is unknown
                 self.refresher.prune(self._versions_of_checkpoints())
-            self.trainer.log("refresh", {"index": index.name, "staleness_steps": step - index.step})
+            row = {"index": index.name, "staleness_steps": step - index.step, **self._change(old, index)}
+            self.trainer.log("refresh", row)
+
+    def _change(self, old: Index, new: Index) -> dict[str, float]:
+        """How much the results of held-out queries change, and how far the passages have moved."""
+        rows = query_rows(self.corpus, self.examples.heldout[:_NUM_COMPARED], self.settings.max_query_tokens)
+        model: Realm = self.trainer.model
+        was_training = model.training
+        model.eval()
+        with self.trainer.engine.autocast(), torch.no_grad():
+            query_BD = model.retriever.encode_query(rows)
+        model.train(was_training)
+        return difference(old, new, query_BD, self.settings.num_candidates).row()
 
     def _versions_of_checkpoints(self) -> list[str]:
         """The index versions that a resumed training would open."""
