@@ -70,13 +70,16 @@ def test_masks_are_found_in_the_padded_rows(examples: BaseExamples) -> None:
     assert gold == {n: row.gold.tolist() for n, row in enumerate(rows)}
 
 
-def test_two_ranks_share_out_what_one_reads_in_two_steps(examples: BaseExamples) -> None:
+def test_three_ranks_share_out_what_one_reads(examples: BaseExamples) -> None:
     batches = Batches(examples)
-    for step in (0, 7):
-        first, second = (batches.batch(step, rank, 2) for rank in (0, 1))
-        assert same(first, batches.batch(2 * step))
-        assert same(second, batches.batch(2 * step + 1))
-        assert not same(first, second)
+    whole = batches.batch(7)
+    parts = [batches.batch(7, rank, 3) for rank in range(3)]
+    for kind in ("masked", "queries", "passages"):
+        rows = [rows_of(getattr(part, kind)) for part in parts]
+        together = {3 * number + rank: row for rank, part in enumerate(rows) for number, row in part.items()}
+        assert together == rows_of(getattr(whole, kind)), kind
+    assert sum(part.num_tokens for part in parts) == whole.num_tokens
+    assert {part.num_pairs for part in parts} == {whole.num_pairs}
 
 
 def test_sentences_look_for_their_own_passages(examples: BaseExamples) -> None:

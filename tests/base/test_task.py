@@ -162,7 +162,7 @@ def test_two_ranks_learn_what_one_learns_stop_together_and_one_writes(
     alone.train()
     for name, tensor in unique_state(alone.model).items():
         assert torch.equal(first[name], second[name]), name
-        torch.testing.assert_close(first[name], tensor, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(first[name], tensor, rtol=1e-4, atol=1e-4)
     steps = [(tmp_path / f"rank{n}.txt").read_text() for n in (0, 1)]
     assert steps == [repr((SETTINGS.num_steps, 4))] * 2, "a callback of the first rank stops both"
     whole = tmp_path / "whole"

@@ -67,19 +67,24 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 def compare(alone: Path, together: Path, tasks: Sequence[str]) -> None:
     """All that was logged at every step, and the weights in the end."""
+    differences = []
     for task in tasks:
         first, second = rows(alone / task), rows(together / task)
         assert len(first) >= 5
         for one, other in zip(first, second, strict=True):
             assert one.keys() == other.keys(), task
-            for key, value in one.items():
-                if key == "index" or isinstance(value, str):
-                    assert key == "index" or value == other[key]
-                else:
-                    assert other[key] == pytest.approx(value, rel=1e-5, abs=1e-5), (task, one["step"], key)
-        one, other = (files.read_safetensors(folder / task / "weights.safetensors") for folder in (alone, together))
-        for name, tensor in one.items():
-            assert float((tensor - other[name]).abs().max()) < 1e-4, (task, name)
+            for key in one.keys() - {"index"}:  # which is named after its weights
+                # Adam divides by the gradient's size, so that rounding errors move weights that hardly matter.
+                most = 1e-3 if key in ("drift", "overlap", "rank_correlation") else 1e-5
+                if other[key] != pytest.approx(one[key], rel=most, abs=most):
+                    differences.append((task, one["step"], key, one[key], other[key]))
+        weights, others = (
+            files.read_safetensors(folder / task / "weights.safetensors") for folder in (alone, together)
+        )
+        largest = max(float((tensor - others[name]).abs().max()) for name, tensor in weights.items())
+        if largest > 1e-3:
+            differences.append((task, len(first), "weights", 0.0, largest))
+    assert differences == []
 
 
 def test_two_processes_log_the_same_losses_as_one(tmp_path: Path, order: MakeOrder) -> None:
