@@ -19,7 +19,8 @@ from openrealm.config import Config
 pytestmark = pytest.mark.scale
 
 OPENREALM = [sys.executable, "-m", "openrealm"]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "openrealm"]
+# Without `--`, torchrun takes --run for an abbreviation of an option of its own.
+TORCHRUN = [sys.executable, *"-m torch.distributed.run --standalone --nproc-per-node=2 -m -- openrealm".split()]
 MARKDOWN = Path(__file__).parents[1] / "data" / "markdown"
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 AsSettings = Callable[[Config], list[str]]

@@ -375,9 +375,9 @@ def test_of_the_queries_that_candidates_are_found_for_those_with_an_answer_are_r
             batches.append(super().batch(step, rank, num_ranks))
             return batches[-1]
 
-        def _read(self, model: Realm, examples: Sequence[Example], *others: Any) -> tuple[Reading, int]:
-            read.append(examples)
-            return super()._read(model, examples, *others)
+        def _read(self, model: Realm, queries: Any) -> tuple[Reading, int]:
+            read.append(queries.examples)
+            return super()._read(model, queries)
 
     settings = [f"pretrain.num_tail_candidates={num_tail}", "pretrain.num_candidates=20", "model.dropout=0"]
     settings += [
