@@ -20,7 +20,8 @@ pytestmark = pytest.mark.scale
 
 OPENREALM = [sys.executable, "-m", "openrealm"]
 # Without `--`, torchrun takes --run for an abbreviation of an option of its own.
-TORCHRUN = [sys.executable, *"-m torch.distributed.run --standalone --nproc-per-node=2 -m -- openrealm".split()]
+LAUNCHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+TORCHRUN = [sys.executable, *LAUNCHER, "-m", "--", "openrealm"]
 MARKDOWN = Path(__file__).parents[1] / "data" / "markdown"
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 AsSettings = Callable[[Config], list[str]]
