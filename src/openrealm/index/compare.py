@@ -63,12 +63,12 @@ def difference(old: Index, new: Index, query_BD: Tensor, k: int) -> Difference:
     overlap = float(torch.stack([torch.isin(a, b).float().mean() for a, b in zip(old_BK, new_BK, strict=True)]).mean())
     correlations = []
     for query_D, a, b in zip(query_BD, old_BK, new_BK, strict=True):
-        either_U = torch.cat([a, b]).unique()
+        either_U = torch.cat([a, b]).unique()  # type: ignore[no-untyped-call]
         correlations.append(_spearman(old.vector_ND[either_U] @ query_D, new.vector_ND[either_U] @ query_D))
     drift_N = torch.cat(
         [
             1 - torch.cosine_similarity(a, b, dim=1)
-            for a, b in zip(*(index.vector_ND.split(_PASSAGES_AT_ONCE) for index in (old, new)), strict=True)
+            for a, b in zip(*(torch.split(index.vector_ND, _PASSAGES_AT_ONCE) for index in (old, new)), strict=True)
         ]
     ).clamp(min=0)
     return Difference(overlap, sum(correlations) / len(correlations), float(drift_N.mean()), drift_N)

@@ -324,7 +324,7 @@ class Joint(Task[JointBatch]):
             index = self.index
             with contextlib.suppress(DamagedArtefact):  # what a damaged checkpoint needs is unknown
                 self.refresher.prune(self._versions_of_checkpoints())
-            row = {"index": index.name, "staleness_steps": step - index.step, **self._change(old, index)}
+            row: Row = {"index": index.name, "staleness_steps": step - index.step, **self._change(old, index)}
             self.trainer.log("refresh", row)
 
     def _change(self, old: Index, new: Index) -> dict[str, float]:
