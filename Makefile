@@ -105,8 +105,8 @@ test-scale: setup ## run the tests over several processes or machines, and fuzz 
 	@$(PIP) install --constraint constraints.txt --editable '.[fuzz]'
 	@$(call MARKED,scale)
 
-# The peer needs an older transformers than openrealm, hence a separate environment. sentence-transformers, gensim and
-# datasets work with ours; they are kept out of .venv so that it contains only what users install.
+# The peer needs an older transformers than openrealm, hence a separate environment. sentence-transformers, txtai, Haystack,
+# gensim and datasets work with ours; they are kept out of .venv so that it contains only what users install.
 PEERS := .venv-peers/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 
 $(PEERS): constraints-peers.txt $(STAMP)
@@ -116,6 +116,10 @@ $(PEERS): constraints-peers.txt $(STAMP)
 	  numpy safetensors torch transformers
 	@$(PIP) install --target .venv-peers/sentences --no-deps --constraint constraints-peers.txt \
 	  cloudpickle joblib narwhals pillow scikit-learn scipy sentence-transformers threadpoolctl
+	@$(PIP) install --target .venv-peers/frameworks --no-deps --constraint constraints-peers.txt \
+	  attrs backoff certifi charset-normalizer distro docstring-parser faiss-cpu filetype haystack-ai httpcore httpx jiter jsonschema \
+	  jsonschema-specifications lazy-imports more-itertools msgpack openai posthog referencing requests rpds-py \
+	  sentence-transformers-haystack sniffio tenacity txtai urllib3
 	@$(PIP) install --target .venv-peers/dumps --no-deps --constraint constraints-peers.txt gensim smart_open wrapt
 	@$(PIP) install --target .venv-peers/datasets --no-deps --constraint constraints-peers.txt \
 	  certifi datasets dill httpcore httpx multiprocess pandas python-dateutil six xxhash

@@ -90,8 +90,13 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 folder, out = sys.argv[1:]
 texts = json.loads(sys.stdin.read())
-for name, given in (("query", [body for _, body in texts]), ("passage", [tuple(text) for text in texts])):
-    np.save(f"{out}/{name}.npy", SentenceTransformer(f"{folder}/{name}", device="cpu").encode(given))
+queries, passages = [body for _, body in texts], [tuple(text) for text in texts]
+query, passage, both = (SentenceTransformer(folder + name, device="cpu") for name in ("/query", "/passage", ""))
+np.savez(
+    out,
+    query=query.encode(queries), passage=passage.encode(passages), untitled=passage.encode(queries),
+    query_of_both=both.encode_query(queries), passage_of_both=both.encode_document(passages),
+)
 """
 
 
@@ -119,7 +124,7 @@ def test_sentence_transformers_gives_the_towers_vectors(
     sentence_transformers.write(model, tmp_path / "out")
     paths = os.pathsep.join([str(place), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-c", _ENCODE, str(tmp_path / "out"), str(tmp_path)],
+        [sys.executable, "-c", _ENCODE, str(tmp_path / "out"), str(tmp_path / "vectors.npz")],
         input=json.dumps(TEXTS),
         capture_output=True,
         text=True,
@@ -127,8 +132,14 @@ def test_sentence_transformers_gives_the_towers_vectors(
     )
     assert done.returncode == 0, done.stderr
     queries = [pack_query(model.tokenizer.encode(body)[0], model.specials, 64) for _, body in TEXTS]
-    theirs = {name: torch.from_numpy(np.load(tmp_path / f"{name}.npy")) for name in ("query", "passage")}
-    compare("sentence-transformers' query vector", model.retriever.query_tower(queries), theirs["query"])
-    compare(
-        "sentence-transformers' passage vector", model.retriever.passage_tower(passage_rows(model)), theirs["passage"]
-    )
+    passages = passage_rows(model)
+    untitled = [pack_passage((), model.tokenizer.encode(body)[0], model.specials, 64) for _, body in TEXTS]
+    towers, theirs = model.retriever, np.load(tmp_path / "vectors.npz")
+    for name, ours in (
+        ("query", towers.query_tower(queries)),
+        ("query_of_both", towers.query_tower(queries)),
+        ("passage", towers.passage_tower(passages)),
+        ("passage_of_both", towers.passage_tower(passages)),
+        ("untitled", towers.passage_tower(untitled)),
+    ):
+        compare(f"sentence-transformers' vector, {name}", ours, torch.from_numpy(theirs[name]))

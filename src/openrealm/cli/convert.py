@@ -21,9 +21,12 @@ def convert(
     ],
     out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to create; must not already exist.")],
     form: Annotated[
-        Literal["openrealm", "huggingface", "sentence-transformers"],
+        Literal["openrealm", "huggingface", "sentence-transformers", "onnx"],
         typer.Option(
-            "--to", metavar="FORMAT", help="Format to convert to: openrealm, huggingface or sentence-transformers."
+            "--to",
+            metavar="FORMAT",
+            help="Format to convert to: openrealm, huggingface, onnx, or sentence-transformers (also for txtai and "
+            "Haystack).",
         ),
     ] = "openrealm",
     tokenizer: Annotated[

@@ -45,7 +45,7 @@ def _entries(command: Any, path: str, parent: Any) -> Iterator[str]:
     arguments = [_usage(p) for p in parameters if p.param_type_name == "argument"]
     if not subcommands or command.invoke_without_command:
         yield f"### `{path}`\n"
-        yield f"```\n{' '.join([path, *arguments])} [OPTIONS]\n```\n"
+        yield f"```text\n{' '.join([path, *arguments])} [OPTIONS]\n```\n"
         yield inspect.cleandoc(command.help) + "\n"
         rows = [_row(parameter, context) for parameter in parameters]
         yield "\n".join(["| argument or option | meaning |", "|---|---|", *rows]) + "\n"

@@ -10,7 +10,7 @@ from typing import Literal
 from torch import Tensor
 
 from openrealm import files
-from openrealm.convert import huggingface, sentence_transformers, tensorflow
+from openrealm.convert import huggingface, onnx, sentence_transformers, tensorflow
 from openrealm.convert.assemble import Source, assemble
 from openrealm.convert.passages import build
 from openrealm.errors import BadInput
@@ -19,7 +19,7 @@ from openrealm.model.realm import Realm
 from openrealm.progress import counted
 from openrealm.text.tokenizer import Tokenizer
 
-Form = Literal["openrealm", "huggingface", "sentence-transformers"]
+Form = Literal["openrealm", "huggingface", "sentence-transformers", "onnx"]
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,11 @@ def convert(sources: Sequence[Path], out: Path, form: Form, options: Options) ->
             "(convert other weights to openrealm first)."
         )
     model = Realm.from_pretrained(sources[0])
-    if form == "sentence-transformers":
-        return [f"{path}" for path in sentence_transformers.write(model, out)]
-    return [f"{path}" for path in huggingface.write(model, out, _vectors(options.index, model))]
+    if form == "huggingface":
+        written = huggingface.write(model, out, _vectors(options.index, model))
+    else:
+        written = {"sentence-transformers": sentence_transformers.write, "onnx": onnx.write}[form](model, out)
+    return [str(path) for path in written]
 
 
 def _vectors(index: Path | None, model: Realm) -> Tensor | None:

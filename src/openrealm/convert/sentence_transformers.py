@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,30 +13,52 @@ from openrealm import files
 from openrealm.errors import BadInput
 from openrealm.model.realm import Realm
 from openrealm.model.retriever import Tower
-from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
+from openrealm.text.export import Text, save_for_transformers
+
+Modules = list[tuple[str, str]]
 
 _MODULE = "sentence_transformers.models."
 _LINEAR, _TANH = "torch.nn.modules.linear.Identity", "torch.nn.modules.activation.Tanh"
+_SETTINGS: dict[str, Any] = {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "dot"}
 _NORM_EPS = 1e-5  # of sentence-transformers' LayerNorm module, which has no setting for it
 
 
 def write(model: Realm, folder: Path) -> list[Path]:
-    """Write the folders `query` and `passage` into `folder`; shared towers are written twice.
+    """Write `folder` with the towers `query` and `passage` in it; shared towers are written twice.
 
-    A query is encoded as one text, a passage as the pair (title, text). The vectors are those of the towers: divide
-    inner products by `model.temperature` to obtain scores. Raises BadInput if the encoder is not a BERT.
+    Each tower can be loaded by itself. `folder` as a whole is a model whose `encode_query` uses the one and whose
+    `encode_document` the other. A query is one text, a passage the pair (title, text) or a text without a title. The
+    vectors are those of the towers: divide inner products by `model.temperature` to obtain scores. Raises BadInput if
+    the encoder is not a BERT.
     """
     if model.backbone_settings.get("model_type") != "bert":
         kind = model.backbone_settings.get("model_type")
         raise BadInput(f"The encoder of this model is of type {kind}; only towers of type bert can be exported.")
-    towers = {"query": model.retriever.query_tower, "passage": model.retriever.passage_tower}
+    towers: dict[Text, Tower] = {"query": model.retriever.query_tower, "passage": model.retriever.passage_tower}
     with files.new_folder(folder, {"kind": "sentence-transformers"}) as out:
-        for name, tower in towers.items():
-            _write_tower(tower, model, out / name)
-    return [folder / name for name in towers]
+        modules = {name: _write_tower(name, tower, model, out / name) for name, tower in towers.items()}
+        _write_router(modules, out)
+    return [folder, *(folder / name for name in towers)]
 
 
-def _write_tower(tower: Tower, model: Realm, out: Path) -> None:
+def _write_router(modules: Mapping[Text, Modules], out: Path) -> None:
+    """A module that passes queries to the one tower and documents to the other; it refers to their folders."""
+    paths = {name: [f"{name}/{path}" for path, _ in found] for name, found in modules.items()}
+    types = {f"{name}/{path}": _MODULE + kind for name, found in modules.items() for path, kind in found}
+    files.write_json(out / "modules.json", [{"idx": 0, "name": "0", "path": "", "type": f"{_MODULE}Router"}])
+    files.write_json(
+        out / "router_config.json",
+        {
+            "types": types,
+            "structure": {"query": paths["query"], "document": paths["passage"]},
+            "parameters": {"default_route": "document", "allow_empty_key": True},
+        },
+    )
+    files.write_json(out / "config_sentence_transformers.json", _SETTINGS)
+
+
+def _write_tower(single: Text, tower: Tower, model: Realm, out: Path) -> Modules:
+    """Write a tower; returns its modules as folders and types."""
     modules = [("0_Transformer", "Transformer"), ("1_Pooling", "Pooling"), *_write_projection(tower, out)]
     if tower.normalize:
         modules.append((f"{len(modules)}_Normalize", "Normalize"))
@@ -48,7 +69,7 @@ def _write_tower(tower: Tower, model: Realm, out: Path) -> None:
     )
     files.write_json(
         out / "config_sentence_transformers.json",
-        {"prompts": {}, "default_prompt_name": None, "similarity_fn_name": "dot"},
+        _SETTINGS,
     )
     transformer = out / "0_Transformer"
     settings = {**model.backbone_settings, "architectures": ["BertModel"], "model_type": "bert"}
@@ -56,7 +77,7 @@ def _write_tower(tower: Tower, model: Realm, out: Path) -> None:
     files.write_json(transformer / "config.json", settings)
     longest = int(settings["max_position_embeddings"])
     files.write_json(transformer / "sentence_bert_config.json", {"max_seq_length": longest, "do_lower_case": False})
-    _write_tokenizer(model.tokenizer, transformer, longest)
+    save_for_transformers(model.tokenizer, transformer, longest, single)
     files.write_json(
         out / "1_Pooling" / "config.json",
         {
@@ -67,9 +88,10 @@ def _write_tower(tower: Tower, model: Realm, out: Path) -> None:
             "pooling_mode_mean_sqrt_len_tokens": False,
         },
     )
+    return modules
 
 
-def _write_projection(tower: Tower, out: Path) -> list[tuple[str, str]]:
+def _write_projection(tower: Tower, out: Path) -> Modules:
     """The modules after pooling: one linear layer, or the three of the released code."""
     if tower.pooler is None or tower.norm is None:
         _write_dense(out / "2_Dense", tower.projection, _LINEAR)
@@ -99,23 +121,3 @@ def _write_dense(out: Path, layer: nn.Linear, activation: str, scale: float = 1.
 
 def _write_weights(out: Path, tensors: Mapping[str, Tensor]) -> None:
     files.write_safetensors(out / "model.safetensors", tensors, {"format": "pt"})
-
-
-def _write_tokenizer(tokenizer: Tokenizer, out: Path, longest: int) -> None:
-    """The tokenizer with BERT's template, which places special tokens and segments as `text.pack` does."""
-    tokenizer.save(out)
-    spec = json.loads((out / TOKENIZER_FILE).read_text(encoding="utf-8"))
-    cls, sep = tokenizer.token(tokenizer.cls_id), tokenizer.token(tokenizer.sep_id)
-    spec["post_processor"] = {"type": "BertProcessing", "cls": [cls, tokenizer.cls_id], "sep": [sep, tokenizer.sep_id]}
-    files.write_json(out / TOKENIZER_FILE, spec)
-    special = {
-        "cls_token": cls,
-        "sep_token": sep,
-        "mask_token": tokenizer.token(tokenizer.mask_id),
-        "pad_token": tokenizer.token(tokenizer.pad_id),
-        "unk_token": tokenizer.token(tokenizer.unk_id),
-    }
-    files.write_json(out / "special_tokens_map.json", special)
-    names = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": longest}
-    inputs = ["input_ids", "token_type_ids", "attention_mask"]
-    files.write_json(out / "tokenizer_config.json", {**special, **names, "model_input_names": inputs})

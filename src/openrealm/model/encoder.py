@@ -83,7 +83,7 @@ class Encoder(nn.Module):
         self.activation = str(getattr(settings, "hidden_act", "gelu"))
         self.max_tokens = max_row_tokens(settings.to_dict(), pad_id)
         self._is_bert = settings.model_type == "bert"  # which takes a mask as it is
-        self._has_segments = int(getattr(settings, "type_vocab_size", 0)) >= 2
+        self.has_segments = int(getattr(settings, "type_vocab_size", 0)) >= 2
         if freeze_embeddings:
             for parameter in backbone.get_input_embeddings().parameters():  # type: ignore[operator]
                 parameter.requires_grad_(False)
@@ -128,7 +128,7 @@ class Encoder(nn.Module):
         # Added to bf16 scores, a mask in float32 would turn the softmax and its gradient to float32: a third slower.
         bf16 = plain and self._is_bert and torch.is_autocast_enabled("cpu")
         inputs = {"input_ids": id_nT, "attention_mask": _bf16_mask(real_nT) if bf16 else real_nT.long()}
-        if self._has_segments:
+        if self.has_segments:
             inputs["token_type_ids"] = segment_nT.to(self.device)
         hidden_nTH: Tensor = self.backbone(**inputs).last_hidden_state
         return hidden_nTH
