@@ -14,6 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from openrealm.threads import share_cores
+
 if TYPE_CHECKING:
     from openrealm import callbacks, registry, tasks
     from openrealm.benchmarks.benchmark import benchmark
@@ -80,6 +82,8 @@ __all__ = [
     "tasks",
     "with_settings",
 ]
+
+share_cores()  # here, because it must come before torch is loaded
 
 
 def __getattr__(name: str) -> Any:
