@@ -522,3 +522,17 @@ def sole_writer(folder: Path) -> Iterator[None]:
             lock.write(str(os.getpid()).encode())
         sweep(folder)
         yield
+
+
+def writer_of(folder: Path) -> int | None:
+    """The id of the process that has locked `folder` for writing; None if there is none, or the kernel does not tell.
+
+    It is looked up, since trying the lock would refuse a writer that starts at this moment.
+    """
+    try:
+        inode = (folder / ".lock").stat().st_ino
+        locks = Path("/proc/locks").read_text()
+    except OSError:
+        return None
+    held = (line.split() for line in locks.splitlines() if f":{inode} " in line)
+    return next((int(process) for _, kind, _, _, process, *_ in held if kind == "FLOCK"), None)

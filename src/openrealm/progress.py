@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import re
 import sys
@@ -14,12 +15,17 @@ from openrealm import interrupt, launch
 
 Advance = Callable[..., None]
 
+LOGGER = logging.getLogger("openrealm")
+"""Decides what `say`, `warn` and `track` print: `openrealm --log-level` and `LOGGER.setLevel` set its level."""
+if LOGGER.level == logging.NOTSET:
+    LOGGER.setLevel(logging.INFO)
+
 _PLAIN_SECONDS = 15.0
 _UNSAFE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _COUNTABLE = re.compile(
-    r"\b(file|folder|link|list|range|redirect|row|line|item|page|column|output|chapter|environment|passage|vector)\b"
+    r"\b(file|folder|link|list|range|redirect|row|line|item|page|column|output|chapter|environment|passage|vector|question)\b"
 )
 
 
@@ -36,15 +42,26 @@ def visible(text: str) -> str:
 def say(message: str) -> None:
     """Print one line to standard error, where errors and logs go too. Unsafe characters are shown as escapes.
 
-    Of several processes that train together, only the first one prints.
+    Of several processes that train together, only the first one prints. Nothing is printed if the level of `LOGGER` is
+    above INFO.
     """
     if launch.is_first():
-        warn(message)
+        _log(message, logging.INFO)
 
 
 def warn(message: str) -> None:
-    """`say` in any process."""
-    if sys.stderr is not None:  # closed, and not under the command line
+    """`say` what the user should know even if progress is not shown."""
+    if launch.is_first():
+        _log(message, logging.WARNING)
+
+
+def fail(message: str) -> None:
+    """`say` in any process, at any level, why it ends."""
+    _log(message, logging.ERROR)
+
+
+def _log(message: str, level: int) -> None:
+    if sys.stderr is not None and LOGGER.isEnabledFor(level):  # None: closed, and not under the command line
         with _allowing_hangup():
             print(visible(message), file=sys.stderr, flush=True)
 
@@ -87,13 +104,11 @@ def counted(counts: Mapping[str, int]) -> str:
 def track(what: str, total: int | None) -> Iterator[Advance]:
     """Yield `advance(amount=1, note="")`; `total` is in the same unit as `amount`, or None if unknown.
 
-    `advance` raises KeyboardInterrupt if Python dropped that of an earlier Ctrl-C.
+    `advance` raises KeyboardInterrupt if Python dropped that of an earlier Ctrl-C. Nothing is shown if the level of
+    `LOGGER` is above INFO.
     """
-    with (
-        _bar(what, total)
-        if _is_terminal() and launch.is_first()
-        else contextlib.nullcontext(_plain(what, total)) as progress
-    ):
+    is_bar = _is_terminal() and launch.is_first() and LOGGER.isEnabledFor(logging.INFO)
+    with _bar(what, total) if is_bar else contextlib.nullcontext(_plain(what, total)) as progress:
 
         def advance(amount: int = 1, note: str = "") -> None:
             interrupt.check()

@@ -146,8 +146,8 @@ def test_settings_change_how_documents_are_read(documents: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--corpus", "docs", "--set", "pretrain.num_steps=3"], "ask --corpus cannot change pretrain.num_steps; --set"),
-        (["--corpus", "docs", "--set", "corpus.source=other"], "ask --corpus cannot change corpus.source; --set takes"),
+        (["--corpus", "docs", "--set", "pretrain.num_steps=3"], "--set cannot change pretrain.num_steps with --corpus"),
+        (["--corpus", "docs", "--set", "corpus.source=other"], "--set cannot change corpus.source with --corpus"),
         (["--corpus", "docs", "--set", "corpus.max_file_mb=none"], "corpus.max_file_mb is"),
         (["--set", "corpus.max_file_mb=9"], "--set changes how documents are read, so it needs --corpus; a run keeps"),
     ],
@@ -170,7 +170,7 @@ def test_no_answer_is_said_with_the_closest_passages(documents: Path, capsys: py
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["--corpus", "docs", "--run", "x", "Where?"], "--corpus asks documents without a run"),
+        (["--corpus", "docs", "--run", "x", "Where?"], "--corpus takes documents without a run"),
         (["--corpus", "nowhere", "Where?"], "nowhere"),
         (["--corpus", "https://example.org/", "Where?"], "is a URL"),
         (["--corpus", "docs", "--questions", "none.txt"], "none.txt"),

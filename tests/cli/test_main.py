@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,10 +11,10 @@ import openrealm
 from openrealm.cli.main import main
 
 COMMANDS = (
-    *("quickstart", "run", "ask"),
+    *("quickstart", "run", "ask", "search", "serve"),
     *("corpus", "warm-start", "pretrain", "index", "finetune", "evaluate"),
     *("base", "qa", "tagger", "convert"),
-    "benchmark",
+    *("runs", "benchmark"),
     "config",
 )
 HEAVY = {"torch", "transformers", "tokenizers", "pyarrow", "numpy", "numba", "rich"}
@@ -40,7 +41,8 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    assert "--run" in capsys.readouterr().out or command in COMMANDS[1:2] + COMMANDS[9:]
+    names_its_run = {"run", "serve", "base", "qa", "tagger", "convert", "runs", "benchmark"}
+    assert "--run" in capsys.readouterr().out or command in names_its_run
 
 
 def test_help_takes_less_than_a_third_of_a_second_of_cpu_time() -> None:
@@ -98,3 +100,46 @@ def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("openrealm.cli.ask.latest_finished_run", interrupted)
     assert main(["ask", "x"]) == 130
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_quiet_leaves_results_and_errors(place: str, answering_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["finetune", "--run", str(answering_run), "--resume"]
+    assert main([*words]) == 0
+    assert "Next: " in capsys.readouterr().err
+    assert main(["-q", *words] if place == "before" else [*words, "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main(["ask", "the " * 400, "--run", str(answering_run), "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("The question has 400 word pieces"), "a warning"
+    assert "p(z|x)" in said.out
+    assert main(["ask", "the " * 400, "--run", str(answering_run), "--log-level", "error"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["ask", " ", "--run", str(answering_run), "--log-level=error"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_debug_shows_where_an_error_arose(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "x", "--run", "./nowhere", "--log-level", "debug"]) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" in error
+    assert error.splitlines()[-1].startswith("openrealm: nowhere is not a run")
+
+
+def test_an_unknown_level_is_refused_and_words_after_two_dashes_are_no_options(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["runs", "--log-level", "loud"]) == 2
+    assert "'debug'" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    assert main(["ask", "--run", "./nowhere", "--", "--quiet"]) == 2
+    assert "nowhere is not a run" in capsys.readouterr().err
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    environment = {**os.environ, "_OPENREALM_COMPLETE": "complete_bash"}
+    for typed, expected in (("openrealm se", "search"), ("openrealm search --by", "--by")):
+        given = {**environment, "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+        command = [sys.executable, "-c", "import sys; from openrealm.cli.main import main; sys.exit(main())"]
+        done = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+        assert expected in done.stdout.split(), done.stderr

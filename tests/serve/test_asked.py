@@ -18,7 +18,9 @@ TEXTS = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), min_
 @given(st.lists(st.tuples(TEXTS, st.booleans()), min_size=1))
 def test_every_question_comes_back_whether_text_or_json(asked: list[tuple[str, bool]]) -> None:
     lines = [(json.dumps({"question": text, "id": 3}) if as_json else text).encode() for text, as_json in asked]
-    assert questions_in([b"", *lines, b"  "], "file") == [text.strip() for text, _ in asked]
+    found = questions_in([b"", *lines, b"  "], "file")
+    assert [one.text for one in found] == [text.strip() for text, _ in asked]
+    assert [one.id for one in found] == ["3" if as_json else str(n) for n, (_, as_json) in enumerate(asked, 2)]
 
 
 @pytest.mark.parametrize(
@@ -28,6 +30,7 @@ def test_every_question_comes_back_whether_text_or_json(asked: list[tuple[str, b
         (b'{"query": "Where?"}', 'asked.txt, line 2 has no text under "question"'),
         (b'{"question": "Where?"', "asked.txt, line 2 is not JSON"),
         (b"{" * 100_000, "asked.txt, line 2 is not JSON"),
+        (b'{"question": "caf\\ud800?"}', "asked.txt, line 2 has half of a surrogate pair"),
         (b"Caf\xe9?", "asked.txt, line 2 is not UTF-8"),
     ],
 )
@@ -39,7 +42,7 @@ def test_a_line_without_a_question_is_named(line: bytes, said: str) -> None:
 @given(st.lists(st.binary(max_size=40)))
 def test_any_bytes_are_read_or_refused(lines: list[bytes]) -> None:
     with contextlib.suppress(BadInput):
-        assert all(text.strip() for text in questions_in(lines, "file"))
+        assert all(one.text.encode() for one in questions_in(lines, "file"))
 
 
 def test_no_questions_at_all_is_an_error() -> None:

@@ -65,6 +65,7 @@ def benchmark(
     ] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Compare how well systems find passages for real questions, with the same encoder, budget and seeds.
 
@@ -74,6 +75,7 @@ def benchmark(
     from openrealm.benchmarks.benchmark import benchmark as run
     from openrealm.benchmarks.results import markdown
     from openrealm.benchmarks.systems import DEFAULT
+    from openrealm.cli.show import show_json
     from openrealm.config import with_settings
     from openrealm.recipes.open_qa import open_qa
 
@@ -98,7 +100,7 @@ def benchmark(
             config=with_settings(open_qa(), [*settings_from(config), *(settings or ())]),
             out=out,
         )
-    show(markdown(found), end="")
+    show_json(found) if as_json else show(markdown(found), end="")
 
 
 def _named_file(given: str) -> tuple[str, Path]:

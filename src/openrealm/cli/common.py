@@ -13,7 +13,7 @@ import typer
 
 from openrealm import interrupt, launch
 from openrealm.errors import BadInput, MissingStage
-from openrealm.progress import say
+from openrealm.progress import say, warn
 
 if TYPE_CHECKING:
     from openrealm.config import Config
@@ -73,6 +73,7 @@ QuestionsOption = Annotated[
 RegexOption = Annotated[
     bool, typer.Option("--regex", help="Treat the answers in --questions as regular expressions, as in CuratedTREC.")
 ]
+JsonReportOption = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 
 
 def require_questions(questions: Path | None, regex: bool) -> None:
@@ -236,7 +237,7 @@ def stoppable(command: str | Callable[[], str]) -> Iterator[None]:
         yield
         interrupt.check()
     except KeyboardInterrupt:
-        say(f"Stopped. Continue with: {command if isinstance(command, str) else command()}")
+        warn(f"Stopped. Continue with: {command if isinstance(command, str) else command()}")
         raise typer.Exit(interrupt.exit_code()) from None
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -28,13 +31,15 @@ from openrealm.cli import (
     qa,
     quickstart,
     run,
+    runs,
+    search,
     serve,
     streams,
     tagger,
     warm_start,
 )
 from openrealm.errors import OpenRealmError
-from openrealm.progress import say, show, warn
+from openrealm.progress import LOGGER, fail, say, show, warn
 from openrealm.text.surrogates import has_surrogates
 
 # Keeps progress bars and warnings of libraries out of the output.
@@ -55,6 +60,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "quickstart": quickstart.quickstart,
         "run": run.run,
         "ask": ask.ask,
+        "search": search.search,
         "serve": serve.serve,
     },
     "Stages of a run, in order": {
@@ -72,6 +78,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "convert": convert.convert,
     },
     "Comparisons": {
+        "runs": runs.runs,
         "benchmark": benchmark.benchmark,
     },
     "Settings": {
@@ -97,12 +104,20 @@ class _Sections(TyperGroup):
                 formatter.write_dl(rows)
 
 
+class LogLevel(StrEnum):
+    """How much is printed on standard error."""
+
+    debug = "debug"
+    info = "info"
+    warning = "warning"
+    error = "error"
+
+
 _SUMMARY = "Train language models that retrieve what they need to know, and ask them questions."
 app = typer.Typer(
     cls=_Sections,
     name="openrealm",
     help=_SUMMARY,
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -129,8 +144,38 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print results, warnings and errors only: no progress, no hints.")
+    ] = False,
+    log_level: Annotated[
+        LogLevel | None,
+        typer.Option(
+            "--log-level",
+            help="What to print on standard error; debug also shows where an error arose.",
+            envvar="OPENREALM_LOG_LEVEL",
+            show_default="info",
+        ),
+    ] = None,
 ) -> None:
     """Options of the command itself."""
+    level = log_level or (LogLevel.warning if quiet else LogLevel.info)
+    LOGGER.setLevel(level.upper())
+
+
+def _hoisted(words: list[str]) -> list[str]:
+    """The words of a command with the options of every command at the front, wherever they were given."""
+    end = words.index("--") if "--" in words else len(words)
+    general: list[str] = []
+    others: list[str] = []
+    rest = iter(words[:end])
+    for word in rest:
+        if word in ("--quiet", "-q") or word.startswith("--log-level="):
+            general.append(word)
+        elif word == "--log-level":
+            general += [word, *([value] if (value := next(rest, None)) is not None else [])]
+        else:
+            others.append(word)
+    return [*general, *others, *words[end:]]
 
 
 @interrupt.remembered()
@@ -139,17 +184,18 @@ def main(arguments: list[str] | None = None) -> int:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     if streams.prepare():
-        say("openrealm: standard output is closed, so nothing is printed there.")
-    for word in sys.argv[1:] if arguments is None else arguments:
+        warn("openrealm: standard output is closed, so nothing is printed there.")
+    words = _hoisted(sys.argv[1:] if arguments is None else arguments)
+    for word in words:
         if has_surrogates(word):
             return _fail(f"{word} is not text in UTF-8; rename the file, or use a locale in UTF-8.", 2)
-    command = next((word for word in (sys.argv[1:] if arguments is None else arguments) if word[:1] != "-"), "")
+    command = next((word for word in words if word[:1] != "-"), "")
     if launch.num_ranks() > 1 and command in _NAMES - {*_TRAINING}:
         return _fail(f"`{command}` runs in one process; start it without torchrun ({', '.join(_TRAINING)} train).", 2)
     if os.environ.get("OPENREALM_DEBUG") == "1":
-        app(arguments)
+        app(words, prog_name="openrealm")
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(words, prog_name="openrealm", standalone_mode=False)
         streams.flush()
     except SystemExit as end:
         code = end.code
@@ -166,6 +212,9 @@ def _failed(error: BaseException) -> int:
     """Print what an error means for the user; returns the exit code."""
     from openrealm.memory import lacks_memory
 
+    if LOGGER.isEnabledFor(logging.DEBUG):
+        for line in traceback.format_exception(error):
+            say(line.rstrip())
     if hasattr(error, "format_message"):  # the command line does not parse
         return _show_usage(error)
     if isinstance(error, OpenRealmError):
@@ -192,7 +241,7 @@ def _show_usage(error: Any) -> int:
     shown = io.StringIO()
     error.show(file=shown)
     for line in shown.getvalue().splitlines():
-        say(line)
+        fail(line)
     return int(error.exit_code)
 
 
@@ -211,8 +260,8 @@ def _in_one_line(error: BaseException) -> str:
 
 def _fail(sentence: str, code: int) -> int:
     if launch.is_first():
-        say(f"openrealm: {sentence}")
+        fail(f"openrealm: {sentence}")
     else:
         time.sleep(_SECONDS_BEFORE_REPORT)
-        warn(f"openrealm, process {launch.rank()}: {sentence}")
+        fail(f"openrealm, process {launch.rank()}: {sentence}")
     return code

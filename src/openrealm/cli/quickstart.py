@@ -12,6 +12,7 @@ from openrealm.cli.common import (
     DEFAULT_RUN,
     ConfigOption,
     FreshOption,
+    JsonReportOption,
     SetOption,
     again,
     run_folder,
@@ -67,6 +68,7 @@ def quickstart(
     ] = DEFAULT_RUN,
     config: ConfigOption = None,
     settings: SetOption = None,
+    as_json: JsonReportOption = False,
 ) -> None:
     """Ask a text that comes with the package, train on it, and show what the training adds.
 
@@ -89,11 +91,13 @@ def quickstart(
     words += ["--minutes", f"{minutes:g}"] if minutes else []
     words += ["--config", str(config)] if config else []
     with stoppable(again(*words, settings=settings)):
-        report = _run(folder, recipe, given, minutes or _MINUTES, fresh=fresh)
-    show_report(report, folder)
+        report = _run(folder, recipe, given, minutes or _MINUTES, fresh=fresh, answers=not as_json)
+    show_report(report, folder, as_json=as_json)
 
 
-def _run(folder: Path, recipe: str, settings: list[str], minutes: float, *, fresh: bool) -> dict[str, Any]:
+def _run(
+    folder: Path, recipe: str, settings: list[str], minutes: float, *, fresh: bool, answers: bool
+) -> dict[str, Any]:
     from openrealm.config import with_settings
     from openrealm.qed.source import NAME
     from openrealm.recipes.catalogue import recipe as recipe_of
@@ -108,7 +112,7 @@ def _run(folder: Path, recipe: str, settings: list[str], minutes: float, *, fres
         minutes=minutes,
         fresh=fresh,
         on_start=lambda: _say_plan(minutes),
-        on_index=_answer_some,
+        on_index=_answer_some if answers else None,
     )
 
 

@@ -11,6 +11,7 @@ import typer
 from openrealm.cli.common import (
     ConfigOption,
     FreshOption,
+    JsonReportOption,
     QuestionsOption,
     RegexOption,
     SetOption,
@@ -56,6 +57,7 @@ def run(
     fresh: FreshOption = False,
     config: ConfigOption = None,
     settings: SetOption = None,
+    as_json: JsonReportOption = False,
 ) -> None:
     """Adapt the question-answering model to your own text, and keep what helps.
 
@@ -80,7 +82,7 @@ def run(
     words += ["--config", str(config)] if config else []
     with stoppable(again(*words, settings=settings)):
         report = folder_run(target, given, questions=questions, regex=regex, minutes=minutes, fresh=fresh)
-    show_report(report, target)
+    show_report(report, target, as_json=as_json)
 
 
 def run_name(source: str) -> str:

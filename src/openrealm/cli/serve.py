@@ -94,7 +94,7 @@ def serve(
     from openrealm.serve.versions import DocumentsOrigin, RunOrigin, Versions
 
     if corpus is not None:
-        from openrealm.cli.ask import kept_folder
+        from openrealm.cli.asking import kept_folder
 
         source = absolute(corpus)
         origin: DocumentsOrigin | RunOrigin = DocumentsOrigin(

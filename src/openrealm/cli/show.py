@@ -19,30 +19,34 @@ from openrealm.run.systems import SYSTEMS
 from openrealm.types import QuestionSets
 
 if TYPE_CHECKING:
-    from openrealm.types import Answer, ReadPassage
+    from openrealm.types import Answer, ReadPassage, Retrieval, RetrievedPassage
 
 # Cloze questions that read well: the question word is the subject of a verb.
 _SENTENCE = re.compile(r"(?:Who|What) (?:is|are|was|were|has|had|can|will|must|may|should) (?:\S+ ){2,14}\S+\?$")
+_BY = {"dense": "by vectors", "bm25": "by words (BM25)", "fused": "by vectors and words"}
 _NUM_TRIED = 12
 _HEAD = ("system", "exact match", "95% interval", "F1", "recall@5")
 _HEAD_OF_WAYS = ("system", "recall@1", "recall@5", "exact match", "gain (95% interval)", "F1", "gain (95% interval)")
 
 
-def show_report(report: Mapping[str, Any], folder: Path) -> None:
+def show_report(report: Mapping[str, Any], folder: Path, *, as_json: bool = False) -> None:
     """Print what answers and the comparison, the retrieval utility, where the report is, and a question to ask."""
+    if as_json:
+        show_json(report)
+        return
     if best := report.get("best"):
         for kind, measured in best["measured"].items():
             say("")
             num = measured["questions"]
             rows = [_way(name, values, measured["gains"][name], num) for name, values in measured["systems"].items()]
-            _table(_HEAD_OF_WAYS, rows, f"{num} held-out {kind}; gains are over the untrained system")
+            table(_HEAD_OF_WAYS, rows, f"{num} held-out {kind}; gains are over the untrained system")
         for sentence in filter(None, (best.get("verdict"), best["why"])):
             show(sentence)
     num_questions = report["questions"]
     rows = [_figures(name, values, num_questions) for name, values in report["systems"].items()]
     if rows:
         say("")
-        _table(_HEAD, rows, "1 test question" if num_questions == 1 else f"{num_questions} test questions")
+        table(_HEAD, rows, "1 test question" if num_questions == 1 else f"{num_questions} test questions")
         if num_questions < MIN_MEASURED:
             show(
                 f"Fewer than {MIN_MEASURED} questions are too few for a measure; "
@@ -67,8 +71,8 @@ def _figures(name: str, values: Mapping[str, Any], num_questions: int) -> tuple[
         SYSTEMS[name].title if name in SYSTEMS else name,
         f"{100 * values['em']:.1f}" if is_measured else f"{round(values['em'] * num_questions)} of {num_questions}",
         f"{100 * values['em_low']:.1f} to {100 * values['em_high']:.1f}" if is_measured else "–",
-        _percent(f1),
-        _percent(recall),
+        percent(f1),
+        percent(recall),
     )
 
 
@@ -76,14 +80,15 @@ def _way(name: str, values: Mapping[str, Any], gains: Mapping[str, Any], num_que
     """The figures of a way of answering, with what they gain over the untrained model."""
     if num_questions < MIN_MEASURED:
         return (TITLES[name], "–", "–", f"{round(values['em'] * num_questions)} of {num_questions}", "–", "–", "–")
-    shown = {key: _percent(values.get(key)) for key in ("recall@1", "recall@5", "em", "f1")}
+    shown = {key: percent(values.get(key)) for key in ("recall@1", "recall@5", "em", "f1")}
     gained = {key: "–" if name == UNTRAINED.name or key not in gains else _gain(gains[key]) for key in ("em", "f1")}
     return (
         TITLES[name], shown["recall@1"], shown["recall@5"], shown["em"], gained["em"], shown["f1"], gained["f1"],
     )  # fmt: skip
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share as a percentage with one decimal; a dash for one that was not measured."""
     return "–" if share is None else f"{100 * share:.1f}"
 
 
@@ -91,20 +96,23 @@ def _gain(gain: Mapping[str, float]) -> str:
     return f"{100 * gain['mean']:+.1f} ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], title: str) -> None:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], title: str = "") -> None:
+    """Print a table: the first column to the left, the others to the right."""
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(*head, title=title)
-        for column in table.columns[1:]:
-            column.justify = "right"
+        drawn = Table(title=title or None)
+        for name in head:
+            drawn.add_column(Text(name), justify="left" if name == head[0] else "right")
         for row in rows:
-            table.add_row(*row, style="bold" if row[0] == "REALM" else "")
-        Console().print(table)
+            drawn.add_row(*map(Text, row), style="bold" if row[0] == "REALM" else "")
+        Console().print(drawn)
         return
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    show(title)
+    if title:
+        show(title)
     for row in (head, *rows):
         show(
             "  ".join([row[0].ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(row[1:], widths[1:], strict=True))])
@@ -146,6 +154,26 @@ def _example_question(folder: Path) -> str | None:
     return next(right, "YOUR QUESTION")
 
 
+def show_json(value: object) -> None:
+    """Print a value as indented JSON."""
+    show(safe_json(value, indent=1))
+
+
+def show_measures(found: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print recall and reciprocal rank, as `evaluate.trec.measures` returns them."""
+    if as_json:
+        show_json(found)
+        return
+    names = [name for name, value in found.items() if isinstance(value, Mapping)]
+    rows = [(name.replace("_", " "), percent(found[name]["mean"]), _interval(found[name])) for name in names]
+    table(("measure", "per cent", "95% interval"), rows, f"{found['questions']:,} questions")
+
+
+def _interval(value: Mapping[str, float | None]) -> str:
+    low, high = value["low"], value["high"]
+    return "–" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}"
+
+
 def show_answer(answer: Answer, *, as_json: bool, single: bool = True) -> None:
     """Print the answer, its source passage with the answer marked, and the runners-up.
 
@@ -171,6 +199,22 @@ def show_answer(answer: Answer, *, as_json: bool, single: bool = True) -> None:
         show("\nRunners-up")
     for other in answer.runners_up:
         show(f"  {one_line(other.answer)}  ({_title(other)}; {_scores(other)})")
+
+
+def show_retrieval(found: Retrieval, *, as_json: bool, single: bool = True) -> None:
+    """Print the passages found for a question, best first; `single` as for `show_answer`."""
+    if as_json:
+        show(safe_json(dataclasses.asdict(found), indent=1 if single else None))
+        return
+    if not single:
+        show(f"\n{one_line(found.question)}")
+    if not found.passages:
+        show("No passage was found.")
+        return
+    for rank, passage in enumerate(found.passages, 1):
+        show(f"{rank}. {_title(passage)}, score {passage.score:.3f}")
+        show(f"{plain(passage.text)}\n")
+    show(f"Found {_BY.get(found.by, found.by)}{'' if found.by == 'bm25' else f', index {found.index_version}'}")
 
 
 def _show_on_terminal(answer: Answer, source: ReadPassage) -> None:
@@ -207,7 +251,7 @@ def _parts(passage: ReadPassage) -> tuple[str, str, str]:
     return plain(passage.text[:start]), plain(passage.text[start:end]), plain(passage.text[end:])
 
 
-def _title(passage: ReadPassage) -> str:
+def _title(passage: ReadPassage | RetrievedPassage) -> str:
     title = one_line(passage.title) or "(no title)"
     return f"{title} ({one_line(passage.place)})" if passage.place else title
 

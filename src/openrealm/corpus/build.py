@@ -17,7 +17,7 @@ from openrealm.corpus.sources import Source, open_source
 from openrealm.corpus.tagger import Tagger
 from openrealm.errors import BadInput, DamagedArtefact, MissingStage
 from openrealm.files import digest_of, read_manifest
-from openrealm.progress import say
+from openrealm.progress import say, warn
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.types import Article, Limits
 
@@ -61,7 +61,7 @@ def build(
             try:
                 return Corpus.open(folder)
             except DamagedArtefact as error:
-                say(str(error))
+                warn(str(error))
         say(f"{folder} is being rebuilt, because its text or settings may have changed.")
     return build_corpus(
         opened.articles(),

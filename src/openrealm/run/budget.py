@@ -22,7 +22,7 @@ from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine
 from openrealm.errors import TooLittleText
-from openrealm.progress import say
+from openrealm.progress import say, warn
 from openrealm.run import artefacts
 from openrealm.run.folder import Run
 from openrealm.run.systems import SYSTEMS
@@ -287,7 +287,7 @@ def _training(
     try:
         joint = Joint(corpus, index, config=config, refresh_at_end=False, refresh_steps=_MIN_REFRESHED)
     except TooLittleText as error:
-        say(str(error))
+        warn(str(error))
         return 0.0, 0.0, 0.0
     preparing = time.monotonic() - started
     with tempfile.TemporaryDirectory(prefix="openrealm-") as folder:

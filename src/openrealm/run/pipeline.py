@@ -14,7 +14,7 @@ from openrealm.corpus.corpus import Corpus
 from openrealm.errors import BadInput, TooLittleText
 from openrealm.factbook.source import NAME as FACTBOOK
 from openrealm.model.weights import answers_questions
-from openrealm.progress import clock, say
+from openrealm.progress import clock, say, warn
 from openrealm.qed.source import NAME as QED
 from openrealm.qed.source import qed_questions
 from openrealm.recipes.factbook import factbook
@@ -138,7 +138,7 @@ def _planned(
     todo = [stage for stage in todo if stage.name in plan.seconds]
     if not plan.trains:
         why = "time" if known["joint_step"] and corpus.num_passages >= budget.MIN_PASSAGES else "text"
-        say(f"There is too little {why} to train: {run.config.model.backbone} answers as it is.")
+        warn(f"There is too little {why} to train: {run.config.model.backbone} answers as it is.")
     known["announced"] = known["spent"] + sum(plan.seconds.values())
     budget.keep(run, known)
     if not all(stage.is_current(run, options) for stage in todo):
@@ -174,7 +174,7 @@ def _trainable(run: Run, corpus: Corpus, todo: list[Stage], *, is_asked: bool) -
     try:
         pretraining_examples(run.config, corpus)
     except TooLittleText as error:
-        say(f"{error} Warm start and pre-training are left out: the encoder retrieves as it is.")
+        warn(f"{error} Warm start and pre-training are left out: the encoder retrieves as it is.")
         return [stage for stage in todo if stage.name not in ("warm_start", "pretrain")]
     return todo
 

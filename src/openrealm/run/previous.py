@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from openrealm import files
 from openrealm.errors import OpenRealmError
-from openrealm.progress import say
+from openrealm.progress import warn
 from openrealm.run import best, stages
 from openrealm.run.folder import Run
 from openrealm.run.stages import Stage
@@ -105,7 +105,7 @@ def opened(folder: Path, stage: Stage, open_run: Callable[[Run], T]) -> T:
                 raise
         else:
             if run.folder != folder:
-                say(f"{folder} is being rebuilt or has other settings now; what was finished before that is used.")
+                warn(f"{folder} is being rebuilt or has other settings now; what was finished before that is used.")
             return result
     raise AssertionError("unreachable")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from openrealm.errors import BadInput, MissingStage, TooLittleText
 from openrealm.evaluate.answers import compile_pattern
 from openrealm.factbook.source import NAME as FACTBOOK
 from openrealm.model.weights import answers_questions
-from openrealm.progress import say
+from openrealm.progress import warn
 from openrealm.qed.source import NAME as QED
 from openrealm.qed.source import qed_questions
 from openrealm.run import stages
@@ -51,23 +51,54 @@ def read_questions(path: str | Path, *, regex: bool = False) -> list[Question]:
     >>> orm.read_questions("questions.jsonl")[0].answers
     ('the old mill',)
     """
-    path = Path(path)
-    if not path.exists() or path.is_dir():
-        what = "is a folder" if path.exists() else "does not exist"
-        raise BadInput(f"{path} {what}; give a JSONL file of questions.")
-    lines = enumerate(read_lines(path), 1)
-    found = [_question(line, f"{path}:{number}", regex) for number, line in lines if line.strip()]
-    if not found:
-        raise BadInput(f"{path} contains no questions; {_EXPECTED}.")
+    return [question for _, _, question in _rows(Path(path), regex)]
+
+
+def questions_by_id(path: str | Path, *, regex: bool = False) -> dict[str, Question]:
+    """`read_questions` by id: the row's own "id", or the number of its line. Raises BadInput if two have the same."""
+    found: dict[str, Question] = {}
+    for where, name, question in _rows(Path(path), regex):
+        if name in found:
+            raise BadInput(f"{where} has the id {name}, as a question before it; give each its own.")
+        found[name] = question
     return found
 
 
-def _question(line: bytes, where: str, regex: bool) -> Question:
+def id_of_row(row: dict[str, Any], number: int) -> str:
+    """What files of results call the question in a row: its "id", or the number of its line if it has none.
+
+    >>> id_of_row({"id": "q7", "question": "Who bakes?"}, 3), id_of_row({"question": "Who bakes?"}, 3)
+    ('q7', '3')
+    """
+    name = row.get("id")
+    return str(name if isinstance(name, str | int) else number)
+
+
+def _rows(path: Path, regex: bool) -> Iterator[tuple[str, str, Question]]:
+    """The place, the id and the question of each line."""
+    if not path.exists() or path.is_dir():
+        what = "is a folder" if path.exists() else "does not exist"
+        raise BadInput(f"{path} {what}; give a JSONL file of questions.")
+    is_empty = True
+    for number, line in enumerate(read_lines(path), 1):
+        if line.strip():
+            where, is_empty = f"{path}:{number}", False
+            row = _row(line, where)
+            yield where, id_of_row(row, number), _question(row, where, regex)
+    if is_empty:
+        raise BadInput(f"{path} contains no questions; {_EXPECTED}.")
+
+
+def _row(line: bytes, where: str) -> dict[str, Any]:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError) as error:  # ValueError also for integers of thousands of digits
         raise BadInput(f"{where} is not JSON ({error}); {_EXPECTED}.") from error
-    text = value.get("question") if isinstance(value, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _question(value: dict[str, Any], where: str, regex: bool) -> Question:
+    text = value.get("question")
     if not isinstance(text, str) or not text.strip():
         raise BadInput(f'{where} has no text under "question"; {_EXPECTED}.')
     answers = value.get("answer")
@@ -97,7 +128,7 @@ def say_absent(
     absent = [question for question in questions if not finder.passages_for(question)]
     if absent:
         named = "; ".join(f"{one.text} ({one.answers[0]})" for one in absent[:_NUM_NAMED])
-        say(
+        warn(
             f"{origin}: the answers to {len(absent)} of {len(questions)} questions stand nowhere in the text, so that "
             f"they cannot be found: {named}{'; …' if len(absent) > _NUM_NAMED else '.'}"
         )

@@ -12,7 +12,7 @@ from openrealm.errors import Mismatch, MissingStage
 from openrealm.evaluate.compare import MIN_MEASURED, paired_difference
 from openrealm.evaluate.report import Report, write_report
 from openrealm.model.weights import answers_questions
-from openrealm.progress import say
+from openrealm.progress import say, warn
 from openrealm.run import artefacts, best, budget, questions, stages
 from openrealm.run.answering import answer_system, by_relation
 from openrealm.run.facts import facts
@@ -59,7 +59,7 @@ def evaluate(run: Run, stage: Stage, options: Options) -> dict[str, Any]:
         sentence = _outdated(run, left_out)
         if not systems and not measured:
             raise Mismatch(sentence)
-        say(f"evaluation: left out: {sentence}")
+        warn(f"evaluation: left out: {sentence}")
     if not systems and not measured and not pretrain.is_finished(run):
         raise MissingStage(f"{run.folder} has nothing to report on; run `{pretrain.next_command(run)}` first.")
     asked = questions.load(run) if run.questions.exists() else QuestionSets()

@@ -17,7 +17,7 @@ from openrealm import files
 from openrealm.config import Config, joint_tokens
 from openrealm.corpus.builder import unfinished
 from openrealm.errors import DamagedArtefact, Mismatch, MissingStage, NonFinite
-from openrealm.progress import say
+from openrealm.progress import say, warn
 from openrealm.run import inputs
 from openrealm.run.folder import Record, Run
 from openrealm.run.lengths import check_lengths
@@ -462,7 +462,7 @@ def say_changed(run: Run) -> None:
             try:
                 stage.verify(run, run.folder / name)
             except DamagedArtefact as error:
-                say(f"{error} The report does not depend on it.")
+                warn(f"{error} The report does not depend on it.")
 
 
 def forget(run: Run) -> None:

@@ -15,7 +15,7 @@ from openrealm.corpus.sources import open_source
 from openrealm.engine import num_cores
 from openrealm.errors import BadInput, Mismatch, MissingStage, TooLittleText
 from openrealm.model.weights import tokenizer_of
-from openrealm.progress import clock, counted, say
+from openrealm.progress import clock, counted, say, warn
 from openrealm.run import artefacts, stages
 from openrealm.run import questions as questions_of
 from openrealm.run.folder import Run
@@ -58,7 +58,7 @@ def corpus(run: Run, stage: Stage, options: Options) -> Corpus:
     note = f"; skipped: {counted(skipped)} (openrealm corpus inspect names them)" if skipped else ""
     say(f"corpus: {counted({'passage': built.num_passages})} in {run.corpus}{note}")
     for remark in built.manifest["source"].get("remarks") or ():
-        say(f"corpus: {remark}")
+        warn(f"corpus: {remark}")
     return built
 
 
@@ -171,7 +171,7 @@ def _pass_on(run: Run, stage: Stage, options: Options, model: Realm, reason: Too
         return
     (stage.folder(run) / artefacts.OUTCOME).unlink(missing_ok=True)
     _save(run, stage, model)
-    say(f"{stage.title}: left out: {reason}")
+    warn(f"{stage.title}: left out: {reason}")
 
 
 def _save(run: Run, stage: Stage, model: Realm) -> None:

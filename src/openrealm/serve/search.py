@@ -9,6 +9,7 @@ from typing import overload
 import numpy as np
 import torch
 
+from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.places import place_of
 from openrealm.corpus.sources import Source
@@ -17,7 +18,7 @@ from openrealm.errors import BadInput
 from openrealm.index.bm25 import Bm25
 from openrealm.index.index import Index
 from openrealm.model.realm import Realm
-from openrealm.progress import say
+from openrealm.progress import warn
 from openrealm.recipes.documents import MODEL
 from openrealm.serve.opening import Opened, documents_in, searched_run
 from openrealm.train.fusion import FusedFinder
@@ -76,6 +77,7 @@ class PassageSearch:
         *,
         model: str | Path | Realm = MODEL,
         skip_unreadable: bool = False,
+        config: Config | None = None,
         embed: bool = True,
     ) -> PassageSearch:
         """Search documents as they are; arguments and errors as for `Answerer.from_documents`.
@@ -89,7 +91,7 @@ class PassageSearch:
         ['The Village Library of Oberlind']
         """
         realm = model if isinstance(model, Realm) else Realm.from_pretrained(model)
-        return cls._of(documents_in(source, folder, realm, skip_unreadable=skip_unreadable, embed=embed))
+        return cls._of(documents_in(source, folder, realm, skip_unreadable=skip_unreadable, config=config, embed=embed))
 
     @classmethod
     def _of(cls, opened: Opened) -> PassageSearch:
@@ -198,7 +200,7 @@ def question_tokens(text: str, model: Realm, corpus: Corpus) -> list[int]:
         raise BadInput(EMPTY_QUESTION)
     most = longest_question(model, corpus)
     if len(tokens) > most:
-        say(
+        warn(
             f"The question has {len(tokens)} word pieces, and the encoder reads at most {most} together with a "
             "passage; the rest is left out."
         )

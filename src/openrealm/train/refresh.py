@@ -25,7 +25,7 @@ from openrealm.errors import WorkerDied
 from openrealm.index.index import Binding, Index, MakeSearcher, remove, version_folder, version_named
 from openrealm.model.embedder import embed_corpus, load_tower
 from openrealm.model.realm import Realm
-from openrealm.progress import say
+from openrealm.progress import warn
 from openrealm.stored import Count, Size
 
 _REPEAT_WARNING_STEPS = 20
@@ -222,7 +222,7 @@ class Refresher:
         log = (self._folder / "refresh.log").read_text(errors="replace").strip().splitlines()
         last = log[-1] if log else "no output"
         then = "it is started again" if self._synchronous else "training continues with the older index"
-        say(f"The refresh worker exited with code {code} ({last}); {then}.")
+        warn(f"The refresh worker exited with code {code} ({last}); {then}.")
         return None
 
     def close(self) -> None:
@@ -278,7 +278,7 @@ class Refresher:
         """Warn when the index gets older than allowed, and again every 20 steps, since a worker may hang."""
         limit, age = self._max_staleness_steps, step - self.index.step
         if limit is not None and age > limit and (age - limit - 1) % _REPEAT_WARNING_STEPS == 0:
-            say(f"The index is {age} steps old, more than max_staleness_steps={limit}; training continues.")
+            warn(f"The index is {age} steps old, more than max_staleness_steps={limit}; training continues.")
 
 
 def _values(binding: Binding) -> _BindingValues:

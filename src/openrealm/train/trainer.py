@@ -20,7 +20,7 @@ from openrealm.callbacks import Callback
 from openrealm.config import Config
 from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadConfig, NonFinite
-from openrealm.progress import say, track
+from openrealm.progress import say, track, warn
 from openrealm.registry import CALLBACKS
 from openrealm.train import checkpoint, metrics
 from openrealm.train.guard import Guard
@@ -336,7 +336,7 @@ class Trainer:
         say(f"Resumed from {path} at step {self.step}.")
         if state["peak_rates"] != self._peak_rates():
             rate = max(self._peak_rates(), default=0.0)
-            say(f"The steps before it were trained with another learning rate; from here on it is at most {rate:g}.")
+            warn(f"The steps before it were trained with another learning rate; from here on it is at most {rate:g}.")
             self.log("resumed", {"learning_rate": rate})
 
 

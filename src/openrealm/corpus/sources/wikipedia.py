@@ -17,7 +17,7 @@ from typing import Any
 from openrealm.corpus.sources import Source, mediawiki
 from openrealm.errors import BadInput
 from openrealm.files import append_bytes, publish, sole_writer
-from openrealm.progress import say, track
+from openrealm.progress import track, warn
 from openrealm.types import DEFAULT_LIMITS, Article, Limits
 
 MIRROR = "https://dumps.wikimedia.org"
@@ -110,7 +110,7 @@ class Dump:
                 raise _unreachable(url, error, self.file_name) from error
         found = [line.split()[0].lower() for line in lines if line.split()[1:] == [self.file_name]]
         if not found:
-            say(f"{url} lists no checksum for {self.file_name}, so the download will not be verified.")
+            warn(f"{url} lists no checksum for {self.file_name}, so the download will not be verified.")
         return found[0] if found else None
 
 
