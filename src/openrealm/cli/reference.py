@@ -23,19 +23,23 @@ Every command has `--help`, and takes these options before or after its name:
 | option | meaning |
 |---|---|
 | `-q, --quiet` | Print results, warnings and errors only: no progress, no hints. |
-| `--log-level LEVEL` | What to print on standard error: debug, info (the default), warning or error. debug also shows where an error arose. The environment variable `OPENREALM_LOG_LEVEL` does the same. |
+| `--log-level LEVEL` | What to print on standard error: debug, info (the default), warning or error. \
+debug also shows where an error arose. The environment variable `OPENREALM_LOG_LEVEL` does the same. |
 
-Results go to standard output and everything else to standard error, so that `--json` can be piped. `openrealm --version` prints the version.
+Results go to standard output and everything else to standard error, so that `--json` can be piped.
+`openrealm --version` prints the version.
 
 | exit code | meaning |
 |---|---|
 | 0 | Success. |
 | 1 | A bug, reported in one line; `OPENREALM_DEBUG=1` shows the traceback. |
-| 2 | The command could not be carried out: wrong arguments, missing or damaged files, a full disk. One sentence says what was expected and what to do. |
-| 128 + N | Stopped by signal N, such as 130 after Ctrl-C and 143 after SIGTERM; the command to continue is printed. |
+| 2 | The command could not be carried out: wrong arguments, missing or damaged files, a full disk. \
+One sentence says what was expected and what to do. |
+| 128 + N | Stopped by signal N, such as 130 after Ctrl-C and 143 after SIGTERM; \
+the command to continue is printed. |
 
-`openrealm --install-completion` sets up completion of commands and options in the shell that it is run from (bash, zsh, fish or PowerShell);
-`openrealm --show-completion` prints the script instead. Open a new shell afterwards.
+`openrealm --install-completion` sets up completion of commands and options in the shell that it is run from (bash, zsh,
+fish or PowerShell); open a new shell afterwards. `openrealm --show-completion` prints the script instead.
 """
 _DESCRIBED_DEFAULT = re.compile(r"\[default: \(([^)]*)\)")  # how a default is shown that is described in words
 
