@@ -189,7 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
     for word in words:
         if has_surrogates(word):
             return _fail(f"{word} is not text in UTF-8; rename the file, or use a locale in UTF-8.", 2)
-    command = next((word for word in words if word[:1] != "-"), "")
+    command = next((word for word in words if word in _NAMES), "")
     if launch.num_ranks() > 1 and command in _NAMES - {*_TRAINING}:
         return _fail(f"`{command}` runs in one process; start it without torchrun ({', '.join(_TRAINING)} train).", 2)
     if os.environ.get("OPENREALM_DEBUG") == "1":
