@@ -189,7 +189,7 @@ def main() -> None:
         clients=(512, 64),
         seconds=(60.0, 8.0),
         swaps=(10, 1),
-        documents=(300, 40),
+        documents=(100, 40),
         asking=(64, 16),
         slice=(10.0, 3.0),
     )
