@@ -38,7 +38,14 @@ def _port_of(process: subprocess.Popen[str]) -> int:
     raise AssertionError("the server did not start")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGTERM,
+        pytest.param(signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+    ],
+)
 def test_requests_under_way_are_answered_before_it_stops(
     process: subprocess.Popen[str], client_of: Any, number: signal.Signals
 ) -> None:

@@ -105,7 +105,7 @@ def serve(
     limits = Limits(max_body_bytes=max_body, max_waiting=max_waiting, requests_per_second=rate, answer_seconds=timeout)
     versions = Versions(origin, poll_seconds=poll, num_kept=keep)
     hosts = (*LOOPBACK, host) if server.is_loopback(host) and not token else ()
-    app = create_app(versions, limits, token=token, hosts=hosts)
+    app = create_app(versions, limits, token=token or None, hosts=hosts)
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listener.getsockname()[1]}/"
     server.run(

@@ -82,7 +82,7 @@ class Gate:
             return
         if self._token is not None:
             kind, _, given = headers.get("authorization", "").partition(" ")
-            if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
+            if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode("latin-1"), self._token):
                 raise Refused(
                     401, "This server needs its token: send the header Authorization: Bearer TOKEN.",
                     WWW_Authenticate="Bearer",
