@@ -158,21 +158,21 @@ def test_the_server_tells_what_it_serves(client: Any) -> None:
         ({"question": "x" * 3_000}, 413, "at most 2,000 bytes"),
         ({"question": "x" * 201}, 422, "201 characters"),
         ({"question": "?", "k": 21}, 422, "at most 20"),
-        ({"question": "?", "k": 0}, 422, "k: "),
-        ({"question": "?", "k": True}, 422, "k: "),
-        ({"question": "?", "k": 2.5}, 422, "k: "),
-        ({"question": "?", "threshold": 2}, 422, "threshold: "),
+        ({"question": "?", "k": 0}, 422, "k must be greater than or equal to 1."),
+        ({"question": "?", "k": True}, 422, "k must be a valid integer."),
+        ({"question": "?", "k": 2.5}, 422, "k must be a valid integer."),
+        ({"question": "?", "threshold": 2}, 422, "threshold must be less"),
         ({"questions": ["?"] * 4}, 422, "at most 3"),
         ({"questions": []}, 422, "questions: "),
-        ({"question": "?", "questions": ["?"]}, 422, "either"),
-        ({}, 422, "either"),
+        ({"question": "?", "questions": ["?"]}, 422, "ive either"),
+        ({}, 422, "ive either"),
         ({"question": " \n"}, 422, "is empty"),
-        ({"question": 3}, 422, "question: "),
+        ({"question": 3}, 422, "question must be a valid string."),
         ({"question": "?", "path": "/etc/passwd"}, 422, "path is not a field"),
         ({"question": [[[[["?"]]]]]}, 422, "deeper than the 4 levels"),
         ({"question": "?", "system": "../realm"}, 404, "choose from best"),
         ({"question": "?", "version": "none"}, 404, "GET /v1/info"),
-        ([], 422, ""),
+        ([], 422, "The body must be "),
         ('{"question": "?", "threshold": NaN}', 422, "NaN is not a number"),
         ('{"question": "?", "threshold": 1e999}', 422, "too large a number"),
         ('{"question": "?", "question": "?"}', 422, "stands twice"),
@@ -210,6 +210,7 @@ def test_what_the_limits_do_not_allow_is_refused_in_one_sentence(
         ("POST", "/v1/embed", {"texts": ["a" * 301]}, 422),
         ("POST", "/v1/embed", {"texts": ["a"], "titles": []}, 422),
         ("POST", "/v1/embed", {"texts": ["a"], "titles": ["b"], "kind": "query"}, 422),
+        ("POST", "/v1/embeddings", {"input": 3}, 422),
         ("POST", "/v1/embeddings", {"input": "a", "model": "text-embedding-3-small"}, 422),
         ("POST", "/v1/search", {"question": "?", "k": 21}, 422),
     ],
@@ -219,6 +220,7 @@ def test_other_requests_are_refused_too(client: Any, method: str, path: str, bod
     reply = client.send(method, path, None if body is None else json.dumps(body), headers)
     assert reply.status == status
     assert reply.body["error"].endswith(".")
+    assert "list[" not in reply.body["error"], "pydantic's names of types"
 
 
 def test_a_body_that_is_not_declared_as_json_is_refused(client: Any) -> None:

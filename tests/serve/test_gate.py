@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import doctest
+import importlib
 import json
 from typing import Any
 
@@ -46,3 +48,10 @@ def test_other_bytes_are_refused_and_never_crash(body: bytes) -> None:
     with contextlib.suppress(Refused):
         check_json(body, 8)
         json.loads(body)
+
+
+@pytest.mark.parametrize("name", ["batching", "gate", "limits", "metrics", "server"])
+def test_the_examples_of_the_servers_parts_run(name: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"openrealm.serve.{name}"), optionflags=doctest.ELLIPSIS)
+    assert found.attempted > 0
+    assert found.failed == 0

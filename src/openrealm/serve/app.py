@@ -345,10 +345,14 @@ async def _on_bug(_request: Request, error: Exception) -> Response:
 def _sentence(error: RequestValidationError) -> str:
     """The first thing that does not fit, as one sentence that begins with the field."""
     first = error.errors()[0]
-    field = visible(".".join(str(part) for part in first["loc"][1:]))[:100]  # after "body", "query" or "path"
-    reason = str(first["msg"]).removeprefix("Value error, ").rstrip(".")
+    place = first["loc"][1:]  # after "body", "query" or "path"
+    if first["type"] == "extra_forbidden":
+        return f"{visible('.'.join(map(str, place)))[:100]} is not a field of this request."
+    # pydantic names the branches of a union too, such as "list[str]".
+    field = visible(".".join(str(part) for part in place if str(part).isidentifier() or isinstance(part, int)))
     if first["type"] == "missing":
         return f"{field or 'The body'} is missing."
-    if first["type"] == "extra_forbidden":
-        return f"{field} is not a field of this request."
-    return visible(f"{field}: {reason[:1].lower()}{reason[1:]}." if field else f"{reason}.")[:400]
+    reason = visible(str(first["msg"]).removeprefix("Value error, ").rstrip("."))[:300]
+    if reason.startswith("Input should be "):
+        return f"{field or 'The body'} must be {reason.removeprefix('Input should be ')}."
+    return f"{field}: {reason[:1].lower()}{reason[1:]}." if field else f"{reason[:1].upper()}{reason[1:]}."
