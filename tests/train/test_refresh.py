@@ -16,7 +16,7 @@ import torch
 from openrealm import files
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, num_cores
-from openrealm.index.index import Binding, Index, versions
+from openrealm.index.index import Binding, Index, version_name, versions
 from openrealm.model.embedder import embed_corpus
 from openrealm.model.realm import Realm
 from openrealm.train.refresh import Refresher, share_of_cores, work
@@ -63,7 +63,7 @@ def test_a_killed_worker_causes_a_warning_and_leaves_no_files(
     assert not refresher.is_running
     assert refresher.num_failed == 1
     printed = capsys.readouterr().err.splitlines()
-    assert printed == ["The refresh worker exited with code -9 (no output); training continues with the older index."]
+    assert printed == ["The refresh worker exited with code -9 (no output); it is started again."]
     assert list((tmp_path / "index").rglob("*")) == [tmp_path / "index" / "versions"]
 
 
@@ -128,6 +128,8 @@ def order_for(
         "bf16": False,
         "device": "cpu",
         "num_threads": 1,
+        "parts": str(tmp_path / "parts"),
+        "part_passages": 20,
         "parent": os.getppid(),
     }
     files.write_json(tmp_path / "order.json", order | changes)
@@ -150,6 +152,49 @@ def test_the_worker_publishes_the_requested_version(
     assert version.binding.encoder == digest
     assert version.step == 5
     assert torch.equal(version.vector_ND, embed_corpus(model.retriever.passage_tower, toy_corpus, engine))
+
+
+def test_a_dead_worker_is_started_again_twice_and_continues_with_its_finished_parts(
+    tmp_path: Path, toy_realm: Callable[..., Realm], make_refresher: MakeRefresher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, refresher = toy_realm(), make_refresher(every_steps=100, part_passages=20)
+    refresher.update(model, 100)
+    name = version_name(100, model.passage_digest())
+    for attempt in range(2):
+        worker = refresher.worker
+        assert worker is not None
+        worker.kill()
+        worker.wait()
+        assert not refresher.update(model, 101 + attempt)
+        assert refresher.is_running
+    # What the dead workers left, marked so that it can be recognised.
+    files.write_safetensors(tmp_path / "run" / "refresh-parts" / name / f"{0:012d}.safetensors",
+                            {"vectors": torch.full((20, 16), 7.0)})  # fmt: skip
+    refresher.wait(timeout=240)
+    assert refresher.update(model, 103)
+    assert refresher.index.name == name
+    assert int((refresher.index.vector_ND == 7.0).all(dim=1).sum()) == 20
+    assert capsys.readouterr().err.count("it is started again") == 2
+    assert refresher.num_failed == 2
+    assert list((tmp_path / "run" / "refresh-parts").iterdir()) == []
+
+
+def test_a_silent_worker_is_killed(
+    toy_realm: Callable[..., Realm],
+    make_refresher: MakeRefresher,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    refresher = make_refresher()
+    refresher.start(toy_realm(), 3, 1)
+    worker = refresher.worker
+    assert worker is not None
+    worker.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr("openrealm.train.refresh._SILENT_SECONDS", -1.0)
+    assert refresher.collect() is None
+    assert worker.poll() == -signal.SIGKILL
+    assert "silent" in capsys.readouterr().err
+    assert refresher.num_failed == 1
 
 
 def test_a_worker_whose_trainer_is_gone_publishes_nothing(

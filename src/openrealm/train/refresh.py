@@ -2,34 +2,45 @@
 
 The trainer writes a snapshot of the passage tower and starts a worker process, which embeds every passage and publishes
 an index version. Between steps the trainer checks whether the worker has finished, and then switches to that version;
-it never waits. If a worker dies, the trainer prints a warning and starts a new one when the next refresh is due.
+it never waits. If a worker dies, or has made no progress for ten minutes, the trainer prints a warning and starts it
+again; the new one continues with the parts that are finished. After the third time the next refresh is waited for.
 
 In synchronous mode the trainer waits for the worker, so that nothing depends on time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
+from torch import Tensor
 from typing_extensions import TypedDict
 
 from openrealm import files, memory, subprocesses
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, num_cores
-from openrealm.errors import WorkerDied
+from openrealm.errors import DamagedArtefact, WorkerDied
 from openrealm.index.index import Binding, Index, MakeSearcher, remove, version_folder, version_named
 from openrealm.model.embedder import embed_corpus, load_tower
 from openrealm.model.realm import Realm
-from openrealm.progress import warn
+from openrealm.model.retriever import Tower
+from openrealm.progress import counted, say, warn
 from openrealm.stored import Count, Size
 
 _REPEAT_WARNING_STEPS = 20
+_PARTS, _VECTORS = "refresh-parts", "vectors"
+_PART_PASSAGES = 20_000
 _ATTEMPTS = 3
+_SILENT_SECONDS = 600.0  # the worker writes to its log at least every _HEARTBEAT_SECONDS
+_HEARTBEAT_SECONDS = 10.0
 
 
 class _BindingValues(TypedDict):
@@ -64,6 +75,8 @@ class _Order(TypedDict):
     bf16: bool
     device: str
     num_threads: Size
+    parts: str
+    part_passages: Size
     parent: int
 
 
@@ -87,6 +100,7 @@ class Refresher:
         synchronous: bool = False,
         max_staleness_steps: int | None = None,
         searcher: str | MakeSearcher = "exact",
+        part_passages: int = _PART_PASSAGES,
     ) -> None:
         """Configure the refreshes; nothing is written or started before `update`.
 
@@ -96,6 +110,7 @@ class Refresher:
         synchronous          whether `update` waits for the refresh that it starts
         max_staleness_steps  age of the index, in steps, beyond which to warn; None never warns
         searcher             as in `Index`, for the versions that are opened
+        part_passages        passages after which the worker saves what it has embedded
         """
         self.index = index
         self.refresh_steps: list[int] = []
@@ -108,6 +123,8 @@ class Refresher:
         self._is_published = False
         self._worker: subprocess.Popen[bytes] | None = None
         self._target: Path | None = None
+        self._part_passages = part_passages
+        self._num_attempts, self._num_threads, self._started = 0, 1, 0.0
 
     @property
     def is_running(self) -> bool:
@@ -121,7 +138,7 @@ class Refresher:
 
     def watch(self, worker: subprocess.Popen[bytes], target: Path) -> None:
         """Adopt a worker that was started elsewhere and will publish the version `target`."""
-        self._worker, self._target = worker, target
+        self._worker, self._target, self._started = worker, target, time.time()
 
     def wait(self, timeout: float | None = None) -> None:
         """Wait up to `timeout` seconds for the running worker, if any; the next `update` collects its result."""
@@ -139,7 +156,10 @@ class Refresher:
         Raises WorkerDied if the worker that it waits for dies repeatedly.
         """
         self._publish_first()
+        was_running = self.is_running
         finished = self._built(model, step) if self.waits(step) else self.collect()
+        if was_running and not self.is_running and finished is None:
+            self._start_again()
         if finished is not None:
             self._switch(finished, step)
             self._published.append(self.index.name)
@@ -169,12 +189,15 @@ class Refresher:
         version = version_folder(self._index_folder, step, binding.encoder)
         if version.exists() and Binding.read(version) == binding:
             return version  # this training was killed after it had been published
-        for _ in range(_ATTEMPTS):
-            self.start(model, step, num_cores())
-            self.wait()
+        self.start(model, step, num_cores())
+        while True:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.wait(timeout=_HEARTBEAT_SECONDS)
             finished = self.collect()
             if finished is not None:
                 return finished
+            if not (self.is_running or self._start_again()):
+                break
         raise WorkerDied(
             f"The refresh worker failed {_ATTEMPTS} times at step {step} (its last output is above); remove the cause "
             "and resume, or train with --set pretrain.synchronous_refresh=false."
@@ -185,6 +208,10 @@ class Refresher:
         snapshot = self._folder / "snapshot"
         digest = model.save_passage_tower(snapshot)
         self._target = version_folder(self._index_folder, step, digest)
+        parts = self._folder / _PARTS / self._target.name
+        for old in (self._folder / _PARTS).glob("*"):
+            if old != parts:
+                files.remove_folder(old)
         order: _Order = {
             "snapshot": str(snapshot),
             "corpus": str(self._corpus.folder),
@@ -194,16 +221,31 @@ class Refresher:
             "bf16": self._engine.bf16,
             "device": self._engine.device,
             "num_threads": num_threads,
+            "parts": str(parts),
+            "part_passages": self._part_passages,
             "parent": os.getpid(),
         }
         files.write_json(self._folder / "refresh.json", order)
+        self._num_attempts, self._num_threads = 1, num_threads
+        self._launch()
+
+    def _start_again(self) -> bool:
+        """Start a worker with the same instructions as the one that has died; False after the last attempt."""
+        if not 0 < self._num_attempts < _ATTEMPTS:
+            return False
+        self._num_attempts += 1
+        self._launch()
+        return True
+
+    def _launch(self) -> None:
+        self._started = time.time()
         with files.open_log(self._folder / "refresh.log") as log:
             self._worker = subprocess.Popen(
                 subprocesses.command("openrealm.train.refresh", str(self._folder / "refresh.json")),
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                env=subprocesses.environment(OMP_NUM_THREADS=str(num_threads)),
+                env=subprocesses.environment(OMP_NUM_THREADS=str(self._num_threads)),
             )
 
     def collect(self) -> Path | None:
@@ -211,6 +253,10 @@ class Refresher:
         if self._worker is None or self._target is None:
             return None
         memory.note_workers(self._worker.pid)
+        if self._worker.poll() is None and self._is_silent():
+            warn(f"The refresh worker has been silent for {_SILENT_SECONDS / 60:.0f} minutes and is killed.")
+            self._worker.kill()
+            self._worker.wait()
         code = self._worker.poll()
         if code is None:
             return None
@@ -221,9 +267,17 @@ class Refresher:
         files.sweep(self._index_folder)
         log = (self._folder / "refresh.log").read_text(errors="replace").strip().splitlines()
         last = log[-1] if log else "no output"
-        then = "it is started again" if self._synchronous else "training continues with the older index"
+        if 0 < self._num_attempts < _ATTEMPTS:
+            then = "it is started again"
+        else:
+            then = "training cannot continue" if self._synchronous else "training continues with the older index"
         warn(f"The refresh worker exited with code {code} ({last}); {then}.")
         return None
+
+    def _is_silent(self) -> bool:
+        log = self._folder / "refresh.log"
+        heard = max(self._started, log.stat().st_mtime if log.exists() else 0.0)
+        return time.time() - heard > _SILENT_SECONDS
 
     def close(self) -> None:
         """Kill a running worker and discard what it has not published."""
@@ -233,6 +287,7 @@ class Refresher:
             self._worker = None
             files.sweep(self._index_folder)
         files.remove_folder(self._folder / "snapshot")
+        files.remove_folder(self._folder / _PARTS)
 
     def prune(self, in_use: Collection[str] = ()) -> None:
         """Remove the versions published here that are neither `in_use` nor the present one."""
@@ -294,8 +349,6 @@ def share_of_cores(busy: bool) -> tuple[int, int]:
 
 def work(order_file: Path) -> None:
     """The worker's program: embed the corpus with the snapshot and publish the index; exit if the trainer is gone."""
-    import torch
-
     order = files.read_json(order_file, _Order)
     torch.set_num_threads(order["num_threads"])
     corpus = Corpus.open(Path(order["corpus"]))
@@ -305,12 +358,46 @@ def work(order_file: Path) -> None:
     engine = Engine(order["device"], order["bf16"])
     tower.to(engine.device)
 
-    def stop_with_parent(_: int) -> None:
+    num_done, last_said = 0, time.monotonic()
+
+    def report(num_passages: int) -> None:
+        nonlocal num_done, last_said
         if os.getppid() != order["parent"]:
             raise SystemExit("the trainer is gone")
+        num_done += num_passages
+        if time.monotonic() - last_said > _HEARTBEAT_SECONDS:
+            last_said = time.monotonic()
+            say(f"{num_done:,} of {counted({'passage': corpus.num_passages})}")
 
-    vector_ND = embed_corpus(tower, corpus, engine, stop_with_parent)
+    parts = Path(order["parts"])
+    vector_ND = torch.cat(list(_embedded(tower, corpus, engine, parts, order["part_passages"], report)))
     Index(vector_ND, Binding(**order["binding"]), step=order["step"]).save(order["index"])
+    files.remove_folder(parts)
+
+
+def _embedded(
+    tower: Tower, corpus: Corpus, engine: Engine, parts: Path, part_passages: int, progress: Callable[[int], None]
+) -> Iterator[Tensor]:
+    """Vectors of all passages, part after part; parts that an earlier worker has finished are not embedded again."""
+    for first in range(0, corpus.num_passages, part_passages):
+        passages = np.arange(first, min(first + part_passages, corpus.num_passages))
+        file, shape = parts / f"{first:012d}.safetensors", (len(passages), tower.projection.out_features)
+        vector_nD = _finished_part(file, shape)
+        if vector_nD is None:
+            vector_nD = embed_corpus(tower, corpus, engine, progress, passages)
+            files.write_safetensors(file, {_VECTORS: vector_nD})
+        else:
+            progress(len(passages))
+        yield vector_nD
+
+
+def _finished_part(file: Path, shape: tuple[int, int]) -> Tensor | None:
+    """The vectors of a part; None if it is missing or damaged."""
+    try:
+        found = files.read_safetensors(file).get(_VECTORS) if file.exists() else None
+    except DamagedArtefact:
+        return None
+    return found if found is not None and found.shape == shape else None
 
 
 if __name__ == "__main__":
