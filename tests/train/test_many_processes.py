@@ -36,6 +36,9 @@ CHANGES = (
 )
 
 
+UNSTEADY = ("drift", "overlap", "rank_correlation")
+
+
 def torchrun(num_processes: int, *arguments: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
     """Run a program in several processes, or plainly in one."""
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
@@ -74,9 +77,10 @@ def compare(alone: Path, together: Path, tasks: Sequence[str]) -> None:
         for one, other in zip(first, second, strict=True):
             assert one.keys() == other.keys(), task
             for key in one.keys() - {"index"}:  # which is named after its weights
-                # Adam divides by the gradient's size, so that rounding errors move weights that hardly matter.
-                most = 1e-3 if key in ("drift", "overlap", "rank_correlation") else 1e-5
-                if other[key] != pytest.approx(one[key], rel=most, abs=most):
+                # Adam divides by the size of the gradient, so that rounding errors move weights that hardly matter; the
+                # order of passages with almost the same score depends on these.
+                most = 1e-5 if key.endswith("loss") else 3e-2 if key in UNSTEADY else 1e-3
+                if isinstance(one[key], float) and other[key] != pytest.approx(one[key], rel=most, abs=most):
                     differences.append((task, one["step"], key, one[key], other[key]))
         weights, others = (
             files.read_safetensors(folder / task / "weights.safetensors") for folder in (alone, together)
