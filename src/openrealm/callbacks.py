@@ -1,4 +1,4 @@
-"""Observers of training: TensorBoard, early stopping, and the base class for your own."""
+"""Observers of training: TensorBoard, Weights & Biases, early stopping, and the base class for your own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from openrealm.stored import Count, checked
 if TYPE_CHECKING:
     from openrealm.train.trainer import Trainer
 
-__all__ = ["Callback", "EarlyStopping", "TensorBoard"]
+__all__ = ["Callback", "EarlyStopping", "TensorBoard", "WeightsAndBiases"]
 
 Row = Mapping[str, float | int | str]
 
@@ -111,6 +111,70 @@ class TensorBoard(Callback):
             if not isinstance(value, str):
                 self._writer.add_scalar(f"{split}/{name}", value, step)
         self._writer.flush()
+
+
+class _WeightsAndBiasesState(TypedDict):
+    run: str
+
+
+class WeightsAndBiases(Callback):
+    """Logs all numbers to Weights & Biases; needs `pip install "openrealm[wandb]"`.
+
+    Where it logs to, and whether it uses the network, is set by the variables of wandb, such as WANDB_MODE=offline. A
+    resumed training continues the same run. With several processes only the first one logs.
+
+    >>> import openrealm as orm
+    >>> callback = orm.callbacks.WeightsAndBiases("my-project")
+    """
+
+    def __init__(self, project: str = "openrealm") -> None:
+        """`project`: name of the project to log to."""
+        self._project = project
+        self._id: str | None = None
+        self._run: Any = None
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Start a run, or continue that of the checkpoint. Raises NotInstalled without wandb."""
+        if not trainer.ranks.is_first:
+            return
+        try:
+            import wandb
+        except ImportError as error:
+            raise NotInstalled(
+                'The callback "wandb" needs Weights & Biases; install it with: pip install "openrealm[wandb]".'
+            ) from error
+        schedule = {"task": trainer.task.name, "num_steps": trainer.schedule.num_steps, "seed": trainer.seed}
+        trainer.folder.mkdir(parents=True, exist_ok=True)
+        self._run = wandb.init(
+            project=self._project, id=self._id, resume="allow", dir=str(trainer.folder), config=schedule
+        )
+        self._id = str(self._run.id)
+
+    def on_step_end(self, trainer: Trainer, row: Row) -> None:
+        """Log the step's values under "train/"."""
+        self._log("train", trainer.step, row)
+
+    def on_evaluate(self, trainer: Trainer, row: Row) -> None:
+        """Log the results of an evaluation under "heldout/"."""
+        self._log("heldout", trainer.step, row)
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        """Finish the run."""
+        if self._run is not None:
+            self._run.finish()
+
+    def state(self) -> dict[str, Any]:
+        """The id of the run, to continue it."""
+        return {"run": self._id or ""}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue the run of the checkpoint."""
+        known = checked(_WeightsAndBiasesState, state, "The state of WeightsAndBiases in the checkpoint")
+        self._id = known["run"] or None
+
+    def _log(self, split: str, step: int, row: Row) -> None:
+        if self._run is not None:
+            self._run.log({f"{split}/{name}": v for name, v in row.items() if not isinstance(v, str)}, step=step)
 
 
 class _EarlyStoppingState(TypedDict):

@@ -192,6 +192,10 @@ SEARCHERS: Registry[Any] = Registry("searcher", {"exact": "openrealm.index.exact
 
 CALLBACKS: Registry[Any] = Registry(
     "callback",
-    {"tensorboard": "openrealm.callbacks:TensorBoard", "early_stopping": "openrealm.callbacks:EarlyStopping"},
+    {
+        "early_stopping": "openrealm.callbacks:EarlyStopping",
+        "tensorboard": "openrealm.callbacks:TensorBoard",
+        "wandb": "openrealm.callbacks:WeightsAndBiases",
+    },
 )
 """Observers of training: subclasses of `openrealm.callbacks.Callback`."""

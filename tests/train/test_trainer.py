@@ -270,3 +270,57 @@ def test_tensorboard_receives_the_logged_values(tmp_path: Path) -> None:
     assert [event.step for event in found.Scalars("train/loss")] == [1, 2, 3, 4]
     assert [event.step for event in found.Scalars("heldout/distance")] == [0, 2, 4]
     assert found.Scalars("train/loss")[0].value == 1.0
+
+
+def log_records(data: bytes) -> Iterator[bytes]:
+    """The records of a file in the format of LevelDB's log, which starts with wandb's own 7 bytes."""
+    at, parts = 7, b""
+    while at + 7 <= len(data):
+        if 32_768 - at % 32_768 < 7:  # no header fits into the rest of the block
+            at += 32_768 - at % 32_768
+            continue
+        size, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
+        parts += data[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (1, 4):  # whole, or the last part
+            yield parts
+            parts = b""
+
+
+def test_weights_and_biases_receives_the_logged_values_offline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: Any, stopped: type[Exception]
+) -> None:
+    """The events are read back from the file that wandb would upload; a resumed training continues the same run."""
+    pytest.importorskip("wandb", reason="wandb is not installed (pip install 'openrealm[wandb]')")
+    from wandb.proto import wandb_internal_pb2
+
+    for name, value in {"MODE": "offline", "SILENT": "true", "DIR": str(tmp_path), "DISABLE_CODE": "true"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    monkeypatch.chdir(tmp_path)
+
+    def train(*more: Callback, resume: bool = False) -> None:
+        task = Fit(eval_steps=2, checkpoint_steps=2)
+        Trainer(Line(), task, tmp_path, num_steps=4, callbacks=["wandb:toy", *more]).train(resume=resume)
+
+    with pytest.raises(stopped):
+        train(stop_at(3))
+    train(resume=True)
+    logged: dict[str, list[tuple[int, float]]] = {}
+    runs = set()
+    (path,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    deadline = time.monotonic() + 60
+    records: list[Any] = []
+    while not any(record.HasField("exit") for record in records):
+        assert time.monotonic() < deadline, "the process of wandb has not written the end of the run"
+        records = [wandb_internal_pb2.Record.FromString(data) for data in log_records(path.read_bytes())]
+        time.sleep(0.1)
+    for record in records:
+        if record.run.run_id:
+            runs.add((record.run.project, record.run.run_id))
+        values = {item.key or item.nested_key[0]: item.value_json for item in record.history.item}
+        for key, value in values.items():
+            logged.setdefault(key, []).append((record.history.step.num, json.loads(value)))
+    assert [project for project, _ in runs] == ["toy"], "one run"
+    assert {step for step, _ in logged["train/loss"]} == {1, 2, 3, 4}
+    assert {step for step, _ in logged["heldout/distance"]} == {0, 2, 4}
+    assert min(logged["train/loss"]) == (1, 1.0)
