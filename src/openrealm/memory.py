@@ -44,6 +44,11 @@ def held_bytes(process: int | str = "self") -> int:
     return own if sys.platform == "darwin" else own * 1024
 
 
+def resident_bytes() -> int:
+    """Resident memory of this process now; its peak on systems without /proc."""
+    return (_status("self") or {}).get("VmRSS", 0) or held_bytes()
+
+
 def _status(process: int | str) -> dict[str, int] | None:
     """The kernel's memory counters of a process in bytes, or None on systems without /proc."""
     try:

@@ -1,7 +1,12 @@
-"""The report: its fixed keys, and a page that is well-formed, escaped and self-contained."""
+"""The report: its fixed keys, and a page that is well-formed, escaped and self-contained.
+
+What its scripts draw is tested in Chromium, in test_page_drawn.py.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
@@ -20,7 +25,7 @@ VOID = {"meta", "br", "img", "link", "input", "hr"}
 
 
 class Page(HTMLParser):
-    """Checks that tags are balanced, and collects the tags, attributes and text."""
+    """Checks that tags are balanced, and collects tags, attributes and text; scripts and data apart from the text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -28,6 +33,7 @@ class Page(HTMLParser):
         self.tags: set[str] = set()
         self.attributes: list[tuple[str, str]] = []
         self.text = ""
+        self.scripts: list[str] = []
         self.feed(text)
         self.close()
         assert self.open == []
@@ -45,7 +51,15 @@ class Page(HTMLParser):
             self.open.pop()
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.open and self.open[-1] == "script":
+            self.scripts.append(data)
+        else:
+            self.text += data
+
+    @property
+    def data(self) -> Any:
+        """What the scripts draw."""
+        return json.loads(self.scripts[0])
 
 
 def metrics(num_steps: int, slope: float) -> list[dict[str, Any]]:
@@ -142,23 +156,25 @@ def test_an_empty_report_is_valid(tmp_path: Path, report: Report) -> None:
     assert completed["questions"] == 0
     page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "has not produced any figures yet" in page.text
-    assert not page.tags & {"table", "figure", "svg"}
+    assert not page.tags & {"table", "figure", "svg", "script"}
 
 
 def test_a_run_without_questions_shows_its_training(tmp_path: Path) -> None:
     report: Report = {"metrics": metrics(20, 0.05), "retrieval_utility": {"first": 0.2, "last": 1.2}}
     page = Page(render(complete(report)))
-    assert "Pre-training" in page.text
-    assert "The index was not refreshed during training." in page.text
+    assert page.data["lead"] == "The index was not refreshed during training."
+    assert page.data["streams"]["pretrain/metrics"]["columns"]["retrieval_utility"][:2] == [0.2, None]
     assert "Question answering" not in page.text
     assert "Retrieval utility on held-out queries went from 0.20 to 1.20 nats." in page.text
 
 
 def test_no_data_becomes_markup() -> None:
     page = Page(render(complete(full_report())))
-    assert not page.tags & {"script", "img", "iframe", "object", "link", "a", "form"}
+    assert not page.tags & {"img", "iframe", "object", "link", "a", "form"}
     assert not [name for name, _ in page.attributes if name.startswith("on")]
-    assert HOSTILE in page.text
+    assert len(page.scripts) == 3, "the data, the charts' library, and ours"
+    assert page.text.count(HOSTILE) == 1, "the fact"
+    assert [passage["title"] for passage in page.data["passages"]] == [HOSTILE, "Peru"]
 
 
 @pytest.mark.parametrize("place", ["name", "system", "relation", "fact", "stage", "comparison"])
@@ -181,6 +197,7 @@ def test_every_name_is_escaped(place: str) -> None:
 
 def test_the_page_loads_no_external_resources() -> None:
     text = render(complete(full_report()))
+    assert text.count("<style>") == 1
     page = Page(text)
     loading = {"src", "href", "xlink:href", "srcset", "action", "data", "poster"}
     assert not [pair for pair in page.attributes if pair[0] in loading]
@@ -190,17 +207,58 @@ def test_the_page_loads_no_external_resources() -> None:
     assert "@import" not in style[1]
 
 
-def test_masked_words_are_highlighted_as_whole_words_only() -> None:
+def test_the_policy_allows_the_scripts_and_the_style_of_the_page_alone() -> None:
     text = render(complete(full_report()))
-    assert "<mark>LIMA</mark>" in text
-    assert "<mark>Lima</mark>ssol" not in text
-    assert '<span class="mask">[MASK]</span>' in text
+    page = Page(text)
+    policy = next(value for name, value in page.attributes if name == "content" and value.startswith("default-src"))
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
+    assert style
+
+    def source(inline: str) -> str:
+        return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
+
+    scripts = " ".join(map(source, page.scripts[1:]))
+    assert policy == f"default-src 'none'; style-src {source(style[1])}; script-src {scripts}"
+    assert "style=" not in text.partition("</style>")[2].partition("<script")[0], "inline styles would be refused"
 
 
-def test_a_passage_is_shown_with_its_place_in_the_source() -> None:
-    text = Page(render(complete(full_report()))).text
-    assert "Perunotes.csv, line 2, id r1p(z|x) 0.80" in text, "title, place and probability"
-    assert f"{HOSTILE}{HOSTILE}p(z|x) 0.40" in text, "a place that looks like markup is shown as text"
+def test_examples_are_drawn_with_their_places_in_the_source() -> None:
+    data = Page(render(complete(full_report()))).data
+    assert data["passages"][1] == {
+        "title": "Peru",
+        "place": "notes.csv, line 2, id r1",
+        "text": f"LIMA, not Limassol. {HOSTILE}",
+    }
+    (query,) = data["queries"]
+    assert query["gold"] == "Lima"
+    assert query["records"] == [
+        {"label": "before training", "candidates": [[0, 0.4, -0.2]]},
+        {"label": "after training", "candidates": [[1, 0.8, None]]},
+    ]
+    assert (query["first"], query["last"]) == (-0.2, -0.2), "of the last record that has utilities"
+
+
+def test_what_was_recorded_during_training_is_drawn_with_the_candidates_after_it() -> None:
+    report = full_report()
+    report["retrieved"] = {
+        "queries": [
+            {
+                "query": "Peru's capital is [MASK].",
+                "gold": "Lima",
+                "kind": "entity",
+                "records": [
+                    {"step": 0, "index": "a", "label": "before training", "candidates": [[-1, 0.5, 0.0], [0, 0.5, 1.5]]}
+                ],
+            }
+        ],
+        "passages": [{"title": "Chile", "place": "", "text": "Santiago"}],
+    }
+    data = Page(render(complete(report))).data
+    assert [passage["title"] for passage in data["passages"]] == ["Chile", "Peru"]
+    (query,) = data["queries"]
+    assert [record["label"] for record in query["records"]] == ["before training", "after training"]
+    assert query["records"][1]["candidates"] == [[1, 0.8, None]]
+    assert query["first"] == 1.5, "without the null passage"
 
 
 def test_the_headline_gives_the_key_figures() -> None:
@@ -223,13 +281,6 @@ def test_the_best_figure_of_each_column_is_bold() -> None:
     assert best == ["70.0%", "10.0%", "30.0%"]
     assert "EM, unseen wordings" in text
     assert "EM, seen wordings" not in text
-
-
-def test_charts_mark_the_refreshes() -> None:
-    text = render(complete(full_report()))
-    num_charts = text.count('class="chart"')
-    assert num_charts >= 4
-    assert text.count('class="mark"') == num_charts
 
 
 def test_non_finite_numbers_become_null(tmp_path: Path) -> None:

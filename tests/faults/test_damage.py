@@ -376,7 +376,7 @@ def user_of(name: str) -> str:
     if name.startswith(("report", "evaluate/", "stages/evaluate")):
         return "run"  # evaluating writes them anew
     if name.startswith("finetune/bm25/"):
-        return "evaluate" if name.endswith("metrics.jsonl") else "ask --system bm25"
+        return "evaluate" if name.endswith(".jsonl") else "ask --system bm25"
     return "ask" if name.startswith("index/versions/") and "/00000000" not in name else "evaluate"
 
 

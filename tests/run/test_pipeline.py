@@ -121,9 +121,38 @@ def test_the_report_is_complete(run: Path) -> None:
             assert all(bool(candidate["place"]) == bool(candidate["text"]) for candidate in example[side])
     assert report["facts"]["passages"] > 20
     assert report["facts"]["questions"] == "cloze questions from the text"
+    heldout = [row for row in report["metrics"] if row["split"] == "heldout"]
+    assert all(0 < row["hub_share"] <= 1 for row in heldout)
+    assert {key for row in heldout for key in row if "/" in key} <= {
+        f"retrieval_utility/{kind}" for kind in ("entity", "date", "number")
+    }
     page = (run / "report.html").read_text()
-    assert "Retrieval utility" in page
-    assert "index refresh" in page
+    assert '"staleness_steps"' in page
+    assert "<script src" not in page
+
+
+def test_what_is_retrieved_is_recorded_for_every_index_version(run: Path) -> None:
+    report = json.loads((run / "report.json").read_text())
+    recorded = report["retrieved"]
+    assert [query["query"] for query in recorded["queries"]][: len(report["examples"])] == [
+        example["query"] for example in report["examples"]
+    ]
+    versions = {row["index"] for row in rows(run / "pretrain") if row["split"] == "refresh"}
+    lines = [json.loads(line) for line in (run / "pretrain" / "retrieved.jsonl").read_text().splitlines()]
+    assert {line["index"] for line in lines} > versions
+    for query, example in zip(recorded["queries"], report["examples"], strict=False):
+        first, *others = query["records"]
+        assert (first["step"], first["label"]) == (0, "before training")
+        assert len(others) > 1
+        shown = [(recorded["passages"][i]["text"] if i >= 0 else "", p) for i, p, _ in first["candidates"]]
+        before = {candidate["text"]: candidate["probability"] for candidate in example["before"]}
+        assert dict(shown) == pytest.approx(before, abs=2e-3), "as after training from the model before it"
+    progress = report["progress"]
+    assert progress[0]["num_steps"] == 240
+    assert progress[-1]["share_done"] == 1
+    assert all(row["memory_bytes"] > 50_000_000 for row in progress)
+    assert [row["time"] for row in progress] == sorted(row["time"] for row in progress)
+    assert {training["title"] for training in report["trainings"].values()} == {"warm start", "REALM fine-tuning"}
 
 
 def test_the_run_can_be_asked(run: Path) -> None:

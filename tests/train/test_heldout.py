@@ -16,7 +16,7 @@ from openrealm.index.index import Index
 from openrealm.model.reading import Reading
 from openrealm.model.realm import Realm
 from openrealm.train.examples import MaskedExamples, contains
-from openrealm.train.heldout import evaluate_heldout, metrics_of
+from openrealm.train.heldout import evaluate_heldout, metrics_of, retrieve_heldout
 from openrealm.types import NULL
 
 
@@ -74,11 +74,17 @@ def test_heldout_metrics_are_means_over_queries_independently_of_batches(
     assert model.training, "the mode is restored"
     assert [len(reading.candidates) for reading in readings] == [16, 3]
     alone = [evaluate_heldout(model, toy_corpus, index, [e], config, engine)[0] for e in examples]
+    of_all = {"num_distinct_passages", "hub_share", *(key for key in whole if "/" in key)}
     for key in whole:
-        if key != "num_distinct_passages":
+        if key not in of_all:
             assert whole[key] == pytest.approx(sum(float(row[key]) for row in alone) / 19, rel=1e-4, abs=1e-6), key
     passages = {p for reading in readings for row in reading.candidates for p in row if p != NULL}
     assert whole["num_distinct_passages"] == len(passages)
+    rows = [row for reading in readings for row in reading.candidates]
+    assert whole["hub_share"] == max(sum(p in row for row in rows) for p in passages) / 19
+    for kind in {example.kind for example in examples}:
+        of_kind = [float(row["retrieval_utility"]) for e, row in zip(examples, alone, strict=True) if e.kind == kind]
+        assert whole[f"retrieval_utility/{kind}"] == pytest.approx(sum(of_kind) / len(of_kind), rel=1e-4, abs=1e-6)
     model.eval()
     with torch.no_grad():
         query_BD = model.retriever.encode_query(
@@ -95,3 +101,21 @@ def test_heldout_metrics_are_means_over_queries_independently_of_batches(
             hits += any(contains(toy_corpus.body(p), example.gold) for p in order[:k])
         assert whole[f"recall@{k}"] == pytest.approx(hits / 19)
     assert whole["recall"] == whole["recall@5"]
+
+
+def test_retrieval_alone_finds_what_an_evaluation_reads_with_the_same_probabilities(
+    toy_realm: Callable[..., Realm], toy_config: Callable[..., Config], toy_corpus: Corpus, engine: Engine
+) -> None:
+    model = toy_realm().train()
+    index = Index.build(model, toy_corpus, engine=engine)
+    examples = MaskedExamples(toy_corpus, MaskingConfig(), 30, 19, 0).heldout
+    config = toy_config().pretrain
+    _, readings = evaluate_heldout(model, toy_corpus, index, examples, config, engine)
+    state = torch.get_rng_state()
+    candidates, probability = retrieve_heldout(model, toy_corpus, index, examples, config, engine)
+    assert model.training, "the mode is restored"
+    assert torch.equal(torch.get_rng_state(), state), "training is not affected"
+    assert candidates == [list(row) for reading in readings for row in reading.candidates]
+    expected = [row for reading in readings for row in reading.retrieval_log_prob().exp().tolist()]
+    for found, read in zip(probability, expected, strict=True):
+        assert found == pytest.approx(read[: len(found)], abs=1e-5)

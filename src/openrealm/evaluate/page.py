@@ -1,97 +1,106 @@
-"""The report as one self-contained HTML page: inline styles and charts, no scripts, no external resources.
+"""The page about a run: of a finished one, a single self-contained file; of one being written, what `watch` serves.
 
-Everything that comes from the corpus, the questions or the run is escaped; a passage may contain markup.
+Tables are written here. Charts and retrieved passages are drawn in the browser by assets/page.js, from the data in the
+page or from what the server tells. Everything that comes from the corpus, the questions or the run is escaped, and a
+content security policy allows nothing but the page's own scripts and styles.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import importlib.resources
-import re
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from openrealm.evaluate.compare import MIN_MEASURED
-from openrealm.evaluate.plots import Line, Point, averaged, bar, line_chart, number
+from openrealm.evaluate.page_data import columns, explorer
+from openrealm.evaluate.plots import bar, number
 
 Row = Mapping[str, Any]
 _NAMES = {"bm25": "BM25", "realm": "REALM"}
-_MAX_TRAIN_POINTS = 120
-_MAX_EXAMPLES = 10
-_MAX_CANDIDATES = 3
+_WITHOUT_SCRIPTS = "The charts and the retrieved passages need JavaScript; report.json has their figures."
+STYLES, SCRIPTS = ("uPlot.css", "page.css"), ("uPlot.js", "page.js")
+"""Files of assets/, in the order in which they are loaded."""
 
-# Title, caption, and the curves: name, metric, source of the rows, colour. "train" curves are drawn faintly behind the
-# held-out ones; "train+" curves stand on their own; "frozen" is the held-out split of the run with frozen towers.
-_CHARTS: tuple[tuple[str, str, tuple[tuple[str, str, str, int], ...]], ...] = (
-    (
-        "Loss with and without passages",
-        "Nats per query. The gap shows how much the retrieved passages help.",
-        (
-            ("training", "loss", "train", 1),
-            ("with passages", "loss", "heldout", 1),
-            ("null passage", "null_loss", "heldout", 2),
-        ),
-    ),
-    (
-        "Retrieval utility",
-        "Log-likelihood gained by reading a retrieved passage, in nats.",
-        (
-            ("training", "retrieval_utility", "train", 1),
-            ("trained towers", "retrieval_utility", "heldout", 1),
-            ("frozen towers", "retrieval_utility", "frozen", 2),
-        ),
-    ),
-    (
-        "Recall@5 on held-out queries",
-        "Share of queries with the masked words in one of the top five passages.",
-        (("trained towers", "recall", "heldout", 1), ("frozen towers", "recall", "frozen", 2)),
-    ),
-    (
-        "Probability of the null passage",
-        "p(null|x). Close to 1 means that retrieved passages are ignored.",
-        (("training", "null_mass", "train", 1), ("held-out", "null_mass", "heldout", 1)),
-    ),
-    (
-        "Distinct passages retrieved",
-        "Over all held-out queries. A drop means that retrieval collapses onto a few hubs.",
-        (
-            ("trained towers", "num_distinct_passages", "heldout", 1),
-            ("frozen towers", "num_distinct_passages", "frozen", 2),
-        ),
-    ),
-    (
-        "Index staleness",
-        "Training steps since the weights that the index was built with.",
-        (("steps", "staleness_steps", "train+", 3),),
-    ),
-    (
-        "Gradient norms of the towers",
-        "Before clipping. Both should stay above zero.",
-        (
-            ("query", "query_tower_grad_norm", "train+", 1),
-            ("passage", "passage_tower_grad_norm", "train+", 2),
-        ),
-    ),
-    (
-        "Throughput",
-        "Tokens per second through towers and reader.",
-        (("tokens/s", "tokens_per_second", "train+", 3),),
-    ),
-)
+
+def asset(name: str) -> str:
+    """The text of a file of assets/."""
+    return importlib.resources.files("openrealm.evaluate").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def render(report: Row) -> str:
     """The HTML page for a completed report; sections without data are omitted."""
-    style = importlib.resources.files("openrealm.evaluate").joinpath("page.css").read_text(encoding="utf-8")
+    style = "\n".join(map(asset, STYLES))
+    data = page_data(report)
+    scripts = [asset(name) for name in SCRIPTS] if data["streams"] or data["queries"] else []
+    allowed = " ".join(map(_allowed, scripts)) or "'none'"
+    policy = f"default-src 'none'; style-src {_allowed(style)}; script-src {allowed}"
+    head = f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{style}</style>'
+    drawn = "".join(f"<script>{script}</script>" for script in scripts)
+    return _document(report, head, _data(data) + drawn if scripts else "")
+
+
+def render_live(name: str, report: Row, folder: str) -> str:
+    """The HTML page for a run that is being written; its scripts ask the server that it comes from.
+
+    report  the completed report of a finished run, for the tables; empty if there is none
+    folder  path of assets/ on the server, relative to the page
+    """
+    head = '<link rel="icon" href="data:,">'  # otherwise browsers ask for one
+    head += "".join(f'<link rel="stylesheet" href="{folder}/{style}">' for style in STYLES)
+    scripts = "".join(f'<script src="{folder}/{script}"></script>' for script in SCRIPTS)
+    return _document({**report, "name": name}, head, _data({"live": True, "name": name}) + scripts, is_live=True)
+
+
+def page_data(report: Row) -> dict[str, Any]:
+    """What the scripts of a report draw: rows by file, the trainings, and the retrieved passages."""
+    trainings: Mapping[str, Row] = report.get("trainings") or {}
+    rows = {
+        "pretrain/metrics": report.get("metrics") or (),
+        "frozen_towers/metrics": report.get("metrics_frozen") or (),
+        "pretrain/progress": report.get("progress") or (),
+        **{f"{name}/metrics": training.get("metrics") or () for name, training in trainings.items()},
+    }
+    return {
+        "live": False,
+        "lead": _lead(report),
+        "streams": {name: columns(found) for name, found in rows.items() if found},
+        "stages": [{"name": name, "title": training.get("title", name)} for name, training in trainings.items()],
+        **explorer(report.get("examples") or (), report.get("retrieved") or {}),
+    }
+
+
+def _document(report: Row, head: str, scripts: str, *, is_live: bool = False) -> str:
+    """The page, with places for what the scripts draw."""
     name = html.escape(str(report.get("name") or "openrealm"))
-    parts = (_ways, _systems, _training, _examples, _relations, _facts)
+    status = '<div id="status"></div>' if is_live else ""
+    said = "" if is_live and not report.get("metrics") else f'<p class="headline">{html.escape(headline(report))}</p>'
+    drawn = '<div id="drawn"></div>' if scripts else ""
+    others = '<div id="others"></div>' if scripts else ""
+    without = f"<noscript><p>{_WITHOUT_SCRIPTS}</p></noscript>" if scripts else ""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name}: report</title><style>\n{style}</style></head>\n<body><main>\n"
-        f'<header><h1>{name}</h1><p class="headline">{html.escape(headline(report))}</p></header>\n'
-        f"{''.join(part(report) for part in parts)}</main></body></html>\n"
+        f"<title>{name}: {'live' if is_live else 'report'}</title>{head}</head>\n<body><main>\n"
+        f"<header><h1>{name}</h1>{status}{said}{without}</header>\n{_ways(report)}{_systems(report)}{drawn}"
+        f"{_relations(report)}{others}{_facts(report)}</main>{scripts}</body></html>\n"
     )
+
+
+def _data(value: Row) -> str:
+    """JSON for the scripts. Nothing in it can end the element or be taken for markup."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return f'<script type="application/json" id="data">{text}</script>'
+
+
+def _allowed(text: str) -> str:
+    """The source expression of a content security policy that allows an inline script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def headline(report: Row) -> str:
@@ -167,95 +176,13 @@ def _comparisons(report: Row) -> str:
     return f'<p class="lead comparisons">{"<br>".join(map(html.escape, sentences))}</p>' if sentences else ""
 
 
-def _training(report: Row) -> str:
-    metrics, frozen = report.get("metrics") or (), report.get("metrics_frozen") or ()
-    marks = [float(step) for step in report.get("refresh_steps") or ()]
-    figures = []
-    for title, caption, curves in _CHARTS:
-        lines = [_line(*curve, metrics, frozen) for curve in curves]
-        if chart := line_chart(lines, marks=marks):
-            legend = _legend([line for line in lines if line.points], has_marks=bool(marks))
-            text = f'<figcaption><b>{title}</b><span class="what">{caption}</span>{legend}</figcaption>'
-            figures.append(f"<figure>{text}{chart}</figure>")
-    if not figures:
-        return ""
+def _lead(report: Row) -> str:
+    """How often the index was refreshed during pre-training."""
     num_refreshes = report.get("refreshes") or 0
     times = {0: "not refreshed", 1: "refreshed once"}.get(num_refreshes, f"refreshed {num_refreshes} times")
     num_failed = report.get("failed_refreshes") or 0
     failed = f" {num_failed} {'refresh' if num_failed == 1 else 'refreshes'} failed." if num_failed else ""
-    return _section(
-        "Pre-training",
-        f"The index was {times} during training.{failed}",
-        f'<div class="grid2">{"".join(figures)}</div>',
-    )
-
-
-def _line(name: str, metric: str, rows: str, colour: int, metrics: Sequence[Row], frozen: Sequence[Row]) -> Line:
-    """The points of one curve of `_CHARTS`."""
-    split = "heldout" if rows in ("heldout", "frozen") else "train"
-    source = frozen if rows == "frozen" else metrics
-    points: list[Point] = [
-        (float(row["step"]), float(row[metric]))
-        for row in source
-        if row.get("split", "train") == split and row.get(metric) is not None and row.get("step") is not None
-    ]
-    shown = averaged(points, _MAX_TRAIN_POINTS) if split == "train" and metric != "staleness_steps" else tuple(points)
-    return Line(name, shown, colour, is_background=rows == "train")
-
-
-def _legend(lines: Iterable[Line], *, has_marks: bool) -> str:
-    """A legend for what has no label at its end: curves in the background, and the marks."""
-    keys = [f'<span class="k{line.colour}">{html.escape(line.name)}</span>' for line in lines if line.is_background]
-    if has_marks:
-        keys.append('<span class="m">index refresh</span>')
-    return f'<div class="legend">{"".join(keys)}</div>'
-
-
-def _examples(report: Row) -> str:
-    cards = []
-    for example in (report.get("examples") or ())[:_MAX_EXAMPLES]:
-        gold = str(example.get("gold") or "")
-        query = html.escape(str(example.get("query") or "")).replace("[MASK]", '<span class="mask">[MASK]</span>')
-        sides = _side("Before pre-training", example.get("before") or (), gold)
-        sides += _side("After pre-training", example.get("after") or (), gold)
-        answer = f'<span class="gold">Masked words: <b>{html.escape(gold)}</b></span>'
-        cards.append(f'<div class="example"><p>{query}<br>{answer}</p><div class="grid2">{sides}</div></div>')
-    if not cards:
-        return ""
-    lead = (
-        "Held-out queries with their most probable candidates: probability p(z|x) and retrieval utility in nats. "
-        "The masked words are highlighted wherever a passage contains them."
-    )
-    return _section("Retrieved passages", lead, "".join(cards))
-
-
-def _side(label: str, candidates: Sequence[Row], gold: str) -> str:
-    passages = "".join(_passage(candidate, gold) for candidate in candidates[:_MAX_CANDIDATES])
-    return f'<div class="side"><h4>{label}</h4>{passages}</div>' if passages else ""
-
-
-def _passage(candidate: Row, gold: str) -> str:
-    title = html.escape(str(candidate.get("title") or "")) or "Null passage"
-    figures = [f'<span class="title">{title}</span>']
-    if candidate.get("place"):
-        figures.append(f"<span>{html.escape(str(candidate['place']))}</span>")
-    if candidate.get("probability") is not None:
-        figures.append(f"<span>p(z|x) {candidate['probability']:.2f}</span>")
-    if candidate.get("retrieval_utility") is not None:
-        utility = float(candidate["retrieval_utility"])
-        kind = "good" if utility > 0.05 else "bad" if utility < -0.05 else ""
-        figures.append(f'<span class="{kind}">utility {_signed(utility, 2)}</span>')
-    text = _highlighted(str(candidate.get("text") or ""), gold)
-    return f'<div class="passage"><div class="figures">{"".join(figures)}</div>{text}</div>'
-
-
-def _highlighted(text: str, gold: str) -> str:
-    """The escaped text with every whole-word occurrence of the gold answer highlighted."""
-    if not gold.strip():
-        return html.escape(text)
-    pattern = r"\s+".join(map(re.escape, gold.split()))
-    pieces = re.split(rf"((?<!\w){pattern}(?!\w))", text, flags=re.IGNORECASE)
-    return "".join(f"<mark>{html.escape(p)}</mark>" if i % 2 else html.escape(p) for i, p in enumerate(pieces))
+    return f"The index was {times} during training.{failed}"
 
 
 def _relations(report: Row) -> str:

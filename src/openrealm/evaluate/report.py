@@ -15,6 +15,9 @@ from openrealm import files
 from openrealm.evaluate.page import render
 
 MAX_METRICS_ROWS = 2_000
+_MAX_OTHER_ROWS = 300
+_RARE = {"num_steps", "minutes", "dev_recall@5"}
+"""Keys of the rows of progress.jsonl that are always kept."""
 
 SystemFigures = TypedDict(
     "SystemFigures",
@@ -48,6 +51,25 @@ class Example(TypedDict, total=False):
     gold: str
     before: list[Candidate]
     after: list[Candidate]
+
+
+class Retrieved(TypedDict):
+    """What was retrieved for held-out queries during pre-training.
+
+    queries   each with `query`, `gold`, `kind`, and `records`: `step`, `index` (the version), `label` and `candidates`,
+              which are [number in `passages` or -1 for the null passage, p(z|x), utility in nats or None]
+    passages  each with `title`, `place` and `text`
+    """
+
+    queries: list[dict[str, Any]]
+    passages: list[dict[str, str]]
+
+
+class Training(TypedDict):
+    """Another training of the run, such as the warm start: its title and its rows of metrics.jsonl."""
+
+    title: str
+    metrics: list[dict[str, Any]]
 
 
 class Comparison(TypedDict):
@@ -121,7 +143,10 @@ class Report(TypedDict, total=False):
     metrics            rows of metrics.jsonl: step, split ("train", "heldout" or "refresh"), loss, null_loss,
                        retrieval_utility, null_mass, num_distinct_passages, recall, staleness_steps, ...
     metrics_frozen     the same for the run with frozen towers
-    examples           held-out queries with their candidates
+    progress           rows of progress.jsonl: step, time, memory_bytes, recall on dev questions
+    trainings          the other trainings by stage
+    examples           held-out queries with their candidates before and after pre-training
+    retrieved          the same by index version, for more queries
     relations          figures by relation
     facts              hardware, versions, seed, commit, ...: shown as they are
     """
@@ -140,7 +165,10 @@ class Report(TypedDict, total=False):
     metrics: list[dict[str, Any]]
     metrics_frozen: list[dict[str, Any]]
     refresh_steps: list[int]
+    progress: list[dict[str, Any]]
+    trainings: dict[str, Training]
     examples: list[Example]
+    retrieved: Retrieved
     relations: dict[str, RelationFigures]
     facts: dict[str, Any]
 
@@ -172,15 +200,24 @@ def complete(report: Report) -> dict[str, Any]:
         "peak_memory_bytes": given.get("peak_memory_bytes"),
         "questions": given.get("questions") or 0,
         "refresh_steps": given.get("refresh_steps") or [],
-        "metrics": _thinned(given.get("metrics") or []),
-        "metrics_frozen": _thinned(given.get("metrics_frozen") or []),
+        "metrics": thinned(given.get("metrics") or []),
+        "metrics_frozen": thinned(given.get("metrics_frozen") or []),
+        "progress": thinned(given.get("progress") or [], _MAX_OTHER_ROWS),
+        "trainings": {
+            name: training | {"metrics": thinned(training.get("metrics") or [], _MAX_OTHER_ROWS)}
+            for name, training in (given.get("trainings") or {}).items()
+        },
     }
 
 
-def _thinned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All held-out and refresh rows, but only every n-th training row; metrics.jsonl keeps them all."""
-    stride = math.ceil(len(rows) / MAX_METRICS_ROWS) or 1
-    return [row for i, row in enumerate(rows) if row.get("split", "train") != "train" or i % stride == 0]
+def thinned(rows: list[dict[str, Any]], max_rows: int = MAX_METRICS_ROWS) -> list[dict[str, Any]]:
+    """All rows of evaluations and refreshes, but only every n-th other one; the files keep them all."""
+    stride = math.ceil(len(rows) / max_rows) or 1
+    return [row for i, row in enumerate(rows) if _is_kept(row) or i % stride == 0]
+
+
+def _is_kept(row: dict[str, Any]) -> bool:
+    return row.get("split", "train") != "train" or not _RARE.isdisjoint(row)
 
 
 def _plain(value: Any) -> Any:

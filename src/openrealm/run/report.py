@@ -17,12 +17,14 @@ from openrealm.run import artefacts, best, budget, questions, stages
 from openrealm.run.answering import answer_system, by_relation
 from openrealm.run.facts import facts
 from openrealm.run.folder import Run
-from openrealm.run.retrieved import examples
+from openrealm.run.retrieved import HELDOUT, NUM_RECORDED, PROGRESS, RETRIEVED, examples, read_heldout, recorded
 from openrealm.run.stages import Options, Stage
 from openrealm.run.systems import SYSTEMS, System
 from openrealm.stored import Count
 from openrealm.train import metrics
 from openrealm.types import QuestionSets
+
+_JOINT = ("pretrain", "frozen_towers")
 
 
 class _Refreshes(TypedDict):
@@ -148,7 +150,10 @@ def _training(run: Run) -> dict[str, Any]:
         "refresh_steps": outcome["task"]["refresh_steps"],
         "refreshes": len(outcome["task"]["refresh_steps"]),
         "failed_refreshes": outcome["task"]["num_failed_refreshes"],
+        "progress": _rows(run, pretrain, PROGRESS),
+        "trainings": _other_trainings(run),
         "examples": examples(run),
+        "retrieved": _retrieved(run, pretrain),
     }
     if frozen.is_current(run):
         utility["frozen_towers_last"] = _outcome(run, frozen)["last"].get("retrieval_utility")
@@ -169,5 +174,30 @@ def _outcome(run: Run, stage: Stage) -> _Outcome:
 
 
 def _metrics(run: Run, stage: Stage) -> list[metrics.Row]:
-    stage.verify(run, stage.folder(run) / metrics.FILE)
-    return metrics.read(stage.folder(run))
+    return _rows(run, stage, metrics.FILE)
+
+
+def _rows(run: Run, stage: Stage, name: str) -> list[metrics.Row]:
+    """The rows of a file that a training left; none if it left no such file."""
+    path = stage.folder(run) / name
+    stage.verify(run, path)
+    return metrics.read(stage.folder(run), name) if path.exists() else []
+
+
+def _other_trainings(run: Run) -> dict[str, Any]:
+    """Titles and metrics of the other trainings that are up to date, by stage."""
+    return {
+        stage.name: {"title": stage.title, "metrics": _metrics(run, stage)}
+        for stage in stages.STAGES
+        if stage.checkpoints and stage.name not in _JOINT and stage.is_current(run) and _was_trained(run, stage)
+    }
+
+
+def _retrieved(run: Run, stage: Stage) -> dict[str, Any]:
+    """What was retrieved for held-out queries during pre-training; nothing where it was not recorded."""
+    folder = stage.folder(run)
+    for name in (HELDOUT, RETRIEVED):
+        stage.verify(run, folder / name)
+    heldout = read_heldout(folder)
+    numbers = range(min(NUM_RECORDED, len(heldout["queries"])))
+    return recorded(folder, heldout, numbers, artefacts.open_corpus(run), run.config.corpus.source)

@@ -284,7 +284,8 @@ def _evaluate_reads(run: Run, options: Options) -> Any:
 
 def _trained(folder: str) -> tuple[str, ...]:
     """What a training leaves in its folder."""
-    return f"{folder}/{_MODEL}", f"{folder}/outcome.json", f"{folder}/metrics.jsonl"
+    recorded = ("outcome.json", "metrics.jsonl", "progress.jsonl", "heldout.json", "retrieved.jsonl")
+    return f"{folder}/{_MODEL}", *(f"{folder}/{name}" for name in recorded)
 
 
 def _index(name: str, title: str, start: str, *, comparison: Recipe = "") -> Stage:

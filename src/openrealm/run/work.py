@@ -225,6 +225,7 @@ def _train(
 
     minutes  None takes those of the settings
     """
+    from openrealm.run.recorder import Recorder
     from openrealm.train import checkpoint
     from openrealm.train.trainer import Trainer
 
@@ -237,7 +238,7 @@ def _train(
         minutes=getattr(section, "minutes", None) if minutes is None else minutes,
         engine=engine,
         seed=config.seed,
-        callbacks=config.callbacks,
+        callbacks=[*config.callbacks, Recorder(questions_of.load(run).dev if run.questions.exists() else ())],
         ranks=ranks,
     )
     if not options.resume and ranks.is_first:

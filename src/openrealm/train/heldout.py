@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -77,9 +78,56 @@ def evaluate_heldout(
             readings.append(model(inputs, query_BD))
         query_parts.append(query_BD.float().cpu())
     model.train(was_training)
-    row = metrics_of(readings) | _recall(corpus, index, torch.cat(query_parts), examples)
+    row = metrics_of(readings) | _hubs(readings) | _utility_by_kind(readings, examples)
+    row |= _recall(corpus, index, torch.cat(query_parts), examples)
     row["recall"] = row["recall@5"]
     return row, readings
+
+
+@torch.inference_mode()
+def retrieve_heldout(
+    model: Realm, corpus: Corpus, index: Index, examples: Sequence[Example], settings: PretrainConfig, engine: Engine
+) -> tuple[list[list[int]], list[list[float]]]:
+    """The candidates of held-out queries, and p(z|x) by the vectors of the index; nothing is read.
+
+    These are the candidates that `evaluate_heldout` would read, at a small part of its cost, and the probabilities are
+    those at the time when the index was built. The model's training mode is restored.
+    """
+    was_training = model.training
+    model.eval()
+    candidates: list[list[int]] = []
+    probability: list[list[float]] = []
+    with engine.autocast():
+        null_1D = model.retriever.encode_passage([corpus.passage_row(NULL)]).float().cpu()
+    for start in range(0, len(examples), _QUERIES_AT_ONCE):
+        part = examples[start : start + _QUERIES_AT_ONCE]
+        with engine.autocast():
+            query_BD = model.retriever.encode_query(query_rows(corpus, part, settings.max_query_tokens))
+        found = find_candidates(index, query_BD, part, settings.num_candidates, block_trivial=settings.block_trivial)
+        for query_D, row in zip(query_BD.float().cpu(), found, strict=True):
+            vector_KD = torch.cat([null_1D, index.vector_ND[row[1:]]])
+            probability.append((vector_KD @ query_D).softmax(dim=0).tolist())
+        candidates += found
+    model.train(was_training)
+    return candidates, probability
+
+
+def _hubs(readings: Sequence[Reading]) -> Row:
+    """The share of queries that have the passage that is a candidate of most of them."""
+    rows = [set(row) - {NULL} for reading in readings for row in reading.candidates]
+    counts = Counter(passage for row in rows for passage in row)
+    return {"hub_share": max(counts.values(), default=0) / len(rows)}
+
+
+def _utility_by_kind(readings: Sequence[Reading], examples: Sequence[Example]) -> Row:
+    """Mean retrieval utility by kind of the masked span, such as "retrieval_utility/date"; needs the null passage."""
+    if not all(reading.has_null for reading in readings):
+        return {}
+    utilities: dict[str, list[float]] = {}
+    values = [value for reading in readings for value in reading.expected_utility().tolist()]
+    for example, value in zip(examples, values, strict=True):
+        utilities.setdefault(example.kind, []).append(value)
+    return {f"retrieval_utility/{kind}": sum(of) / len(of) for kind, of in sorted(utilities.items())}
 
 
 def _recall(corpus: Corpus, index: Index, query_BD: Tensor, examples: Sequence[Example]) -> Row:

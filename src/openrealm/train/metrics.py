@@ -31,9 +31,9 @@ def append(folder: Path, step: int, row: Mapping[str, Number]) -> None:
     files.append_line(folder / FILE, json.dumps({"step": step} | plain(row), allow_nan=False))
 
 
-def read(folder: Path) -> list[Row]:
-    """All rows. Raises DamagedArtefact naming the file and the line."""
-    path = folder / FILE
+def read(folder: Path, name: str = FILE) -> list[Row]:
+    """All rows of a file in the format of metrics.jsonl. Raises DamagedArtefact naming the file and the line."""
+    path = folder / name
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return [read_as(Row, line, f"{path}:{number}") for number, line in enumerate(lines, 1)]
 

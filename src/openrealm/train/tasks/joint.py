@@ -134,6 +134,7 @@ class Joint(Task[JointBatch]):
         self._index_folder = None if index_folder is None else Path(index_folder)
         self._step = 0
         self._refresher: Refresher | None = None
+        self.heldout_readings: list[Reading] = []
         self.schedule = Schedule.from_settings(self.settings)
 
     def setup(self, trainer: Trainer) -> None:
@@ -353,10 +354,11 @@ class Joint(Task[JointBatch]):
         }
 
     def evaluate(self, model: Realm) -> Row:
-        """Loss, retrieval utility, recall and more on held-out queries."""
-        row, _ = evaluate_heldout(
+        """Loss, retrieval utility, recall and more on held-out queries; `heldout_readings` keeps the readings."""
+        row, readings = evaluate_heldout(
             model, self.corpus, self.index, self.examples.heldout, self.settings, self.trainer.engine
         )
+        self.heldout_readings = [reading.detach() for reading in readings]
         return row | {"staleness_steps": self.trainer.step - self.index.step}
 
     def note(self, row: Row) -> str:
