@@ -11,7 +11,7 @@ import openrealm
 from openrealm.cli.main import main
 
 COMMANDS = (
-    *("quickstart", "run", "ask", "search", "serve"),
+    *("quickstart", "run", "ask", "search", "serve", "watch"),
     *("corpus", "warm-start", "pretrain", "index", "finetune", "evaluate"),
     *("base", "qa", "tagger", "convert"),
     *("runs", "benchmark"),

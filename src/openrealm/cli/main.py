@@ -37,6 +37,7 @@ from openrealm.cli import (
     streams,
     tagger,
     warm_start,
+    watch,
 )
 from openrealm.errors import OpenRealmError
 from openrealm.progress import LOGGER, fail, say, show, warn
@@ -62,6 +63,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
         "ask": ask.ask,
         "search": search.search,
         "serve": serve.serve,
+        "watch": watch.watch,
     },
     "Stages of a run, in order": {
         "corpus": corpus.corpus,
