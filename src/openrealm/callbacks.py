@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -127,8 +128,8 @@ class WeightsAndBiases(Callback):
     >>> callback = orm.callbacks.WeightsAndBiases("my-project")
     """
 
-    def __init__(self, project: str = "openrealm") -> None:
-        """`project`: name of the project to log to."""
+    def __init__(self, project: str | None = None) -> None:
+        """`project`: name of the project to log to; None means the one in WANDB_PROJECT, or "openrealm"."""
         self._project = project
         self._id: str | None = None
         self._run: Any = None
@@ -145,9 +146,9 @@ class WeightsAndBiases(Callback):
             ) from error
         schedule = {"task": trainer.task.name, "num_steps": trainer.schedule.num_steps, "seed": trainer.seed}
         trainer.folder.mkdir(parents=True, exist_ok=True)
-        self._run = wandb.init(
-            project=self._project, id=self._id, resume="allow", dir=str(trainer.folder), config=schedule
-        )
+        project = self._project or os.environ.get("WANDB_PROJECT") or "openrealm"
+        folder = str(trainer.folder)
+        self._run = wandb.init(project=project, id=self._id, resume="allow", dir=folder, config=schedule)
         self._id = str(self._run.id)
 
     def on_step_end(self, trainer: Trainer, row: Row) -> None:

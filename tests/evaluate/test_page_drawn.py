@@ -160,7 +160,7 @@ def test_retrieved_passages_are_shown_by_version_and_as_text(page: Page) -> None
     assert page.title() == f"toy {HOSTILE}: report"
     expect(page.locator(".query")).to_have_count(2)
     matrix = page.locator(".matrix")
-    expect(matrix.get_by_role("columnheader")).to_have_text(["p(z|x)", "before training", "step 60", "step 120"])
+    expect(matrix.get_by_role("columnheader")).to_have_text(["p(z|x) at step", "before", "60", "120"])
     expect(matrix.locator("tbody tr").first).to_have_text(re.compile("^Peru·0.500.90$"))
     sides = page.locator(".side")
     expect(sides.nth(1).locator("h4")).to_have_text("Step 120")

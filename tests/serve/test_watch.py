@@ -181,7 +181,7 @@ def watched() -> Iterator[Callable[[Path], Server]]:
 def test_a_training_is_followed_row_by_row_while_it_runs(copied_run: Path, watched: Callable[[Path], Server]) -> None:
     """What was seen adds up to the files that training leaves; training starts over while the page is open."""
     server = watched(copied_run)
-    longer = ["--set", "pretrain.num_steps=60", "--set", "pretrain.eval_steps=20"]
+    longer = ["--set", "pretrain.num_steps=24", "--set", "pretrain.eval_steps=12"]
     training = subprocess.Popen(
         [*COMMAND, "pretrain", "--run", str(copied_run), *longer], stderr=subprocess.PIPE, text=True
     )
@@ -199,15 +199,15 @@ def test_a_training_is_followed_row_by_row_while_it_runs(copied_run: Path, watch
         if is_last:
             break
         is_last = training.poll() is not None
-        time.sleep(0.05)
+        time.sleep(0.2)
     _, said = training.communicate()
     assert training.returncode == 0, said
     for name in ("metrics", "progress"):
         assert seen[f"pretrain/{name}"] == lines(copied_run / "pretrain" / f"{name}.jsonl")
-    assert [row["step"] for row in seen["pretrain/metrics"] if row["split"] == "train"] == list(range(1, 61))
+    assert [row["step"] for row in seen["pretrain/metrics"] if row["split"] == "train"] == list(range(1, 25))
     assert {"running", "finished"} <= states
-    assert num_parts > 3, "not all at once"
-    assert [record["step"] for record in server.ask("queries/0")["records"]] == [0, 60]
+    assert num_parts > 1, "not all at once"
+    assert [record["step"] for record in server.ask("queries/0")["records"]] == [0, 24]
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -438,7 +438,7 @@
   function buildExplorer(section) {
     explorer.list = make("div", { class: "queries", role: "listbox", "aria-label": "Held-out queries", tabindex: 0, onkeydown: pressList });
     explorer.filter = make("input", { type: "search", placeholder: "Filter the queries", "aria-label": "Filter the queries", oninput: drawList });
-    const options = [["order", "in order"], ["gain", "largest gain in utility first"], ["loss", "largest loss first"]];
+    const options = [["order", "in order"], ["gain", "largest gain first"], ["loss", "largest loss first"]];
     explorer.sort = make("select", { "aria-label": "Order of the queries", onchange: drawList }, ...options.map(([value, text]) => make("option", { value }, text)));
     explorer.detail = make("div", { class: "detail" });
     explorer.element = make(
@@ -529,11 +529,13 @@
     const shown = Math.min(chosen.record ?? records.length - 1, records.length - 1);
     const sides = [side(records[0], query.gold)];
     if (records.length > 1) sides.push(side(records[shown || records.length - 1], query.gold));
+    const left = explorer.detail.querySelector(".scroll")?.scrollLeft ?? 0;
     explorer.detail.replaceChildren(
       make("p", { class: "asked" }, ...masked(query.query), make("br"), make("span", { class: "gold" }, "Masked words: ", make("b", {}, query.gold))),
       matrix(shown || records.length - 1),
       make("div", { class: "sides" }, ...sides),
     );
+    explorer.detail.querySelector(".scroll").scrollLeft = left;
   }
 
   function matrix(shown) {
@@ -544,11 +546,13 @@
     const rows = [...best.keys()].sort((a, b) => best.get(b) - best.get(a)).slice(0, 8);
     const head = records.map((record, i) =>
       make("th", { scope: "col" }, make("button", {
-        type: "button", class: "version", "aria-pressed": String(i === shown), title: record.index || null,
+        type: "button", class: "version", "aria-pressed": String(i === shown), "aria-label": record.label,
+        title: record.index ? `${record.label}, index ${record.index}` : record.label,
         onclick: () => { chosen.record = i; drawDetail(); },
-      }, record.label)),
+      }, record.step ? number(record.step) : record.label.split(" ")[0])),
     );
-    const body = rows.map((passage) => {
+    const titles = rows.map(titleOf);
+    const body = rows.map((passage, row) => {
       const cells = records.map((record) => {
         const found = record.candidates.find(([candidate]) => candidate === passage);
         if (!found) return make("td", {}, make("span", { class: "absent" }, "·"));
@@ -558,9 +562,12 @@
       });
       const gold = queries[chosen.query].gold;
       const holds = passage !== NULL_PASSAGE && marked(passages[passage]?.text || "", gold).length > 1;
-      return make("tr", {}, make("th", { scope: "row", class: holds ? "holds" : null, title: holds ? "contains the masked words" : null }, titleOf(passage)), ...cells);
+      // Passages of the same article are told apart by their places.
+      const isUnique = titles.filter((title) => title === titles[row]).length === 1;
+      const name = (!isUnique && passages[passage]?.place) || titles[row];
+      return make("tr", {}, make("th", { scope: "row", class: holds ? "holds" : null, title: titles[row] }, name), ...cells);
     });
-    const corner = make("th", { scope: "col" }, "p(z|x)");
+    const corner = make("th", { scope: "col" }, "p(z|x) at step");
     return make("div", { class: "scroll" }, make("table", { class: "matrix" }, make("thead", {}, make("tr", {}, corner, ...head)), make("tbody", {}, ...body)));
   }
 
