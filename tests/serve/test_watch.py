@@ -146,14 +146,14 @@ def test_without_the_corpus_passages_have_numbers(copied_run: Path) -> None:
 
 
 class Server:
-    """`openrealm watch` as a process of its own."""
+    """`openrealm watch`, or another command, as a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
-        command = [*COMMAND, "watch", str(folder), "--port", "0"]
+    def __init__(self, folder: Path, *command: str) -> None:
+        command = (*COMMAND, *(command or ("watch",)), str(folder), "--port", "0")
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         assert self.process.stderr is not None
         said = self.process.stderr.readline()
-        found = re.fullmatch(r"Watching .+ at (http://127\.0\.0\.1:\d+/) \(Ctrl-C stops\)\.\n", said)
+        found = re.fullmatch(r"(?:Watching|Serving) .+ at (http://127\.0\.0\.1:\d+/) \(Ctrl-C stops\)\.\n", said)
         assert found is not None, said + self.process.stderr.read()
         self.url = found[1]
 
@@ -165,11 +165,11 @@ class Server:
 
 
 @pytest.fixture
-def watched() -> Iterator[Callable[[Path], Server]]:
+def watched() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def start(folder: Path) -> Server:
-        servers.append(Server(folder))
+    def start(folder: Path, *command: str) -> Server:
+        servers.append(Server(folder, *command))
         return servers[-1]
 
     yield start
@@ -178,7 +178,7 @@ def watched() -> Iterator[Callable[[Path], Server]]:
         server.process.communicate()
 
 
-def test_a_training_is_followed_row_by_row_while_it_runs(copied_run: Path, watched: Callable[[Path], Server]) -> None:
+def test_a_training_is_followed_row_by_row_while_it_runs(copied_run: Path, watched: Callable[..., Server]) -> None:
     """What was seen adds up to the files that training leaves; training starts over while the page is open."""
     server = watched(copied_run)
     longer = ["--set", "pretrain.num_steps=24", "--set", "pretrain.eval_steps=12"]
@@ -212,7 +212,7 @@ def test_a_training_is_followed_row_by_row_while_it_runs(copied_run: Path, watch
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_the_server_stops_when_asked_and_leaves_the_run_alone(
-    copied_run: Path, watched: Callable[[Path], Server], how: signal.Signals
+    copied_run: Path, watched: Callable[..., Server], how: signal.Signals
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in copied_run.rglob("*")}
     server = watched(copied_run)
@@ -233,3 +233,18 @@ def test_a_run_that_does_not_exist_is_refused(
     assert "runs has no run; start one with `openrealm run FOLDER`" in capsys.readouterr().err
     files.write_bytes(tmp_path / "config.json", b"{}")
     assert main(["watch", str(tmp_path), "--port", "70000"]) == 2
+
+
+def test_the_server_of_a_run_shows_its_training_too(copied_run: Path, watched: Callable[..., Server]) -> None:
+    server = watched(copied_run, "serve", "--watch")
+    with urllib.request.urlopen(server.url + "watch/", timeout=30) as answer:
+        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert b'src="assets/page.js"' in answer.read()
+    assert "pretrain/metrics" in server.ask("watch/data", {})["streams"]
+    assert server.ask("v1/info")["name"] == copied_run.name
+
+
+@pytest.mark.parametrize("words", [["--corpus", "docs"], ["--host", "0.0.0.0"], ["--token", "secret"]])
+def test_a_training_is_not_shown_to_other_machines(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--watch", *words]) == 2
+    assert "use it with a run, on a loopback address and without a token" in capsys.readouterr().err

@@ -62,6 +62,12 @@ def serve(
     keep: Annotated[
         int, typer.Option(min=1, metavar="N", help="Versions of a system that stay loaded and can be compared.")
     ] = 2,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch", help="Show the run's training at /watch/ too, as `openrealm watch` does; loopback only."
+        ),
+    ] = False,
     skip_unreadable: SkipUnreadableOption = False,
 ) -> None:
     """Answer questions over HTTP from a run, or from documents without training.
@@ -81,6 +87,11 @@ def serve(
 
     if corpus is not None and run is not None:
         raise BadInput("--corpus serves documents without a run; give either a run or --corpus.")
+    if watch and (corpus is not None or token or not server.is_loopback(host)):
+        raise BadInput(
+            "--watch shows the training of a run to everybody who reaches the server; use it with a run, on a loopback "
+            "address and without a token."
+        )
     if not token and not server.is_loopback(host):
         raise BadInput(
             f"{host} can be reached from other machines, so that clients need a token; set {_TOKEN}, or use "
@@ -106,6 +117,10 @@ def serve(
     versions = Versions(origin, poll_seconds=poll, num_kept=keep)
     hosts = (*LOOPBACK, host) if server.is_loopback(host) and not token else ()
     app = create_app(versions, limits, token=token or None, hosts=hosts)
+    if watch and isinstance(origin, RunOrigin):
+        from openrealm.serve.watch import watch_app
+
+        app.mount("/watch", watch_app(origin.folder))
     shown = f"[{host}]" if ":" in host else host
     address = f"http://{shown}:{listener.getsockname()[1]}/"
     server.run(
