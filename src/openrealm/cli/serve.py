@@ -64,9 +64,7 @@ def serve(
     ] = 2,
     watch: Annotated[
         bool,
-        typer.Option(
-            "--watch", help="Show the run's training at /watch/ too, as `openrealm watch` does; loopback only."
-        ),
+        typer.Option("--watch", help="Show the training of the run at /watch/ too (see `openrealm watch`)."),
     ] = False,
     skip_unreadable: SkipUnreadableOption = False,
 ) -> None:
