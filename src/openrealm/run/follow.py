@@ -123,12 +123,17 @@ def _state_of(record: Mapping[str, Any], is_written: bool) -> str:
 
 
 def is_being_written(folder: Path) -> bool:
-    """Whether the process that locked a run last is alive. The lock itself is not touched."""
+    """Whether the process of this machine that locked a run last is alive. The lock itself is not touched."""
     try:
-        owner = (folder / ".lock").read_text(errors="replace").strip()
-        os.kill(int(owner), 0)
-    except (OSError, ValueError, OverflowError) as error:
-        return isinstance(error, PermissionError) and error.filename is None
+        owner = int((folder / ".lock").read_text(errors="replace"))
+    except (OSError, ValueError):
+        return False
+    try:
+        os.kill(owner, 0)
+    except PermissionError:  # it is another user's
+        return True
+    except (OSError, OverflowError):
+        return False
     return True
 
 
