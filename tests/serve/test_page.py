@@ -23,7 +23,7 @@ import pytest
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (make test-browser)")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed (make test-browser)")
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 expect = playwright_api.expect
 expect.set_options(timeout=30_000)  # a busy machine is no failure
 Page = Any
@@ -50,7 +50,7 @@ class Server:
         environment = {**os.environ, "OPENREALM_TOKEN": token} if token else os.environ
         self._log = (folder / "serve.log").open("wb")
         self.process = subprocess.Popen(command, cwd=folder, stderr=self._log, env=environment)
-        deadline = time.monotonic() + 200
+        deadline = time.monotonic() + 600
         while not (found := re.search(r"http://\S+/", log := (folder / "serve.log").read_text())):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"The server did not start:\n{log}")
@@ -251,6 +251,9 @@ def test_questions_are_kept_until_they_are_cleared(page: Page) -> None:
     expect(page.locator("#history b").first).to_have_text(ABOUT_MARKUP)
     page.go_back()
     expect(box).to_have_value(QUESTION)
+    page.evaluate("localStorage.setItem('openrealm.history', JSON.stringify([3, {question: 4}]))")
+    page.reload()
+    expect(page.locator("#history li")).to_have_count(1)  # what cannot be read is left out
     page.get_by_role("button", name="Clear").click()
     page.reload()
     expect(page.locator("#history li")).to_have_count(1)  # the address is asked again

@@ -1,4 +1,4 @@
-// The ask page: what is asked is in the address (#q=…&with=…&beside=…), so that reloading, going back and sharing work.
+// The ask page. What is asked is in the address (#q=…&with=…&beside=…): reloading, going back and bookmarks work.
 
 import * as api from "./api.js";
 import * as history from "./history.js";
@@ -59,7 +59,7 @@ async function answer() {
     setChoices(left, right);
     const outcomes = await Promise.allSettled(choices.map((choice) => api.ask(question, chosen(choice), signal)));
     if (signal.aborted) return;
-    await show(question, outcomes, choices);
+    show(question, outcomes, choices);
   } catch (error) {
     if (signal.aborted) return;
     $("status").textContent = "";
@@ -69,7 +69,8 @@ async function answer() {
   $("answers").setAttribute("aria-busy", "false");
 }
 
-async function show(question, outcomes, choices) {
+/** Show the answers to a question, one for each choice. Throws why there is none if there is one choice. */
+function show(question, outcomes, choices) {
   const answers = outcomes.map(({ value }) => value);
   const failed = outcomes.find(({ status }) => status === "rejected");
   if (failed && outcomes.length === 1) throw failed.reason;
@@ -87,10 +88,11 @@ async function show(question, outcomes, choices) {
   $("answers").className = choices.length > 1 ? "two" : "";
   $("status").textContent = inCommon || spoken(answers[0]);
   $("status").className = inCommon ? "" : "unseen";
-  if (document.activeElement === $("question") && $("question").value === question) views[0].focus({ preventScroll: true });
+  const isTyping = $("question").value !== question;
+  if (document.activeElement === $("question") && !isTyping) views[0].focus({ preventScroll: true }); // for J and K
   if (answers[0]) history.remember(question, answers[0].found ? oneLine(answers[0].text) : "");
   showHistory();
-  if (answers.some((one) => one && !isKnown(one.version))) await loadInfo().catch(() => {}); // a new version was taken up
+  if (answers.some((one) => one && !isKnown(one.version))) loadInfo().catch(() => {}); // a version has been taken up
 }
 
 function placesIn(title, answer) {
@@ -175,7 +177,8 @@ function clock(time) {
 function showHistory() {
   const entries = history.entries();
   const rows = entries.map(({ question, answer }) => {
-    const open = element("button", { type: "button" }, element("b", {}, question), element("span", {}, answer || "no answer found"));
+    const answered = element("span", {}, answer || "no answer found");
+    const open = element("button", { type: "button" }, element("b", {}, question), answered);
     open.addEventListener("click", () => {
       $("question").value = question;
       submit();
@@ -236,9 +239,8 @@ api.onUnauthorised((wasRefused) => {
   $("token").returnValue = "";
   $("token").showModal();
   return new Promise((resolve) => {
-    $("token").addEventListener("close", () => resolve($("token").returnValue === "given" ? $("token-value").value : null), {
-      once: true,
-    });
+    const given = () => resolve($("token").returnValue === "given" ? $("token-value").value : null);
+    $("token").addEventListener("close", given, { once: true });
   });
 });
 
@@ -275,9 +277,9 @@ const keysInBox = {
 };
 
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || document.querySelector("dialog[open]")) return;
-  const isTyping = event.target.matches("input, select, textarea");
-  const act = event.target === $("question") ? keysInBox[event.key] : isTyping ? undefined : keys[event.key];
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (document.querySelector("dialog[open]") || event.target.matches("select")) return;
+  const act = event.target === $("question") ? keysInBox[event.key] : keys[event.key.toLowerCase()];
   if (!act) return;
   event.preventDefault();
   act();

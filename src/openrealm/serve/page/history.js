@@ -1,4 +1,4 @@
-// The questions asked in this browser, latest first. Every change reads what is stored, as another tab may have asked too.
+// The questions asked in this browser. Every change starts from what is stored, as another tab may have asked too.
 
 const KEY = "openrealm.history";
 const MOST = 200;

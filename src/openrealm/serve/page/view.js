@@ -11,6 +11,8 @@ export function element(name, properties = {}, ...children) {
   return made;
 }
 
+const paragraph = (className, ...children) => element("p", { className }, ...children);
+
 /** One answer with its passages.
  *
  *  setting  {title, threshold, utilityScale, others}: what answered ("" where there is nothing to compare), the least
@@ -20,28 +22,29 @@ export function element(name, properties = {}, ...children) {
  */
 export function answerView(answer, setting, onOpen) {
   const passages = passagesOf(answer);
-  const card = (passage, isCited) => passageView(passage, { ...setting, isCited }, () => onOpen(passage, answer.version));
+  const card = (passage, isCited) =>
+    passageView(passage, { ...setting, isCited }, () => onOpen(passage, answer.version));
   const section = element(
     "section",
     { className: answer.found ? "answer" : "answer none", tabIndex: -1 },
-    setting.title ? element("p", { className: "by" }, capitalised(setting.title)) : null,
+    setting.title ? paragraph("by", capitalised(setting.title)) : null,
     element("h2", {}, answer.found ? oneLine(answer.text) : "No answer found"),
     answer.confidence === null ? null : figures(confidenceFigure(answer.confidence, setting.threshold)),
-    answer.found ? null : element("p", { className: "why" }, reason(answer, setting.threshold)),
+    answer.found ? null : paragraph("why", reason(answer, setting.threshold)),
     ...passages.slice(0, 1).map((passage) => card(passage, true)),
   );
   if (passages.length > 1) {
     const list = element("ol", {}, ...passages.slice(1).map((passage) => element("li", {}, card(passage, false))));
     section.append(element("h3", {}, answer.found ? "Runners-up" : "Other passages"), list);
   }
-  section.append(element("p", { className: "version" }, versionLine(answer.version)));
+  section.append(paragraph("version", versionLine(answer.version)));
   section.setAttribute("aria-label", setting.title ? `Answer by ${setting.title}` : "Answer");
   return section;
 }
 
 export function failureView(title, sentence) {
-  const section = element("section", { className: "answer", tabIndex: -1 }, element("p", { className: "by" }, capitalised(title)));
-  section.append(element("p", { className: "error" }, sentence));
+  const parts = [paragraph("by", capitalised(title)), paragraph("error", sentence)];
+  const section = element("section", { className: "answer", tabIndex: -1 }, ...parts);
   section.setAttribute("aria-label", title);
   return section;
 }
@@ -64,7 +67,7 @@ export function comparison(left, right) {
 export function articleView(article, passage) {
   return article.passages.map((piece) => {
     if (!piece.is_cited) return element("p", {}, piece.text);
-    return element("p", { className: "cited" }, ...markedText(piece.text, passage.answer_start, passage.answer_end));
+    return paragraph("cited", ...markedText(piece.text, passage.answer_start, passage.answer_end));
   });
 }
 
@@ -73,20 +76,22 @@ export const capitalised = (title) => title.charAt(0).toUpperCase() + title.slic
 export const oneLine = (text) => text.split(/\s+/).join(" ").trim();
 
 function passageView(passage, setting, onOpen) {
-  const title = element("button", { type: "button", className: "open", onclick: onOpen }, oneLine(passage.title) || "(no title)");
+  const name = oneLine(passage.title) || "(no title)";
+  const title = element("button", { type: "button", className: "open", onclick: onOpen }, name);
   title.setAttribute("aria-haspopup", "dialog");
-  const head = element("header", {}, element(setting.isCited ? "h3" : "h4", {}, title), element("span", { className: "place" }, passage.place));
+  const heading = element(setting.isCited ? "h3" : "h4", {}, title);
+  const head = element("header", {}, heading, element("span", { className: "place" }, passage.place));
   const shown = [probabilityFigure(passage.probability)];
   if (passage.retrieval_utility !== null) shown.push(utilityFigure(passage.retrieval_utility, setting.utilityScale));
   const view = element("article", { className: setting.isCited ? "passage cited" : "passage" });
   if (setting.isCited) {
     view.append(head, passageText(passage));
   } else {
-    const read = element("p", { className: "read" }, oneLine(passage.answer));
+    const read = paragraph("read", oneLine(passage.answer));
     view.append(read, head, excerpt(passage));
   }
   view.append(figures(...shown));
-  if (setting.others) view.append(element("p", { className: "shared" }, placeIn(setting.others, passage.passage_id)));
+  if (setting.others) view.append(paragraph("shared", placeIn(setting.others, passage.passage_id)));
   return view;
 }
 
@@ -96,7 +101,7 @@ function placeIn({ title, places }, passageId) {
 }
 
 function passageText(passage) {
-  return element("p", { className: "text" }, ...markedText(passage.text, passage.answer_start, passage.answer_end));
+  return paragraph("text", ...markedText(passage.text, passage.answer_start, passage.answer_end));
 }
 
 /** The part of a passage around what was read, and a button that shows the whole passage. */
@@ -108,7 +113,8 @@ function excerpt(passage) {
   const text = characters.slice(start, end).join("");
   const marked = markedText(text, passage.answer_start - start, passage.answer_end - start);
   const more = element("button", { type: "button", className: "more" }, "whole passage");
-  const shown = element("p", { className: "text" }, start ? "… " : "", ...marked, end < characters.length ? " … " : " ", more);
+  const [before, after] = [start > 0 ? "… " : "", end < characters.length ? " … " : " "];
+  const shown = paragraph("text", before, ...marked, after, more);
   more.addEventListener("click", () => {
     const whole = passageText(passage);
     whole.tabIndex = -1;
