@@ -4,7 +4,7 @@
     openrealm serve --corpus /tmp/rust-book --port 8000
     python bench/page_pictures.py http://127.0.0.1:8000/
 
-Needs the extra `browser`, and Chromium.
+Needs the extras `browser` and `plots` (for Pillow), and Chromium.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ import sys
 from pathlib import Path
 from urllib.parse import urlencode
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
-QUESTION = "What is the default integer type?"
+QUESTION = "Which crate generates random numbers?"
+DIFFERING = "What does the question mark operator return early?"
 EARLIER = ("Which keyword makes a variable mutable?", "How many moons does Jupiter have?")
 PICTURES = {
     "ask-light": {"size": (1180, 820), "scheme": "light", "address": {"q": QUESTION}},
-    "ask-compare": {"size": (1180, 820), "scheme": "dark", "address": {"q": QUESTION, "beside": "bm25"}},
+    "ask-compare": {"size": (1180, 820), "scheme": "dark", "address": {"q": DIFFERING, "beside": "bm25"}},
     "ask-phone": {"size": (390, 760), "scheme": "light", "address": {"q": EARLIER[1]}},
 }
 
@@ -43,7 +45,9 @@ def main(url: str) -> None:
             page.goto("about:blank")
             page.goto(f"{url}#{urlencode(picture['address'])}")
             page.locator(".answer").last.wait_for(timeout=120_000)
-            page.screenshot(path=IMAGES / f"{name}.png")
+            file = IMAGES / f"{name}.png"
+            page.screenshot(path=file)
+            Image.open(file).quantize(64).save(file, optimize=True)
             context.close()
         browser.close()
 
