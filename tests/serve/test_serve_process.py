@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,26 @@ def test_requests_under_way_are_answered_before_it_stops(
     assert process.stderr.read() == "Stopped; all requests were answered.\n"
     with pytest.raises(ConnectionRefusedError):
         client.get("/healthz")
+
+
+def test_it_can_be_stopped_while_it_reads_documents_again(tmp_path: Path, client_of: Any) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "0.md").write_text("# The library\n\nThe library stands in the old mill.\n")
+    command = [*COMMAND, "--corpus", str(docs), "--port", "0", "--poll", "0.1"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert client_of(_port_of(process)).get("/healthz").status == 200
+        manifest = next(tmp_path.glob("runs/documents/*/corpus/manifest.json"))
+        before = manifest.stat().st_ino
+        for n in range(1, 400):
+            (docs / f"{n}.md").write_text(f"# House {n}\n\n" + f"House {n} stands beside the old mill. " * 40)
+        while manifest.stat().st_ino == before:  # then its passages are embedded, which takes longer than the test
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert errors.splitlines()[-1] == "Stopped; all requests were answered."
 
 
 @pytest.mark.parametrize(

@@ -127,4 +127,5 @@ def serve(
         stop_seconds=limits.answer_seconds,
         on_start=lambda: say(f"Serving {versions.name} at {address} (Ctrl-C stops)."),
     )
+    versions.join()
     say("Stopped; all requests were answered.")

@@ -70,7 +70,8 @@ def run(app: FastAPI, listener: socket.socket, *, stop_seconds: float, on_start:
         backlog=_BACKLOG,
     )
     server = _Server(config, on_start)
-    before = signal.signal(signal.SIGHUP, server.handle_exit)
+    # uvicorn raises a signal that it has caught again at the end, which `interrupt` then tells all threads.
+    before = signal.signal(signal.SIGHUP, lambda _number, frame: server.handle_exit(signal.SIGTERM, frame))
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:  # raised again by uvicorn once it has stopped

@@ -177,8 +177,13 @@ class Versions:
             self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking for new versions."""
+        """Stop looking for new versions. One that is being made is finished, or given up if the process is to end."""
         self._stopped.set()
+
+    def join(self) -> None:
+        """Wait until `stop` has taken effect: Python must not end while torch computes in another thread."""
+        if self._thread.ident is not None:
+            self._thread.join()
 
     async def get(self, system: str | None = None, version: str | None = None) -> Served:
         """The current version of a system, which is loaded if necessary, or a loaded version by its id.
@@ -217,6 +222,8 @@ class Versions:
                     self._state = now
                     self.update_error = ""
                 before = now
+            except KeyboardInterrupt:  # raised by `interrupt.check` in what takes long
+                return
             except Exception as error:  # whatever it is, the version before can still answer
                 wait = max(self._poll_seconds, _RETRY_SECONDS)
                 if (sentence := _sentence(error)) != self.update_error:
