@@ -53,6 +53,7 @@ class Server:
         deadline = time.monotonic() + 600
         while not (found := re.search(r"http://\S+/", log := (folder / "serve.log").read_text())):
             if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
                 raise RuntimeError(f"The server did not start:\n{log}")
             time.sleep(0.1)
         self.url = found.group()
