@@ -20,7 +20,7 @@ from openrealm.model.realm import Realm
 onnxruntime = pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed (extra dev)")
 pytest.importorskip("onnxscript", reason="the package onnxscript is not installed (extra onnx)")
 
-QUERIES = ["who sells salt?", "", "the river runs through the city of the north " * 12, "a [SEP] b [MASK]"]
+QUERIES = ["who sells salt?", "", "the river runs through the city of the north " * 20, "a [SEP] b [MASK]"]
 PASSAGES = [("Lima", "was founded by Gustav on 3 May. " * 9), ("", "salt"), ("a [SEP]", "[CLS] b"), ("", "")]
 SETTINGS = {
     "paper": (),
