@@ -16,6 +16,7 @@ class Article:
     `mentions` are the character ranges of `text` that the source itself marks as names, such as a wiki's links:
     sorted, not overlapping, of the kind "entity". Most sources mark none.
     `lines` say where the lines of `text` are in the source: sorted by `start`, the first at 0; empty where not known.
+    `valid_from` and `valid_to` are the first and the last day of its validity, such as "2019-06-01"; "" is no bound.
 
     >>> Article("1", "Peru", "Lima is the capital of Peru.").title
     'Peru'
@@ -26,6 +27,8 @@ class Article:
     text: str
     mentions: tuple[Span, ...] = ()
     lines: tuple[Line, ...] = ()
+    valid_from: str = ""
+    valid_to: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ The result depends on articles and settings alone, not on the number of processe
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ from openrealm.corpus.join import join
 from openrealm.corpus.layout import FORMAT
 from openrealm.corpus.near_duplicates import near_groups
 from openrealm.corpus.row_files import RowFile, overlapping
-from openrealm.corpus.shards import Parts, Shards, articles_digest
+from openrealm.corpus.shards import Parts, Shards, articles_digest, parts_of
 from openrealm.corpus.tagger import Tagger, load_tagger
+from openrealm.corpus.validity import rows_of_passages
 from openrealm.corpus.workers import Workers
 from openrealm.errors import BadInput
 from openrealm.progress import counted, say, track
@@ -55,6 +56,7 @@ def build_corpus(
     near_duplicates: bool = False,
     num_workers: int = 1,
     key: str | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Corpus:
     """Cut `articles` as `PassageRule` says, tokenise, tag and store them, and publish the result as `folder`.
 
@@ -65,6 +67,7 @@ def build_corpus(
     source       the source's description, which reading may fill until the last article; stored in the manifest
     num_workers  worker processes, each with a tagger of its own
     key          stored in the manifest as "build_key", if given
+    more         other entries for the manifest
     Raises BadInput when the source holds no text, Busy when another process builds this corpus, NoSpace when the
     disk is full, WorkerDied; then `folder` stays as it was.
     """
@@ -97,13 +100,23 @@ def build_corpus(
                 parts = zip(accumulate([0, *num_articles[:-1]]), num_articles, strict=True)
                 row_files = [overlapping(source.get("row_files", []), *part) for part in parts]
                 tags = _tag(execute, cuts, is_repeated, unfinished_folder / "names.json", row_files)
-            manifest = {"kind": "corpus", "format": FORMAT, "settings": settings, "source": source}
+            manifest = {"kind": "corpus", "format": FORMAT, "settings": settings, "source": source, **(more or {})}
             manifest |= {"build_key": key} if key is not None else {}
+            ranges = rows_of_passages(shards.column("ids", len(cuts)), is_repeated, shards.column("ranges", len(cuts)))
             group_N = groups_of(shards.column("keys", len(cuts))[~is_repeated])
             if near_duplicates:
                 with track("corpus: near-duplicates", 2 * len(group_N)) as advance:
                     group_N = near_groups(shards.texts(len(tags)), group_N, progress=advance)
-            join(shards, cuts, tags, is_repeated, group_N, folder, manifest | {"tokenizer_digest": tokenizer.digest})
+            join(
+                shards,
+                cuts,
+                tags,
+                is_repeated,
+                group_N,
+                ranges,
+                folder,
+                manifest | {"tokenizer_digest": tokenizer.digest},
+            )
         finally:
             if not is_begun(folder):
                 files.remove_folder(unfinished_folder)
@@ -148,7 +161,7 @@ def _batches(articles: Iterable[Article]) -> Iterator[list[Parts]]:
     shard: list[Parts] = []
     num_characters = 0
     for article in articles:
-        shard.append((article.id, article.title, article.text, article.lines))
+        shard.append(parts_of(article))
         num_characters += len(article.text)
         if num_characters >= _SHARD_CHARACTERS or len(shard) == _SHARD_ARTICLES:
             yield shard

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, NotRequired, cast
@@ -14,22 +15,22 @@ from typing_extensions import TypedDict
 
 from openrealm.config import joint_tokens
 from openrealm.corpus.blocks import PassageKind, PassageRule, passage_id
-from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS, column_files
+from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS, VALIDITY, column_files
 from openrealm.corpus.names import Names
 from openrealm.corpus.postings import Postings
 from openrealm.corpus.ragged import IntArray, Ragged, any_in_rows, characters_of, open_flat
 from openrealm.corpus.row_files import RowFile
 from openrealm.corpus.tagger import KINDS, Tagger
+from openrealm.corpus.validity import dates_of
 from openrealm.errors import DamagedArtefact, Mismatch
 from openrealm.files import MANIFEST, check_listed, read_manifest
 from openrealm.stored import Count, FileEntry, Size, checked, of_kind
 from openrealm.text.pack import Ids, Row, Specials, Tokens, pack_joint, pack_passage, pack_query, passage_title_room
 from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
-from openrealm.types import DEFAULT_LIMITS, NULL, Limits, Origin, Passage
+from openrealm.types import DEFAULT_LIMITS, NULL, Article, Limits, Line, Origin, Passage, Span
 
 if TYPE_CHECKING:
     from openrealm.corpus.sources import Source
-    from openrealm.types import Article
 
 _AT_ONCE = 1 << 16  # passages, which bounds the memory that going through all of them takes
 
@@ -55,6 +56,7 @@ class CorpusManifest(TypedDict):
     files: dict[str, FileEntry]
     manifest_sha256: str
     build_key: NotRequired[str]
+    changed_from: NotRequired[str]
 
 
 class Corpus:
@@ -79,7 +81,7 @@ class Corpus:
         self._check_sizes(manifest["files"])
         rows = {
             name: Ragged(folder, name, manifest["token_type"] if dtype == "token" else dtype, width)
-            for name, (dtype, width) in (PASSAGE_ROWS | ARTICLE_ROWS).items()
+            for name, (dtype, width) in (PASSAGE_ROWS | ARTICLE_ROWS | VALIDITY).items()
         }
         numbers = {
             name: open_flat(folder / f"{name}.bin", dtype, width) for name, (dtype, width) in PASSAGE_NUMBERS.items()
@@ -88,7 +90,8 @@ class Corpus:
         self._bodies, self._titles, self._offsets = rows["body"], rows["title"], rows["offsets"]
         self._sentences, self._spans, self._texts = rows["sentences"], rows["spans"], rows["text"]
         self._article_ids, self._article_titles = rows["article_ids"], rows["article_titles"]
-        self._lines = rows["lines"]
+        self._lines, self._validity = rows["lines"], rows["validity"]
+        self._article_rows = {name: rows[name] for name in ARTICLE_ROWS}
         self._ids, self._bounds = numbers["ids"], numbers["bounds"]
         self._articles, self._groups = numbers["articles"], numbers["groups"]
         self._check_below("articles", self._articles, manifest["num_articles"], "articles")
@@ -277,7 +280,7 @@ class Corpus:
         if not len(lines):
             return None
         line = int(np.searchsorted(lines[:, 0], int(self._bounds[index, 0]) + character, "right")) - 1
-        _, position, part = lines[max(line, 0)].tolist()
+        _, position, part, _ = lines[max(line, 0)].tolist()
         return Origin(self._article_ids.text(article), position, part)
 
     @cached_property
@@ -285,6 +288,42 @@ class Corpus:
         """The files of rows that the source consists of, in its order. Raises DamagedArtefact."""
         found = self.manifest["source"].get("row_files", [])
         return checked(list[RowFile], found, self.folder / MANIFEST, "rebuild the corpus")
+
+    @property
+    def num_articles(self) -> int:
+        """Articles that the corpus was built from, those without a passage of their own included."""
+        return self.manifest["num_articles"]
+
+    def article(self, number: int) -> Article:
+        """Article `number`, in source order, as it was given to the builder. Raises IndexError if there is none."""
+        if not 0 <= number < self.num_articles:
+            raise IndexError(f"article {number} is outside 0 .. {self.num_articles - 1}")
+        rows = self._article_rows
+        mentions = tuple(Span(start, end, "entity") for start, end in rows["mentions"][number].tolist())
+        lines = tuple(Line(*line[:3], bool(line[3])) for line in rows["lines"][number].tolist())
+        article_id, title, text = (rows[f"article_{name}"].text(number) for name in ("ids", "titles", "texts"))
+        return Article(article_id, title, text, mentions, lines, *dates_of(rows["article_validity"][number]))
+
+    def article_id(self, number: int) -> str:
+        """The id of article `number`, in source order."""
+        return self._article_ids.text(number)
+
+    def is_valid_on(self, day: date) -> npt.NDArray[np.bool_]:
+        """(N,) whether each passage is valid on a day: some article with its title and text is.
+
+        >>> from datetime import date
+        >>> from tempfile import TemporaryDirectory
+        >>> from openrealm.types import Article
+        >>> articles = [Article("1", "Office", "Ann is mayor.", valid_from="2019-06-01"), Article("2", "", "Rain.")]
+        >>> with TemporaryDirectory() as folder:
+        ...     Corpus.build(articles, folder).is_valid_on(date(2019, 5, 31)).tolist()
+        [False, True]
+        """
+        number, found = day.toordinal(), [np.zeros(0, np.bool_)]
+        for first in range(0, self.num_passages, _AT_ONCE):
+            ranges, lengths = self._validity.part(slice(first, first + _AT_ONCE))
+            found.append((lengths == 0) | any_in_rows((ranges[:, 0] <= number) & (number <= ranges[:, 1]), lengths))
+        return np.concatenate(found)
 
     def body_tokens(self, i: int) -> IntArray:
         """Token ids (P,) of the passage's text, without title and special tokens."""

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from openrealm import files
 from openrealm.corpus.inverted import Inverter
-from openrealm.corpus.layout import ARTICLE_ROWS, PASSAGE_ROWS
-from openrealm.corpus.ragged import RaggedWriter
+from openrealm.corpus.layout import ARTICLE_ROWS, PASSAGE_ROWS, VALIDITY
+from openrealm.corpus.ragged import IntArray, RaggedWriter
 from openrealm.corpus.shards import TABLE_FILE, Arrays, Shards, new_passages
 from openrealm.corpus.tagger import KINDS
 from openrealm.progress import track
@@ -29,6 +29,7 @@ def join(
     tags: list[dict[str, Any]],
     is_repeated: npt.NDArray[np.bool_],
     group_N: npt.NDArray[np.int64],
+    ranges: tuple[IntArray, IntArray],
     folder: Path,
     manifest: dict[str, Any],
 ) -> None:
@@ -37,11 +38,14 @@ def join(
     cuts, tags   manifests of both parts of every shard, in order
     is_repeated  for each passage that was cut, whether it is skipped
     group_N      the group of each of the others
+    ranges       the days when each of the others is valid, as values and ends of rows
     manifest     first entries of the folder's manifest; counts and digests are added
     """
     with files.new_folder(folder, manifest) as temporary:
         shutil.copyfile(shards.folder / TOKENIZER_FILE, temporary / TOKENIZER_FILE)
         files.write_bytes(temporary / "groups.bin", group_N.astype("<u4").tobytes())
+        with RaggedWriter(temporary, "validity", VALIDITY["validity"][0]) as rows:
+            rows.extend(*ranges)
         columns = _Columns(temporary, shards.token_type)
         inverter = Inverter(temporary, shards.folder / "spill", group_N, shards.vocab_size, len(cuts))
         with columns, inverter, track("corpus: joining shards", len(group_N)) as advance:

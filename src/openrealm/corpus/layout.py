@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-FORMAT = 4
+FORMAT = 5
 ID_BYTES = 16
 # Rows of different lengths: their type ("token" means the manifest's token_type) and the numbers per entry.
 PASSAGE_ROWS = {
@@ -13,10 +13,20 @@ PASSAGE_ROWS = {
     "spans": ("u4", 3),
     "text": ("u1", 1),
 }
-# "lines" holds the numbers of `types.Line`: start, position, part.
-ARTICLE_ROWS = {"article_ids": ("u1", 1), "article_titles": ("u1", 1), "lines": ("u4", 3)}
+# "lines" holds the numbers of `types.Line`: start, position, part, is_heading; "article_validity" one range of days or
+# none.
+ARTICLE_ROWS = {
+    "article_ids": ("u1", 1),
+    "article_titles": ("u1", 1),
+    "article_texts": ("u1", 1),
+    "lines": ("u4", 4),
+    "mentions": ("u4", 2),
+    "article_validity": ("u4", 2),
+}
 # Rows of equal length, one per passage.
 PASSAGE_NUMBERS = {"ids": ("u1", ID_BYTES), "bounds": ("u4", 2), "articles": ("u4", 1), "groups": ("u4", 1)}
+# The ranges of days in which a passage is valid; none if it always is (see `validity`).
+VALIDITY = {"validity": ("u4", 2)}
 # Posting lists: the passages with each name, word and word piece, ascending.
 LISTS = {"name_passages": ("u4", 1), "word_passages": ("u4", 1), "piece_passages": ("u4", 1)}
 # Arrays that belong to the lists (see `inverted`).
@@ -37,5 +47,7 @@ MIN_SENTENCE_TOKENS = 3
 
 def column_files() -> list[str]:
     """Names of the files of all columns."""
-    rows = [f"{name}{ending}" for name in PASSAGE_ROWS | ARTICLE_ROWS | LISTS for ending in (".bin", ".ends.bin")]
+    rows = [
+        f"{name}{ending}" for name in PASSAGE_ROWS | ARTICLE_ROWS | VALIDITY | LISTS for ending in (".bin", ".ends.bin")
+    ]
     return [*rows, *(f"{name}.bin" for name in PASSAGE_NUMBERS | LIST_NUMBERS)]

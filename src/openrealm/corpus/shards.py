@@ -30,6 +30,7 @@ from openrealm.corpus.places import in_words
 from openrealm.corpus.ragged import IntArray, end_to_end, selected, texts_end_to_end
 from openrealm.corpus.row_files import RowFile, row_file_of
 from openrealm.corpus.tagger import KINDS, Tagger
+from openrealm.corpus.validity import is_always, range_of
 from openrealm.errors import BadInput, DamagedArtefact, MissingStage
 from openrealm.text.tokenizer import Tokenizer
 from openrealm.text.words import word_keys
@@ -45,15 +46,21 @@ _SCHEMA = pa.schema(
 )
 
 Arrays = dict[str, npt.NDArray[Any]]
-# An article as it is sent to a worker: id, title, text, lines.
-Parts = tuple[str, str, str, Sequence[Line]]
+# An article as it is sent to a worker: id, title, text; lines, the bounds of mentions, and the days when it is valid.
+Parts = tuple[str, str, str, Sequence[Line], Sequence[tuple[int, int]], tuple[int, int]]
+
+
+def parts_of(article: Article) -> Parts:
+    """An article as JSON values. Raises BadInput for a date that is none."""
+    mentions = [(mention.start, mention.end) for mention in article.mentions]
+    return article.id, article.title, article.text, article.lines, mentions, range_of(article)
 
 
 class Shards:
     """The folder of an unfinished corpus, and the work on its shards.
 
     `do` carries out an order. Orders and replies are JSON values, so that they can be sent to a worker process:
-    {"part": "cut", "shard": 3, "key": digest, "articles": [[id, title, text, lines], ...]}
+    {"part": "cut", "shard": 3, "key": digest, "articles": [`Parts`, ...]}
     {"part": "tagged", "shard": 3, "key": digest, "repeated": [rows to skip], "names": file,
      "row_files": [RowFile, ...]}
     """
@@ -136,7 +143,7 @@ def articles_digest(articles: Sequence[Parts]) -> str:
     """Digest of a shard's input."""
     digest = hashlib.sha256()
     for article in articles:
-        for part in (*article[:3], json.dumps(article[3])):
+        for part in (*article[:3], json.dumps(article[3:])):
             data = part.encode("utf-8", "surrogatepass")
             digest.update(len(data).to_bytes(8, "little"))
             digest.update(data)
@@ -146,12 +153,13 @@ def articles_digest(articles: Sequence[Parts]) -> str:
 def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, rule: PassageRule, token_type: str) -> Arrays:
     """Passages of some articles as the columns of a corpus without spans and groups; `articles` counts from 0.
 
-    `keys` holds a digest of each passage's normalised text.
+    `keys` holds a digest of each passage's normalised text, `ranges` the days when its article is valid.
     """
     chosen = [
         Article(article_id, title, text, lines=tuple(Line(*line) for line in lines))
-        for article_id, title, text, lines in articles
+        for article_id, title, text, lines, *_ in articles
     ]
+    ranges = np.array([article[5] for article in articles], "<u4").reshape(-1, 2)
     blocks: list[Block] = []
     owners: list[int] = []
     for number, found in enumerate(cut_all(chosen, tokenizer, rule)):
@@ -161,7 +169,10 @@ def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, rule: PassageR
     rows = {
         "article_ids": texts_end_to_end(article.id for article in chosen),
         "article_titles": texts_end_to_end(article.title for article in chosen),
-        "lines": end_to_end([_numbers(article.lines) for article in chosen], *ARTICLE_ROWS["lines"]),
+        "article_texts": texts_end_to_end(article.text for article in chosen),
+        "lines": end_to_end([_numbers(article.lines, 4) for article in chosen], *ARTICLE_ROWS["lines"]),
+        "mentions": end_to_end([_numbers(article[4], 2) for article in articles], *ARTICLE_ROWS["mentions"]),
+        "article_validity": (ranges[~is_always(ranges)], np.cumsum(~is_always(ranges), dtype="<u8")),
         "text": texts_end_to_end(texts),
         "body": end_to_end([block.ids for block in blocks], token_type),
         "title": end_to_end([block.title_ids for block in blocks], token_type),
@@ -173,20 +184,21 @@ def cut_articles(articles: Sequence[Parts], tokenizer: Tokenizer, rule: PassageR
         "keys": np.array([text_key(text) for text in texts], "<u8"),
         "bounds": np.array([(block.passage.start, block.passage.end) for block in blocks], "<u4").reshape(-1, 2),
         "articles": np.array(owners, "<u4"),
+        "ranges": ranges[np.array(owners, np.int64)],
     }
     for name, (values, ends) in rows.items():
         arrays[name], arrays[f"{name}.ends"] = values, ends
     return arrays
 
 
-def _numbers(lines: Sequence[Line]) -> IntArray:
-    return np.array([line[:3] for line in lines], np.int64).reshape(-1, 3)
+def _numbers(rows: Sequence[Sequence[int]], width: int) -> IntArray:
+    return np.array(rows, np.int64).reshape(-1, width)
 
 
 def new_passages(arrays: Arrays, is_new: npt.NDArray[np.bool_]) -> Arrays:
     """The columns of `cut_articles` for the marked passages only; the articles stay."""
     columns = dict(arrays)
-    for name in ("ids", "keys", "bounds", "articles"):
+    for name in ("ids", "keys", "bounds", "articles", "ranges"):
         columns[name] = arrays[name][is_new]
     for name in PASSAGE_ROWS.keys() & arrays.keys():
         columns[name], columns[f"{name}.ends"] = selected(arrays[name], arrays[f"{name}.ends"], is_new)
@@ -230,7 +242,7 @@ def _places(columns: Arrays, article_ids: Sequence[str], row_files: Sequence[Row
             yield ""
             continue
         line = max(bisect_right(lines, start, first, end, key=itemgetter(0)) - 1, first)
-        yield in_words(Origin(article_ids[owner], *lines[line][1:]), row_file_of(row_files, owner))
+        yield in_words(Origin(article_ids[owner], *lines[line][1:3]), row_file_of(row_files, owner))
 
 
 def tag_passages(columns: Arrays, tagger: Tagger) -> tuple[Arrays, dict[str, int]]:

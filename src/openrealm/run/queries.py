@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from openrealm import files
+from openrealm.corpus.change import CHANGED_FROM
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.matches import Matches
 from openrealm.errors import MissingStage
@@ -47,7 +48,12 @@ def queries_of(run: Run, corpus: Corpus) -> Queries | None:
 
 
 def digest_at(folder: Path) -> str:
-    """The digest of the corpus in a folder. Empty without a corpus, so that no recorded key matches."""
+    """The digest of the corpus in a folder. Empty without a corpus, so that no recorded key matches.
+
+    For a corpus that was changed it is that of the corpus at first, with which models were trained: they go on to be
+    used with what it has become.
+    """
     if not (folder / files.MANIFEST).exists():
         return ""
-    return str(files.read_manifest(folder, verify=False).get("corpus_digest", ""))
+    manifest = files.read_manifest(folder, verify=False)
+    return str(manifest.get(CHANGED_FROM, manifest.get("corpus_digest", "")))

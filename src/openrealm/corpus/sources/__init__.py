@@ -6,6 +6,7 @@ registered sources are asked one by one whether they read it: your own first, so
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import stat
@@ -142,7 +143,7 @@ class Articles(Source):
             return None
         digest = hashlib.sha256()
         for article in self._articles:
-            digest.update(digest_of([article.id, article.title, article.text, article.mentions]).encode())
+            digest.update(digest_of(dataclasses.astuple(article)).encode())
         return digest.hexdigest()
 
 

@@ -11,7 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from openrealm.corpus.sources import RowSource
-from openrealm.corpus.sources.rows import ID_KEYS, TEXT_KEYS, TITLE_KEYS, NoText, RowFormat, Value, row_articles
+from openrealm.corpus.sources.rows import (
+    DATE_KEYS,
+    ID_KEYS,
+    TEXT_KEYS,
+    TITLE_KEYS,
+    NoText,
+    RowFormat,
+    Value,
+    row_articles,
+)
 from openrealm.errors import BadInput
 from openrealm.types import DEFAULT_LIMITS, Article, Limits
 
@@ -69,7 +78,7 @@ def _columns(path: Path, schema: pa.Schema) -> list[str]:
     if not any(key in schema.names for key in TEXT_KEYS):
         found = ", ".join(schema.names) or "none"
         raise NoText(f'{path} has no column "text" (its columns: {found}); expected id, title and text.')
-    columns = [key for key in (*ID_KEYS, *TITLE_KEYS, *TEXT_KEYS) if key in schema.names]
+    columns = [key for key in (*ID_KEYS, *TITLE_KEYS, *TEXT_KEYS, *DATE_KEYS) if key in schema.names]
     for name in columns:
         if schema.names.count(name) > 1:
             raise BadInput(f'{path} has {schema.names.count(name)} columns "{name}"; rename all but one.')
@@ -77,8 +86,9 @@ def _columns(path: Path, schema: pa.Schema) -> list[str]:
         held = kind.value_type if pa.types.is_dictionary(kind) else kind
         is_text = pa.types.is_string(held) or pa.types.is_large_string(held) or pa.types.is_string_view(held)
         is_id = name in ID_KEYS and pa.types.is_integer(held)
-        if not (is_text or is_id or pa.types.is_null(held)):
-            wanted = "strings or integers" if name in ID_KEYS else "strings"
+        is_date = name in DATE_KEYS and (pa.types.is_date(held) or pa.types.is_timestamp(held))
+        if not (is_text or is_id or is_date or pa.types.is_null(held)):
+            wanted = "strings or integers" if name in ID_KEYS else "dates" if name in DATE_KEYS else "strings"
             raise BadInput(f'{path}: the column "{name}" has the type {kind}; expected {wanted}.')
     return columns
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from openrealm.corpus.clean import check_line_lengths, clean_text, clean_title
 from openrealm.corpus.sources.account import Account
 from openrealm.corpus.sources.ids import Ids
+from openrealm.corpus.validity import day_of
 from openrealm.errors import BadInput
 from openrealm.progress import counted
 from openrealm.text.surrogates import without_surrogates
@@ -22,6 +24,9 @@ TITLE_KEYS = ("title",)
 TEXT_KEYS = ("text", "contents", "content", "passage", "body")
 """Where id, title and text are looked for, the first that is not null: the keys of BEIR (_id), Pyserini (contents),
 ColBERT (pid, passage), ir_datasets and TREC (doc_id, docno), and Hugging Face's Wikipedia (id, title, text)."""
+
+DATE_KEYS = ("valid_from", "valid_to")
+"""The first and the last day on which a row is valid."""
 
 _MAX_TITLE_CHARACTERS = 150
 _TYPES = {
@@ -147,7 +152,10 @@ class Rows:
                 self._keys[what][key] = None
         cleaned, lines = cleaned_lines(text, number, offset)
         article_id = self._unique(article_id, number, where) if cleaned else article_id
-        return Article(article_id, clean_title(title), cleaned, lines=lines)
+        first, last = (_date(value, key, where) for key in DATE_KEYS)
+        if first and last and last < first:
+            raise BadInput(f"{where}: it is valid to {last}, before the first day, {first}; correct one of the dates.")
+        return Article(article_id, clean_title(title), cleaned, lines=lines, valid_from=first, valid_to=last)
 
     def _string(self, value: Mapping[str, Any], keys: Sequence[str], where: str) -> tuple[str, str]:
         """The first of the keys that is not null, and its text; two empty strings if there is none."""
@@ -223,6 +231,19 @@ def _pyserini_title(contents: str) -> tuple[str, int]:
 
 def _first(value: Mapping[str, Any], keys: Sequence[str]) -> str:
     return next((key for key in keys if value.get(key) is not None), "")
+
+
+def _date(value: Mapping[str, Any], key: str, where: str) -> str:
+    """A date of a row, such as "2019-06-01"; "" where the row has none."""
+    found = value.get(key)
+    if found is None or found == "":
+        return ""
+    if isinstance(found, datetime.datetime):
+        found = found.date()
+    try:
+        return day_of(found.isoformat() if isinstance(found, datetime.date) else str(found).strip()).isoformat()
+    except BadInput as error:
+        raise BadInput(f'{where}: "{key}" is {found!r}; expected a date such as 2019-06-01.') from error
 
 
 def type_of(value: object) -> str:
