@@ -49,6 +49,15 @@ def ask(
             show_default="the model's own",
         ),
     ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            metavar="YYYY-MM-DD",
+            help="Answer from the passages that are valid on this day. Rows have the dates valid_from and valid_to.",
+            show_default="all passages",
+        ),
+    ] = None,
     skip_unreadable: SkipUnreadableOption = False,
     settings: DocumentSettingsOption = None,
     out: OutOption = None,
@@ -69,9 +78,10 @@ def ask(
     given = asked(question, questions)
     saved = Saved(out, trec, given, force=force)
     words = [*([question] if question else []), *which, *(["--questions", str(questions)] if questions else [])]
-    words += [*(["--skip-unreadable"] if skip_unreadable else []), *saved.words]
+    words += [*(["--as-of", as_of] if as_of else []), *(["--skip-unreadable"] if skip_unreadable else []), *saved.words]
     with stoppable(again("ask", *words, settings=settings)):
         answerer = _answerer(corpus, run, system, config, skip_unreadable=skip_unreadable)
+        answerer = answerer if as_of is None else answerer.as_of(as_of)
         for text in typed() if not given else ():
             show_answer(answerer.ask(text, threshold=threshold), as_json=as_json)
         for one, answer in results_of(

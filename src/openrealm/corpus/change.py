@@ -114,7 +114,8 @@ def _ids_to_remove(known: Collection[str], remove: Collection[str], folder: Path
         if not found:
             raise BadInput(
                 f"{folder} has no article {name!r} (its articles are {', '.join(map(repr, islice(known, 3)))}"
-                f"{' and others' if len(known) > 3 else ''}); give the id of an article, which is a document's path in its folder."
+                f"{' and others' if len(known) > 3 else ''}); give the id of an article, which is a document's path in "
+                "its folder."
             )
         yield from found
 

@@ -300,7 +300,10 @@ class Corpus:
             raise IndexError(f"article {number} is outside 0 .. {self.num_articles - 1}")
         rows = self._article_rows
         mentions = tuple(Span(start, end, "entity") for start, end in rows["mentions"][number].tolist())
-        lines = tuple(Line(*line[:3], bool(line[3])) for line in rows["lines"][number].tolist())
+        lines = tuple(
+            Line(start, position, part, bool(is_heading))
+            for start, position, part, is_heading in rows["lines"][number].tolist()
+        )
         article_id, title, text = (rows[f"article_{name}"].text(number) for name in ("ids", "titles", "texts"))
         return Article(article_id, title, text, mentions, lines, *dates_of(rows["article_validity"][number]))
 

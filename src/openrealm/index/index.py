@@ -7,6 +7,7 @@ and the digest of the passage tower. Only vectors are stored; a searcher derives
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -306,6 +307,14 @@ class Index:
                 "expected one per query, which may be empty."
             )
         return self._search_without(query_BD, k, [self._groups_of(passages) for passages in exclude])
+
+    def restricted(self, is_allowed_N: npt.NDArray[np.bool_]) -> Index:
+        """The same index, whose `search` finds only the passages that are allowed."""
+        from openrealm.index.restricted import RestrictedSearcher
+
+        index = copy.copy(self)
+        index.searcher = RestrictedSearcher(self.searcher, torch.from_numpy(is_allowed_N))
+        return index
 
     def _groups_of(self, passages: Collection[int]) -> set[int]:
         if bad := [passage for passage in passages if not 0 <= passage < len(self)]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import overload
 
@@ -13,6 +14,7 @@ from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.places import place_of
 from openrealm.corpus.sources import Source
+from openrealm.corpus.validity import day_of
 from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadInput, MissingStage
 from openrealm.index.index import Index
@@ -72,7 +74,7 @@ class Answerer:
             raise MissingStage(
                 "This model has no span reader to answer questions with; train it on openrealm.tasks.OpenQA first."
             )
-        self._settings, self._joint = config.finetune, config.pretrain
+        self._config, self._settings, self._joint = config, config.finetune, config.pretrain
         if finder is None:
             if index is None:
                 raise BadInput("Answerer needs an index or a finder; pass Index.build(model, corpus), for example.")
@@ -203,6 +205,42 @@ class Answerer:
         ['The Village Library of Oberlind']
         """
         return self._search.search(question, k, by=by)
+
+    def as_of(self, day: str | date) -> Answerer:
+        """An answerer that finds only the passages that are valid on a day, such as "2019-06-01".
+
+        The model and the index are shared. A passage is valid on every day if its article has no dates; see
+        `Article.valid_from`. Raises BadInput for what is no date, if no passage is valid on that day, or if passages
+        are found in a way of your own that has no method `restricted`, as `DenseFinder` has.
+
+        >>> import openrealm as orm
+        >>> articles = [
+        ...     orm.Article("1", "The mayor", "Ann Miller is the mayor of Oberlind.", valid_to="2019-05-31"),
+        ...     orm.Article("2", "The mayor", "Bob Weaver is the mayor of Oberlind.", valid_from="2019-06-01"),
+        ... ]
+        >>> answerer = orm.Answerer.from_documents(articles, "asked/")
+        >>> for day in ("2018-01-01", "2019-06-01"):
+        ...     answerer.as_of(day).ask("Who is the mayor of Oberlind?").source.text
+        'Ann Miller is the mayor of Oberlind.'
+        'Bob Weaver is the mayor of Oberlind.'
+        """
+        wanted = day_of(day) if isinstance(day, str) else day
+        is_valid_N = self._corpus.is_valid_on(wanted)
+        if is_valid_N.all():
+            return self
+        if not is_valid_N.any():
+            raise BadInput(f"No passage is valid on {wanted}; choose a day on which some are.")
+        restricted = getattr(self._finder, "restricted", None)
+        if restricted is None:
+            raise BadInput("These passages are found in a way that cannot be restricted to a day.")
+        return Answerer(
+            self._model,
+            self._corpus,
+            finder=restricted(is_valid_N),
+            config=self._config,
+            engine=self._engine,
+            source=self._source,
+        )
 
     def check(self, question: str) -> None:
         """Raise BadInput if a question holds no words."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -32,6 +33,11 @@ class FusedFinder(DenseFinder):
         super().__init__(index)
         self.bm25, self.answering, self.vector_weight = bm25, answering, vector_weight
 
+    def restricted(self, is_allowed_N: npt.NDArray[np.bool_]) -> FusedFinder:
+        """The same finder, which finds only the passages that are allowed."""
+        index, bm25 = self.index.restricted(is_allowed_N), self.bm25.restricted(is_allowed_N)
+        return FusedFinder(index, bm25, self.answering, vector_weight=self.vector_weight)
+
     def find(
         self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
     ) -> tuple[Tensor, Tensor]:
@@ -51,5 +57,5 @@ class FusedFinder(DenseFinder):
         )
         is_again_BU = torch.nn.functional.pad(id_BU[:, 1:] == id_BU[:, :-1], (1, 0))
         score_BU = score_BU.masked_fill(is_again_BU.to(score_BU.device), -torch.inf)
-        score_BK, place_BK = score_BU.topk(min(k, corpus.num_passages), dim=1)
+        score_BK, place_BK = score_BU.topk(min(k, dense_BK.shape[1]), dim=1)
         return self.answering.retrieval_weight * score_BK, id_BU.gather(1, place_BK.cpu())

@@ -115,6 +115,10 @@ class DenseFinder:
         id_BK = self.index.search(query_BD, k).id_BK
         return self.scores(query_BD, id_BK), id_BK
 
+    def restricted(self, is_allowed_N: npt.NDArray[np.bool_]) -> DenseFinder:
+        """The same finder, which finds only the passages that are allowed."""
+        return DenseFinder(self.index.restricted(is_allowed_N))
+
     def scores(self, query_BD: Tensor, id_BK: Tensor) -> Tensor:
         """f(x,z) of the passages `id_BK`, B x K, with gradient."""
         found_BKD = self.index.vector_ND[id_BK].to(query_BD.device)
@@ -147,6 +151,10 @@ class Bm25Finder:
     def __init__(self, bm25: Bm25, weight: float = 0.1) -> None:
         self.bm25 = bm25
         self.weight = nn.Parameter(torch.tensor(weight))
+
+    def restricted(self, is_allowed_N: npt.NDArray[np.bool_]) -> Bm25Finder:
+        """The same finder, which finds only the passages that are allowed."""
+        return Bm25Finder(self.bm25.restricted(is_allowed_N), float(self.weight.detach()))
 
     def find(
         self, model: Realm, corpus: Corpus, questions: Sequence[TokenizedQuestion], k: int
