@@ -25,6 +25,7 @@ from openrealm.cli import (
     convert,
     corpus,
     evaluate,
+    experiment,
     finetune,
     index,
     pretrain,
@@ -82,6 +83,7 @@ COMMANDS: dict[str, dict[str, Callable[..., Any] | typer.Typer]] = {
     "Comparisons": {
         "runs": runs.runs,
         "benchmark": benchmark.benchmark,
+        "experiment": experiment.experiment,
     },
     "Settings": {
         "config": config.config,
