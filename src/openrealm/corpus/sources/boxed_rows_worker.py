@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def answer(message: bytes) -> dict[str, Any]:
     num_characters = 0
     try:
         for number, value in _rows:
-            batch.append((number, str(value) if isinstance(value, BadInput) else value))
+            batch.append((number, _sent(value)))
             num_characters += _length(value)
             if len(batch) == _BATCH_ROWS or num_characters >= _BATCH_CHARACTERS:
                 return {"rows": batch, "is_last": False}
@@ -45,6 +46,15 @@ def answer(message: bytes) -> dict[str, Any]:
 
 
 _rows: Iterator[tuple[int, Value]] = iter(())
+
+
+def _sent(value: Value) -> Any:
+    """A row as JSON: dates as texts, which `rows` reads."""
+    if isinstance(value, BadInput):
+        return str(value)
+    if value is None:
+        return None
+    return {key: held.isoformat() if isinstance(held, date) else held for key, held in value.items()}
 
 
 def _length(value: Value) -> int:

@@ -238,10 +238,9 @@ def _date(value: Mapping[str, Any], key: str, where: str) -> str:
     found = value.get(key)
     if found is None or found == "":
         return ""
-    if isinstance(found, datetime.datetime):
-        found = found.date()
+    text = found.isoformat() if isinstance(found, datetime.date) else str(found).strip()
     try:
-        return day_of(found.isoformat() if isinstance(found, datetime.date) else str(found).strip()).isoformat()
+        return day_of(text.partition("T")[0]).isoformat()  # without the time of day
     except BadInput as error:
         raise BadInput(f'{where}: "{key}" is {found!r}; expected a date such as 2019-06-01.') from error
 
