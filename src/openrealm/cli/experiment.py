@@ -47,7 +47,7 @@ def swap(
     from openrealm.serve.swap import swap as swapped
 
     try:
-        texts = questions_in(questions.read_bytes().splitlines(), str(questions))
+        texts = [one.text for one in questions_in(questions.read_bytes().splitlines(), str(questions))]
     except OSError as error:
         raise BadInput(f"{questions} could not be read ({error.strerror}); give a file of questions.") from error
     other = corpus if Path(corpus).is_dir() else str(run_folder(corpus))
