@@ -112,7 +112,7 @@ def _run(
         minutes=minutes,
         fresh=fresh,
         on_start=lambda: _say_plan(minutes),
-        on_index=_answer_some if answers else None,
+        on_index=_answer_some if answers else lambda run: None,
     )
 
 
