@@ -80,11 +80,11 @@ PassageId = Annotated[str, Query(pattern="^[0-9a-f]{32}$", description="The pass
 async def ask(request: schemas.AskRequest, services: Shared) -> schemas.Answers:
     """Answer questions, with the passages that the answers come from."""
     served, questions = await _asked(request, request.k, request.threshold, services)
-    k, threshold = request.k, request.threshold
-    answers = {question: served.remembered(question, k, threshold) for question in questions}
+    k, threshold, as_of = request.k, request.threshold, request.as_of
+    answers = {question: served.remembered(question, k, threshold, as_of) for question in questions}
     new = [question for question, answer in answers.items() if answer is None]
     found = await services.batcher.run(
-        (served.version.id, "ask", k, threshold), new, lambda items: served.ask(items, k, threshold)
+        (served.version.id, "ask", k, threshold, as_of), new, lambda items: served.ask(items, k, threshold, as_of)
     )
     answers |= dict(zip(new, found, strict=True))
     in_order = [answer for question in questions if (answer := answers[question]) is not None]
@@ -97,8 +97,9 @@ async def ask(request: schemas.AskRequest, services: Shared) -> schemas.Answers:
 async def search(request: schemas.SearchRequest, services: Shared) -> schemas.Searched:
     """Find passages without reading them."""
     served, questions = await _asked(request, request.k, None, services)
+    k, as_of = request.k, request.as_of
     results = await services.batcher.run(
-        (served.version.id, "search", request.k), questions, lambda items: served.search(items, request.k)
+        (served.version.id, "search", k, as_of), questions, lambda items: served.search(items, k, as_of)
     )
     return schemas.Searched(results=results)
 
@@ -210,7 +211,7 @@ async def _asked(
     if k is not None and k > limits.max_k:
         raise Refused(422, f"k: at most {limits.max_k} passages are allowed.")
     served = await services.versions.get(request.system, request.version)
-    served.check(questions, threshold)
+    served.check(questions, threshold, request.as_of)
     return served, questions
 
 

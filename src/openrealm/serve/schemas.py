@@ -54,6 +54,12 @@ class _Asking(_Request):
     questions: list[str] | None = Field(
         None, description="Several questions, instead of one.", examples=[[_QUESTION]], min_length=1
     )
+    as_of: str | None = Field(
+        None,
+        pattern=r"^\d{4}-\d{2}-\d{2}$",
+        description="Answer from the passages that are valid on this day.",
+        examples=["2019-06-01"],
+    )
     system: System = None
     version: VersionId = None
 

@@ -22,6 +22,7 @@ from openrealm.types import Answer, Origin, Passage, ReadPassage, RetrievedPassa
 
 _SHOWN_DIGITS = 12
 _MAX_REMEMBERED = 1_024
+_MAX_DAYS = 8
 
 
 class Served:
@@ -42,6 +43,7 @@ class Served:
             corpus=corpus.digest[:_SHOWN_DIGITS],
         )
         self._remembered: OrderedDict[tuple[Any, ...], schemas.Answer] = OrderedDict()
+        self._by_day: OrderedDict[str, Answerer] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -54,37 +56,59 @@ class Served:
         """Whether answers have a retrieval utility."""
         return not self.is_calibrated or self.answerer.model.has_trained_head
 
-    def check(self, questions: Sequence[str], threshold: float | None = None) -> None:
-        """Raise Refused (422) for a question without words, or for a threshold without a calibrated confidence."""
+    def check(self, questions: Sequence[str], threshold: float | None = None, as_of: str | None = None) -> None:
+        """Raise Refused (422) for what cannot be answered.
+
+        That is a question without words, a threshold without a calibrated confidence, or a day on which nothing is
+        valid.
+        """
         if threshold is not None and not self.is_calibrated:
             raise Refused(422, "threshold: this model's confidence is not calibrated, so that no threshold can be set.")
         try:
             for question in questions:
                 self.answerer.check(question)
+            self._answerer_on(as_of)
         except BadInput as error:
             raise Refused(422, str(error)) from error
 
-    def remembered(self, question: str, k: int | None, threshold: float | None) -> schemas.Answer | None:
+    def _answerer_on(self, day: str | None) -> Answerer:
+        """What answers from the passages that are valid on a day; None stands for all passages."""
+        if day is None:
+            return self.answerer
+        with self._lock:
+            found = self._by_day.get(day)
+        found = found or self.answerer.as_of(day)
+        with self._lock:
+            self._by_day[day] = found
+            if len(self._by_day) > _MAX_DAYS:
+                self._by_day.popitem(last=False)
+        return found
+
+    def remembered(
+        self, question: str, k: int | None, threshold: float | None, as_of: str | None = None
+    ) -> schemas.Answer | None:
         """The answer that this version gave to the same question before, if it is among the latest ones."""
-        key = (" ".join(question.split()), k, threshold)
+        key = (" ".join(question.split()), k, threshold, as_of)
         with self._lock:
             if (found := self._remembered.get(key)) is not None:
                 self._remembered.move_to_end(key)
             return found
 
-    def ask(self, questions: Sequence[str], k: int | None, threshold: float | None) -> list[schemas.Answer]:
+    def ask(
+        self, questions: Sequence[str], k: int | None, threshold: float | None, as_of: str | None = None
+    ) -> list[schemas.Answer]:
         """Answers to questions; a question that stands there twice is answered once."""
         distinct = list(dict.fromkeys(questions))
-        answers = self.answerer.ask(distinct, k=k, threshold=threshold)
+        answers = self._answerer_on(as_of).ask(distinct, k=k, threshold=threshold)
         found = {question: self._answer(answer) for question, answer in zip(distinct, answers, strict=True)}
         with self._lock:
             for answer in found.values():
-                self._remembered[(answer.question, k, threshold)] = answer
+                self._remembered[(answer.question, k, threshold, as_of)] = answer
             while len(self._remembered) > _MAX_REMEMBERED:
                 self._remembered.popitem(last=False)
         return [found[question] for question in questions]
 
-    def search(self, questions: Sequence[str], k: int) -> list[schemas.Results]:
+    def search(self, questions: Sequence[str], k: int, as_of: str | None = None) -> list[schemas.Results]:
         """The best passages for each question."""
         return [
             schemas.Results(
@@ -94,7 +118,7 @@ class Served:
                 index_version=found.index_version,
                 version=self.version,
             )
-            for found in self.answerer.search(list(questions), k)
+            for found in self._answerer_on(as_of).search(list(questions), k)
         ]
 
     def embed(self, texts: Sequence[tuple[str, str]], kind: str) -> list[list[float]]:
