@@ -66,7 +66,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 RUN = {
     page: [b for b in BLOCKS if b.page == page and b.language in CODE and not b.mark]
-    for page in {b.page for b in BLOCKS}
+    for page in sorted({b.page for b in BLOCKS})
 }
 NOT_RUN = [block for block in BLOCKS if block.mark == "not run"]
 
