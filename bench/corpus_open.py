@@ -23,6 +23,7 @@ from common import arguments, duration, report, require_same
 
 _TOKENS = 128
 _PASSAGES_PER_TABLE = 20_480
+_SETTINGS = {"passages": "tokens", "max_passage_tokens": _TOKENS}
 _WORDS = "the river runs from the hills to the sea past a city that was founded on it long ago".split() * 4  # noqa: SIM905
 
 
@@ -57,18 +58,24 @@ def write(folder: Path, num_passages: int) -> None:
     from factbook import tokenizer
     from openrealm import files
     from openrealm.corpus.inverted import Inverter
-    from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS
+    from openrealm.corpus.layout import ARTICLE_ROWS, FORMAT, PASSAGE_NUMBERS, PASSAGE_ROWS, VALIDITY
     from openrealm.corpus.ragged import RaggedWriter
     from openrealm.corpus.shards import count_words, write_table
     from openrealm.recipes.small import small_encoder
 
     known = tokenizer(small_encoder())
-    manifest: dict[str, Any] = {"kind": "corpus", "format": FORMAT, "settings": {}, "source": {"kind": "made up"}}
+    manifest: dict[str, Any] = {
+        "kind": "corpus",
+        "format": FORMAT,
+        "settings": dict(_SETTINGS),
+        "source": {"kind": "made up"},
+    }
     manifest |= {"corpus_digest": "", "tokenizer_digest": known.digest, "token_type": "u2"}
-    manifest |= {"num_passages": num_passages, "num_articles": num_passages}
+    manifest |= {"num_passages": num_passages, "num_articles": num_passages, "num_repeated_passages": 0}
+    manifest |= {"num_tokens": _TOKENS * num_passages, "num_spans": {}}
     with files.new_folder(folder, manifest) as temporary, ExitStack() as stack:
         known.save(temporary)
-        columns = PASSAGE_ROWS | ARTICLE_ROWS
+        columns = PASSAGE_ROWS | ARTICLE_ROWS | VALIDITY
         rows = {
             name: stack.enter_context(RaggedWriter(temporary, name, "u2" if dtype == "token" else dtype))
             for name, (dtype, _) in columns.items()
@@ -99,7 +106,12 @@ def made_up(first: int, size: int) -> dict[str, Any]:
     titles = [f"River {first + i}" for i in range(size)]
     texts = [" ".join([str(first + i), *_WORDS]) for i in range(size)]
     made: dict[str, Any] = {}
-    for name, strings in (("text", texts), ("article_titles", titles), ("article_ids", titles)):
+    for name, strings in (
+        ("text", texts),
+        ("article_titles", titles),
+        ("article_ids", titles),
+        ("article_texts", texts),
+    ):
         made[name], made[f"{name}.ends"] = texts_end_to_end(strings)
     places = np.arange(_TOKENS, dtype="<u4")
     one_row = {
@@ -112,6 +124,8 @@ def made_up(first: int, size: int) -> dict[str, Any]:
     for name, row in one_row.items():
         made[name] = np.concatenate([row] * size)
         made[f"{name}.ends"] = np.arange(1, size + 1, dtype="<u8") * len(row)
+    for name, width in (("lines", 4), ("mentions", 2), ("article_validity", 2), ("validity", 2)):
+        made[name], made[f"{name}.ends"] = np.zeros((0, width), "<u4"), np.zeros(size, "<u8")
     ids = b"".join(bytes.fromhex(passage_id(title, text)) for title, text in zip(titles, texts, strict=True))
     index = np.arange(first, first + size, dtype="<u4")
     bounds = np.array([(0, len(text)) for text in texts], "<u4")
@@ -145,7 +159,7 @@ def measure(order: dict[str, Any]) -> dict[str, float]:
         table, place = divmod(i, _PASSAGES_PER_TABLE)
         group, place = divmod(place, ROWS_PER_GROUP)
         read: dict[str, Any] = tables[table].read_row_group(group).slice(place, 1).to_pylist()[0]
-        return read
+        return {name: value for name, value in read.items() if name != "place"}
 
     require_same("passages", all(row(i) == asdict(corpus.passage(i)) for i in chosen[:20]))
     found["passage"] = seconds_each(corpus.passage, chosen)

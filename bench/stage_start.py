@@ -84,7 +84,7 @@ def start(stage: str, folder: Path) -> None:
     elif stage == "index":
         from openrealm.model.embedder import chunks_of
 
-        next(iter(chunks_of(corpus.row_lengths())))
+        next(chunks_of(corpus.row_lengths(), corpus.max_row_tokens))
 
 
 def measure(order: dict[str, Any]) -> dict[str, float]:
@@ -122,8 +122,18 @@ def write(folder: Path, num_passages: int) -> None:
     }
     for name, length in each.items():
         _ends(folder, name, num_passages, length)
-    for name, length in (("article_ids", 10), ("article_titles", 10), ("lines", 0)):
+    _ends(folder, "validity", num_passages, 0)
+    for name, length in (
+        ("article_ids", 10),
+        ("article_titles", 10),
+        ("article_texts", _ARTICLE_PASSAGES * _CHARACTERS),
+    ):
         _ends(folder, name, num_articles, length)
+        _hole(folder / f"{name}.bin", length * num_articles)
+    for name in ("lines", "mentions", "article_validity"):
+        _ends(folder, name, num_articles, 0)
+    for name in ("lines", "mentions", "article_validity", "validity"):
+        _hole(folder / f"{name}.bin", 0)
     for name, size in (
         ("body", 2 * _TOKENS),
         ("offsets", 8 * _TOKENS),
@@ -133,9 +143,6 @@ def write(folder: Path, num_passages: int) -> None:
         ("bounds", 8),
     ):
         _hole(folder / f"{name}.bin", size * num_passages)
-    for name in ("article_ids", "article_titles"):
-        _hole(folder / f"{name}.bin", 10 * num_articles)
-    _hole(folder / "lines.bin", 0)
     sentences = np.array([[20 * n, 20 * n + 20 + 4 * (n == 2)] for n in range(_SENTENCES)], "<u4")
     spans = np.array([[10 * n + 2, 10 * n + 4, n % 3] for n in range(_SPANS)], "<u4")
     _written(folder / "sentences.bin", num_passages, lambda first, size: np.tile(sentences, (size, 1)))
