@@ -224,7 +224,7 @@ pay off when a step averages over many queries. Whether it improves training is 
 
 def as_picture(errors: dict[tuple[str, int], Error]) -> str:
     """Bias (top) and root mean square error (bottom) against the number of passages read."""
-    from openrealm.evaluate.plots import Line, line_chart
+    from charts import Line, line_chart
 
     budgets = sorted({budget for _, budget in errors})
     charts = []

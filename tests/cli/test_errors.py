@@ -261,7 +261,7 @@ def test_a_full_disk(toy_settings: list[str], tmp_path: Path) -> None:
         pytest.skip("this system lets no user mount a small file system (unshare --mount --map-root-user)")
     command = [sys.executable, "-m", "openrealm.cli", "run", str(source), "--name", str(disk / "runs" / "x")]
     script = " ".join(f"'{word}'" for word in [*command, *toy_settings])
-    for size, left in (("12k", ""), ("300k", "config.json corpus questions.json stages warm-start")):
+    for size, left in (("12k", ""), ("500k", "config.json corpus questions.json stages warm-start")):
         shell = (
             f"{mount.replace('SIZE', size)} && {script}; echo code $?; ls '{disk}/runs/x'; find '{disk}' -name '.tmp*'"
         )

@@ -14,7 +14,7 @@ COMMANDS = (
     *("quickstart", "run", "ask", "search", "serve", "watch"),
     *("corpus", "warm-start", "pretrain", "index", "finetune", "evaluate"),
     *("base", "qa", "tagger", "convert"),
-    *("runs", "benchmark"),
+    *("runs", "benchmark", "experiment"),
     "config",
 )
 HEAVY = {"torch", "transformers", "tokenizers", "pyarrow", "numpy", "numba", "rich"}
@@ -41,7 +41,7 @@ def test_help_lists_the_commands_in_the_order_of_their_use() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
-    names_its_run = {"run", "serve", "watch", "base", "qa", "tagger", "convert", "runs", "benchmark"}
+    names_its_run = {"run", "serve", "watch", "base", "qa", "tagger", "convert", "runs", "benchmark", "experiment"}
     assert "--run" in capsys.readouterr().out or command in names_its_run
 
 

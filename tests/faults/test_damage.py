@@ -313,6 +313,8 @@ def of_another_type(value: Any) -> list[Any]:
         return ["true", None, 1]
     if isinstance(value, int | float):
         return ["7", None, [7], -1 if value >= 0 else "-1", 1 << 70]
+    if value is None:
+        return ["{}", 3]
     return [[], None, 3] if isinstance(value, str) else ["{}", None, 3]
 
 

@@ -187,7 +187,7 @@ SHELL: dict[str, tuple[str, int, str]] = {
     ),
     "a home that cannot be read": ("HOME=/proc/nope openrealm corpus --source text --run x", 0, "Next: openrealm warm"),
     "too little memory": (
-        "ulimit -v 600000; openrealm corpus --source text --run x",
+        "ulimit -v 200000; openrealm corpus --source text --run x",
         2,
         "openrealm: not enough memory",
     ),

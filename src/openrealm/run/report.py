@@ -8,7 +8,7 @@ from typing import Any, NotRequired, cast
 from typing_extensions import TypedDict
 
 from openrealm import files
-from openrealm.errors import Mismatch, MissingStage
+from openrealm.errors import DamagedArtefact, Mismatch, MissingStage
 from openrealm.evaluate.compare import MIN_MEASURED, paired_difference
 from openrealm.evaluate.report import Report, write_report
 from openrealm.model.weights import answers_questions
@@ -185,12 +185,15 @@ def _rows(run: Run, stage: Stage, name: str) -> list[metrics.Row]:
 
 
 def _other_trainings(run: Run) -> dict[str, Any]:
-    """Titles and metrics of the other trainings that are up to date, by stage."""
-    return {
-        stage.name: {"title": stage.title, "metrics": _metrics(run, stage)}
-        for stage in stages.STAGES
-        if stage.checkpoints and stage.name not in _JOINT and stage.is_current(run) and _was_trained(run, stage)
-    }
+    """Titles and metrics of the other trainings that are up to date, by stage, without those whose log has changed."""
+    found = {}
+    for stage in stages.STAGES:
+        if stage.checkpoints and stage.name not in _JOINT and stage.is_current(run) and _was_trained(run, stage):
+            try:
+                found[stage.name] = {"title": stage.title, "metrics": _metrics(run, stage)}
+            except DamagedArtefact as error:
+                say(f"evaluation: left out: {error}")
+    return found
 
 
 def _retrieved(run: Run, stage: Stage) -> dict[str, Any]:

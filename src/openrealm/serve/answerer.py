@@ -218,7 +218,7 @@ class Answerer:
         ...     orm.Article("1", "The mayor", "Ann Miller is the mayor of Oberlind.", valid_to="2019-05-31"),
         ...     orm.Article("2", "The mayor", "Bob Weaver is the mayor of Oberlind.", valid_from="2019-06-01"),
         ... ]
-        >>> answerer = orm.Answerer.from_documents(articles, "asked/")
+        >>> answerer = orm.Answerer.from_documents(articles, "asked_articles/")
         >>> for day in ("2018-01-01", "2019-06-01"):
         ...     answerer.as_of(day).ask("Who is the mayor of Oberlind?").source.text
         'Ann Miller is the mayor of Oberlind.'

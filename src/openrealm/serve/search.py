@@ -35,7 +35,7 @@ class PassageSearch:
     >>> import openrealm as orm
     >>> search = orm.PassageSearch.from_documents("my_docs/", "asked/")
     >>> [passage.place for passage in search.search("Where is the library?", k=1).passages]
-    ['library.md, line 3']
+    ['village-library.md, line 16']
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class PassageSearch:
 
         >>> import openrealm as orm
         >>> search = orm.PassageSearch.from_documents("my_docs/", "asked/", embed=False)
-        >>> [passage.title for passage in search.search("Where is the library?", k=1).passages]
+        >>> [passage.title for passage in search.search("Which village has a library?", k=1).passages]
         ['The Village Library of Oberlind']
         """
         realm = model if isinstance(model, Realm) else Realm.from_pretrained(model)
