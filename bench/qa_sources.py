@@ -104,10 +104,13 @@ def _archive(source: str, about: Row, archives: Path) -> Path | None:
     if not path.is_file():
         if not about["archive"].endswith(".tar.gz"):
             return None
-        name, _, version = source.rpartition("-")
+        name = source.rpartition("-")[0]
+        about_project = urllib.request.Request(
+            f"https://pypi.org/simple/{name}/", headers={"Accept": "application/vnd.pypi.simple.v1+json"}
+        )
         try:
-            with urllib.request.urlopen(f"https://pypi.org/pypi/{name}/{version}/json") as reply:
-                url = next(file["url"] for file in json.load(reply)["urls"] if file["filename"] == about["archive"])
+            with urllib.request.urlopen(about_project) as reply:
+                url = next(file["url"] for file in json.load(reply)["files"] if file["filename"] == about["archive"])
             with urllib.request.urlopen(url) as reply:
                 data = reply.read()
         except (urllib.error.URLError, StopIteration):
