@@ -188,7 +188,7 @@ RULES: Registry[Any] = Registry(
 """Rules of the tagger "rules": functions from texts and known names to spans; see `openrealm.masking.tagger`."""
 
 SEARCHERS: Registry[Any] = Registry("searcher", {"exact": "openrealm.index.exact:ExactSearcher"})
-"""Searchers: functions from passage vectors to an `openrealm.index.index.Searcher`."""
+"""Searchers: functions from passage vectors to an `openrealm.index.searcher.Searcher`."""
 
 CALLBACKS: Registry[Any] = Registry(
     "callback",

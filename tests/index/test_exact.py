@@ -1,6 +1,9 @@
-"""Exact search compared with sorting all scores; ties and excluded groups."""
+"""Exact search compared with sorting all scores; ties, shards, blocks and excluded groups."""
 
 from __future__ import annotations
+
+import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -9,8 +12,10 @@ from hypothesis import strategies as st
 
 from openrealm.index.exact import ExactSearcher
 from openrealm.index.index import Binding, Index
+from openrealm.index.searcher import merged
 
 BINDING = Binding("e", "t", "c")
+DTYPES = [torch.float32, torch.float16]
 
 
 def slow_search(vectors: torch.Tensor, query: torch.Tensor, count: int) -> list[int]:
@@ -40,6 +45,45 @@ def test_search_agrees_with_sorting_all_scores(world: tuple[torch.Tensor, torch.
     for query, scores, ids in zip(query_BD, score_BK, id_BK.tolist(), strict=True):
         assert ids == slow_search(vector_ND, query, count)
         assert scores.tolist() == (vector_ND @ query)[ids].tolist()
+
+
+@st.composite
+def sharded(draw: st.DrawFn) -> tuple[torch.Tensor, torch.Tensor, list[int], int]:
+    """Vectors of any numbers with repeated rows, the borders of shards, and the rows of a block."""
+    num_passages, num_queries = draw(st.integers(1, 60)), draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+    rows = rng.standard_normal((draw(st.integers(1, num_passages)), draw(st.sampled_from([1, 5, 128]))))
+    vector_ND = torch.from_numpy(rows[rng.integers(0, len(rows), num_passages)]).to(draw(st.sampled_from(DTYPES)))
+    borders = sorted({0, num_passages, *rng.integers(0, num_passages, draw(st.integers(0, 5))).tolist()})
+    query_BD = torch.from_numpy(rng.standard_normal((num_queries, rows.shape[1]))).float()
+    return vector_ND, query_BD, borders, draw(st.integers(1, 70))
+
+
+@given(sharded(), st.integers(1, 65))
+def test_shards_blocks_and_batches_change_no_bit(
+    world: tuple[torch.Tensor, torch.Tensor, list[int], int], count: int
+) -> None:
+    vector_ND, query_BD, borders, block_rows = world
+    shards = []
+    for first, last in pairwise(borders):
+        score_BK, id_BK = ExactSearcher(vector_ND[first:last], block_rows=block_rows).search(query_BD, count)
+        shards.append((score_BK, id_BK + first))
+    score_BK, id_BK = merged(shards, count)
+    for b, query_D in enumerate(query_BD):
+        score_N = [math.fsum((row.double() * query_D.double()).tolist()) for row in vector_ND]
+        slow = torch.tensor(score_N, dtype=torch.float32).tolist()
+        assert id_BK[b].tolist() == sorted(range(len(slow)), key=lambda i: (-slow[i], i))[:count]
+        assert score_BK[b].tolist() == sorted(slow, reverse=True)[:count]
+        alone = ExactSearcher(vector_ND).search(query_D[None], count)
+        assert torch.equal(alone[0][0], score_BK[b])
+        assert torch.equal(alone[1][0], id_BK[b])
+
+
+def test_many_copies_of_a_passage_over_many_blocks_come_in_order() -> None:
+    generator = torch.Generator().manual_seed(0)
+    row_D = torch.randn(128, generator=generator)
+    searcher = ExactSearcher(row_D.expand(5000, -1), block_rows=700)
+    assert searcher.search(torch.randn(300, 128, generator=generator), 9)[1].tolist() == [list(range(9))] * 300
 
 
 def test_of_a_thousand_equal_passages_the_first_come_first() -> None:

@@ -1,13 +1,28 @@
-"""Exact maximum inner product search by a matrix product and top-k; ties go to the smaller passage number."""
+"""Exact maximum inner product search, block by block; ties go to the smaller passage number.
+
+Axes: B queries, K results, N passages, n passages of a block, D projection.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from openrealm.index.searcher import Best, inner_products, pairs_above
+
+_QUERIES_AT_ONCE = 256
+# On a CPU so that a block in float32 fits into its cache, on a GPU so that few steps are needed.
+_NUMBERS_AT_ONCE = {"cpu": 1 << 21, "cuda": 1 << 25}
+_MAX_ROWS = 1 << 16
+_ROUNDING = 2.0**-23  # twice the unit of float32
+
 
 class ExactSearcher:
     """The searcher "exact": compares a query with every vector.
+
+    The result is the same, to the last bit, for any size of batch and block and for any division into shards: a matrix
+    product only finds the passages that may be among the best within its rounding error (D units of float32, relative
+    to the norms of query and passage), and `inner_products` scores those.
 
     >>> import torch
     >>> searcher = ExactSearcher(torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, 0.0]]))
@@ -16,36 +31,46 @@ class ExactSearcher:
     ([[1.0, 1.0]], [[0, 2]])
     """
 
-    def __init__(self, vector_ND: Tensor) -> None:
-        """`vector_ND`: passage vectors in float32."""
-        self._vector_ND = vector_ND
+    def __init__(self, vector_ND: Tensor, *, block_rows: int | None = None) -> None:
+        """Search `vector_ND`, in float32 or float16, `block_rows` at a time; None chooses a number."""
+        self._vector_ND, self._block_rows = vector_ND, block_rows
+        self._longest: dict[tuple[int, int], Tensor] = {}
 
     def search(self, query_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
         """The k passages with the largest inner product for each query.
 
         Returns scores and passage numbers, both B x min(k, N), best first, equal scores in passage order.
         """
-        num_passages = self._vector_ND.shape[0]
-        k = min(k, num_passages)
-        score_BN = query_BD @ self._vector_ND.T
-        # One extra result shows at no cost whether a tie with the last result was cut off.
-        score_BK, id_BK = torch.topk(score_BN, min(k + 1, num_passages), dim=1, sorted=True)
-        tied_B = score_BK[:, k - 1 : k] == score_BK[:, k:]
-        score_BK, id_BK = score_BK[:, :k], id_BK[:, :k]
-        _resolve_ties(score_BN, score_BK, id_BK, tied_B.any(dim=1))
-        by_id = id_BK.argsort(dim=1, stable=True)
-        score_BK, id_BK = score_BK.gather(1, by_id), id_BK.gather(1, by_id)
-        by_score = score_BK.argsort(dim=1, descending=True, stable=True)
-        return score_BK.gather(1, by_score), id_BK.gather(1, by_score)
+        found = [self._search(part_bD, k) for part_bD in query_BD.split(_QUERIES_AT_ONCE)]  # type: ignore[no-untyped-call]
+        scores, ids = zip(*found, strict=True)
+        return torch.cat(scores), torch.cat(ids)
 
+    def _search(self, query_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        best = Best(len(query_BD), k, torch.float32, query_BD.device)
+        norm_B1 = query_BD.norm(dim=1, keepdim=True)
+        num_passages = len(self._vector_ND)
+        block_rows = self._block_rows or self._suitable_rows(k)
+        for first in range(0, num_passages, block_rows):
+            vector_nD = self._vector_ND[first : first + block_rows].float()
+            error_B1 = _ROUNDING * vector_nD.shape[1] * self._longest_in(first, vector_nD) * norm_B1
+            score_Bn = query_BD @ vector_nD.T
+            floor_B1 = best.floor_B1 - error_B1
+            if not best.is_full:
+                # k passages of the block score at least this much, less the error; so do all that are better.
+                last_B1 = score_Bn.topk(min(k, score_Bn.shape[1])).values[:, -1:]
+                floor_B1 = torch.maximum(floor_B1, last_B1 - 2 * error_B1)
+            for query_P, row_P in pairs_above(score_Bn, floor_B1):
+                best.offer(query_P, inner_products(query_BD, query_P, vector_nD, row_P), first + row_P)
+        return best.results(min(k, num_passages))
 
-def _resolve_ties(score_BN: Tensor, score_BK: Tensor, id_BK: Tensor, tied_B: Tensor) -> None:
-    """Of the passages that tie with the last of the top K, keep those with the smallest numbers, in place.
+    def _suitable_rows(self, k: int) -> int:
+        numbers = _NUMBERS_AT_ONCE.get(self._vector_ND.device.type, _NUMBERS_AT_ONCE["cuda"])
+        # With many results, small blocks would have many passages that are among the best for a while only.
+        return max(numbers // max(1, self._vector_ND.shape[1]), min(8 * k, _MAX_ROWS))
 
-    torch.topk keeps arbitrary ones. `tied_B` marks the queries in which a tie was cut off.
-    """
-    last_B1 = score_BK[:, -1:]
-    for row in tied_B.nonzero()[:, 0].tolist():
-        is_last_K = score_BK[row] == last_B1[row]
-        tied = (score_BN[row] == last_B1[row]).nonzero()[:, 0]
-        id_BK[row, is_last_K] = tied[: int(is_last_K.sum())]
+    def _longest_in(self, first: int, vector_nD: Tensor) -> Tensor:
+        """The largest norm in a block."""
+        block = first, len(vector_nD)
+        if block not in self._longest:
+            self._longest[block] = vector_nD.norm(dim=1).max()
+        return self._longest[block]

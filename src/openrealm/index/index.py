@@ -24,6 +24,7 @@ from openrealm.config import Config
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage, NonFinite, ShapeMismatch
+from openrealm.index.searcher import MakeSearcher
 from openrealm.progress import track
 from openrealm.registry import SEARCHERS
 from openrealm.stored import Count, FileEntry, Size, of_kind
@@ -54,17 +55,6 @@ class PassageEncoder(Protocol):
     def passage_digest(self) -> str:
         """Hex SHA-256 of the weights used by `embed_corpus`."""
         ...
-
-
-class Searcher(Protocol):
-    """Maximum inner product search over a fixed set of vectors."""
-
-    def search(self, query_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        """Scores and passage numbers, both B x min(k, N), best first, ties by passage number."""
-        ...
-
-
-MakeSearcher = Callable[[Tensor], Searcher]
 
 
 class _IndexManifest(TypedDict):

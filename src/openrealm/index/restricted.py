@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from openrealm.index.index import Searcher
+from openrealm.index.searcher import Searcher
 
 
 class RestrictedSearcher:

@@ -28,7 +28,8 @@ from openrealm import files, memory, subprocesses
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, num_cores
 from openrealm.errors import DamagedArtefact, WorkerDied
-from openrealm.index.index import Binding, Index, MakeSearcher, remove, version_folder, version_named
+from openrealm.index.index import Binding, Index, remove, version_folder, version_named
+from openrealm.index.searcher import MakeSearcher
 from openrealm.model.embedder import embed_corpus, load_tower
 from openrealm.model.realm import Realm
 from openrealm.model.retriever import Tower
