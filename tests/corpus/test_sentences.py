@@ -143,6 +143,25 @@ def test_splitting_by_example(text: str, sentences: list[str]) -> None:
         ("彼は「美しい。」", "と言った。"),
         ("彼は「美しい。」|", "彼女は笑った。"),
         ("یہ شہر ہے۔| ", "وہ گیا۔"),
+        # capitals at the start of a sentence, letters for numbers, elisions
+        ("Approx. ", "50 people came."),
+        ("Much is lost (cf. ", "Holt 1990)."),
+        ("Much is lost (Cf. ", "Holt 1990)."),
+        ("Proofs are in App. ", "B and Sect. C."),
+        ("He was 6 ft. ", "2 in. tall."),
+        ("And so was I.| ", "Nobody else came."),
+        ("È arrivato l'avv. ", "Rossi."),
+        ("Es waren 5 Mio. ", "Euro."),
+        ("Es waren 5 Mio.| ", "Danach stieg die Zahl."),
+        ("Dort lehrte Prof. em. Dr. phil. habil. ", "Otto."),
+        ("См. рис. ", "5 и стр. 12."),
+        ("Mieszka przy ul. ", "Długiej 5."),
+        # who spoke belongs to what was said
+        ("«Где ты?» ", "— спросила она."),
+        ("—¿Vienes? ", "—preguntó."),
+        ("“真的吗？”", "他问。"),
+        ("「本当？」", "彼は聞いた。"),
+        ("“真的吗？”|", "他知道。"),
     ],
 )
 def test_one_place_in_many_languages(before: str, after: str) -> None:

@@ -17,7 +17,11 @@ NEVER_LAST = _words("""
     Hr Hrn Fr Dipl Ing Sig Dott Avv Srs Dhr dr prof ing med
     vs viz approx cf ca cca circa fl resp bd incl excl e.g E.g i.e I.e
     bzw bspw ggf evtl sog geb gest gegr vgl Vgl inkl exkl zzgl z.B Z.B d.h D.h z.T u.U o.g m.E v.l i.d.R
-    EE av apr env p.ex P.ex c.-à-d p.ej P.ej pág págs bijv d.w.z т.е напр см ср им ул акад проф
+    rd mind Kfm Päd Psych em phil habil jur theol rer nat mult h.c Oblt Hptm Uffz
+    EE av apr env p.ex P.ex c.-à-d éd coll dir p.ej P.ej pág págs Excmo Excma Exmo Exma Ilmo Ilma Ntra Ntro gral aprox
+    dott geom rag avv mons Mons cfr eng Eng profa Profa bijv d.w.z mevr mw dhr drs jhr np tzw tzn tj ks Ks św Św płk kpt
+    т.е т.к напр см ср им ул пр пер св ген акад проф доц инж архиеп митр кн нем англ фр франц лат греч итал исп польск
+    укр тур араб
     डॉ प्रो श्री
     """)
 # A sentence ends here only before a word that often begins one, such as "The"; so too after initials and "U.S.".
@@ -25,14 +29,16 @@ RARELY_LAST = _words("""
     St Sts Ste Sta Sto Ft Jr Sr Inc Ltd Co Corp Bros Mfg Assn Assoc Dept Univ Inst Ave Blvd Hwy Dist al ed eds trans
     repr Calif Mass Conn Fla Penn Pa Tenn Tex Va Wash Wis Ariz Ark Colo Kan Ky Md Mich Minn Neb Nev Okla Ore Ont Que
     Proc Natl Acad Sci Phys Lett Soc Intl sp spp subsp var
-    UU Ud Uds Vd Vds Av Avda Cía Hno Hnos Gral Tte Cnel Hrsg Bd Abt Fa Ges Nr
+    Mio Mrd Mill ul Ul UU Ud Uds Vd Vds Av Avda Cía Hno Hnos Gral Tte Cnel Hrsg Bd Abt Fa Ges Nr
     """)
 # A full stop before a number belongs to these; before another word it ends the sentence.
 BEFORE_NUMBERS = _words("""
     no nos No Nos nr Nr núm Núm num Vol Vols vol vols p pp P Pp pg S f pag Pág Fig Figs fig figs Abb Tab Eq Eqs eq eqs
+    Ref Refs ref refs Ex Exs App Apps max min avg tel Tel ft lb lbs
     Art Arts art arts Abs Ch ch Chap chap cap Cap Kap Sec Sect sec sect Op op Rs b d r lit ver Ver v Str str est
     Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec Mär Okt Dez
     jan feb mar jun jul aug sep sept oct nov dec ene abr ago dic janv févr avr juil déc
+    янв фев февр мар апр авг сен сент окт ноя нояб дек рис табл илл стр гл разд вып руб коп
     """)
 # These look like initials, but end a sentence before any other word; hours do so after a number.
 ERAS = _words("A.D B.C B.C.E C.E J.-C a.C d.C v.Chr n.Chr т.д т.п")
@@ -52,13 +58,14 @@ BEFORE_LABELS = _words("""
 BEFORE_ORDINALS = _words("der die das dem den des am im zum zur vom beim ein eine einen einem einer eines seit ab bis")
 AFTER_ORDINALS = (
     "Januar|Jänner|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember"
-    "|Jahrhunderts?|Jahrtausends?|Jh|Jhd|Jht|Lebensjahr|Auflage|Platz|Liga|Bundesliga|FC|Weltkrieg|Klasse|Stock"
+    "|Jahrhunderts?|Jahrtausends?|Jh|Jhd|Jht|Lebensjahr|Auflage|Aufl|Etage|Spieltag|Runde|Platz|Liga|Bundesliga|FC|Weltkrieg|Klasse|Stock"
 )
 # Words that often begin a sentence. Those of the second group count only before a lower-case word or a number, since
 # they also begin names ("M. Le Pen") or are initials ("J. A. Smith").
 SENTENCE_STARTERS = _words("""
     The An It Its He She They This That These Those In On At As After Before During When While Although Though However
     His Her Their There We You If For From By With Since Some Many Most But And So Then Thus To Both Each Every Not Here
+    Nobody Everybody Everyone Someone Nothing Everything None Neither Two Three Four Five Ten Thousands Millions
     What Who Where How Why Because Other Others Another Until Following According Today Later Also Several Such Early
     Only Our My Your Once Despite Unlike Between Among Instead Yet Or Even Over Through Within Without Additionally
     Finally Meanwhile Eventually Around Approximately Originally Currently Recently Subsequently Together

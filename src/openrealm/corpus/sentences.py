@@ -19,6 +19,7 @@ _BOUND = re.compile(
 )
 _OPENERS = "\"'“‘„‚«»‹›([{¿¡「『（《"
 _NOT_FIRST = ",;:"
+_DASHES = "—–"  # before "he asked", after what he asked
 _MAX_WORD = 40  # number of characters searched backwards for the word before a full stop
 _MAX_FOLLOWING = 24  # number of characters looked at after it
 _MAX_CHAIN_WORD = 3
@@ -29,6 +30,7 @@ _ITEM = re.compile(r"\s*[(\[]?(?:\d{1,3}(?:\.\d{1,3})*|[ivx]{1,4}|[a-z])")  # "1
 _ELLIPSIS_IN_BRACKETS = re.compile(r"(?:…|\.\.).*[)\]]")
 _DOTTED = re.compile(r"[^\W\d_]{1,3}(?:\.-?[^\W\d_]{1,3})+")  # "U.S", "Ph.D", "J.-C"
 _NUMBER = re.compile(r"[#§(]?\d|[IVXLC]{2,}\b")
+_LABEL = re.compile(r"[B-HJ-Z]\b")  # "A" and "I" are words too
 _FRACTION = re.compile(r"\d+[.,]\d+")
 _DEGREES = re.compile(r"\d{1,3}")
 _DAY = re.compile(r"\d{1,2}\.")  # of "3. 10. 1990"
@@ -46,6 +48,10 @@ _STARTER = re.compile(
     rf"|(?:{'|'.join(sorted(known.STARTERS_BEFORE_LOWER_CASE))})(?: [^\W_A-ZÀ-ÖØ-ÞА-Я]|['’])|[LDC]['’][^\W\d_]"
 )
 _JAPANESE_PARTICLE = re.compile(r"[とっはがをにのもでや]")  # goes on after a quotation: 「…。」と言った
+# Who says what stands in quotes before it: “……？”她问。
+_SPEAKER = re.compile(
+    r"[^\W\d_]{0,8}(?:[说說问問答喊叫嚷]道?|笑道|(?:言|聞|尋ね|答え|叫ん|つぶやい)(?:った|いた|た|だ|う))[。，：、！]"
+)
 _ABBREVIATIONS = known.NEVER_LAST | known.RARELY_LAST | known.BEFORE_NUMBERS
 
 
@@ -71,7 +77,7 @@ def _is_plain(text: str, start: int, stop: int, end: int) -> bool:
     """A fast test for the most common end: a word that is no abbreviation, ". ", then no lower case."""
     following = text[end]
     is_simple = end - stop == 2 and text[stop] == "." and stop - start > _MAX_ITEM
-    if not is_simple or following.islower() or following in _OPENERS or following in _NOT_FIRST:
+    if not is_simple or following.islower() or following in _OPENERS + _NOT_FIRST + _DASHES:
         return False
     first = text.rfind(" ", max(start, stop - _MAX_WORD), stop) + 1 or max(start, stop - _MAX_WORD)
     word = text[first:stop]
@@ -85,8 +91,9 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> bool:
     if "\n" in mark:
         return True
     if mark[0] in _ALWAYS:
-        return mark[-1] not in "」』）" or _JAPANESE_PARTICLE.match(text, end) is None
-    following = text[end : end + _MAX_FOLLOWING].lstrip(f"{_OPENERS} ")
+        goes_on = mark[-1] in "」』）" and _JAPANESE_PARTICLE.match(text, end)
+        return not goes_on and not (mark[-1] in "”」』" and _SPEAKER.match(text, end))
+    following = text[end : end + _MAX_FOLLOWING].lstrip(f"{_OPENERS}{_DASHES} ")
     if (following[:1].islower() and not _CAMEL_CASE.match(following)) or following[:1] in _NOT_FIRST:
         return False
     is_mark_alone = mark[0] in "!?" and text[stop - 1 : stop].isspace() and _is_uncased(following)
@@ -108,11 +115,13 @@ def _ends_after(words: list[str], following: str) -> bool:
     if word.isdecimal():
         return not _is_ordinal(word, previous, following)
     chain = _chain(words, word)
-    tail = re.split("[-–—/]", word)[-1]  # of "mid-Jan" or "then-U.S"
+    tail = re.split("[-–—/'’]", word)[-1]  # of "mid-Jan", "then-U.S" or "l'avv"
     names = {chain, tail}
+    if len(words) == 1 or words[-1].startswith("("):  # a capital because it comes first: "Approx. 50 people"
+        names.add(word[:1].lower() + word[1:])
     is_before_number = not names.isdisjoint(known.BEFORE_NUMBERS) or (word.endswith("str") and word[0].isupper())
     is_chain = len(word) == 1 and not word.isupper() and _LETTER_OR_ERA.match(following)  # the first two of "z. B."
-    if is_chain or not names.isdisjoint(known.NEVER_LAST) or (is_before_number and _NUMBER.match(following)):
+    if is_chain or not names.isdisjoint(known.NEVER_LAST) or (is_before_number and _is_numbered(word, following)):
         return False
     has_number = previous[-1:].isdigit() or previous.endswith(".")  # "300 B.C", "av. J.-C", unlike "the B.C. Liberals"
     is_dated = has_number and (word in known.ERAS or chain in known.HOURS)
@@ -126,6 +135,11 @@ def _ends_after(words: list[str], following: str) -> bool:
     if is_rarely_last or is_dotted or _is_initial(words, word):
         return _STARTER.match(following) is not None
     return True
+
+
+def _is_numbered(word: str, following: str) -> bool:
+    """Whether a number, or a letter in its place, follows: "fig. 2", "App. B"."""
+    return bool(_NUMBER.match(following) or (word[:1].isupper() and _LABEL.match(following)))
 
 
 def _is_uncased(following: str) -> bool:

@@ -43,6 +43,16 @@ def test_a_narrow_text_is_put_together_and_entries_are_kept() -> None:
     assert text_of(entries) == entries
 
 
+def test_a_glossary_keeps_its_entries_and_an_answer_its_second_line() -> None:
+    glossary = "flour - what a mill makes of grain, and\nlock - a gate that lets boats past a weir\nweir - a low dam"
+    assert text_of(glossary) == glossary
+    answers = (
+        "Q: Who built the mill at Polle?\nA: Karl Brandt of Bremen built it in 1902, together with his\n"
+        "brother, who was an engineer too.\nQ: When did it burn down?\nA: In 1950."
+    )
+    assert text_of(answers) == answers.replace("his\n", "his ")
+
+
 def test_a_long_heading_stands_apart_from_its_paragraph() -> None:
     heading = "What is known about the inns of the lower Weser and their guests"
     long = heading + "\n" + "The inn at Grohnde was closed in 1988. " * 6

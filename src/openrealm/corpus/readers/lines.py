@@ -38,6 +38,7 @@ _USUAL_WIDTH = 28
 _LONG_WIDTH = 45
 _MAX_WIDTH = 250
 _MIN_SUPPORT = 3
+_MIN_ENTRIES = 3
 
 _QUOTED = re.compile(r"\s*(?:>\s?)+")
 _RULE = re.compile(r"\s*(?:([-=_*~#+.^])\1{2,}|([-=_*~])(?: +\2){2,})\s*")
@@ -281,6 +282,8 @@ class _Widths:
     def odds(self, block: Sequence[_Line]) -> list[_Odds]:
         """How likely each line but the last was wrapped."""
         pairs = list(pairwise(block))
+        if len(block) >= _MIN_ENTRIES and all(_ENTRY_START.match(line.text) for line in block):
+            return [_Odds(_NEVER, True)] * len(pairs)  # a glossary, whose words may begin with a small letter
         ends = [(line.width, line.width + following.first) for line, following in pairs]
         width, _ = _best_width(ends, [line.width for line in block])
         return [self._odds_of(line, following, width, block) for line, following in pairs]
@@ -345,9 +348,10 @@ def _words_odds(line: _Line, following: _Line, block: Sequence[_Line], fill: flo
     """What the end of a line and the start of the next say."""
     if following.marker:
         return _MARKER
+    is_open = line.text[-12:].rsplit(None, 1)[-1].lower() in _OPEN_WORDS
     if following.start == "lower":
-        return _LOWER_AMONG_LOWER if block[0].start == "lower" else _LOWER
-    if line.text[-12:].rsplit(None, 1)[-1].lower() in _OPEN_WORDS:
+        return (_LOWER_AMONG_LOWER if block[0].start == "lower" else _LOWER) + is_open * _OPEN
+    if is_open:
         return _OPEN
     is_unfinished = block[-1].stops and not line.stops and fill > 0 and line.width >= _LONG_WIDTH
     unfinished = _UNFINISHED if is_unfinished else 0.0
