@@ -224,10 +224,29 @@ def test_front_matter_gives_the_title_and_a_section_between_rules_stays(top: str
         ("*[HTML]: Hyper Text\n\nThe HTML.", ["HTML: Hyper Text", "The HTML."]),
         ("A :material-check: mark at 10:30:15.", ["A mark at 10:30:15."]),
         ('<div class="a">\n\n## In {#x}\n\n</div>', ["In"]),
+        ('<Callout title="Mind">Deep.</Callout>', ["Mind\nDeep."]),
+        ('## Sums <Badge text="new" />', ["Sums new"]),
+        ("(a)=\n% a remark\nText.", ["Text."]),
+        ("% of the towns\n\nText.", ["% of the towns", "Text."]),
+        ("Press ++ctrl+alt+del++ in C++ or ^^now^^.", ["Press ctrl+alt+del in C++ or now."]),
+        ("```{list-table} Towns\n:header-rows: 1\n\n* - Town\n  - Founded\n* - Hameln\n  - *851*\n```",
+         ["Towns", "Town, Founded", "Hameln, 851"]),
+        ("```{csv-table} Towns\nHameln, 851\nPolle, 1285\n```", ["Towns", "Hameln, 851", "Polle, 1285"]),
+        ("| Option | Use |\n|---|---|\n| `a|b` | *either* |\n| `c` | d | e |", ["Option, Use", "a|b, either", "c, d"]),
     ],
 )  # fmt: skip
 def test_what_documentation_adds_to_markdown(markdown: str, expected: list[str]) -> None:
     assert lines(markdown) == expected
+
+
+def test_restructuredtext_in_markdown_is_read_as_such() -> None:
+    pytest.importorskip("docutils")
+    assert lines("Before.\n\n```{eval-rst}\n.. note::\n   Look *here*.\n```\n\nAfter.") == [
+        "Before.",
+        "Note",
+        "Look here.",
+        "After.",
+    ]
 
 
 words = st.lists(st.text(alphabet="abcdéxyz", min_size=1, max_size=9).map(lambda w: f"q{w}"), min_size=1, max_size=12)

@@ -22,6 +22,7 @@ from markdown_it.token import Token
 from mdit_py_plugins.dollarmath.index import math_block_dollar
 
 from openrealm.corpus.readers.directives import ADMONITIONS, CODE, EMPTY, default_title, role_text, shown_title
+from openrealm.errors import NotInstalled
 
 MAX_NESTING = 50
 """Levels of blocks within blocks; what lies deeper is read as one paragraph."""
@@ -45,6 +46,7 @@ _NO_LINE = re.compile(
     r"|\[\[_?toc_?\]\]$|\[toc\]$|\$\{toc\}$|@\[toc\].*$|\+\+\+$",
     re.IGNORECASE,
 )
+_MYST = re.compile(r"^[ \t]*(?:[`~:]{3,}\{[A-Za-z]|\([\w .:-]+\)=[ \t]*$)", re.MULTILINE)
 _INCLUDED_CODE = re.compile(
     r"^[ \t]*(?:(?:#|//|--|;|<!--)?[ \t]*(?:\{\{[ \t]?#\w+[^{}\n]*\}\}|\{!>?[^{}\n]*!\})|[^\w\n]{0,4}-{1,2}8<-{1,2}.*)"
     r"[ \t]*(?:-->)?[ \t]*(?:\n|\Z)",
@@ -66,7 +68,12 @@ _ATTRIBUTES = re.compile(rf"\{{:?[ \t]*(?:-|{_ATTRIBUTE}(?:[ \t]+{_ATTRIBUTE}){{
 _ROLE = re.compile(r"\{[A-Za-z][\w:+.-]*\}(`+)(?!`)")
 _WIKI_LINK = re.compile(r"!?\[\[([^\W\d][^\[\]|\n]{0,200})(?:\|([^\[\]\n]{1,200}))?\]\](?!\()")
 _ICON = re.compile(r":(?:material|octicons|fontawesome|simple)-[\w-]{1,80}:")
-_MARKED = re.compile(r"(?<![\w=])==(?=[^\s=])[^=\n]{1,500}(?<!\s)==(?![\w=])")
+# ==marked==, ^^inserted^^, and ++ctrl+alt+del++, the keys of MkDocs.
+_MARKED = re.compile(
+    r"(?<![\w=])==(?=[^\s=])[^=\n]{1,500}(?<!\s)==(?![\w=])"
+    r"|(?<![\w^])\^\^(?=[^\s^])[^^\n]{1,500}(?<!\s)\^\^(?![\w^])"
+    r"|(?<![\w+])\+\+(?=[\w\"])[^+\s]{2,40}(?:\+[^+\s]{1,40}){0,9}\+\+(?![\w+])"
+)
 _SCRIPT = re.compile(r"(?<=[\w)\]])([~^])([^\s~^\\\[\]]{1,30})\1(?!\1)")
 _EMOJI = re.compile(r"(?<![\w:]):([a-z\d_+-]{2,40}):(?![\w:])")
 _JSX_VALUE = r"(?:\"[^\"]{0,500}\"|'[^']{0,500}'|\{[^<>]{0,200}\}|[^\s\"'=<>`{]{1,200})"
@@ -130,7 +137,9 @@ def without_components(html: str, md: MarkdownIt, *, is_block: bool) -> str:
         if match[1]:
             return f"</{name}>"
         lines = [f"<{name}>{md.renderInline(line)}</{name}>" for line in _component_lines(match[2], match[3])]
-        return f"<{name}>" + "".join(lines) + (f"</{name}>" if match[3].endswith("/") else "")
+        is_empty = match[3].endswith("/")
+        joint = "<br>" if lines and not is_block and not is_empty else ""  # between a title and what it heads
+        return f"<{name}>" + "".join(lines) + joint + (f"</{name}>" if is_empty else "")
 
     return _COMPONENT.sub(shown, html)
 
@@ -264,10 +273,42 @@ def _push_directive(state: StateBlock, directive: _Directive, start: int, body: 
         token = state.push("code_block", "code", 0)
         token.content, token.map = state.getLines(body, end, state.blkIndent, False), [body, end]
         return
+    if directive.name == "eval-rst" and (html := _html_of_rst(state.getLines(body, end, state.blkIndent, False))):
+        token = state.push("html_block", "", 0)
+        token.content, token.map = html, [start, end]
+        return
     _push_title(
         state, directive.title if directive.name == "div" else shown_title(directive.name, directive.title), start
     )
+    if directive.name == "csv-table":
+        for line in range(body, end):
+            _push_paragraph(state, _line(state, line), line)
+        return
+    first = len(state.tokens)
     _push_body(state, start, body, end)
+    if directive.name == "list-table":
+        _as_table(state.tokens[first:])
+
+
+def _html_of_rst(source: str) -> str:
+    """reStructuredText as HTML, "" where docutils is not installed."""
+    try:
+        from openrealm.corpus.readers.rst import html_of
+    except NotInstalled:
+        return ""
+    return html_of(source)
+
+
+def _as_table(tokens: list[Token]) -> None:
+    """Make a list of lists a table: each of the inner ones is a row."""
+    depth = 0
+    for token in tokens:
+        is_list = token.type.startswith("bullet_list")
+        depth += is_list and token.nesting > 0
+        if depth in (1, 2) and (is_list or token.type.startswith("list_item")):
+            token.tag = {(True, 1): "table", (False, 1): "tr", (True, 2): "tbody", (False, 2): "td"}[is_list, depth]
+            token.hidden = is_list and depth == 2
+        depth -= is_list and token.nesting < 0
 
 
 def _push_title(state: StateBlock, title: str, line: int) -> None:
@@ -315,10 +356,19 @@ def _indented_directive(state: StateBlock, start: int, end: int, silent: bool) -
 
 def _no_line(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     """A line that stands for something else, such as "(label)=" or "[TOC]"."""
-    if state.is_code_block(start) or not _NO_LINE.match(_line(state, start).rstrip()):
+    line = _line(state, start).rstrip()
+    if state.is_code_block(start) or not (_NO_LINE.match(line) or (line.startswith("%") and _is_myst(state))):
         return False
     state.line = start + 1
     return True
+
+
+def _is_myst(state: StateBlock) -> bool:
+    """Whether the file is written in MyST, in which "%" begins a comment."""
+    known = state.env.get("myst")
+    if known is None or known[0] is not state.src:
+        known = state.env["myst"] = (state.src, _MYST.search(state.src) is not None)
+    return bool(known[1])
 
 
 def _definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
@@ -330,16 +380,22 @@ def _definition(state: StateBlock, start: int, end: int, silent: bool) -> bool:
 
 
 def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
-    """A table, also one whose head has the right number of cells only if code may hold a "|"."""
-    if table_rule(state, start, end, silent):
-        return True
-    if start + 1 >= end or not _CODE_WITH_PIPE.search(_line(state, start)):
-        return False
-    if not _TABLE_RULE.match(_line(state, start + 1)):
+    """A table; a "|" in code divides no cell of a row that would have too many."""
+    return _table_with_pipes_in_code(state, start, end, silent) or table_rule(state, start, end, silent)
+
+
+def _table_with_pipes_in_code(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    if start + 1 >= end or not _TABLE_RULE.match(_line(state, start + 1)):
         return False
     last = next((n for n in range(start + 2, end) if state.isEmpty(n) or state.sCount[n] < state.blkIndent), end)
     lines = [_line(state, number) for number in range(start, last)]
-    escaped = [_CODE_WITH_PIPE.sub(lambda code: _PIPE.sub(r"\\|", code.group()), line) for line in lines]
+    num_cells = _num_cells(lines[1])
+    escaped = [
+        _CODE_WITH_PIPE.sub(lambda code: _PIPE.sub(r"\\|", code.group()), line)
+        if _num_cells(line) > num_cells
+        else line
+        for line in lines
+    ]
     if escaped == lines:
         return False
     tokens: list[Token] = []
@@ -353,6 +409,10 @@ def _table(state: StateBlock, start: int, end: int, silent: bool) -> bool:
         state.tokens += tokens
         state.line = last
     return True
+
+
+def _num_cells(row: str) -> int:
+    return len(_PIPE.findall(row.strip().removeprefix("|").removesuffix("|"))) + 1
 
 
 def _braces(state: StateInline, silent: bool) -> bool:
@@ -439,8 +499,8 @@ def _emoji(name: str) -> str:
 
 
 def _marked(state: StateInline, silent: bool) -> bool:
-    """==Marked== text: what is within the signs."""
-    match = _MARKED.match(state.src, state.pos) if state.src[state.pos] == "=" else None
+    """==Marked== text and the like: what is within the signs."""
+    match = _MARKED.match(state.src, state.pos) if state.src[state.pos] in "=^+" else None
     if match is None or match.end() > state.posMax:
         return False
     if not silent:

@@ -29,7 +29,7 @@ CODE = frozenset(_CODE_NAMES.split())
 
 _WITHOUT_TITLE_NAMES = """
 card-carousel code-group column column-margin columns container cssclass div eval-rst figure grid grid-item html
-ifconfig list-table margin only row rst-class tab-set tabs
+ifconfig margin only row rst-class tab-set tabs
 """
 WITHOUT_TITLE = frozenset(_WITHOUT_TITLE_NAMES.split())
 """Directives whose argument is not shown: a path, a number, a condition, a CSS class."""

@@ -33,6 +33,7 @@ _SUBSTITUTION = re.compile(r"\|[^|]*\|_{0,2}$")
 _RULE = re.compile(r"([!-/:-@\[-`{-~])\1{3,}")
 _TARGET = re.compile(r"[ \t]*(?:\.\.[ \t]+[_\[]|__[ \t])")  # footnotes and citations too
 _MARK = re.compile(r"[\w`|\]]__?(?!\w)|[*`|]+(?=\S)")
+_POSITION = re.compile(rf' {POSITION}="\d+"')
 # docutils takes time that grows with the square of these numbers: with as many, 5 to 10 s.
 _MAX_TRANSITIONS, _MAX_TARGETS, _MAX_MARKS = 2_000, 5_000, 10_000
 # Those of docutils whose content and options are not those of Sphinx, or that read other files.
@@ -78,10 +79,25 @@ def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Document:
 
 def read_rst(source: str) -> Document:
     """Same as `read`, for text; positions are offsets in it."""
+    return read_page(_html(source), source).titled_by_heading()
+
+
+def html_of(source: str) -> str:
+    """The HTML of a part of a document in another format, without places; "" if docutils fails or takes too long."""
+    if _excess(source):
+        return ""
+    try:
+        return _POSITION.sub("", _html(source))
+    except MemoryError:
+        raise
+    except Exception:  # see `read`
+        return ""
+
+
+def _html(source: str) -> str:
     _register(source)
     settings = {**_SETTINGS, "warning_stream": StringIO()}
-    parts = docutils.core.publish_parts(source, writer=_writer(source), settings_overrides=settings)
-    return read_page(parts["html_body"], source).titled_by_heading()
+    return str(docutils.core.publish_parts(source, writer=_writer(source), settings_overrides=settings)["html_body"])
 
 
 def _excess(source: str) -> str:
