@@ -40,6 +40,8 @@ MEASURES = [
     ("{{coord|44.1|-87.9}}", "44.1°N 87.9°W"),
     ("{{formatnum:3003}} {{formatnum|1234567.8}}", "3,003 1,234,567.8"),
     ("5{{e|9}} {{10^|-3}} m{{sup|2}} H{{sub|2}}O 10<sup>6</sup> 1<sup>st</sup>", "5×10⁹ 10⁻³ m² H2O 10⁶ 1st"),
+    ("{{val|1.5e6}} {{val|5|2|e=3|u=m}} {{gaps|12|345}} {{±|5}} {{±|2|1}}", "1.5×10⁶ (5±2)×10³ m 12345 ±5 +2−1"),
+    ("{{ordinal|1}} {{ordinal|12}} {{ordinal|1,023}} {{CO2}}", "1st 12th 1023rd CO2"),
     ("{{RailGauge|1435mm}}", "1,435 mm"),
     ("{{chem|H|2|O}} {{chem2|CO2}} {{su|p=a|b=b}}", "H2O CO2 ab"),
 ]
@@ -54,9 +56,14 @@ DATES = [
         "January 2, 1850 2 January 2000 March 2000",
     ),
     ("{{birth date and age|1990|5|6}} {{death date and age|1980|5|6|1900|5|7}}", "May 6, 1990 May 6, 1980 (aged 79)"),
+    ("{{death year and age|2000|1950}}", "2000 (aged 49–50)"),
     ("{{age|1900|1|2|1980|5|6}} {{OldStyleDate|February 2|1905|January 20}}", "80 February 2 [O.S. January 20] 1905"),
 ]
 WORDS = [
+    ("{{key press|Ctrl|C}} {{section link|Mill|Fire}} {{format link|Mill#Fire}}", "Ctrl+C Mill § Fire Mill § Fire"),
+    ("{{wikt-lang|en|mill}} {{lit|mill}} {{lang|haw|O{{okina}}ahu}}", "mill lit. 'mill' Oʻahu"),
+    ("{{nihongo|Mill|水車|suisha|lit=water wheel}}", "Mill (水車, suisha, lit. 'water wheel')"),
+    ("{{URL|example.org}} {{URL|example.org|Site}}", "example.org Site"),
     (
         "{{HMS|Hood|51|6}} {{USS|Enterprise|CVN-65}} {{SS|Ohio||2}} {{MV|Rena}}",
         "HMS Hood USS Enterprise (CVN-65) Ohio MV Rena",
@@ -67,7 +74,7 @@ WORDS = [
         "belle German: Hameln Russian: Али́са, romanized: Alisa",
     ),
     ("{{transl|ar|DIN|ʿAbd}} {{transliteration|ja|dō}} {{lang-xyz|x}}", "ʿAbd dō x"),
-    ("{{IPA|/a/}} {{IPA-es|ˈlima|lang}} {{IPAc-en|UK|ˈ|l|iː|m|ə}} {{IPA|es|ˈli}}", "/a/ [ˈlima] /ˈliːmə/ ˈli"),
+    ("{{IPA|/a/}} {{IPA-es|ˈlima|lang}} {{IPAc-en|UK|ˈ|l|iː|m|ə}} {{IPA|es|ˈli}}", "/a/ [ˈlima] /ˈliːmə/ [ˈli]"),
     (
         "{{nihongo|hall|本部道場|dōjō}} {{nihongo2|本}} {{zh|c=中文|p=Zhōngwén}}",
         "hall (本部道場, dōjō) 本 Chinese: 中文; pinyin: Zhōngwén",
@@ -83,7 +90,7 @@ WORDS = [
 OTHERS = [
     ("fr", "{{date|1|janvier|2000}} {{date|2|3|1900|en musique}}", "1er janvier 2000 2 mars 1900"),
     ("fr", "{{s|XIX|e}} {{s-|I}} {{s2|XIX|e|XX|e}} {{-s|V|e}} {{XXe siècle}} {{1er}}", "XIXe siècle Ier siècle XIXe et XXe siècles Ve siècle av. J.-C. XXe siècle 1er"),
-    ("fr", "{{unité|5|km}} {{unité|5|km|2}} {{nombre|1234|hab.}}", "5 km 5 km² 1234 hab."),
+    ("fr", "{{unité|5|km}} {{unité|5|km|2}} {{nombre|1234|hab.}}", "5 km 5 km² 1 234 hab."),
     ("fr", "{{citation|texte}} {{lien|lang=en|trad=Mill|fr=Moulin}} {{M.}}", "« texte » Moulin M."),
     ("en", "{{date|1|janvier|2000}} {{unité|5|km}} {{fecha|1|1|2000}}", "1er janvier 2000 5 km 1 de enero de 2000"),
     ("de", '{{EUR|5}} {{lang|fr|x}} {{"|Text}} {{enS|mill}} {{formatnum:1234}}', "5 € x „Text“ englisch mill 1.234"),
@@ -101,6 +108,36 @@ def test_english_templates_show_what_mediawiki_shows(markup: str, text: str) -> 
 @pytest.mark.parametrize(("language", "markup", "text"), OTHERS)
 def test_templates_of_other_languages(language: str, markup: str, text: str) -> None:
     assert plain_text(markup, Wiki(language)) == (text, (), ())
+
+
+@pytest.mark.parametrize(
+    ("language", "markup", "text"),
+    [
+        (
+            "fr",
+            "La {{2e|division}} et {{Mme|Curie}}, {{n°|5}}, le {{1er|mai}}.",
+            "La 2e division et Mme Curie, no 5, le 1er mai.",
+        ),
+        (
+            "fr",
+            "Le XIX{{e}} siècle, {{unité|12345|habitants}}, {{drapeau|Pérou}} Pérou.",
+            "Le XIXe siècle, 12 345 habitants, Pérou.",
+        ),
+        ("ru", "5{{s2}}км, {{до н. э.}}, {{ударение|а}}, {{уточнить}}да.", "5 км, до н. э., а\u0301, да."),
+        ("ru", "{{OldStyleDate|3 октября|1900|20 сентября}}", "20 сентября (3 октября) 1900"),
+        ("de", "Nach {{§|5|BGB}}.{{FN|1}}", "Nach § 5 BGB."),
+        ("pt", "É grande{{carece de fontes|data=maio de 2020}}.", "É grande."),
+    ],
+)
+def test_words_given_to_a_template_stay(language: str, markup: str, text: str) -> None:
+    assert plain_text(markup, Wiki(language)) == (text, (), ())
+
+
+@pytest.mark.parametrize(
+    ("language", "markup"), [("es", "{{ESP}}"), ("en", "{{code|x=1}}"), ("en", "{{fb|ESP}}"), ("sv", "{{s2|x}}")]
+)
+def test_a_template_of_another_meaning_loses_the_sentence(language: str, markup: str) -> None:
+    assert plain_text(f"It is {markup} here.", Wiki(language)).text == ""
 
 
 @pytest.mark.parametrize(

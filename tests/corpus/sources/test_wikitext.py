@@ -21,20 +21,21 @@ from openrealm.types import Span
         ("Born ({{lang-es|x}}; {{IPA|y}}, 1535) in Lima ({{audio|z}}).", "Born (x; y, 1535) in Lima."),
         ("[[File:a.jpg|thumb|A [[picture]]]][[Image:b.png]]Text.[[Category:X]][[fr:Lima]]", "Text."),
         ("[[Datei:a.jpg|mini|Bild]]Text.[[Kategorie:X]]", "Text."),
-        ("See [[:Category:T|T]], [https://a.org their site] or https://b.org now.", "See T, their site or now."),
+        ("See [[:Category:T|T]], [https://a.org a site] or https://b.org now.", "See T, a site or https://b.org now."),
         ("One.\n== History ==\nTwo.\n=== Wars ===\nThree.", "One.\nTwo.\nThree."),
         ("One.\n== See also ==\n* [[A]]\n=== More ===\nB\n== Climate ==\nTwo.\n==Weblinks==\nC", "One.\nTwo."),
         ("* one\n* two\n# three\n: four", "one\ntwo\nthree\nfour"),
         ("a &amp;nbsp; b &nbsp;c &lt;d&gt; <!-- e --> <nowiki>[[f]]</nowiki> __NOTOC__", "a &nbsp; b c <d> f"),
         ("x<sub>2</sub><br/>y <math>\\frac{1}{2}</math> <span style='color:red'>z</span>", "x2\ny 1/2 z"),
         ("A [[b|\u202ec\u200b]]\x00.", "A c."),
-        ("{{convert|5|1=6|2=miles}} {{nowrap|x=1}}, {{{a|b}}}{{cite{{y}}|z}}.", "6 miles, b."),
+        ("{{convert|5|1=6|2=miles}} {{nowrap|}}, {{{a|b}}}{{cite{{y}}|z}}.", "6 miles, b."),
         ("&#65;&#x42;&eacute; &bogus; &lt;b&gt; [[A&amp;B]] [[a|&quot;]] &#xFDD0;.", 'ABé &bogus; <b> A&B ".'),
         ("<span title='a [[b]]'>c</span> <ref name=x>[[d]]<ref/> e</ref> <br /> {{efn|<ref>}}</ref>}} g", "c\ng"),
         ("''[[File:a.jpg|b ''c'' [[d]] {{e}}]] f''", "f"),
         ("{{unclosed | text [[and]] more", "unclosed | text and more"),
         ("a<!-- b\n<nowiki> -->c<nowiki><!-- d --></nowiki> <!-- e <!-- f -->g<!-- h\n<ref>", "ac<!-- d --> g"),
         ("a <nowiki> <!-- b --> c", "a <nowiki> c"),
+        ("See [[#Later years]], [[Lima (city)|]] and [[Lima, Peru|]].", "See #Later years, Lima and Lima."),
         ("", ""),
     ],
 )  # fmt: skip
@@ -60,7 +61,9 @@ def test_a_mention_takes_the_letters_that_follow_but_not_the_next_link() -> None
 
 
 def test_an_address_that_runs_into_a_link_leaves_it() -> None:
-    assert names("[[Lima]] and [[Cusco]] http://a[[b c]] [[x|http://a]] [[Peru]]") == ["Lima", "Cusco", "b c", "Peru"]
+    markup = "[[Lima]] and [[Cusco]] http://a[[b c]] [http://d] [[Peru]]"
+    assert plain_text(markup)[0] == "Lima and Cusco http://ab c Peru"
+    assert names(markup) == ["Lima", "Cusco", "b c", "Peru"]
 
 
 def test_what_is_not_shown_is_no_mention() -> None:

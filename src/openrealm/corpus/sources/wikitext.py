@@ -50,7 +50,6 @@ _LEFTOVERS = tuple(
         (r"__[A-Z]{3,30}__", ""),  # switches such as __NOTOC__
         (r"(?m)^ ?(?:\{\||\|\}|\|).*$", ""),  # lines of a table that was never closed
         (r"\{\{+|\}\}+|\[\[+|\]\]+|\{\||\|\}", ""),
-        (rf"\b(?:https?|ftp)://[^\s{OPEN}{CLOSE}{marks.LOST}]+", ""),
         (r" ?(?:\(\s*(?:[,;:/–—-]\s*)*\)|\[\s*\])", ""),  # empty brackets
         (r"\(\s*(?:[,;]\s*)+", "("),
         (rf"(?<=\d){FRACTION}", " "),
@@ -64,6 +63,7 @@ _LEFTOVERS = tuple(
 _LIST_MARKS = ("*", "#", ":", ";")
 _NOT_SHOWN = {LinkKind.FILE, LinkKind.CATEGORY, LinkKind.LANGUAGE}
 
+_QUALIFIER = re.compile(r"\s*(?:\([^()]*\)|,.*)$")
 _COMMENT, _COMMENT_OR_NOWIKI = re.compile("<!--"), re.compile("<!--|<nowiki>")
 _MAX_NAME = 80
 _PLACEHOLDER = "Lost"  # a lost element while sentences are found
@@ -207,8 +207,10 @@ class _Reader:
         return _as_text(marks.ANY.sub("", html.unescape(f"&{''.join(parts)};")))
 
     def _external(self, token: _Token) -> str:
-        _, end = self._until("ExternalLinkSeparator", "ExternalLinkClose")
-        return self._until("ExternalLinkClose")[0] if end == "ExternalLinkSeparator" else ""
+        address, end = self._until("ExternalLinkSeparator", "ExternalLinkClose")
+        if end == "ExternalLinkSeparator":
+            return self._until("ExternalLinkClose")[0]
+        return "" if token.get("brackets") else address
 
     def _argument(self, token: _Token) -> str:
         """{{{name|default}}}: outside templates, the default is shown."""
@@ -286,7 +288,9 @@ class _Reader:
         if kind in _NOT_SHOWN and not is_linked_to:
             return ""
         if shown is None:
-            shown = target.partition("#")[0]
+            shown = target.partition("#")[0] or target
+        elif not shown.strip():  # "[[Lima (city)|]]", which MediaWiki fills in when a page is saved
+            shown = _QUALIFIER.sub("", target.partition("#")[0])
         else:
             shown = "\n".join(without_quotes(line) for line in shown.split("\n"))
         shown = _as_text(re.sub(f"[{OPEN}{CLOSE}]", "", shown))

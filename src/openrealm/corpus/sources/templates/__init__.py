@@ -24,6 +24,7 @@ _LANGUAGES = frozenset(code for module in _MODULES for code in module.BY_LANGUAG
 _BY_LANGUAGE = {code: ChainMap(*(m.BY_LANGUAGE.get(code, {}) for m in _MODULES)) for code in sorted(_LANGUAGES)}
 _OTHERS = ChainMap(*_BY_LANGUAGE.values())
 _NONE: ChainMap[str, Renderer] = ChainMap()
+_MIN_BORROWED = 4  # characters of a name in another language's table
 _NAMESPACES = ("template:", "vorlage:", "modèle:", "plantilla:", "predefinição:", "шаблон:", "msg:", "subst:")
 
 
@@ -41,7 +42,8 @@ def find(name: str, language: str) -> Renderer | None:
         name = name.removeprefix(prefix).lstrip()
     own = _BY_LANGUAGE.get(language, _NONE)
     found = own.get(name) or _ENGLISH.get(name) or languages.of_name(name) or dates.ordinal_of(name)
-    return found or (nothing if is_silent(name) else _OTHERS.get(name))
+    is_borrowed = not language or len(name) >= _MIN_BORROWED  # {{s2}} is a century in French, a space in Russian
+    return found or (nothing if is_silent(name) else _OTHERS.get(name) if is_borrowed else None)
 
 
 def is_function(name: str) -> bool:

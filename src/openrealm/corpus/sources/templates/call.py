@@ -47,8 +47,18 @@ def constant(text: str) -> Renderer:
 
 
 def parameter(*keys: str) -> Renderer:
-    """A renderer that shows the first of these parameters that is not blank."""
+    """A renderer that shows the first of these parameters that is not blank; what else there is may be its words."""
+    return lambda call: call.get(*keys) or (None if any(value.strip() for value in call.values.values()) else "")
+
+
+def optional(*keys: str) -> Renderer:
+    """A renderer that shows the first of these parameters that is not blank, and nothing of the others."""
     return lambda call: call.get(*keys)
+
+
+def before(text: str) -> Renderer:
+    """A renderer that shows a word, and after it the parameter "1" if there is one: "Mme", "Mme Curie"."""
+    return lambda call: f"{text} {call.get('1')}".strip()
 
 
 def around(before: str, after: str = "", *keys: str) -> Renderer:

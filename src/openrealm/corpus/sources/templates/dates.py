@@ -51,6 +51,15 @@ def _death_and_age(call: Call) -> str | None:
     return f"{date} (aged {age})" if date and age is not None else date
 
 
+def _death_year_and_age(call: Call) -> str | None:
+    """{{death year and age|2000|1950}} to "2000 (aged 49–50)"."""
+    year, born = call.first(2)
+    if not (re.fullmatch(r"\d{1,4}", year) and re.fullmatch(r"\d{1,4}", born)):
+        return year or None
+    age = int(year) - int(born)
+    return f"{year} (aged {age - 1}–{age})"
+
+
 def _age_between(call: Call) -> str | None:
     """{{age|1900|1|2|1980|5|6}}; without a second date it depends on the day of reading."""
     age = _age(call.unnamed())
@@ -94,6 +103,12 @@ def _old_style(call: Call) -> str | None:
     new, year, old = call.first(3)
     shown = f"{new} [O.S. {old}]" if old else new
     return f"{shown} {year}".strip() or None
+
+
+def _russian_old_style(call: Call) -> str | None:
+    """{{OldStyleDate|3 октября|1900|20 сентября}} to "20 сентября (3 октября) 1900"."""
+    new, year, old = call.first(3)
+    return f"{old} ({new}) {year}".strip() if old else f"{new} {year}".strip() or None
 
 
 def _iso_date(call: Call) -> str | None:
@@ -163,8 +178,8 @@ def _french_centuries(after: str) -> Renderer:
 
 
 def _ordinal(call: Call) -> str:
-    """{{XXe siècle}}, {{1er}}: French ordinals whose name is what they show."""
-    return call.name.strip()
+    """{{XXe siècle}}, {{1er|mai}}: French ordinals whose name is what they show, with the noun."""
+    return f"{call.name.strip()} {call.get('1')}".strip()
 
 
 FRENCH_ORDINAL = re.compile(r"(?:\d+|[ivxlc]+)(?:er|re|e|ère|nd|nde|d)s?(?: siècles?)?(?: av\. j\.-c\.)?")
@@ -181,7 +196,8 @@ end date and age;film date;death date;death-date;birth year and age;dts;dtsh;bir
 """
 RENDERERS: dict[str, Renderer] = {
     **named(_DATE_NAMES, _date),
-    **named("death date and age;death-date and age;dda;death year and age", _death_and_age),
+    **named("death date and age;death-date and age;dda", _death_and_age),
+    **named("death year and age", _death_year_and_age),
     **named("age;age in years;age as of date", _age_between),
     **named("as of;asof", _as_of),
     **named("circa;c.;ca.;ca;circ", _circa),
@@ -214,5 +230,5 @@ BY_LANGUAGE: dict[str, dict[str, Renderer]] = {
     },
     "it": named("data", _plain_date("it")),
     "de": named("datum", _plain_date("de")),
-    "ru": named("дата;date", _plain_date("ru")),
+    "ru": {**named("дата;date", _plain_date("ru")), **named("oldstyledate;осд", _russian_old_style)},
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from openrealm.corpus.sources.templates.call import Call, Renderer, around, named, nothing, parameter
+from openrealm.corpus.sources.templates.call import Call, Renderer, around, named, nothing, optional, parameter
 
 _LANGUAGE_NAMES = """
 ab Abkhazian|af Afrikaans|ain Ainu|akk Akkadian|aln Gheg Albanian|als Tosk Albanian|am Amharic|an Aragonese
@@ -86,11 +86,11 @@ def _langx(call: Call) -> str | None:
 def _ipa(call: Call) -> str | None:
     """{{IPA|/a/}}, {{IPA-es|ˈlima|lang}}, {{IPA|es|ˈlima}}: the transcription, in the brackets that it has there."""
     given = [part for part in call.unnamed() if part]
-    if len(given) > 1 and _CODE.fullmatch(given[0]):
-        given = given[1:]
+    has_code = len(given) > 1 and _CODE.fullmatch(given[0])
+    given = given[1:] if has_code else given
     if not given:
         return None
-    is_bare = "-" in call.name and given[0][:1] not in "[/("
+    is_bare = (has_code or "-" in call.name) and given[0][:1] not in "[/("
     return f"[{given[0]}]" if is_bare else given[0]
 
 
@@ -105,6 +105,8 @@ def _nihongo(call: Call) -> str | None:
     """{{nihongo|headquarters|本部道場|honbu dōjō}}."""
     english, *more = call.first(3)
     notes = ", ".join([part for part in more if part] + [call.get(key) for key in ("4", "extra") if call.get(key)])
+    if literal := call.get("lit"):
+        notes += f"{', ' if notes else ''}lit. '{literal}'"
     return f"{english} ({notes})".strip() if english and notes else english or notes or None
 
 
@@ -159,7 +161,8 @@ RENDERERS: dict[str, Renderer] = {
     **named("zh;lang-zh;zh-full;zh-cp;chinese", _by_parameter(_ZH)),
     **named("korean;lang-ko2;ko-hhrm", _by_parameter(_KO)),
     **named(_INTERLANGUAGE_NAMES, _interlanguage),
-    **named("audio;audio-nohelp;listen inline;pronunciation", parameter("2")),
+    **named("audio;audio-nohelp;listen inline;pronunciation", optional("2")),
+    **named("wikt-lang;wt;wiktla;wdl", parameter("3", "2", "1")),
     **named("linktext;link text", lambda call: "".join(call.unnamed())),
     **named("angbr;angbr ipa;angle bracket;grapheme", around("⟨", "⟩")),
 }

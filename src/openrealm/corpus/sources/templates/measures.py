@@ -122,12 +122,13 @@ def _val(call: Call) -> str | None:
     given = call.unnamed()
     if not given:
         return None
-    shown = re.sub("^-", "−", given[0])
+    shown = number(given[0]) if _SCIENTIFIC.fullmatch(given[0]) else re.sub("^-", "−", given[0])
     if len(given) > 2 and given[1] and given[2]:
         shown += f" +{given[1].lstrip('+')}/−{given[2].lstrip('-−')}"
     elif len(given) > 1 and given[1]:
         shown += given[1] if given[1].startswith("(") else f"±{given[1]}"
-    shown += f"×10{superscript(call.get('e'))}" if call.get("e") else ""
+    if power := call.get("e"):
+        shown = (f"({shown})" if re.search("[±/]", shown) else shown) + f"×10{superscript(power)}"
     unit = call.get("u", "ul", "up", "upl")
     per = call.get("upp", "upl") and ""
     shown = _quantity(shown, unit) + per
@@ -148,7 +149,7 @@ def _fraction(call: Call) -> str | None:
 
 
 def _power(base: str) -> Renderer:
-    return lambda call: f"{base}{superscript(call.get('1'))}"
+    return lambda call: f"{base}{superscript(call.get('1'))}" if call.get("1") else None
 
 
 def _amount(before: str, after: str = "") -> Renderer:
@@ -198,7 +199,7 @@ def _unit(call: Call) -> str | None:
     given = call.unnamed()
     if not given:
         return None
-    shown = given[0]
+    shown = local_number(given[0], call.language)
     for part in given[1:]:
         shown += superscript(part) if re.fullmatch(r"[−-]?\d", part) else f"{'' if part[:1] in '/×' else ' '}{part}"
     return shown + (f"×10{superscript(call.get('e'))}" if call.get("e") else "")

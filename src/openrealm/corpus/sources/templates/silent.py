@@ -19,7 +19,7 @@ out ?of ?date.*|specify|undue.*|lopsided|ambiguous|according to.*|attribut.*
 (?:relevance|importance|notability|irrelevant).*|qualify.*|quantify.*|examples?|like whom|contradict.*|inconsistent.*
 expand.*|copy ?edit.*|clean ?up.*|merge.*|split.*|jargon.*|technical.*|context.*|definition|undefined|too many.*
 refimprove.*|unreferenced.*|more citations.*|one source.*|inflation-?fn|inflation/fn|anchor.*|shortcut|clear|clr|-|br
-toc.*|(?:compact )?toc|flag ?icon.*|flagdeco|cricon|fb|icon.*|default ?sort.*|display ?title.*|lowercase.*
+toc.*|(?:compact )?toc|flag ?icon.*|flagdeco|cricon|icon.*|default ?sort.*|display ?title.*|lowercase.*
 italic ?title.*|use .*|short description|pp|pp-.*|good article|featured.*|.* icon|authority control|portal.*|sister.*
 commons.*|wikt.*|wikisource.*|wikiquote.*|wikibooks.*|wikivoyage.*|subject bar.*|main|main article.*|see also.*
 seealso|further.*|details.*|hatnote.*|about.*|for|for[- ].*|other ?uses.*|other ?people.*|redirect.*|distinguish.*
@@ -35,7 +35,7 @@ familytree.*|columns?-list|col-.*|colbegin|colend|div col.*|end div col|refbegin
 s-[a-z]{3,5}\d?|section link.*|bots|nobots|coord missing|cleanup-.*|vandalism|sprotected.*|protected.*|dmy|mdy
 engvar.*|cs1 .*|nlist|nfcc.*|uncategorized|ipa help|ipa notice|contains .*|special characters|chembox.*|drugbox.*
 elementbox.*|starbox.*|geobox.*|graph:.*|maplink|osm.*|audio file|listen|sound|multi-listen.*|spoken.*|video.*
-external media|location map.*|campaignbox.*|succession box.*|election.*
+bandera|bandeira|bandiera|flagge|vlag|external media|location map.*|campaignbox.*|succession box.*|election.*
 """
 _SILENT = re.compile("|".join(_PATTERNS.strip().splitlines()))
 

@@ -5,16 +5,26 @@ from __future__ import annotations
 import re
 
 from openrealm.corpus.sources.marks import APOSTROPHE
-from openrealm.corpus.sources.templates.call import Call, Renderer, around, constant, named, parameter
+from openrealm.corpus.sources.templates.call import (
+    Call,
+    Renderer,
+    around,
+    before,
+    constant,
+    named,
+    nothing,
+    optional,
+    parameter,
+)
 
 _PARAMETER_1 = """
 nowrap;nobr;nobold;noitalic;nocaps;small;smaller;big;bigger;large;larger;huge;midsize;resize text;visible anchor;vanchor
-gaps;sub;sc;smallcaps;small caps;sc1;sc2;scapsonly;abbr;abbrv;tooltip;hover title;define;abbreviation;abréviation;abr
+sub;sc;smallcaps;small caps;sc1;sc2;scapsonly;abbr;abbrv;tooltip;hover title;define;abbreviation;abréviation;abr
 not a typo;typo;nat;as written;sic2;proper name;delink;nolink;plain link;text;plain text;nowiki;unstrip;strikethrough
-u;underline;overline;ul;em;strong;bold;italic;itálico;b;i;kbd;code;mono;var;mvar;math;tmath;key;key press;char;samp
+u;underline;overline;ul;em;strong;bold;italic;itálico;b;i;kbd;code;mono;var;mvar;math;tmath;char;button;samp
 codes;tt;pre;left;right;center;centre;centered;normal;highlight;mark;color box;xt;mxt;!xt;tq;gloss;term;trans;literal
 avoid wrap;nowraplinks;no wrap;nobreak;nbr;esd;wrap;lc;longitem;pad;align;transl2;unicode;cuneiform;hiero;music symbol
-nobelprize;nom;flagcountry;flag;flagu;flagg;country;flag+link;flag link;flagcountry2;drapeau2;drapeau;cref;vr;gr;la
+nobelprize;nom;flagcountry;flag;flagu;flagg;country;flag+link;flag link;flagcountry2;drapeau2;cref;vr;gr;la
 anchor text;visible;zhi;cjkv;lang-name;inlinequote;dubious span;citation needed span;cn span;cns;csn;fact span
 reference needed;clarify span;cita requerida;référence souhaitée;refsou;référence nécessaire;refnec;citazione necessaria
 pas clair;passage évasif;quoi;要出典;要出典範囲;bigmath;chem2;ce;petit;grand;pt;bdi;rtl;ltr;font;nowrap begin;isbnt
@@ -32,14 +42,20 @@ _SYMBOLS = {
     "dot": " · ", "dot separator": " · ", "·": " · ", "middot": " · ", "bullet": " • ", "•": " • ",
     "!": "|", "=": "=", "pipe": "|", "(": "{", ")": "}", "((": "{{", "))": "}}", "[": "[", "]": "]", "bracket": "[",
     "bang": "!", "colon": ":", "ampersand": "&", "&": "&", "*": "*", "asterisk": "*", "number sign": "#",
-    "minus": "−", "plusminus": "±", "+-": "±", "±": "±", "times": "×", "degree": "°", "deg": "°", "prime": "′",
+    "minus": "−", "times": "×", "degree": "°", "deg": "°", "prime": "′",
     "pprime": "″", "ell": "ℓ", "pi": "π", "tau": "τ", "sigma": "σ", "eqm": "⇌", "equilibrium": "⇌", "right arrow": "→",
     "rarr": "→", "left arrow": "←", "arrow": "→", "dagger": "†", "double-dagger": "‡", "sharp": "♯", "flat": "♭",
-    "natural": "♮", "sic": "[sic]", "ad": "AD", "ce era": "CE", "no.": "No.", "n°": "no", "numéro": "no", "nº": "no",
-    "mr.": "Mr.", "mme": "Mme", "mlle": "Mlle", "m.": "M.", "mgr": "Mgr", "st": "St", "ste": "Ste", "dr": "Dr",
-    "cf.": "cf.", "ibid.": "ibid.", "usa": "United States", "uk": "United Kingdom", "eu": "European Union",
+    "natural": "♮", "sic": "[sic]", "ad": "AD", "ce era": "CE", "ibid.": "ibid.",
+    "usa": "United States", "uk": "United Kingdom", "eu": "European Union",
     "usdollar": "US$", "lbf": "lbf", "mvdash": "–", "tiret": "–", "spaced": " ", "wj": "", "clarif": "", "0": "",
+    "co2": "CO2", "h2o": "H2O", "o2": "O2", "n2": "N2", "ch4": "CH4", "h2so4": "H2SO4", "nox": "NOx",
+    "okina": "ʻ", "ʻ": "ʻ", "ayin": "ʿ", "hamza": "ʾ", "double dagger": "‡", "'-": APOSTROPHE, "\\": " / ",
+    "nowrap end": "", "crlf": "\n", "pb": "\n", "increase": "", "decrease": "", "steady": "",
     "hydrogen": "H", "carbon": "C", "oxygen": "O", "nitrogen": "N",
+}  # fmt: skip
+_WORDS = {
+    "no.": "No.", "n°": "no", "numéro": "no", "nº": "no", "mr.": "Mr.", "mme": "Mme", "mlle": "Mlle", "m.": "M.",
+    "mgr": "Mgr", "st": "St", "ste": "Ste", "dr": "Dr", "cf.": "cf.", "mm.": "MM.", "mmes": "Mmes", "vve": "Vve",
 }  # fmt: skip
 _SHIP_PREFIXES = """
 AHS;AS;ARA;BAP;BNS;BRP;CCGS;CS;CSS;DSV;ENS;FNS;FV;GTS;HDMS;HHMS;HMAS;HMBS;HMCS;HMCyS;HMHS;HMIS;HMM;HMNZS;HMPNGS;HMS;HMSAS
@@ -98,6 +114,28 @@ def _joined(call: Call) -> str | None:
     return "".join(call.unnamed()) or None
 
 
+def _deviation(call: Call) -> str:
+    """{{±|5}} to "±5", {{±|2|1}} to "+2−1"."""
+    above, below = call.first(2)
+    return f"+{above}−{below}" if below else f"±{above}"
+
+
+def _section(call: Call) -> str | None:
+    """{{section link|Mill|History}} and {{format link|Mill#History}} to "Mill § History"."""
+    page, *sections = [part for given in call.unnamed() for part in given.split("#", 1)] or [""]
+    names = ", ".join(part for part in sections if part)
+    return f"{page} § {names}".strip() if names else page or None
+
+
+def _ordinal(call: Call) -> str | None:
+    """{{ordinal|22}} to "22nd"."""
+    number = call.get("1").replace(",", "")
+    if not re.fullmatch(r"[0-9]{1,18}", number):
+        return None
+    is_teen = number[-2:-1] == "1"
+    return number + ("th" if is_teen else {"1": "st", "2": "nd", "3": "rd"}.get(number[-1], "th"))
+
+
 def _stacked(call: Call) -> str | None:
     return "".join([call.get("p", "1"), call.get("b", "2")]) or None
 
@@ -135,13 +173,25 @@ _QUOTATIONS = (
 RENDERERS: dict[str, Renderer] = {
     **named(_PARAMETER_1, parameter("1", "text", "texte")),
     **{name: constant(text) for name, text in _SYMBOLS.items()},
+    **{name: before(text) for name, text in _WORDS.items()},
+    **named("yes", lambda call: call.get("1", default="Yes")),
+    **named("no", lambda call: call.get("1", default="No")),
     **{prefix.casefold(): _ship(prefix) for prefix in re.split(r"[;\n]", _SHIP_PREFIXES.strip())},
     **named("ship;navire", _ship_of_country),
-    **named("sclass;sclass-;sclass2;sclass2-;ship class", _ship_class),
+    **named("sclass;sclass-;sclass2;sclass2-;jclass;jclass2;ship class", _ship_class),
     **named("color;font color;fontcolor;colour;farbe;resize;sort;hs;nhidden", parameter("2", "1")),
     **named(f"{_QUOTATIONS};цитата", _quotation),
     **named("hlist;ubl;ublist;unbulleted list;plainlist;flatlist;ubt;unbullet;cslist;blist", _list),
-    **named("chem;su-chem;nuclide2;chemf;simplenuclide", _joined),
+    **named("chem;su-chem;nuclide2;chemf;simplenuclide;gaps", _joined),
+    **named("plusminus;+-;±", _deviation),
+    **named("key press;keypress;key;keys", lambda call: "+".join(part for part in call.unnamed() if part) or None),
+    **named("section link;slink;sectionlink;seclink;format link", _section),
+    **named("url;official url;native phrase;native name;lang-nat", parameter("2", "1")),
+    **named("ordinal;ord", _ordinal),
+    **named("lit;lit.;literally;literal translation", around("lit. '", "'")),
+    **named("translation;trans.;transl.", around("transl. '", "'")),
+    **named("stn;noflag;noflagcountry;mlby;nfly", parameter("1")),
+    **named("rws", around("", " railway station")),
     **named("su", _stacked),
     **named("sic", _sic),
     **named("harvtxt;harvcoltxt;harvard citation text;harvs", _authors("{authors} ({year})")),
@@ -164,14 +214,29 @@ RENDERERS: dict[str, Renderer] = {
 }
 BY_LANGUAGE: dict[str, dict[str, Renderer]] = {
     "fr": {
+        **{name: constant(name) for name in ("e", "er", "re")},
+        **named("drapeau;ancre;fanion", nothing),
         **named('citation;cita;";guillemets;«', around("« ", " »")),
         **named("ind;indice;noir;blanc;abréviation discrète;page h';unité/2", parameter("1")),
         **named("p.;p", around("p. ")),
         **named("citation bloc;début citation bloc;vers", _quotation),
     },
-    "de": {**named('";zitat-de', around("„", "“")), **named("zitat", lambda call: f"„{call.get('1', 'Text')}“")},
+    "de": {
+        **named('";zitat-de', around("„", "“")),
+        **named("fn;anker;lesenswert;exzellent", nothing),
+        **named("§", lambda call: " ".join(["§", *call.unnamed()[:2]])),
+        **named("zitat", lambda call: f"„{call.get('1', 'Text')}“"),
+    },
     "es": named('cita;cita textual;"', around("«", "»")),
-    "it": named("citazione;quote", _quotation),
-    "ru": {**named("s;nobr;num;стиль;подсказка", parameter("1")), **named("s'", constant(f"s{APOSTROPHE}"))},
-    "pt": named("citação;quote", _quotation),
+    "it": {**named("citazione;quote", _quotation), **named("senza fonte", optional("1"))},
+    "ru": {
+        **named("s;nobr;num;стиль;подсказка;comment;флагификация", parameter("1")),
+        **named("ударение", around("", "\u0301")),
+        **named("акут", constant("\u0301")),
+        **named("до н. э.;до н.э.", constant("до н. э.")),
+        **named("уточнить;когда;кто;где;какой;примечания;флаг", nothing),
+        **named("s2;s3", constant(" ")),
+        **named("s'", constant(f"s{APOSTROPHE}")),
+    },
+    "pt": {**named("citação;quote", _quotation), **named("carece de fontes", optional("1"))},
 }
