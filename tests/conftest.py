@@ -27,7 +27,15 @@ settings.register_profile("default-budget", max_examples=60, deadline=None)
 settings.load_profile("default-budget")
 
 _MARKS = ("slow", "gpu", "browser", "scale", "peers")
+_SLOW_SECONDS = 1800
 _LEFT_OUT: Counter[str] = Counter()
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Tests that take minutes may take several times as long on a busy machine."""
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_SLOW_SECONDS))
 
 
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
