@@ -34,7 +34,8 @@ _LEFT_OUT: Counter[str] = Counter()
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Tests that take minutes may take several times as long on a busy machine."""
     for item in items:
-        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+        is_long = any(map(item.get_closest_marker, ("slow", "scale")))
+        if is_long and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_SLOW_SECONDS))
 
 

@@ -73,10 +73,8 @@ def test_a_folder_is_read_by_the_columns_named(library: Any, tmp_path: Path, kin
 
 @pytest.mark.peers
 def test_a_column_that_is_not_there_and_text_that_is_none(library: Any, tmp_path: Path) -> None:
-    library.Dataset.from_dict(ROWS).save_to_disk(str(tmp_path))
-    with pytest.raises(
-        BadInput, match=r"row 1 has no column 'text' \(its columns: key, name, body\); name it with \?text="
-    ):
+    library.Dataset.from_dict({"key": [7], "prose": ["In Peru."]}).save_to_disk(str(tmp_path))
+    with pytest.raises(BadInput, match=r"row 1 has no column 'text' \(its columns: key, prose\); name it with \?text="):
         list(datasets.read(Selection(name=str(tmp_path))))
     with pytest.raises(BadInput, match=r"row 1: \"text\" is a number; expected a string"):
         list(datasets.read(Selection(name=str(tmp_path), text="key")))
