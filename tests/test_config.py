@@ -143,7 +143,7 @@ def test_settings_are_checked_against_each_other_once_all_are_applied() -> None:
         ("seed=-1", ["seed is '-1'", "from 0 to 9223372036854775807"]),
         ("pretrain.loss=marginel", ["pretrain.loss is 'marginel'", "adist, emdr2", "did you mean marginal?"]),
         ("callbacks=tensorbord", ["callbacks is 'tensorbord'", "did you mean tensorboard?"]),
-        ("index.searcher=faiss", ["index.searcher is 'faiss'", "exact"]),
+        ("index.searcher=fais", ["index.searcher is 'fais'", "exact", "did you mean faiss?"]),
         ("pretrain.learning_rate=-1", ["pretrain.learning_rate is '-1'", "at least 0"]),
         ("warm_start.passage_rate=1.5", ["warm_start.passage_rate", "from 0 to 1"]),
         ("model.pooling=clss", ["model.pooling", "cls, mean", "did you mean cls"]),

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from openrealm import files
-from openrealm.errors import BadInput, DamagedArtefact, MissingStage, NoSpace
+from openrealm.errors import BadInput, DamagedArtefact, MissingStage, NonFinite, NoSpace
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -275,6 +275,41 @@ def test_truncation_keeps_the_first_complete_lines(tmp_path_factory: pytest.Temp
         files.truncate_lines(path, num_lines)
         if lines:
             assert path.read_bytes().decode().split("\n")[:-1] == lines[:num_lines]
+
+
+def test_streamed_safetensors_are_read_by_the_library_and_mapped(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    base = torch.randn(5, 6)
+    tensors = {"a": base.T, "b": base.half()[1:], "c": (base * 10).to(torch.int8), "none": torch.zeros(0, 3)}
+    path = tmp_path / "w.safetensors"
+    files.stream_safetensors(path, tensors)
+    other = tmp_path / "library.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, other, {"some": "metadata"})
+    for found in (load_file(path), files.map_safetensors(path), files.map_safetensors(other)):
+        assert found.keys() == tensors.keys()
+        assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+        assert all(found[name].dtype == tensor.dtype for name, tensor in tensors.items())
+    with pytest.raises(FileExistsError):
+        files.stream_safetensors(path, tensors)
+    with pytest.raises(NonFinite, match="a has values that are not finite"):
+        files.stream_safetensors(tmp_path / "x.safetensors", {"a": torch.tensor([torch.inf])})
+
+
+@given(data=st.data())
+def test_a_damaged_header_of_safetensors_is_refused_or_read(data: st.DataObject, tmp_path_factory: Any) -> None:
+    import torch
+
+    path = tmp_path_factory.mktemp("damaged") / "w.safetensors"
+    files.stream_safetensors(path, {"a": torch.ones(2, 3), "b": torch.ones(4, dtype=torch.int8)})
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 29))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    with contextlib.suppress(DamagedArtefact):
+        for tensor in files.map_safetensors(path).values():
+            tensor.float().sum()  # all of it is in the file
 
 
 def test_safetensors_preserve_strided_and_shared_tensors(tmp_path: Path) -> None:

@@ -44,9 +44,14 @@ SOURCES = {
 """What the sources of the settings abbreviate."""
 
 
+Storage = Literal["fp32", "fp16", "int8"]
+"""How the vectors of an index are stored."""
+
+
 def _registered(registry: Registry[object], key: str) -> AfterValidator:
-    def check(name: str) -> str:
-        registry.check(name, key)
+    def check(name: str | None) -> str | None:
+        if name is not None:
+            registry.check(name.partition(":")[0], key)
         return name
 
     return AfterValidator(check)
@@ -347,8 +352,14 @@ class IndexConfig(Section):
     """Search over passage vectors."""
 
     key: ClassVar[str] = "index"
-    searcher: Annotated[str, _registered(SEARCHERS, "index.searcher")] = setting(
-        "exact", "algorithm for inner-product search: exact or a registered name"
+    storage: Storage = setting(
+        "fp32",
+        "precision of stored vectors: fp32, fp16, or int8 (8 bits, which are searched, beside fp16)",
+    )
+    searcher: Annotated[str | None, _registered(SEARCHERS, "index.searcher")] = setting(
+        None,
+        "algorithm for inner-product search: exact, int8, faiss, faiss:FACTORY or a registered name; none: int8 if it "
+        "is the storage, else exact",
     )
 
 

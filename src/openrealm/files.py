@@ -14,9 +14,11 @@ import functools
 import glob
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
+import warnings
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
@@ -36,6 +38,8 @@ _TEMPORARY = ".tmp-"
 _REPLACED = ".old-"
 _SEAL, _MANIFEST_SEAL = "sha256", "manifest_sha256"
 _FINITE_AT_ONCE = 1 << 24
+_MAX_HEADER_BYTES = 100 << 20  # as the safetensors library
+_NUMPY_TYPES = {"F32": "float32", "F16": "float16", "I8": "int8"}
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -273,6 +277,61 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         if not _is_finite(tensor):
             raise DamagedArtefact(f"{path}: {name} has values that are not finite; rebuild {path.parent}.")
     return tensors
+
+
+def map_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file as read-only memory maps; nothing but the header is read.
+
+    Raises DamagedArtefact if the header is not that of such a file. A tensor must not be written to.
+    """
+    import numpy as np
+    import torch
+
+    tensors: dict[str, Tensor] = {}
+    try:
+        num_bytes = path.stat().st_size
+        with path.open("rb") as handle:
+            start = 8 + int.from_bytes(handle.read(8), "little")
+            if start > min(num_bytes, _MAX_HEADER_BYTES):
+                raise ValueError("the header is too long")
+            header = json.loads(handle.read(start - 8))
+        for name, entry in header.items():
+            if name == "__metadata__":
+                continue
+            dtype, shape, (first, last) = np.dtype(_NUMPY_TYPES[entry["dtype"]]), entry["shape"], entry["data_offsets"]
+            if not 0 <= first <= last <= num_bytes - start or last - first != math.prod(shape) * dtype.itemsize:
+                raise ValueError(f"{name} does not fit its shape")
+            if first == last:  # nothing cannot be mapped
+                tensors[name] = torch.from_numpy(np.empty(shape, dtype))
+                continue
+            mapped = np.memmap(path, dtype, mode="r", offset=start + first, shape=tuple(shape))
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+                tensors[name] = torch.from_numpy(mapped)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise DamagedArtefact(f"{path} cannot be read as safetensors ({error}); rebuild {path.parent}.") from error
+    return tensors
+
+
+def stream_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors as safetensors into a folder that is not published yet, without a copy of them in memory.
+
+    Raises NonFinite naming the first tensor that holds a NaN or an infinity, NoSpace if the disk is full.
+    """
+    names = {kind: name for name, kind in _NUMPY_TYPES.items()}
+    header, end = {}, 0
+    for name, tensor in tensors.items():
+        if not _is_finite(tensor):
+            raise NonFinite(f"{name} has values that are not finite: training has diverged, and {path} was not saved.")
+        begin, end = end, end + tensor.nbytes
+        kind = names[str(tensor.dtype).removeprefix("torch.")]
+        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with _reporting_full_disk(path, end), path.open("xb") as handle:
+        handle.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors.values():
+            handle.write(tensor.detach().cpu().contiguous().numpy().reshape(-1).view("u1").data)
 
 
 def _is_finite(tensor: Tensor) -> bool:

@@ -187,8 +187,15 @@ RULES: Registry[Any] = Registry(
 )
 """Rules of the tagger "rules": functions from texts and known names to spans; see `openrealm.masking.tagger`."""
 
-SEARCHERS: Registry[Any] = Registry("searcher", {"exact": "openrealm.index.exact:ExactSearcher"})
-"""Searchers: functions from passage vectors to an `openrealm.index.searcher.Searcher`."""
+SEARCHERS: Registry[Any] = Registry(
+    "searcher",
+    {
+        "exact": "openrealm.index.exact:ExactSearcher",
+        "faiss": "openrealm.index.faiss:FaissSearcher",
+        "int8": "openrealm.index.int8:Int8Searcher",
+    },
+)
+"""Searchers: `openrealm.index.searcher.MakeSearcher`, functions from passage vectors to a `Searcher`."""
 
 CALLBACKS: Registry[Any] = Registry(
     "callback",

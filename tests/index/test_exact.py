@@ -99,6 +99,14 @@ def test_ties_with_the_last_result_go_to_the_smaller_numbers() -> None:
     assert score_BK.tolist() == [[2.0, 2.0, 1.0, 1.0]]
 
 
+def test_autocast_changes_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    vector_ND, query_BD = (torch.randn(n, 64, generator=generator) for n in (500, 5))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = ExactSearcher(vector_ND).search(query_BD, 30)
+    assert all(map(torch.equal, found, ExactSearcher(vector_ND).search(query_BD, 30)))
+
+
 @given(worlds(), st.integers(1, 8), st.integers(1, 5), st.integers(0, 2**31))
 def test_excluded_groups_are_never_found_and_enough_others_are(
     world: tuple[torch.Tensor, torch.Tensor], count: int, num_groups: int, seed: int

@@ -54,6 +54,8 @@ LATER = {"warm_start", "index", "pretrain", "frozen_towers"} | TOWERS_ALONE | FR
         ("pretrain.max_query_tokens=30", {"questions"} | LATER),
         ("pretrain.num_steps=3", {"pretrain", "frozen_towers"} | FROM_PRETRAIN),
         ("pretrain.queries=elsewhere", {"pretrain", "frozen_towers"} | FROM_PRETRAIN),
+        ("index.storage=int8", {"index", "index_pretrained", "index_towers_alone"}),
+        ("index.searcher=int8", set()),
         ("finetune.num_steps=3", FINETUNE),
         ("finetune.max_span_tokens=3", {"questions"} | FINETUNE),
     ],

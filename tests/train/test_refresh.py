@@ -130,6 +130,7 @@ def order_for(
         "num_threads": 1,
         "parts": str(tmp_path / "parts"),
         "part_passages": 20,
+        "storage": "fp32",
         "parent": os.getppid(),
     }
     files.write_json(tmp_path / "order.json", order | changes)

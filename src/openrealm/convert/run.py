@@ -69,7 +69,7 @@ def _vectors(index: Path | None, model: Realm) -> Tensor | None:
     if index is None:
         return None
     expected = Binding(model.passage_digest(), model.tokenizer.digest, "")
-    return Index.open(index, expected=expected).vector_ND
+    return Index.open(index, expected=expected).vector_ND.float()
 
 
 def _import(sources: Sequence[Path], out: Path, options: Options) -> list[str]:

@@ -64,10 +64,11 @@ def difference(old: Index, new: Index, query_BD: Tensor, k: int) -> Difference:
     correlations = []
     for query_D, a, b in zip(query_BD, old_BK, new_BK, strict=True):
         either_U = torch.cat([a, b]).unique()  # type: ignore[no-untyped-call]
-        correlations.append(_spearman(old.vector_ND[either_U] @ query_D, new.vector_ND[either_U] @ query_D))
+        one_U, other_U = (index.vector_ND[either_U].float() @ query_D for index in (old, new))
+        correlations.append(_spearman(one_U, other_U))
     drift_N = torch.cat(
         [
-            1 - torch.cosine_similarity(a, b, dim=1)
+            1 - torch.cosine_similarity(a.float(), b.float(), dim=1)
             for a, b in zip(*(torch.split(index.vector_ND, _PASSAGES_AT_ONCE) for index in (old, new)), strict=True)
         ]
     ).clamp(min=0)

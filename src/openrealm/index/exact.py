@@ -41,7 +41,8 @@ class ExactSearcher:
 
         Returns scores and passage numbers, both B x min(k, N), best first, equal scores in passage order.
         """
-        found = [self._search(part_bD, k) for part_bD in query_BD.split(_QUERIES_AT_ONCE)]  # type: ignore[no-untyped-call]
+        with torch.autocast(query_BD.device.type, enabled=False):  # would multiply in bf16
+            found = [self._search(part_bD, k) for part_bD in query_BD.split(_QUERIES_AT_ONCE)]  # type: ignore[no-untyped-call]
         scores, ids = zip(*found, strict=True)
         return torch.cat(scores), torch.cat(ids)
 

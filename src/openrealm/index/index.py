@@ -1,15 +1,16 @@
 """The index of a corpus: one vector per passage, groups of near-duplicates, and the digests it is bound to.
 
 An index is immutable. On disk it is a version: a folder that is published atomically and named after the training step
-and the digest of the passage tower. Only vectors are stored; a searcher derives its search structures from them.
+and the digest of the passage tower. Vectors are stored, and their codes of 8 bits if those are searched; a searcher
+derives all else from them. What is opened is memory-mapped.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, NotRequired, Protocol
 
@@ -20,19 +21,25 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from openrealm import files
-from openrealm.config import Config
+from openrealm.config import Config, Storage
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage, NonFinite, ShapeMismatch
-from openrealm.index.searcher import MakeSearcher
+from openrealm.index.int8 import Codes
+from openrealm.index.recall import Recall, recall_on_passages
+from openrealm.index.searcher import MakeSearcher, make_searcher
 from openrealm.progress import track
-from openrealm.registry import SEARCHERS
-from openrealm.stored import Count, FileEntry, Size, of_kind
+from openrealm.stored import Count, FileEntry, Share, Size, of_kind
 
 _VECTORS = "vectors.safetensors"
+_CODES = "codes.safetensors"
 _PASSAGES = "passages.bin"
 _VERSIONS = "versions"
 _SPARE = 4
+_ROWS_AT_ONCE = 1 << 16
+
+
+_TYPES: dict[Storage, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "int8": torch.float16}
 
 
 class PassageEncoder(Protocol):
@@ -57,6 +64,12 @@ class PassageEncoder(Protocol):
         ...
 
 
+class _Measured(TypedDict):
+    recall: dict[str, Share]
+    num_queries: Size
+    queries: str
+
+
 class _IndexManifest(TypedDict):
     step: Count
     encoder: str
@@ -66,6 +79,8 @@ class _IndexManifest(TypedDict):
     dim: Size
     files: dict[str, FileEntry]
     embedded: NotRequired[dict[str, Any]]
+    storage: NotRequired[Storage]
+    measured: NotRequired[_Measured]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,33 +159,52 @@ class Index:
         *,
         group_N: Tensor | None = None,
         step: int = 0,
-        searcher: str | MakeSearcher = "exact",
+        searcher: str | MakeSearcher | None = None,
+        storage: Storage = "fp32",
     ) -> None:
         """Create an index in memory; use `Index.build` or `Index.open` to get one for a corpus.
 
-        vector_ND  passage vectors, converted to float32; row i belongs to passage i
+        vector_ND  passage vectors; row i belongs to passage i
         binding    what the vectors were computed with
         group_N    per passage, the first passage of its group of near-duplicates; None puts each into its own group
         step       training step of the passage tower
-        searcher   a name in `registry.SEARCHERS`, or a function from vectors to a `Searcher`
+        searcher   a name in `registry.SEARCHERS`, such as "exact" or "faiss:IVF1024,Flat", or a function from vectors
+                   to a `Searcher`; None means "int8" for that storage, else "exact"
+        storage    "fp32", "fp16", or "int8": the vectors in float16, and a copy in 8 bits that is searched
         Raises ShapeMismatch if `vector_ND` does not have two dimensions, NonFinite naming the first bad passage.
         """
         if vector_ND.ndim != 2:
             raise ShapeMismatch(
                 f"vector_ND has shape {tuple(vector_ND.shape)}; expected N vectors of D dimensions, shape (N, D)."
             )
-        finite_N = torch.isfinite(vector_ND).all(dim=1)
-        if not bool(finite_N.all()):
+        if (bad := _first_not_finite(vector_ND)) is not None:
             raise NonFinite(
-                f"The vector of passage {int((~finite_N).nonzero()[0])} is not finite; the weights of the encoder have "
-                "diverged, so return to an earlier checkpoint."
+                f"The vector of passage {bad} is not finite; the weights of the encoder have diverged, so return to an "
+                "earlier checkpoint."
             )
-        self.vector_ND = vector_ND.float()
+        vector_ND = vector_ND.to(_TYPES[storage])
+        if storage != "fp32" and (bad := _first_not_finite(vector_ND)) is not None:
+            raise NonFinite(f"The vector of passage {bad} is too large for float16; set index.storage to fp32.")
+        codes = Codes.of(vector_ND) if storage == "int8" else None
+        self._fill(vector_ND, codes, binding, group_N, step, searcher, storage)
+
+    def _fill(
+        self,
+        vector_ND: Tensor,
+        codes: Codes | None,
+        binding: Binding,
+        group_N: Tensor | None,
+        step: int,
+        searcher: str | MakeSearcher | None,
+        storage: Storage,
+    ) -> None:
+        self.vector_ND, self.codes, self.storage = vector_ND, codes, storage
         self.binding, self.step = binding, step
-        self.group_N = torch.arange(len(vector_ND)) if group_N is None else group_N
+        self.group_N = torch.arange(len(vector_ND), dtype=torch.int32) if group_N is None else group_N
+        self.measured: Recall | None = None
         self._embedded: tuple[npt.NDArray[np.integer], dict[str, Any]] | None = None
-        self._make_searcher: MakeSearcher = SEARCHERS.get(searcher) if isinstance(searcher, str) else searcher
-        self.searcher = self._make_searcher(self.vector_ND)
+        self._make_searcher = searcher
+        self.searcher = make_searcher(searcher or ("exact" if codes is None else "int8"), vector_ND, codes)
 
     @classmethod
     def build(
@@ -181,7 +215,8 @@ class Index:
         *,
         step: int = 0,
         engine: Engine | None = None,
-        searcher: str | MakeSearcher = "exact",
+        searcher: str | MakeSearcher | None = None,
+        storage: Storage = "fp32",
         earlier: str | Path | None = None,
     ) -> Index:
         """Embed every passage of `corpus` with the passage tower of `model`.
@@ -190,21 +225,24 @@ class Index:
         step      training step of the passage tower
         engine    device and precision; None chooses them to suit the hardware
         searcher  as in the constructor
+        storage   as in the constructor; for "fp16" and "int8" recall is measured, see `measured`
         earlier   folder that an index of another corpus was saved in: passages that it has too, embedded with the same
                   passage tower, are not embedded again
         Raises NonFinite if a vector is not finite.
         """
         binding, engine = Binding.of(model, corpus), engine or engine_for(Config())
         how = {"max_row_tokens": corpus.max_row_tokens, "device": engine.device, "bf16": engine.bf16}
-        place_N, known_MD = _known_vectors(None if earlier is None else Path(earlier), binding, how, corpus)
+        place_N, known_MD = _known_vectors(None if earlier is None else Path(earlier), binding, how, corpus, storage)
         new = np.flatnonzero(place_N < 0)
         with track("index", len(new)) as advance:
             some = None if len(new) == len(corpus) else new
             vector_ND = model.embed_corpus(corpus, engine=engine, progress=advance, passages=some)
         if known_MD is not None:
             place_N[new] = len(known_MD) + np.arange(len(new))
-            vector_ND = torch.cat([known_MD, vector_ND])[torch.from_numpy(place_N)]
-        index = cls(vector_ND, binding, group_N=_groups(corpus), step=step, searcher=searcher)
+            vector_ND = torch.cat([known_MD, vector_ND.to(known_MD.dtype)])[torch.from_numpy(place_N)]
+        index = cls(vector_ND, binding, group_N=_groups(corpus), step=step, searcher=searcher, storage=storage)
+        if storage != "fp32":
+            index.measured = recall_on_passages(vector_ND, index.searcher)
         index._embedded = corpus.ids, how
         if folder is not None:
             index.save(folder)
@@ -218,14 +256,16 @@ class Index:
         model: PassageEncoder | None = None,
         *,
         expected: Binding | None = None,
-        searcher: str | MakeSearcher = "exact",
+        searcher: str | MakeSearcher | None = None,
+        verify: bool = True,
     ) -> Index:
-        """Read an index and check the digests of its files.
+        """Open an index, memory-mapped.
 
         folder         a version, or the folder that was passed to `save`, of which the newest version is read
         corpus, model  what the index must belong to, if given; without `corpus` each passage is its own group
         expected       digests that the index must have, instead of those of `corpus` and `model`
         searcher       as in the constructor
+        verify         check the digests of its files, and that all numbers are finite; if not, hardly anything is read
         Raises MissingStage if there is no index, DamagedArtefact, or Mismatch showing both digests.
         """
         expected = expected or Binding.of(model, corpus)
@@ -234,32 +274,44 @@ class Index:
         while True:
             version = path if is_version else newest(path)
             try:
-                return cls._read(version, corpus, expected, searcher)
+                return cls._read(version, corpus, expected, searcher, verify=verify)
             except (DamagedArtefact, MissingStage):
                 # A trainer that switches to a newer version removes older ones.
                 if is_version or version.exists():
                     raise
 
     @classmethod
-    def _read(cls, path: Path, corpus: Corpus | None, expected: Binding, searcher: str | MakeSearcher) -> Index:
-        manifest = _manifest_in(path)
+    def _read(
+        cls,
+        path: Path,
+        corpus: Corpus | None,
+        expected: Binding,
+        searcher: str | MakeSearcher | None,
+        *,
+        verify: bool,
+    ) -> Index:
+        manifest = _manifest_in(path, verify=verify)
         binding = Binding._from_manifest(manifest)
         binding.check(expected, str(path))
-        num_passages, dim = manifest["num_passages"], manifest["dim"]
+        num_passages, storage = manifest["num_passages"], manifest.get("storage", "fp32")
         if corpus is not None and len(corpus) != num_passages:
             raise DamagedArtefact(
                 f"{path / files.MANIFEST}: num_passages is {num_passages}, but {corpus.folder} has {len(corpus)}; "
                 "rebuild the index."
             )
-        vector_ND = files.read_safetensors(path / _VECTORS).get("vectors")
-        if vector_ND is None or vector_ND.shape != (num_passages, dim) or not vector_ND.is_floating_point():
-            found = "none" if vector_ND is None else f"{vector_ND.dtype} of shape {tuple(vector_ND.shape)}"
-            raise DamagedArtefact(
-                f"{path / _VECTORS} must hold 'vectors' with {num_passages} rows of {dim} numbers as its manifest "
-                f"says, but holds {found}; rebuild the index."
-            )
+        shape = num_passages, manifest["dim"]
+        vector_ND = _mapped(path / _VECTORS, {"vectors": (_TYPES[storage], shape)}, verify=verify)["vectors"]
+        codes = None
+        if storage == "int8":
+            stored = {"codes": (torch.int8, shape), "scale": (torch.float32, shape[1:])}
+            tensors = _mapped(path / _CODES, stored, verify=verify)
+            codes = Codes(tensors["codes"], tensors["scale"])
+        index = cls.__new__(cls)
         group_N = _groups(corpus) if corpus else None
-        return cls(vector_ND, binding, group_N=group_N, step=manifest["step"], searcher=searcher)
+        index._fill(vector_ND, codes, binding, group_N, manifest["step"], searcher, storage)
+        if found := manifest.get("measured"):
+            index.measured = Recall(**found)
+        return index
 
     @property
     def name(self) -> str:
@@ -297,6 +349,11 @@ class Index:
                 "expected one per query, which may be empty."
             )
         return self._search_without(query_BD, k, [self._groups_of(passages) for passages in exclude])
+
+    def scores(self, query_D: Tensor) -> Tensor:
+        """The inner products of one query, shape (D,), with all passages, N, float32."""
+        blocks = self.vector_ND.split(_ROWS_AT_ONCE)  # type: ignore[no-untyped-call]
+        return torch.cat([vector_nD.float() @ query_D for vector_nD in blocks])
 
     def restricted(self, is_allowed_N: npt.NDArray[np.bool_]) -> Index:
         """The same index, whose `search` finds only the passages that are allowed."""
@@ -342,7 +399,9 @@ class Index:
         self.binding.check(Binding.of(None, corpus), f"Index {self.name}")
         if model.passage_digest() == self.binding.encoder:
             return self
-        return type(self).build(model, corpus, step=step, engine=engine, searcher=self._make_searcher)
+        return type(self).build(
+            model, corpus, step=step, engine=engine, searcher=self._make_searcher, storage=self.storage
+        )
 
     def save(self, folder: str | Path, *, key: str | None = None) -> Path:
         """Publish this index atomically as a version in `folder`; returns the version's folder.
@@ -358,13 +417,17 @@ class Index:
             "corpus": self.binding.corpus,
             "num_passages": int(self.vector_ND.shape[0]),
             "dim": int(self.vector_ND.shape[1]),
+            "storage": self.storage,
         }
+        manifest |= {"measured": asdict(self.measured)} if self.measured is not None else {}
         manifest |= {files.KEY: key} if key is not None else {}
         with files.new_folder(target, manifest) as out:
             if self._embedded is not None:
                 ids, manifest["embedded"] = self._embedded
                 files.write_bytes(out / _PASSAGES, np.ascontiguousarray(ids).tobytes())
-            files.write_safetensors(out / _VECTORS, {"vectors": self.vector_ND})
+            files.stream_safetensors(out / _VECTORS, {"vectors": self.vector_ND})
+            if self.codes is not None:
+                files.stream_safetensors(out / _CODES, {"codes": self.codes.code_ND, "scale": self.codes.scale_D})
         return target
 
 
@@ -415,12 +478,13 @@ def _manifest_in(version: Path, *, verify: bool = True) -> _IndexManifest:
             f"{version} contains {manifest.get('kind')!r}, not an index; give a folder written by Index.save or one of "
             "its versions."
         )
-    files.read_manifest(version, verify=verify, needs=(_VECTORS,))
+    needs = (_VECTORS, *([_CODES] if manifest.get("storage") == "int8" else []))
+    files.read_manifest(version, verify=verify, needs=needs)
     return of_kind(_IndexManifest, manifest, version / files.MANIFEST, "rebuild the index")
 
 
 def _known_vectors(
-    folder: Path | None, binding: Binding, how: dict[str, Any], corpus: Corpus
+    folder: Path | None, binding: Binding, how: dict[str, Any], corpus: Corpus, storage: Storage
 ) -> tuple[npt.NDArray[np.int64], Tensor | None]:
     """Vectors of an earlier version in `folder`, and for each passage of `corpus` the row that is its own, or -1."""
     for version in reversed(versions(folder)) if folder is not None else ():
@@ -431,8 +495,10 @@ def _known_vectors(
                 continue
             if _PASSAGES not in manifest["files"] or manifest.get("embedded") != how:
                 continue
+            if _TYPES[manifest.get("storage", "fp32")] != _TYPES[storage]:
+                continue
             ids = np.fromfile(version / _PASSAGES, np.uint8).reshape(-1, corpus.ids.shape[1])
-            vector_MD = files.read_safetensors(version / _VECTORS)["vectors"]
+            vector_MD = files.map_safetensors(version / _VECTORS)["vectors"]
             if len(ids) == len(vector_MD):
                 return _places_of(corpus.ids, ids), vector_MD
     return np.full(len(corpus), -1), None
@@ -446,8 +512,35 @@ def _places_of(ids_N: npt.NDArray[np.integer], known_M: npt.NDArray[np.integer])
     return np.where((half_M2[places] == half_N2).all(axis=1), places, -1)
 
 
+def _mapped(
+    path: Path, expected: Mapping[str, tuple[torch.dtype, tuple[int, ...]]], *, verify: bool
+) -> dict[str, Tensor]:
+    """The tensors of a file, which must have these types and shapes. Raises DamagedArtefact."""
+    tensors = files.map_safetensors(path)
+    for name, (dtype, shape) in expected.items():
+        found = tensors.get(name)
+        if found is None or found.dtype != dtype or tuple(found.shape) != shape:
+            what = "none" if found is None else f"{found.dtype} of shape {tuple(found.shape)}"
+            raise DamagedArtefact(
+                f"{path} must hold {name!r}, {dtype} of shape {shape}, as its manifest says, but holds {what}; rebuild "
+                "the index."
+            )
+        if verify and found.is_floating_point() and _first_not_finite(found) is not None:
+            raise DamagedArtefact(f"{path}: {name} has values that are not finite; rebuild {path.parent}.")
+    return tensors
+
+
+def _first_not_finite(values: Tensor) -> int | None:
+    """The first row (or number) that is not finite."""
+    for place, part in enumerate(values.split(_ROWS_AT_ONCE)):  # type: ignore[no-untyped-call]
+        if not bool(part.isfinite().all()):
+            rows = part.isfinite().reshape(len(part), -1).all(dim=1)
+            return place * _ROWS_AT_ONCE + int((~rows).nonzero()[0])
+    return None
+
+
 def _groups(corpus: Corpus) -> Tensor:
-    return torch.from_numpy(corpus.groups.astype("int64"))
+    return torch.from_numpy(corpus.groups.astype("int32"))
 
 
 def _hits(score_BR: Tensor, id_BR: Tensor, kept: Sequence[Sequence[int]]) -> Hits:

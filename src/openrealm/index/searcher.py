@@ -5,11 +5,18 @@ Axes: B queries, K results, N passages, n passages of a block, D projection, P p
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
+
+from openrealm.errors import BadConfig
+from openrealm.registry import SEARCHERS
+
+if TYPE_CHECKING:
+    from openrealm.index.int8 import Codes
 
 _PAIRS_AT_ONCE = 1 << 17
 _NUMBERS_AT_ONCE = 1 << 15  # of rows that are multiplied, so that they stay in the cache
@@ -26,8 +33,29 @@ class Searcher(Protocol):
         ...
 
 
-MakeSearcher = Callable[[Tensor], Searcher]
-"""Makes a searcher of passage vectors, N x D, in float32 or float16, which may be memory-mapped."""
+MakeSearcher = Callable[..., Searcher]
+"""Makes a searcher of passage vectors, N x D, in float32 or float16, which may be memory-mapped.
+
+If it has parameters of these names, it also gets `codes`, the vectors in 8 bits (`int8.Codes`) or None, and `argument`,
+what follows the colon of its name: "IVF1024,Flat" of "faiss:IVF1024,Flat".
+"""
+
+
+def make_searcher(searcher: str | MakeSearcher, vector_ND: Tensor, codes: Codes | None = None) -> Searcher:
+    """The searcher of this name, with its argument after a colon, or by this function, over some vectors.
+
+    Raises BadConfig if there is no such name, or it takes no argument.
+
+    >>> make_searcher("exact", torch.eye(3)).search(torch.eye(3)[1:2], 1)[1].tolist()
+    [[1]]
+    """
+    name, _, argument = searcher.partition(":") if isinstance(searcher, str) else ("", "", "")
+    make: MakeSearcher = SEARCHERS.get(name) if isinstance(searcher, str) else searcher
+    taken = inspect.signature(make).parameters
+    if argument and "argument" not in taken:
+        raise BadConfig(f"The searcher {name!r} takes no argument, but {searcher!r} gives one; write {name!r}.")
+    options = {"codes": codes, **({"argument": argument} if argument else {})}
+    return make(vector_ND, **{key: value for key, value in options.items() if key in taken})
 
 
 class Best:

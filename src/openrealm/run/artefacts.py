@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from openrealm import files
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, engine_for, num_cores
-from openrealm.errors import DamagedArtefact, MissingStage
+from openrealm.errors import DamagedArtefact, Mismatch, MissingStage
 from openrealm.run import stages
 from openrealm.run.folder import Run
 from openrealm.run.systems import SYSTEMS, System
@@ -85,6 +85,11 @@ def open_index(run: Run, model: Realm, start: str) -> Index:
         command = stages.index_of(start).command_line(run)
         raise MissingStage(f"{run.folder} has no index of the current weights; run `{command}` first.")
     index = Index.open(path, open_corpus(run), model, searcher=run.config.index.searcher)
+    if index.storage != run.config.index.storage:
+        raise Mismatch(
+            f"{path} has vectors in {index.storage}, but index.storage is {run.config.index.storage}; run "
+            f"`{stages.index_of(start).command_line(run)}`."
+        )
     if index.vector_ND.shape[1] != model.config.projection_dim:
         raise DamagedArtefact(
             f"{path} has vectors of {index.vector_ND.shape[1]} dimensions, but the model's have "

@@ -295,6 +295,7 @@ def _index(name: str, title: str, start: str, *, comparison: Recipe = "") -> Sta
         command="index",
         needs=("corpus", start),
         start=start,
+        reads=lambda run, options: run.config.index.storage,
         output="index/versions",
         writes=("index",),
         leaves=(),

@@ -100,9 +100,19 @@ def index(run: Run, stage: Stage, options: Options) -> None:
     try:
         artefacts.open_index(run, model, stage.start)
     except (MissingStage, Mismatch):  # none yet, or one of another corpus under the same name
-        step, searcher = artefacts.index_step(run, stage.start), run.config.index.searcher
-        built = Index.build(model, opened, step=step, engine=engine, searcher=searcher, earlier=run.index)
+        settings = run.config.index
+        built = Index.build(
+            model,
+            opened,
+            step=artefacts.index_step(run, stage.start),
+            engine=engine,
+            searcher=settings.searcher,
+            storage=settings.storage,
+            earlier=run.index,
+        )
         built.save(run.index, key=run.record(stage.name)["key"])
+        if built.measured is not None:
+            say(f"index: {built.measured}")
 
 
 def pretrain(run: Run, stage: Stage, options: Options) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from openrealm.config import Config
+from openrealm.config import Config, IndexConfig
 from openrealm.corpus.corpus import Corpus
 from openrealm.corpus.sources import Source
 from openrealm.engine import Engine, engine_for
@@ -77,7 +78,9 @@ def documents_in(
     )
     engine = engine_for(config)
     model.to(engine.device)
-    finder = finder_in(_kept_index(folder / "index", model, corpus, engine), corpus, model) if embed else None
+    finder = (
+        finder_in(_kept_index(folder / "index", model, corpus, engine, config.index), corpus, model) if embed else None
+    )
     return Opened(
         model=model,
         corpus=corpus,
@@ -88,14 +91,18 @@ def documents_in(
     )
 
 
-def _kept_index(kept: Path, model: Realm, corpus: Corpus, engine: Engine) -> Index:
-    try:
-        return Index.open(version_folder(kept, 0, model.passage_digest()), corpus, model)
-    except (MissingStage, Mismatch, DamagedArtefact):
-        index = Index.build(model, corpus, engine=engine, earlier=kept)
-        index.save(kept)
-        prune(kept, {index.name})
-        return index
+def _kept_index(kept: Path, model: Realm, corpus: Corpus, engine: Engine, settings: IndexConfig) -> Index:
+    with contextlib.suppress(MissingStage, Mismatch, DamagedArtefact):
+        version = version_folder(kept, 0, model.passage_digest())
+        index = Index.open(version, corpus, model, searcher=settings.searcher)
+        if index.storage == settings.storage:
+            return index
+    index = Index.build(
+        model, corpus, engine=engine, searcher=settings.searcher, storage=settings.storage, earlier=kept
+    )
+    index.save(kept)
+    prune(kept, {index.name})
+    return index
 
 
 def finder_in(index: Index, corpus: Corpus, model: Realm) -> PassageFinder:

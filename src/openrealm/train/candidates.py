@@ -118,7 +118,7 @@ def sample_tail(
     queries = zip(query_BD.detach().float().cpu(), examples, candidates, numbers, strict=True)
     for query_D, example, row, number in queries:
         rng = np.random.default_rng([seed, _TAIL_STREAM, number])
-        score_N = (index.vector_ND @ query_D).double()
+        score_N = index.scores(query_D).double()
         score_N[[passage for passage in row if passage != NULL]] = -torch.inf
         if block_trivial:
             blocked = torch.tensor(example.blocked, dtype=index.group_N.dtype)

@@ -25,6 +25,7 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from openrealm import files, memory, subprocesses
+from openrealm.config import Storage
 from openrealm.corpus.corpus import Corpus
 from openrealm.engine import Engine, num_cores
 from openrealm.errors import DamagedArtefact, WorkerDied
@@ -78,6 +79,7 @@ class _Order(TypedDict):
     num_threads: Size
     parts: str
     part_passages: Size
+    storage: Storage
     parent: int
 
 
@@ -100,7 +102,7 @@ class Refresher:
         every_steps: int | None,
         synchronous: bool = False,
         max_staleness_steps: int | None = None,
-        searcher: str | MakeSearcher = "exact",
+        searcher: str | MakeSearcher | None = None,
         part_passages: int = _PART_PASSAGES,
     ) -> None:
         """Configure the refreshes; nothing is written or started before `update`.
@@ -224,6 +226,7 @@ class Refresher:
             "num_threads": num_threads,
             "parts": str(parts),
             "part_passages": self._part_passages,
+            "storage": self.index.storage,
             "parent": os.getpid(),
         }
         files.write_json(self._folder / "refresh.json", order)
@@ -372,7 +375,8 @@ def work(order_file: Path) -> None:
 
     parts = Path(order["parts"])
     vector_ND = torch.cat(list(_embedded(tower, corpus, engine, parts, order["part_passages"], report)))
-    Index(vector_ND, Binding(**order["binding"]), step=order["step"]).save(order["index"])
+    index = Index(vector_ND, Binding(**order["binding"]), step=order["step"], storage=order["storage"])
+    index.save(order["index"])
     files.remove_folder(parts)
 
 
