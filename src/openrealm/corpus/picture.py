@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FORMATS = (".png", ".svg", ".pdf")
 _BLUE, _GREY, _PALE = "#2a6fbb", "#555555", "#dddddd"
 # Metadata that matplotlib would fill with dates and versions; without it, the same corpus gives the same bytes.
-_UNDATED: dict[str, dict[str, Any]] = {
+UNDATED: dict[str, dict[str, Any]] = {
     ".png": {"Software": None},
     ".svg": {"Date": None},
     ".pdf": {"CreationDate": None, "Producer": None, "Creator": None},
@@ -50,7 +50,7 @@ def draw(histograms: Mapping[str, Histogram], title: str, path: Path) -> None:
             place.set_axis_off()
         picture = io.BytesIO()
         kind = path.suffix.lower()
-        figure.savefig(picture, format=kind[1:], metadata=_UNDATED[kind])
+        figure.savefig(picture, format=kind[1:], metadata=UNDATED[kind])
     write_bytes(path, picture.getvalue())
 
 
