@@ -18,7 +18,6 @@ import math
 import os
 import shutil
 import stat
-import warnings
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
@@ -27,6 +26,7 @@ from openrealm.errors import BadInput, Busy, DamagedArtefact, MissingStage, NonF
 from openrealm.stored import Manifest, of_kind, read_as, value_of
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from torch import Tensor
 
 T = TypeVar("T")
@@ -279,15 +279,14 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def map_safetensors(path: Path) -> dict[str, Tensor]:
+def map_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
     """The tensors of a safetensors file as read-only memory maps; nothing but the header is read.
 
-    Raises DamagedArtefact if the header is not that of such a file. A tensor must not be written to.
+    Raises DamagedArtefact if the header is not that of such a file.
     """
     import numpy as np
-    import torch
 
-    tensors: dict[str, Tensor] = {}
+    arrays: dict[str, npt.NDArray[Any]] = {}
     try:
         num_bytes = path.stat().st_size
         with path.open("rb") as handle:
@@ -302,15 +301,12 @@ def map_safetensors(path: Path) -> dict[str, Tensor]:
             if not 0 <= first <= last <= num_bytes - start or last - first != math.prod(shape) * dtype.itemsize:
                 raise ValueError(f"{name} does not fit its shape")
             if first == last:  # nothing cannot be mapped
-                tensors[name] = torch.from_numpy(np.empty(shape, dtype))
-                continue
-            mapped = np.memmap(path, dtype, mode="r", offset=start + first, shape=tuple(shape))
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-                tensors[name] = torch.from_numpy(mapped)
+                arrays[name] = np.empty(shape, dtype)
+            else:
+                arrays[name] = np.memmap(path, dtype, mode="r", offset=start + first, shape=tuple(shape))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DamagedArtefact(f"{path} cannot be read as safetensors ({error}); rebuild {path.parent}.") from error
-    return tensors
+    return arrays
 
 
 def stream_safetensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

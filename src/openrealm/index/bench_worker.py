@@ -11,9 +11,8 @@ from pathlib import Path
 
 import torch
 
-from openrealm import files
 from openrealm.index.bench import SECONDS, Answered
-from openrealm.index.index import Index
+from openrealm.index.index import Index, map_tensors
 from openrealm.memory import resident_bytes
 from openrealm.progress import show
 
@@ -23,7 +22,7 @@ _BATCH = 64
 def work(version: Path, searcher: str, queries: Path, k: int, num_threads: int) -> Answered:
     """Open an index version, search it for the vectors in the file `queries`, and say how long that took."""
     torch.set_num_threads(num_threads)
-    query_BD = files.map_safetensors(queries)["queries"]
+    query_BD = map_tensors(queries)["queries"]
     held, started = resident_bytes(), time.perf_counter()
     index = Index.open(version, searcher=searcher, verify=False)
     open_seconds = time.perf_counter() - started

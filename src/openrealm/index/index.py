@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -498,7 +499,7 @@ def _known_vectors(
             if _TYPES[manifest.get("storage", "fp32")] != _TYPES[storage]:
                 continue
             ids = np.fromfile(version / _PASSAGES, np.uint8).reshape(-1, corpus.ids.shape[1])
-            vector_MD = files.map_safetensors(version / _VECTORS)["vectors"]
+            vector_MD = map_tensors(version / _VECTORS)["vectors"]
             if len(ids) == len(vector_MD):
                 return _places_of(corpus.ids, ids), vector_MD
     return np.full(len(corpus), -1), None
@@ -516,7 +517,7 @@ def _mapped(
     path: Path, expected: Mapping[str, tuple[torch.dtype, tuple[int, ...]]], *, verify: bool
 ) -> dict[str, Tensor]:
     """The tensors of a file, which must have these types and shapes. Raises DamagedArtefact."""
-    tensors = files.map_safetensors(path)
+    tensors = map_tensors(path)
     for name, (dtype, shape) in expected.items():
         found = tensors.get(name)
         if found is None or found.dtype != dtype or tuple(found.shape) != shape:
@@ -528,6 +529,13 @@ def _mapped(
         if verify and found.is_floating_point() and _first_not_finite(found) is not None:
             raise DamagedArtefact(f"{path}: {name} has values that are not finite; rebuild {path.parent}.")
     return tensors
+
+
+def map_tensors(path: Path) -> dict[str, Tensor]:
+    """`files.map_safetensors` as tensors. They must not be written to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return {name: torch.from_numpy(array) for name, array in files.map_safetensors(path).items()}
 
 
 def _first_not_finite(values: Tensor) -> int | None:
