@@ -60,6 +60,7 @@ def test_another_encoding_is_detected_and_counted(tmp_path: Path, text: str, enc
         (b'<META content="text/html; charset=us-ascii">\x80\x81', '<META content="text/html; charset=us-ascii">€\x81'),
         (b"<?xml version='1.0' encoding='windows-1250'?>\xb3", "<?xml version='1.0' encoding='windows-1250'?>ł"),
         (b"<!--<meta charset=big5>--><meta charset=cp1250>\xb3", "<!--<meta charset=big5>--><meta charset=cp1250>ł"),
+        (b"<p>caf\xe9 \x93au lait\x94", "<p>café “au lait”"),
         (b"<meta charset=gb2312>\xc4\xe3\xba\xc3", "<meta charset=gb2312>你好"),
     ],
 )
@@ -82,6 +83,12 @@ def test_the_encoding_of_a_page_is_found_as_a_browser_finds_it(tmp_path: Path, d
 def test_what_is_no_text_or_unsure_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         decoded(tmp_path / "a.txt", data)
+
+
+@pytest.mark.parametrize("data", [b"<meta charset=utf-8>caf\xe9", b"<p>\x81\x9d", b"<p>caf\xe9\x02"])
+def test_a_page_in_an_unknown_encoding_is_refused(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(BadInput, match="is not utf-8 text"):
+        decoded(tmp_path / "a.html", data, declared=True)
 
 
 def test_a_pipe_and_a_device_are_refused(tmp_path: Path) -> None:

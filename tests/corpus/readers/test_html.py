@@ -182,6 +182,10 @@ def test_readings_beside_characters_stand_in_parentheses() -> None:
     assert texts("<p><ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp></ruby> and\n字\n字") == ["漢(kan) and 字字"]
 
 
+def test_quotations_stand_in_quotes() -> None:
+    assert texts("<p>She said <q>it is <q>old</q></q>.<p><q>Yes</q>.") == ["She said “it is ‘old’”.", "“Yes”."]
+
+
 def test_numeric_entities_are_those_of_windows() -> None:
     assert texts("<p>&#147;Lima&#148; &#133; &copy") == ["“Lima” … ©"]
 

@@ -143,8 +143,14 @@ def test_ids_titles_and_blank_text(tmp_path: Path) -> None:
         ),
         ({"id": None, "_id": "b", "text": "The mill."}, ("b", "", "The mill."), {"id": "_id", "text": "text"}),
         ({"pid": 3, "passage": "The mill."}, ("3", "", "The mill."), {"id": "pid", "text": "passage"}),
+        (
+            {"docid": "m_0#1", "url": "http://x", "segment": "The mill.", "start_char": 0},
+            ("m_0#1", "", "The mill."),
+            {"id": "docid", "text": "segment"},
+        ),
+        ({"id": " ", "text": "The mill."}, ("1", "", "The mill."), {"text": "text"}),
     ],
-    ids=["beir", "pyserini", "pyserini-title", "pyserini-quoted", "null-title", "null-id", "colbert"],
+    ids=["beir", "pyserini", "title", "quoted", "null-title", "null-id", "colbert", "ms-marco", "blank-id"],
 )
 def test_rows_are_read_by_the_keys_that_retrieval_toolkits_use(
     tmp_path: Path, row: dict[str, Any], expected: tuple[str, str, str], keys: dict[str, str]
@@ -264,7 +270,13 @@ def test_every_row_of_any_file_is_an_article_or_counted(
 
 
 articles = st.lists(
-    st.fixed_dictionaries({"id": st.text(max_size=5), "title": st.text(max_size=9), "text": st.text(max_size=40)}),
+    st.fixed_dictionaries(
+        {
+            "id": st.text(min_size=1, max_size=5).filter(str.strip),
+            "title": st.text(max_size=9),
+            "text": st.text(max_size=40),
+        }
+    ),
     max_size=6,
     unique_by=lambda row: row["id"],
 )

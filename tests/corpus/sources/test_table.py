@@ -35,12 +35,13 @@ def read(path: Path, *, skip_unreadable: bool = False) -> tuple[list[tuple[str, 
         ("a.tsv", f"0\t{TEXT}\tPolle\n", [("0", "Polle", TEXT)]),
         ("a.tsv", f'0\t"Never!" he said.\n1\t"{TEXT}\n', [("0", "", '"Never!" he said.'), ("1", "", f'"{TEXT}')]),
         ("a.tsv", f"0\t{JAPANESE}\n", [("0", "", JAPANESE)]),
+        ("a.tsv", f"D1\thttp://example.org\tPolle\t{TEXT}\n", [("D1", "Polle", TEXT)]),
         ("a.csv", f"title,text\nPolle,{TEXT}\n", [("2", "Polle", TEXT)]),
         ("a.csv", 'Text;ID\n"One; two.";7\n', [("7", "", "One; two.")]),
     ],
     ids=[
         "dpr", "windows", "byte-order-mark", "quotes", "quoted-lines", "colbert", "colbert-title", "bare-quotes",
-        "japanese", "csv", "semicolons",
+        "japanese", "ms-marco", "csv", "semicolons",
     ],
 )  # fmt: skip
 def test_tables_are_read_as_toolkits_write_them(

@@ -149,7 +149,10 @@ def test_templates_that_show_no_words(name: str) -> None:
     assert templates.find(name, "en") is templates.nothing
 
 
-@pytest.mark.parametrize("markup", ["{{convert}}", "{{age|1900|1|2}}", "{{CURRENTYEAR}}", "{{lang-de}}", "{{val}}"])
+@pytest.mark.parametrize(
+    "markup",
+    ["{{convert}}", "{{age|1900|1|2}}", "{{CURRENTYEAR}}", "{{lang-de}}", "{{val}}", "{{cvt|5|mi|km|disp=number}}"],
+)
 def test_what_cannot_be_known_is_no_empty_text(markup: str) -> None:
     assert len(plain_text(f"It is {markup} here.").lost) == 1
 

@@ -35,6 +35,7 @@ from openrealm.types import Span
         ("{{unclosed | text [[and]] more", "unclosed | text and more"),
         ("a<!-- b\n<nowiki> -->c<nowiki><!-- d --></nowiki> <!-- e <!-- f -->g<!-- h\n<ref>", "ac<!-- d --> g"),
         ("a <nowiki> <!-- b --> c", "a <nowiki> c"),
+        ("; weir : a low dam\n: second line", "weir\na low dam\nsecond line"),
         ("See [[#Later years]], [[Lima (city)|]] and [[Lima, Peru|]].", "See #Later years, Lima and Lima."),
         ("", ""),
     ],

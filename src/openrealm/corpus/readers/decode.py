@@ -37,7 +37,8 @@ _MIN_UTF16_UNITS = 16
 _LEAST_READ = 1 << 20  # some files of /proc say that they are empty
 _CONTROLS = re.compile("[\x01-\x08\x0e-\x1a\x1c-\x1f]")
 # The WHATWG's windows-1252 has no gaps: these five bytes are the control characters of the same number.
-_UNDEFINED_IN_WINDOWS_1252 = {0xDC00 + byte: byte for byte in (0x81, 0x8D, 0x8F, 0x90, 0x9D)}
+_UNDEFINED_BYTES = (0x81, 0x8D, 0x8F, 0x90, 0x9D)
+_UNDEFINED_IN_WINDOWS_1252 = {0xDC00 + byte: byte for byte in _UNDEFINED_BYTES}
 
 
 def read_text(
@@ -47,7 +48,8 @@ def read_text(
 
     The encoding is found as browsers find it: by a byte order mark; UTF-8 if the bytes are valid UTF-8; with
     `declared`, what an HTML or XML file declares (iso-8859-1 means windows-1252). Else it is detected, if it can be
-    told with some confidence. An encoding that was assumed is counted in `counts`: {"file read as windows-1252": 1}.
+    told with some confidence; a page that declares nothing is windows-1252 if it cannot. An encoding that was assumed
+    is counted in `counts`: {"file read as windows-1252": 1}.
     Raises BadInput when the file is not text, is too large, or cannot be read, and without `declared` for a line that
     is too long.
     """
@@ -97,7 +99,7 @@ def _decoded(data: bytes, path: Path, declared: bool) -> tuple[str, str]:
         return data.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
         # Detection is slow, so it comes only where no declaration helps.
-        for find in (_declared_encoding, _detected_encoding) if declared else (_detected_encoding,):
+        for find in (_declared_encoding, _detected_encoding, _usual_encoding) if declared else (_detected_encoding,):
             name = find(data)
             if name and (text := _attempt(data, name)) is not None:
                 return text, name
@@ -131,11 +133,14 @@ def _declared_encoding(data: bytes) -> str:
     """The WHATWG's name of the encoding that a page declares, or ""."""
     from webencodings import lookup
 
-    match = _DECLARATION.search(_COMMENT.sub(b"", data[:_DECLARED_WITHIN_BYTES]))
-    label = (match.group(1) or match.group(2)).decode("ascii", "replace") if match else ""
-    known = lookup(label)
+    known = lookup(_declared_label(data))
     # A page that could be searched for ASCII is not in UTF-16; "replacement" stands for encodings that are unsafe.
     return known.name if known is not None and not known.name.startswith(("utf-16", "replacement")) else ""
+
+
+def _declared_label(data: bytes) -> str:
+    match = _DECLARATION.search(_COMMENT.sub(b"", data[:_DECLARED_WITHIN_BYTES]))
+    return (match.group(1) or match.group(2)).decode("ascii", "replace") if match else ""
 
 
 def _detected_encoding(data: bytes) -> str:
@@ -161,6 +166,13 @@ def _detected_encoding(data: bytes) -> str:
         return ""
     known = lookup(name)
     return known.name if known is not None else name.lower()
+
+
+def _usual_encoding(data: bytes) -> str:
+    """What browsers assume where a page declares nothing, "windows-1252"; "" if that gives no text, or it declares."""
+    if _declared_label(data) or any(byte in data for byte in _UNDEFINED_BYTES):
+        return ""
+    return "windows-1252" if not _CONTROLS.search(data.decode("latin-1")) else ""
 
 
 def _utf16_without_mark(data: bytes) -> str:

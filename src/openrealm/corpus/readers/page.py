@@ -186,7 +186,7 @@ class _Page:
         self._heading = ""
         self._raised: list[int] = []
         self._link = self._link_before = ""
-        self._num_verbatim = 0
+        self._num_verbatim = self._num_quotes = 0
         self._place = 0
         self._start: int | None = None
 
@@ -251,6 +251,9 @@ class _Page:
             self._num_verbatim += 1
         elif name == "rt":
             self._parts.append("(")
+        elif name == "q":
+            self._parts.append("‘" if self._num_quotes % 2 else "“")
+            self._num_quotes += 1
         elif name == "sup":
             self._raised.append(len(self._parts))
         elif name == "a":
@@ -296,6 +299,9 @@ class _Page:
             self._end()
         elif name == "rt":
             self._parts.append(")")
+        elif name == "q":
+            self._num_quotes -= 1
+            self._parts.append("’" if self._num_quotes % 2 else "”")
         elif name == "button":
             self._parts.append(_JOINT)
         elif name == "sup":

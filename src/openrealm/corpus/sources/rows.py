@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 ID_KEYS = ("id", "_id", "docid", "doc_id", "docno", "pid", "passage_id", "document_id")
 TITLE_KEYS = ("title",)
-TEXT_KEYS = ("text", "contents", "content", "passage", "body")
+TEXT_KEYS = ("text", "contents", "content", "passage", "segment", "body")
 """Where id, title and text are looked for, the first that is not null: the keys of BEIR (_id), Pyserini (contents),
-ColBERT (pid, passage), ir_datasets and TREC (doc_id, docno), and Hugging Face's Wikipedia (id, title, text)."""
+ColBERT (pid, passage), MS MARCO (docid, segment, body), ir_datasets and TREC (doc_id, docno), and Hugging Face's
+Wikipedia (id, title, text)."""
 
 DATE_KEYS = ("valid_from", "valid_to")
 """The first and the last day on which a row is valid."""
@@ -170,7 +171,8 @@ class Rows:
         found = value[key] if key else ""
         if isinstance(found, bool) or not isinstance(found, str | int):
             raise BadInput(f'{where}: "{key}" is {type_of(found)}; expected a string or an integer.')
-        return key, without_surrogates(str(found))
+        row_id = without_surrogates(str(found))
+        return (key, row_id) if row_id.strip() else ("", "")  # a blank id is none
 
     def _unique(self, article_id: str, number: int, where: str) -> str:
         unique = article_id

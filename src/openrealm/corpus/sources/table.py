@@ -1,13 +1,15 @@
 """Tables in text files as a source: .tsv, as DPR and ColBERT have them, and .csv with a header.
 
 DPR's psgs_w100.tsv begins with the line "id text title" and quotes as CSV does; ColBERT's collection.tsv has no such
-line, its quotes are text, and its columns are id, text and, if there are three, title.
+line, its quotes are text, and its columns are id, text and, if there are three, title. MS MARCO's documents have
+neither, and the columns id, address, title and text.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +21,8 @@ from openrealm.errors import BadInput
 from openrealm.progress import counted
 from openrealm.types import Limits
 
-_NAMELESS = {2: ("id", "text"), 3: ("id", "text", "title")}
+_NAMELESS = {2: ("id", "text"), 3: ("id", "text", "title"), 4: ("id", "url", "title", "text")}
+_ADDRESS = re.compile(r"(?:https?|ftp)://")
 _MIN_TEXT_CHARACTERS = 20
 
 
@@ -130,7 +133,11 @@ def _is_collection(rows: list[list[str]]) -> bool:
     if len(rows[0]) not in _NAMELESS:
         return False
     rows = [row for row in rows if len(row) == len(rows[0])]
-    is_text = [len(row[1]) >= _MIN_TEXT_CHARACTERS or " " in row[1].strip() for row in rows]
+    names = _NAMELESS[len(rows[0])]
+    if "url" in names and not all(_ADDRESS.match(row[names.index("url")]) for row in rows):
+        return False
+    texts = [row[names.index("text")] for row in rows]
+    is_text = [len(text) >= _MIN_TEXT_CHARACTERS or " " in text.strip() for text in texts]
     return 2 * sum(is_text) >= len(rows) and not any(" " in row[0].strip() for row in rows)
 
 

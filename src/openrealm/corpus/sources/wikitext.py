@@ -268,7 +268,8 @@ class _Reader:
         if name not in _KEPT_EMPTY:
             return self._inline(name, contents)
         mark = token.get("wiki_markup")
-        before, after = " " if mark in _LIST_MARKS else "\n", "" if mark else "\n"
+        is_inside_line = mark in _LIST_MARKS and mark != ":"  # "; term : meaning" is shown on two lines
+        before, after = " " if is_inside_line else "\n", "" if mark else "\n"
         return f"{before}{contents}{after}"
 
     def _inline(self, name: str, contents: str) -> str:

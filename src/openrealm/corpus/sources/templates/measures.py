@@ -86,7 +86,7 @@ def _sign(sign: str) -> str:
 def _convert(call: Call) -> str | None:
     """The quantity that is converted, with its unit, not the result."""
     given = call.unnamed()
-    if not given or not given[0]:
+    if not given or not given[0] or "number" in call.get("disp"):  # only the result's number
         return None
     is_short = call.get("abbr") in ("on", "in", "y", "yes")
     value, i = number(given[0]), 1
