@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -58,3 +60,18 @@ def test_threads_that_share_a_box_get_their_own_answers(box: Box) -> None:
 
 def test_a_closed_box_starts_again(box: Box) -> None:
     assert [box.ask(page("Lima")), box.close()] == [box.ask(page("Lima")), None]
+
+
+@pytest.mark.parametrize(("kilobytes", "printed"), [(600_000, "Lima"), (60_000, "no memory")])
+def test_a_lower_limit_of_the_shell_is_kept(kilobytes: int, printed: str) -> None:
+    program = (
+        "import resource\n"
+        "from openrealm.corpus.box import Box\n"
+        f"resource.setrlimit(resource.RLIMIT_AS, ({kilobytes << 10}, {kilobytes << 10}))\n"
+        "try:\n"
+        f"    print(Box({WORKER!r}, 30, 1 << 40).ask({page('Lima')!r})['title'])\n"
+        "except MemoryError:\n"
+        "    print('no memory')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == printed, done.stderr

@@ -191,6 +191,7 @@ SHELL: dict[str, tuple[str, int, str]] = {
         2,
         "openrealm: not enough memory",
     ),
+    "memory that suffices": ("ulimit -v 400000; openrealm corpus --source text --run x", 0, "Next: openrealm warm"),
     "too little memory for torch": (
         "openrealm corpus --source text --run x 2>/dev/null; ulimit -v 600000; openrealm warm-start --run x",
         2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import select
 import signal
 import subprocess
@@ -46,7 +47,7 @@ class Box:
         """The child's answer, or {"poison": why} if the message killed it: "time", "memory" or "crash".
 
         setting  a message that has no answer of its own; sent first if the child does not have it yet
-        Raises OpenRealmError when the child cannot be started.
+        Raises OpenRealmError when the child cannot be started, MemoryError when it cannot and memory is limited.
         """
         with self._lock:
             try:
@@ -84,6 +85,8 @@ class Box:
         try:
             self._received(child, _START_SECONDS)
         except (OSError, ValueError, EOFError, TimeoutError) as error:
+            if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY:
+                raise MemoryError("a process that reads documents could not start") from error
             raise OpenRealmError(
                 f"A process that reads documents exited before it was ready; run {' '.join(command)} to see why."
             ) from error

@@ -25,6 +25,8 @@ def serve(answer: Callable[[bytes], dict[str, Any] | None]) -> None:
     A message over the limits kills the process: `Box` sees how it died.
     """
     max_seconds, max_bytes = float(sys.argv[1]), int(sys.argv[2])
+    set_limits = [limit for limit in resource.getrlimit(resource.RLIMIT_AS) if limit != resource.RLIM_INFINITY]
+    max_bytes = min(max_bytes, *set_limits) if set_limits else max_bytes  # a limit of the shell's cannot be raised
     resource.setrlimit(resource.RLIMIT_AS, (max_bytes, max_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the parent; this process exits with its input

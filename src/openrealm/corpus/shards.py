@@ -105,7 +105,10 @@ class Shards:
     def texts(self, shards: int) -> Iterator[str]:
         """Texts of the passages of the first `shards` shards, which must have been tagged."""
         for shard in range(shards):
-            yield from pq.read_table(self.part("tagged", shard) / TABLE_FILE, columns=["text"]).column(0).to_pylist()
+            # Without threads: Arrow waits for ever for one that cannot start for want of memory.
+            with pq.ParquetFile(self.part("tagged", shard) / TABLE_FILE, pre_buffer=False) as table:
+                for batch in table.iter_batches(columns=["text"], use_threads=False):
+                    yield from batch.column(0).to_pylist()
 
     def _cut(self, order: dict[str, Any], _folder: Path, manifest: dict[str, Any]) -> Arrays:
         arrays = cut_articles(order["articles"], self._tokenizer, self._rule, self.token_type)

@@ -154,6 +154,8 @@ def _is_bert(spec: dict[str, Any]) -> bool:
 def _backend(spec: dict[str, Any], where: str) -> _Backend:
     try:
         return _Backend.from_str(json.dumps(spec))
+    except MemoryError:
+        raise
     except Exception as error:  # the library raises plain Exception for every malformed description
         raise BadInput(
             f"{where} is not a tokenizer description ({error}); give the tokenizer.json of a BERT model."
