@@ -11,7 +11,7 @@ PY := .venv/bin/python
 STAMP := .venv/.installed-$(shell pwd | cksum | cut -d ' ' -f 1)
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 
-.PHONY: help setup quickstart base qa docs site test lint format test-fast test-slow test-gpu test-browser test-scale test-peers test-mutation bench-quick clean
+.PHONY: help setup quickstart base qa docs site test lint format test-fast test-slow test-gpu test-browser test-scale test-peers test-package test-mutation package bench-quick clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -131,6 +131,14 @@ $(PEERS): constraints-peers.txt $(STAMP)
 
 test-peers: setup $(PEERS) ## compare with other projects' packages and print the largest deviations
 	@$(PY) -m pytest -m peers -s
+
+package: setup ## build the sdist, and from it the wheel, in dist/
+	@$(PIP) install --constraint constraints.txt --editable '.[package]'
+	@$(PY) -m build --outdir dist
+
+test-package: setup ## build the package, install it in a fresh environment and run it there
+	@$(PIP) install --constraint constraints.txt --editable '.[package]'
+	@$(call MARKED,package)
 
 # Fails if fewer than 90% of the mutants are killed; `mutmut browse` shows the survivors.
 MUTATION = import json; s = json.load(open("mutants/mutmut-cicd-stats.json")); share = s["killed"] / s["total"]; \

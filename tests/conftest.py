@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 settings.register_profile("default-budget", max_examples=60, deadline=None)
 settings.load_profile("default-budget")
 
-_MARKS = ("slow", "gpu", "browser", "scale", "peers")
+_MARKS = ("slow", "gpu", "browser", "scale", "peers", "package")
 _SLOW_SECONDS = 1800
 _LEFT_OUT: Counter[str] = Counter()
 
