@@ -37,6 +37,8 @@ def test_a_version_is_searched_as_before_it_was_stored(tmp_path: Path, storage: 
         assert torch.equal(opened.vector_ND, index.vector_ND)
         query_BD = torch.randn(4, 12)
         assert all(map(torch.equal, opened.search(query_BD, 9), index.search(query_BD, 9)))
+        ids = torch.tensor([[299, 0, 7], [7, 7, 3]])
+        assert torch.equal(opened.vectors(ids), index.vector_ND[ids].float())
         assert torch.allclose(opened.scores(query_BD[0]), opened.vector_ND.float() @ query_BD[0], atol=1e-5)
         assert isinstance(opened.searcher, Int8Searcher if storage == "int8" else ExactSearcher)
     names = {"vectors.safetensors", "manifest.json"} | ({"codes.safetensors"} if storage == "int8" else set())
@@ -117,3 +119,24 @@ def test_opening_reads_no_vectors(tmp_path: Path) -> None:
     path = Index(torch.ones(500_000, 32), BINDING, storage="int8").save(tmp_path)
     read = subprocess.run([sys.executable, "-c", _OPEN, str(path)], capture_output=True, text=True, check=True)
     assert int(read.stdout) < 8 << 20  # the groups of 500,000 passages, and little else, of 48 MB
+
+
+_SEARCH = """
+import sys, torch
+from openrealm.index.index import Index
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+index = Index.open(sys.argv[1], verify=False)
+index.search(torch.ones(1, 64), 8)
+before = resident()
+for seed in range(40):
+    index.search(torch.randn(64, 64, generator=torch.Generator().manual_seed(seed)), 8)
+print(resident() - before)
+"""
+
+
+def test_searching_in_8_bits_maps_no_vectors(tmp_path: Path) -> None:
+    vector_ND = torch.randn(300_000, 64, generator=torch.Generator().manual_seed(0))
+    path = Index(vector_ND, BINDING, storage="int8").save(tmp_path)
+    read = subprocess.run([sys.executable, "-c", _SEARCH, str(path)], capture_output=True, text=True, check=True)
+    assert int(read.stdout) < 20 << 20, "the vectors to score again are read, not mapped: they are 38 MB"

@@ -64,7 +64,7 @@ def difference(old: Index, new: Index, query_BD: Tensor, k: int) -> Difference:
     correlations = []
     for query_D, a, b in zip(query_BD, old_BK, new_BK, strict=True):
         either_U = torch.cat([a, b]).unique()  # type: ignore[no-untyped-call]
-        one_U, other_U = (index.vector_ND[either_U].float() @ query_D for index in (old, new))
+        one_U, other_U = (index.vectors(either_U) @ query_D for index in (old, new))
         correlations.append(_spearman(one_U, other_U))
     drift_N = torch.cat(
         [

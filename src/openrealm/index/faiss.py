@@ -10,6 +10,7 @@ from torch import Tensor
 
 from openrealm.errors import BadConfig, NotInstalled
 from openrealm.index.exact import ExactSearcher
+from openrealm.index.rows import StoredRows
 from openrealm.index.searcher import Best, inner_products
 from openrealm.progress import warn
 
@@ -28,14 +29,17 @@ class FaissSearcher:
     memory whenever an index is opened.
     """
 
-    def __init__(self, vector_ND: Tensor, argument: str = "") -> None:
-        """Build FAISS's index of `vector_ND`, in float32 or float16; `argument` is the factory string.
+    def __init__(self, vector_ND: Tensor, argument: str = "", rows: Tensor | StoredRows | None = None) -> None:
+        """Build FAISS's index of `vector_ND`, in float32 or float16.
 
+        argument  the factory string
+        rows      where the vectors to score are taken from; None means `vector_ND`
         Raises NotInstalled without FAISS, BadConfig for a string that it cannot read.
         """
         faiss = _faiss()
         faiss.omp_set_num_threads(torch.get_num_threads())
-        self._vector_ND, self._exact = vector_ND, ExactSearcher(vector_ND)
+        self._rows, self._exact = vector_ND if rows is None else rows, ExactSearcher(vector_ND)
+        self._num_passages = len(vector_ND)
         num_passages, dim = vector_ND.shape
         num_lists = 1 << round(math.log2(4 * math.sqrt(max(1, num_passages))))
         try:
@@ -64,7 +68,7 @@ class FaissSearcher:
         """Scores and passage numbers, both B x min(k, N), best first, equal scores in passage order."""
         if self._index is None or not len(query_BD):
             return self._exact.search(query_BD, k)
-        num_passages = len(self._vector_ND)
+        num_passages = self._num_passages
         k = min(k, num_passages)
         num_found = min(max(_RESCORED_PER_RESULT * k, _MIN_RESCORED), num_passages)
         id_BR = torch.from_numpy(self._index.search(query_BD.contiguous().numpy(), num_found)[1])
@@ -73,7 +77,7 @@ class FaissSearcher:
         query_P, place_P = (is_found_BR & ~lacks_B[:, None]).nonzero(as_tuple=True)
         best = Best(len(query_BD), k, torch.float32)
         id_P = id_BR[query_P, place_P]
-        best.offer(query_P, inner_products(query_BD, query_P, self._vector_ND, id_P), id_P)
+        best.offer(query_P, inner_products(query_BD, query_P, self._rows, id_P), id_P)
         if bool(lacks_B.any()):
             score_LK, id_LK = self._exact.search(query_BD[lacks_B], k)
             query_L = lacks_B.nonzero()[:, 0].repeat_interleave(k)

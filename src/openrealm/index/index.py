@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, Protocol
+from typing import Any, NamedTuple, NotRequired, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage, NonFinite, ShapeMismatch
 from openrealm.index.int8 import Codes
 from openrealm.index.recall import Recall, recall_on_passages
+from openrealm.index.rows import StoredRows
 from openrealm.index.searcher import MakeSearcher, make_searcher
 from openrealm.progress import track
 from openrealm.stored import Count, FileEntry, Share, Size, of_kind
@@ -198,14 +199,16 @@ class Index:
         step: int,
         searcher: str | MakeSearcher | None,
         storage: Storage,
+        rows: StoredRows | None = None,
     ) -> None:
         self.vector_ND, self.codes, self.storage = vector_ND, codes, storage
+        self._rows = vector_ND if rows is None else rows
         self.binding, self.step = binding, step
         self.group_N = torch.arange(len(vector_ND), dtype=torch.int32) if group_N is None else group_N
         self.measured: Recall | None = None
         self._embedded: tuple[npt.NDArray[np.integer], dict[str, Any]] | None = None
         self._make_searcher = searcher
-        self.searcher = make_searcher(searcher or ("exact" if codes is None else "int8"), vector_ND, codes)
+        self.searcher = make_searcher(searcher or ("exact" if codes is None else "int8"), vector_ND, codes, rows)
 
     @classmethod
     def build(
@@ -302,14 +305,15 @@ class Index:
             )
         shape = num_passages, manifest["dim"]
         vector_ND = _mapped(path / _VECTORS, {"vectors": (_TYPES[storage], shape)}, verify=verify)["vectors"]
-        codes = None
+        codes, rows = None, None
         if storage == "int8":
+            rows = StoredRows(cast("np.memmap[Any, Any]", files.map_safetensors(path / _VECTORS)["vectors"]))
             stored = {"codes": (torch.int8, shape), "scale": (torch.float32, shape[1:])}
             tensors = _mapped(path / _CODES, stored, verify=verify)
             codes = Codes(tensors["codes"], tensors["scale"])
         index = cls.__new__(cls)
         group_N = _groups(corpus) if corpus else None
-        index._fill(vector_ND, codes, binding, group_N, manifest["step"], searcher, storage)
+        index._fill(vector_ND, codes, binding, group_N, manifest["step"], searcher, storage, rows)
         if found := manifest.get("measured"):
             index.measured = Recall(**found)
         return index
@@ -350,6 +354,10 @@ class Index:
                 "expected one per query, which may be empty."
             )
         return self._search_without(query_BD, k, [self._groups_of(passages) for passages in exclude])
+
+    def vectors(self, ids: Tensor) -> Tensor:
+        """The vectors of passages in float32, of the shape of `ids` and D."""
+        return self._rows[ids.flatten()].float().reshape(*ids.shape, -1)
 
     def scores(self, query_D: Tensor) -> Tensor:
         """The inner products of one query, shape (D,), with all passages, N, float32."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from openrealm.index.rows import StoredRows
 from openrealm.index.searcher import Best, inner_products, pairs_above
 
 _QUERIES_AT_ONCE = 256
@@ -60,9 +61,21 @@ class Int8Searcher:
     ([[1.0, 1.0]], [[0, 2]])
     """
 
-    def __init__(self, vector_ND: Tensor, codes: Codes | None = None, *, block_rows: int = _BLOCK_ROWS) -> None:
-        """Search `vector_ND`, in float32 or float16, by its codes (None: compute them), `block_rows` at a time."""
-        self._vector_ND, self._block_rows = vector_ND, block_rows
+    def __init__(
+        self,
+        vector_ND: Tensor,
+        codes: Codes | None = None,
+        rows: Tensor | StoredRows | None = None,
+        *,
+        block_rows: int = _BLOCK_ROWS,
+    ) -> None:
+        """Search vectors in float32 or float16.
+
+        codes       the same in 8 bits; None computes them
+        rows        where the vectors to score are taken from; None means `vector_ND`
+        block_rows  how many are scanned at a time
+        """
+        self._rows, self._block_rows = vector_ND if rows is None else rows, block_rows
         self._codes = Codes.of(vector_ND) if codes is None else codes
 
     def search(self, query_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -72,11 +85,12 @@ class Int8Searcher:
         return torch.cat(scores), torch.cat(ids)
 
     def _search(self, query_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        id_R = self._scan(query_BD, min(max(_RESCORED_PER_RESULT * k, _MIN_RESCORED), len(self._vector_ND))).flatten()
+        num_passages = len(self._codes.code_ND)
+        id_R = self._scan(query_BD, min(max(_RESCORED_PER_RESULT * k, _MIN_RESCORED), num_passages)).flatten()
         query_R = torch.arange(len(query_BD)).repeat_interleave(len(id_R) // max(1, len(query_BD)))
         best = Best(len(query_BD), k, torch.float32)
-        best.offer(query_R, inner_products(query_BD, query_R, self._vector_ND, id_R), id_R)
-        return best.results(min(k, len(self._vector_ND)))
+        best.offer(query_R, inner_products(query_BD, query_R, self._rows, id_R), id_R)
+        return best.results(min(k, num_passages))
 
     def _scan(self, query_BD: Tensor, num_best: int) -> Tensor:
         """Numbers of the best passages by codes, B x num_best."""

@@ -17,6 +17,7 @@ from openrealm.registry import SEARCHERS
 
 if TYPE_CHECKING:
     from openrealm.index.int8 import Codes
+    from openrealm.index.rows import StoredRows
 
 _PAIRS_AT_ONCE = 1 << 17
 _NUMBERS_AT_ONCE = 1 << 15  # of rows that are multiplied, so that they stay in the cache
@@ -36,12 +37,15 @@ class Searcher(Protocol):
 MakeSearcher = Callable[..., Searcher]
 """Makes a searcher of passage vectors, N x D, in float32 or float16, which may be memory-mapped.
 
-If it has parameters of these names, it also gets `codes`, the vectors in 8 bits (`int8.Codes`) or None, and `argument`,
-what follows the colon of its name: "IVF1024,Flat" of "faiss:IVF1024,Flat".
+If it has parameters of these names, it also gets `codes`, the vectors in 8 bits (`int8.Codes`) or None, `rows`, from
+which single vectors are to be taken, by number (the vectors, or `rows.StoredRows`), and `argument`, what follows the
+colon of its name: "IVF1024,Flat" of "faiss:IVF1024,Flat".
 """
 
 
-def make_searcher(searcher: str | MakeSearcher, vector_ND: Tensor, codes: Codes | None = None) -> Searcher:
+def make_searcher(
+    searcher: str | MakeSearcher, vector_ND: Tensor, codes: Codes | None = None, rows: StoredRows | None = None
+) -> Searcher:
     """The searcher of this name, with its argument after a colon, or by this function, over some vectors.
 
     Raises BadConfig if there is no such name, or it takes no argument.
@@ -54,7 +58,11 @@ def make_searcher(searcher: str | MakeSearcher, vector_ND: Tensor, codes: Codes 
     taken = inspect.signature(make).parameters
     if argument and "argument" not in taken:
         raise BadConfig(f"The searcher {name!r} takes no argument, but {searcher!r} gives one; write {name!r}.")
-    options = {"codes": codes, **({"argument": argument} if argument else {})}
+    options = {
+        "codes": codes,
+        "rows": vector_ND if rows is None else rows,
+        **({"argument": argument} if argument else {}),
+    }
     return make(vector_ND, **{key: value for key, value in options.items() if key in taken})
 
 
@@ -111,7 +119,7 @@ def pairs_above(score_Bn: Tensor, floor_B1: Tensor) -> Iterator[tuple[Tensor, Te
     yield from zip(query_P.split(_PAIRS_AT_ONCE), column_P.split(_PAIRS_AT_ONCE), strict=True)  # type: ignore[no-untyped-call]
 
 
-def inner_products(query_BD: Tensor, query_P: Tensor, vector_ND: Tensor, row_P: Tensor) -> Tensor:
+def inner_products(query_BD: Tensor, query_P: Tensor, vector_ND: Tensor | StoredRows, row_P: Tensor) -> Tensor:
     """Inner products of queries and rows of `vector_ND`, given by their numbers (P,), in float32.
 
     Their bits do not depend on what else is computed with them: products of float32 are exact in float64, and each sum

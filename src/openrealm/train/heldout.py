@@ -105,7 +105,7 @@ def retrieve_heldout(
             query_BD = model.retriever.encode_query(query_rows(corpus, part, settings.max_query_tokens))
         found = find_candidates(index, query_BD, part, settings.num_candidates, block_trivial=settings.block_trivial)
         for query_D, row in zip(query_BD.float().cpu(), found, strict=True):
-            vector_KD = torch.cat([null_1D, index.vector_ND[row[1:]]])
+            vector_KD = torch.cat([null_1D, index.vectors(torch.tensor(row[1:], dtype=torch.long))])
             probability.append((vector_KD @ query_D).softmax(dim=0).tolist())
         candidates += found
     model.train(was_training)

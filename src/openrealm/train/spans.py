@@ -121,7 +121,7 @@ class DenseFinder:
 
     def scores(self, query_BD: Tensor, id_BK: Tensor) -> Tensor:
         """f(x,z) of the passages `id_BK`, B x K, with gradient."""
-        found_BKD = self.index.vector_ND[id_BK].to(query_BD.device)
+        found_BKD = self.index.vectors(id_BK).to(query_BD.device)
         return (query_BD[:, None, :] * found_BKD).sum(dim=2)
 
     def parameters(self) -> Iterable[nn.Parameter]:
