@@ -19,6 +19,10 @@ class BadInput(OpenRealmError):
     """A file, line or value from the user is invalid."""
 
 
+class SeveralBadInputs(BadInput):
+    """Several inputs cannot be used: a sentence, and below it a line for each of them."""
+
+
 class TooLittleText(BadInput):
     """A text has too little to mask for pre-training."""
 

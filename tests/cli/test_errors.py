@@ -273,3 +273,17 @@ def test_a_full_disk(toy_settings: list[str], tmp_path: Path) -> None:
         assert len(printed) == 1
         assert "the disk is full" in printed[0]
         assert "Traceback" not in done.stderr
+
+
+def test_each_unreadable_file_has_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.txt").write_text("Lima.")
+    for name in ("b.txt", "c\n\x1b[1m.txt"):
+        (tmp_path / name).write_bytes(b"abc\0def")
+    assert main(["corpus", "--source", str(tmp_path), "--run", str(tmp_path / "runs" / "x")]) == 2
+    found = [line for line in capsys.readouterr().err.splitlines() if "binary data" in line or "files or rows" in line]
+    assert found[0].startswith("openrealm: 2 files or rows could not be read; ")
+    assert found[0].endswith(":")
+    assert [line.partition(" is ")[0] for line in found[1:]] == [
+        f"  {tmp_path}/b.txt",
+        f"  {tmp_path}/c\\n\\x1b[1m.txt",
+    ]

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -40,7 +40,7 @@ from openrealm.cli import (
     warm_start,
     watch,
 )
-from openrealm.errors import OpenRealmError
+from openrealm.errors import OpenRealmError, SeveralBadInputs
 from openrealm.progress import LOGGER, fail, say, show, warn
 from openrealm.text.surrogates import has_surrogates
 
@@ -221,6 +221,9 @@ def _failed(error: BaseException) -> int:
             say(line.rstrip())
     if hasattr(error, "format_message"):  # the command line does not parse
         return _show_usage(error)
+    if isinstance(error, SeveralBadInputs):
+        sentence, *listed = str(error).split("\n")
+        return _fail(sentence, 2, listed)
     if isinstance(error, OpenRealmError):
         return _fail(str(error), 2)
     if lacks_memory(error):
@@ -262,9 +265,12 @@ def _in_one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _fail(sentence: str, code: int) -> int:
+def _fail(sentence: str, code: int, listed: Sequence[str] = ()) -> int:
+    """Print why the command ends, and lines below it; returns the exit code."""
     if launch.is_first():
         fail(f"openrealm: {sentence}")
+        for line in listed:
+            fail(line)
     else:
         time.sleep(_SECONDS_BEFORE_REPORT)
         fail(f"openrealm, process {launch.rank()}: {sentence}")

@@ -108,7 +108,7 @@ def test_skipped_files_are_counted_by_reason(tmp_path: Path) -> None:
         ("a.txt", b"abc\0def", "is binary data, not UTF-8 text (byte 3 is zero)"),
         ("a.md", "# Peru".encode("utf-16")[:-1], "is not utf-16-le text"),
         ("a.txt", b"caf\xe9 au lait", "is not utf-8 text (byte 3 is 0xe9)"),
-        ("a.html", b"<p>caf\xe9", "is not utf-8 text (byte 6 is 0xe9)"),
+        ("a.html", b"<meta charset=utf-8><p>caf\xe9", "is not utf-8 text (byte 26 is 0xe9)"),
         ("a.txt", b"x" * 10_000_000, "line 1 has 10,000,000 characters"),
         ("a.pdf", b"%PDF-1.4 broken", "could not be read as PDF"),
     ],

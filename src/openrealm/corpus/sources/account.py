@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from openrealm.corpus.row_files import RowFile
-from openrealm.errors import BadInput
+from openrealm.errors import BadInput, SeveralBadInputs
+from openrealm.progress import visible
 
 MAX_EXAMPLES = 20
 
@@ -98,10 +99,10 @@ class Account:
         if self._num_errors == 1:
             raise self._errors[0]
         number = f"{self._num_errors:,}" if is_complete else f"{self._num_errors:,} or more"
-        listed = "".join(f"\n  {error}" for error in self._errors)
+        listed = "".join(f"\n  {visible(str(error))}" for error in self._errors)
         more = self._num_errors - len(self._errors)
         listed += f"\n  and {more:,} more" if more else ""
-        raise BadInput(
+        raise SeveralBadInputs(
             f"{number} files or rows could not be read; correct or remove them, or skip them with --skip-unreadable "
             f"(in Python, skip_unreadable=True):{listed}"
         )
