@@ -228,6 +228,8 @@ def test_front_matter_gives_the_title_and_a_section_between_rules_stays(top: str
         ('## Sums <Badge text="new" />', ["Sums new"]),
         ("(a)=\n% a remark\nText.", ["Text."]),
         ("% of the towns\n\nText.", ["% of the towns", "Text."]),
+        ("It is {++very++} {--quite--} {~~old~>new~~}, {==see==}{>> why <<}.", ["It is very quite old new, seewhy."]),
+        (":::{tip}\nA tip.\n:::\n\n:::\n\n///\n\nText.", ["Tip", "A tip.", "Text."]),
         ("Press ++ctrl+alt+del++ in C++ or ^^now^^.", ["Press ctrl+alt+del in C++ or now."]),
         ("```{list-table} Towns\n:header-rows: 1\n\n* - Town\n  - Founded\n* - Hameln\n  - *851*\n```",
          ["Towns", "Town, Founded", "Hameln, 851"]),

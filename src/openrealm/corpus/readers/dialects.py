@@ -43,6 +43,7 @@ _NO_LINE = re.compile(
     r"|\{:[^{}]*\}$|\{[ \t]*[#.][\w-][^{}]*\}$"  # attributes of kramdown and MkDocs
     r"|;?-{1,2}8<-{1,2}.*$|<<<[ \t]*[@./].*$"  # included files
     r"|import[ \t]+[^'\";]+[ \t]from[ \t]+(['\"])[^'\"]+\1;?$|import[ \t]+(['\"])[^'\"]+\2;?$"  # MDX
+    r"|:{3,}$|/{3,}$"  # ends of directives that nothing opens
     r"|\[\[_?toc_?\]\]$|\[toc\]$|\$\{toc\}$|@\[toc\].*$|\+\+\+$",
     re.IGNORECASE,
 )
@@ -67,6 +68,8 @@ _ATTRIBUTE = r"(?:[#.][\w:-]+|[\w:-]+=(?:\"[^\"\n]{0,200}\"|'[^'\n]{0,200}'|[^\s
 _ATTRIBUTES = re.compile(rf"\{{:?[ \t]*(?:-|{_ATTRIBUTE}(?:[ \t]+{_ATTRIBUTE}){{0,20}})[ \t]*\}}")
 _ROLE = re.compile(r"\{[A-Za-z][\w:+.-]*\}(`+)(?!`)")
 _WIKI_LINK = re.compile(r"!?\[\[([^\W\d][^\[\]|\n]{0,200})(?:\|([^\[\]\n]{1,200}))?\]\](?!\()")
+# {++inserted++}, {--deleted--}, {~~old~>new~~}, {==marked==} and {>>remark<<} of CriticMarkup
+_EDIT = re.compile(r"\{(\+\+|--|~~|==|>>)([^{}\n]{1,500}?)(?:\+\+|--|~~|==|<<)\}")
 _ICON = re.compile(r":(?:material|octicons|fontawesome|simple)-[\w-]{1,80}:")
 # ==marked==, ^^inserted^^, and ++ctrl+alt+del++, the keys of MkDocs.
 _MARKED = re.compile(
@@ -421,6 +424,11 @@ def _braces(state: StateInline, silent: bool) -> bool:
         return False
     if match := _ROLE.match(state.src, state.pos):
         return _role(state, silent, match)
+    if (match := _EDIT.match(state.src, state.pos)) and match.end() <= state.posMax:
+        if not silent:
+            state.push("text", "", 0).content = match[2].replace("~>", " ").strip()
+        state.pos = match.end()
+        return True
     match = _TEMPLATE.match(state.src, state.pos) or _attributes(state.src, state.pos)
     if match is None:
         return False
