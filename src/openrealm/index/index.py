@@ -541,9 +541,14 @@ def _mapped(
 
 def map_tensors(path: Path) -> dict[str, Tensor]:
     """`files.map_safetensors` as tensors. They must not be written to."""
+    return {name: _tensor(array) for name, array in files.map_safetensors(path).items()}
+
+
+def _tensor(array: npt.NDArray[Any]) -> Tensor:
+    """An array, which may be read-only, as a tensor without a copy. It must not be written to."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return {name: torch.from_numpy(array) for name, array in files.map_safetensors(path).items()}
+        return torch.from_numpy(array)
 
 
 def _first_not_finite(values: Tensor) -> int | None:
@@ -556,7 +561,7 @@ def _first_not_finite(values: Tensor) -> int | None:
 
 
 def _groups(corpus: Corpus) -> Tensor:
-    return torch.from_numpy(corpus.groups.astype("int32"))
+    return _tensor(np.asarray(corpus.groups).view(np.int32))  # mapped, as the corpus has them
 
 
 def _hits(score_BR: Tensor, id_BR: Tensor, kept: Sequence[Sequence[int]]) -> Hits:

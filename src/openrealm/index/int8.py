@@ -14,7 +14,7 @@ from openrealm.index.rows import StoredRows
 from openrealm.index.searcher import Best, inner_products, pairs_above
 
 _QUERIES_AT_ONCE = 256
-_BLOCK_ROWS = 1 << 15
+_BLOCK_ROWS, _MOST_ROWS, _SCORES_AT_ONCE = 1 << 15, 1 << 17, 1 << 21
 _LARGEST = 127
 _RESCORED_PER_RESULT, _MIN_RESCORED = 4, 64
 
@@ -67,13 +67,13 @@ class Int8Searcher:
         codes: Codes | None = None,
         rows: Tensor | StoredRows | None = None,
         *,
-        block_rows: int = _BLOCK_ROWS,
+        block_rows: int | None = None,
     ) -> None:
         """Search vectors in float32 or float16.
 
         codes       the same in 8 bits; None computes them
         rows        where the vectors to score are taken from; None means `vector_ND`
-        block_rows  how many are scanned at a time
+        block_rows  how many are scanned at a time; None chooses a number
         """
         self._rows, self._block_rows = vector_ND if rows is None else rows, block_rows
         self._codes = Codes.of(vector_ND) if codes is None else codes
@@ -98,8 +98,10 @@ class Int8Searcher:
         largest_B1 = scaled_BD.abs().amax(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
         code_BD = (scaled_BD / largest_B1 * _LARGEST).round().to(torch.int8)
         best = Best(len(query_BD), num_best, torch.int32)
-        for first in range(0, len(self._codes.code_ND), self._block_rows):
-            score_Bn = _products(code_BD, self._codes.code_ND[first : first + self._block_rows])
+        suitable = max(_BLOCK_ROWS, min(_MOST_ROWS, _SCORES_AT_ONCE // max(1, len(query_BD))))
+        block_rows = self._block_rows or suitable
+        for first in range(0, len(self._codes.code_ND), block_rows):
+            score_Bn = _products(code_BD, self._codes.code_ND[first : first + block_rows])
             if best.is_full:
                 floor_B1 = best.floor_B1 + 1  # of equal passages the earlier ones stay
             else:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from openrealm.index.rows import StoredRows
 
 _PAIRS_AT_ONCE = 1 << 17
+_COLUMNS_AT_ONCE, _FEW = 32, 8
 _NUMBERS_AT_ONCE = 1 << 15  # of rows that are multiplied, so that they stay in the cache
 
 
@@ -114,9 +115,29 @@ class Best:
 
 
 def pairs_above(score_Bn: Tensor, floor_B1: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Numbers of the query and the column of all scores that are at least `floor_B1`, in portions."""
-    query_P, column_P = (score_Bn >= floor_B1).nonzero(as_tuple=True)
-    yield from zip(query_P.split(_PAIRS_AT_ONCE), column_P.split(_PAIRS_AT_ONCE), strict=True)  # type: ignore[no-untyped-call]
+    """Numbers of the query and the column of all scores that are at least `floor_B1`, in portions.
+
+    Usually they are few: then columns are first compared by the largest of 32, which takes half the time.
+    """
+    stride = score_Bn.shape[1] // _COLUMNS_AT_ONCE
+    grouped = stride * _COLUMNS_AT_ONCE
+    largest_Bs = score_Bn[:, :grouped].unflatten(1, (_COLUMNS_AT_ONCE, stride)).amax(dim=1)  # type: ignore[no-untyped-call]
+    query_G, column_G = (largest_Bs >= floor_B1).nonzero(as_tuple=True)
+    if len(query_G) * _FEW > largest_Bs.numel():
+        grouped = 0
+    else:
+        offset_C = stride * torch.arange(_COLUMNS_AT_ONCE, device=score_Bn.device)
+        for query_P, first_P in _portions(query_G, column_G, _PAIRS_AT_ONCE // _COLUMNS_AT_ONCE):
+            column_PC = first_P[:, None] + offset_C
+            place_H, member_H = (score_Bn[query_P[:, None], column_PC] >= floor_B1[query_P]).nonzero(as_tuple=True)
+            yield query_P[place_H], column_PC[place_H, member_H]
+    query_P, column_P = (score_Bn[:, grouped:] >= floor_B1).nonzero(as_tuple=True)
+    for query_H, column_H in _portions(query_P, column_P, _PAIRS_AT_ONCE):
+        yield query_H, grouped + column_H
+
+
+def _portions(query_P: Tensor, row_P: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    yield from zip(query_P.split(size), row_P.split(size), strict=True)  # type: ignore[no-untyped-call]
 
 
 def inner_products(query_BD: Tensor, query_P: Tensor, vector_ND: Tensor | StoredRows, row_P: Tensor) -> Tensor:
@@ -130,7 +151,7 @@ def inner_products(query_BD: Tensor, query_P: Tensor, vector_ND: Tensor | Stored
     tensor([11.,  1.])
     """
     rows = max(1, _NUMBERS_AT_ONCE // max(1, query_BD.shape[1]))
-    portions = zip(query_P.split(rows), row_P.split(rows), strict=True)  # type: ignore[no-untyped-call]
+    portions = _portions(query_P, row_P, rows)
     return torch.cat([(query_BD[b].double() * vector_ND[i].double()).sum(dim=1).float() for b, i in portions])
 
 
