@@ -138,12 +138,23 @@ def open_log(path: Path) -> BinaryIO:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` atomically and durably; on failure the old file is kept. Raises BadInput for a link."""
+    with replacing(path, len(data)) as handle:
+        handle.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, num_bytes: int | None = None) -> Iterator[BinaryIO]:
+    """A file to write into, which takes the place of `path` atomically and durably on exit.
+
+    num_bytes  its length if that is known, for the message of a full disk
+    On any error the old file is kept. Raises BadInput if `path` is a link, NoSpace if the disk is full.
+    """
     _refuse_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(path)
     try:
-        with _reporting_full_disk(path, len(data)), temporary.open("xb") as handle:
-            handle.write(data)
+        with _reporting_full_disk(path, num_bytes), temporary.open("xb") as handle:
+            yield handle
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, path)

@@ -6,6 +6,7 @@ for anything: see `Watched`.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -479,6 +480,40 @@ def test_two_versions_of_the_documents_side_by_side(
     expect(page.locator(".answer h2")).to_have_text(["1934", "1921"])
     page.locator(".passage.cited .open").nth(1).click()
     expect(page.locator("#document .cited mark")).to_have_text("1921")
+
+
+def test_a_day_chooses_the_passages_that_were_valid(
+    watched: Watched, serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    source = tmp_path / "mayors.jsonl"
+    row = {"title": "The mayor", "text": "Ann Miller is the mayor of Oberlind.", "valid_to": "2019-05-31"}
+    later = {"title": "The mayor", "text": "Bob Weaver is the mayor of Oberlind.", "valid_from": "2019-06-01"}
+    source.write_text(f"{json.dumps(row)}\n{json.dumps(later)}\n")
+    page = watched.open(serve("--corpus", str(source)).url)
+    day, texts, question = page.get_by_label("As of"), page.locator(".passage .text"), "Who is the mayor of Oberlind?"
+    expect(day).to_be_visible()
+    check_accessibility(page, "with a day")
+    ask(page, question)
+    expect(texts).to_have_count(2)
+    expect(page.locator(".version")).not_to_contain_text("as of")
+    day.focus()
+    assert outline_width(page) >= 2, "the focus can be seen"
+    page.keyboard.type("06012019")  # month, day and year of an English browser
+    expect(day).to_have_value("2019-06-01")
+    expect(texts).to_have_text(["Bob Weaver is the mayor of Oberlind."])
+    expect(page.locator(".version")).to_contain_text("as of 2019-06-01")
+    expect(day).to_be_focused()
+    day.fill("2019-05-31")
+    expect(texts).to_have_text(["Ann Miller is the mayor of Oberlind."])
+    page.reload()
+    expect(day).to_have_value("2019-05-31")
+    expect(texts).to_have_text(["Ann Miller is the mayor of Oberlind."])
+    page.set_viewport_size({"width": 320, "height": 700})
+    assert fits(page)
+    day.fill("")
+    expect(texts).to_have_count(2)
+    page.goto(f"{urllib.parse.urljoin(page.url, '/')}#{urllib.parse.urlencode({'q': question, 'day': 'soon'})}")
+    expect(page.locator("#error")).to_contain_text("as_of")
 
 
 def test_two_systems_side_by_side_with_their_retrieval_utility(

@@ -27,6 +27,7 @@ def test_only_passages_that_are_valid_on_the_day_are_found(tmp_path: Path, answe
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     versions = Versions(DocumentsOrigin(str(source), tmp_path / "kept", model=str(answering_model)), poll_seconds=0)
     with serve(versions) as client:
+        assert client.get("/v1/info").body["corpus"]["has_dates"] is True
         for day, word in (("2018-01-01", "library"), ("2019-06-01", "bakery")):
             asked = {"question": "What is the mill?", "as_of": day}
             for answer in client.post("/v1/ask", {**asked, "threshold": 0}).body["answers"]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from openrealm.cli import corpus_change, corpus_inspect
+from openrealm.cli import corpus_change, corpus_export, corpus_inspect
 from openrealm.cli.common import (
     DEFAULT_RUN,
     ConfigOption,
@@ -95,6 +95,7 @@ def build(
 
 
 corpus.command("inspect")(corpus_inspect.inspect)
+corpus.command("export")(corpus_export.export)
 corpus.command("add")(corpus_change.add)
 corpus.command("remove")(corpus_change.remove)
 corpus.command("update")(corpus_change.update)

@@ -30,6 +30,8 @@ from openrealm.text.tokenizer import TOKENIZER_FILE, Tokenizer
 from openrealm.types import DEFAULT_LIMITS, NULL, Article, Limits, Line, Origin, Passage, Span
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from openrealm.corpus.sources import Source
 
 _AT_ONCE = 1 << 16  # passages, which bounds the memory that going through all of them takes
@@ -311,6 +313,11 @@ class Corpus:
         """The id of article `number`, in source order."""
         return self._article_ids.text(number)
 
+    @property
+    def has_dates(self) -> bool:
+        """Whether some passages are valid on some days only; see `is_valid_on`."""
+        return bool(len(self._validity.values))
+
     def is_valid_on(self, day: date) -> npt.NDArray[np.bool_]:
         """(N,) whether each passage is valid on a day: some article with its title and text is.
 
@@ -465,6 +472,27 @@ class Corpus:
         if len(counts) != self.tokenizer().vocab_size:
             self._damaged("piece_counts.bin", f"{len(counts)} rows, {self.tokenizer().vocab_size} expected")
         return counts
+
+    def to_parquet(self, path: str | Path, vectors: npt.NDArray[np.floating] | Tensor | None = None) -> None:
+        """Write all passages to one Parquet file, for `datasets`, txtai and other programs.
+
+        path     the file, which is replaced if it exists
+        vectors  N x D, one row per passage, such as the `vector_ND` of an index
+        The columns are id, title, text, article_id, start, end, place and, with vectors, embedding: lists of D float32.
+        Memory does not grow with the corpus. Raises ShapeMismatch if `vectors` is not N x D, NoSpace.
+
+        >>> from tempfile import TemporaryDirectory
+        >>> import pyarrow.parquet as pq
+        >>> from openrealm.types import Article
+        >>> with TemporaryDirectory() as folder:
+        ...     corpus = Corpus.build([Article("1", "Peru", "Lima lies in Peru.")], f"{folder}/corpus")
+        ...     corpus.to_parquet(f"{folder}/peru.parquet", np.ones((1, 2)))
+        ...     pq.read_table(f"{folder}/peru.parquet", columns=["text", "embedding"]).to_pylist()
+        [{'text': 'Lima lies in Peru.', 'embedding': [1.0, 1.0]}]
+        """
+        from openrealm.corpus.export import export
+
+        export(self, Path(path), vectors)
 
     @property
     def ids(self) -> IntArray:

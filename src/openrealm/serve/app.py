@@ -193,6 +193,7 @@ async def info(services: Shared) -> schemas.Info:
             num_passages=len(current.answerer.corpus),
             num_articles=current.answerer.corpus.manifest["num_articles"],
             digest=current.version.corpus,
+            has_dates=current.answerer.corpus.has_dates,
         ),
         threshold=None if answering is None else answering.threshold,
         has_utility=current.has_utility,

@@ -309,6 +309,7 @@ class CorpusInfo(BaseModel):
     num_passages: int
     num_articles: int
     digest: str
+    has_dates: bool = Field(description="Whether some passages are valid on some days only; see as_of.")
 
 
 class LimitsInfo(BaseModel):

@@ -11,7 +11,7 @@ export function onUnauthorised(ask) {
 
 export const info = () => request("v1/info");
 
-/** Answers to one question; `choice` is {system, version}, either may be missing. */
+/** Answers to one question; `choice` is {system, version, as_of}, each of which may be missing. */
 export async function ask(question, choice, signal) {
   const { answers } = await request("v1/ask", { body: { question, ...choice }, signal });
   return answers[0];

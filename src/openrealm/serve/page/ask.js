@@ -1,4 +1,4 @@
-// The ask page. What is asked is in the address (#q=…&with=…&beside=…): reloading, going back and bookmarks work.
+// The ask page. What is asked is in the address (#q=…&with=…&beside=…&day=…): reloading, going back and bookmarks work.
 
 import * as api from "./api.js";
 import * as history from "./history.js";
@@ -15,11 +15,12 @@ let draft = ""; // what was typed before the history was looked through
 
 // ---- asking
 
-/** {question, left, right}: what the address says. left and right are values of the menus, or "" for the default system
- *  and for no comparison. */
+/** {question, left, right, day}: what the address says. left and right are values of the menus, or "" for the default
+ *  system and for no comparison; day is a date such as "2019-06-01", or "" for passages of any day. */
 function addressed() {
   const values = new URLSearchParams(location.hash.slice(1));
-  return { question: values.get("q") ?? "", left: values.get("with") ?? "", right: values.get("beside") ?? "" };
+  const [question, left, right, day] = ["q", "with", "beside", "day"].map((name) => values.get(name) ?? "");
+  return { question, left, right, day };
 }
 
 function submit() {
@@ -31,12 +32,13 @@ function submit() {
   const values = new URLSearchParams({ q: question });
   if ($("system").selectedIndex > 0) values.set("with", $("system").value);
   if ($("other").value) values.set("beside", $("other").value);
+  if ($("day").value) values.set("day", $("day").value);
   if (location.hash === `#${values}`) answer();
   else location.hash = values; // and "hashchange" answers
 }
 
 async function answer() {
-  const { question, left, right } = addressed();
+  const { question, left, right, day } = addressed();
   asked.abort();
   asked = new AbortController();
   const { signal } = asked;
@@ -56,10 +58,12 @@ async function answer() {
   try {
     if (info === null) await loadInfo();
     const choices = right ? [left, right] : [left];
-    setChoices(left, right);
-    const outcomes = await Promise.allSettled(choices.map((choice) => api.ask(question, chosen(choice), signal)));
+    setChoices(left, right, day);
+    const asOf = day && { as_of: day };
+    const answers = choices.map((choice) => api.ask(question, { ...chosen(choice), ...asOf }, signal));
+    const outcomes = await Promise.allSettled(answers);
     if (signal.aborted) return;
-    show(question, outcomes, choices);
+    show(question, outcomes, choices, day);
   } catch (error) {
     if (signal.aborted) return;
     $("status").textContent = "";
@@ -69,8 +73,8 @@ async function answer() {
   $("answers").setAttribute("aria-busy", "false");
 }
 
-/** Show the answers to a question, one for each choice. Throws why there is none if there is one choice. */
-function show(question, outcomes, choices) {
+/** Show the answers to a question as of a day, one for each choice. Throws why there is none if there is one choice. */
+function show(question, outcomes, choices, day) {
   const answers = outcomes.map(({ value }) => value);
   const failed = outcomes.find(({ status }) => status === "rejected");
   if (failed && outcomes.length === 1) throw failed.reason;
@@ -81,7 +85,7 @@ function show(question, outcomes, choices) {
     if (!value) return failureView(titles[i], reason.message);
     const title = choices.length > 1 ? titles[i] : "";
     const others = answers[1 - i] && choices.length > 1 ? placesIn(titles[1 - i], answers[1 - i]) : null;
-    return answerView(value, { title, threshold: info.threshold, utilityScale, others }, openDocument);
+    return answerView(value, { title, day, threshold: info.threshold, utilityScale, others }, openDocument);
   });
   const inCommon = answers.length > 1 && !failed ? comparison(...answers) : "";
   $("answers").replaceChildren(...views);
@@ -118,13 +122,11 @@ async function loadInfo() {
   $("notice").textContent = info.update_error;
   $("notice").hidden = !info.update_error;
   const options = choicesOf(info);
-  const menus = [$("system"), $("other")];
-  const values = menus.map((menu) => menu.value);
+  const values = ["system", "other", "day"].map((id) => $(id).value);
   const entries = () => options.map(({ title, value }) => new Option(capitalised(title), value));
   $("system").replaceChildren(...entries());
   $("other").replaceChildren(new Option("Nothing", ""), ...entries());
   setChoices(...values);
-  $("choices").hidden = options.length < 2;
 }
 
 /** All that can answer, the default first, as {value, title}. */
@@ -143,11 +145,16 @@ function choicesOf({ systems, versions }) {
   ];
 }
 
-function setChoices(left, right) {
+/** Choose from the menus and set the day. What leaves no choice is hidden. */
+function setChoices(left, right, day) {
   for (const [menu, value] of [[$("system"), left], [$("other"), right]]) {
     menu.value = value;
     if (menu.selectedIndex < 0) menu.selectedIndex = 0; // a version that is gone
+    menu.parentElement.hidden = $("system").length < 2;
   }
+  $("day").value = day;
+  $("day").parentElement.hidden = !info.corpus.has_dates && !day;
+  $("choices").hidden = [...$("choices").querySelectorAll("label")].every((label) => label.hidden);
 }
 
 function chosen(value) {
@@ -278,7 +285,7 @@ const keysInBox = {
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-  if (document.querySelector("dialog[open]") || event.target.matches("select")) return;
+  if (document.querySelector("dialog[open]") || event.target.matches("select, [type=date]")) return;
   const act = event.target === $("question") ? keysInBox[event.key] : keys[event.key.toLowerCase()];
   if (!act) return;
   event.preventDefault();
@@ -294,6 +301,10 @@ for (const menu of [$("system"), $("other")]) {
     if ($("question").value.trim()) submit();
   });
 }
+$("day").addEventListener("change", () => {
+  const isUnfinished = $("day").value && $("day").value < "1000"; // the first digits of a year that is being typed
+  if (!isUnfinished && $("question").value.trim()) submit();
+});
 $("question").addEventListener("input", () => (recalled = -1));
 $("help-button").addEventListener("click", () => $("help").showModal());
 $("clear-button").addEventListener("click", () => {

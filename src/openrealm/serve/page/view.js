@@ -15,9 +15,10 @@ const paragraph = (className, ...children) => element("p", { className }, ...chi
 
 /** One answer with its passages.
  *
- *  setting  {title, threshold, utilityScale, others}: what answered ("" where there is nothing to compare), the least
- *           confidence of an answer or null, the utility that fills half a bar, and the passages of the answer beside
- *           this one, as {title, places: Map of passage id to place in the list}, or null
+ *  setting  {title, day, threshold, utilityScale, others}: what answered ("" where there is nothing to compare), the day
+ *           on which passages are valid or "", the least confidence of an answer or null, the utility that fills half
+ *           a bar, and the passages of the answer beside this one, as {title, places: Map of passage id to place in the
+ *           list}, or null
  *  onOpen   called with a passage and the version it came from
  */
 export function answerView(answer, setting, onOpen) {
@@ -37,7 +38,7 @@ export function answerView(answer, setting, onOpen) {
     const list = element("ol", {}, ...passages.slice(1).map((passage) => element("li", {}, card(passage, false))));
     section.append(element("h3", {}, answer.found ? "Runners-up" : "Other passages"), list);
   }
-  section.append(paragraph("version", versionLine(answer.version)));
+  section.append(paragraph("version", versionLine(answer.version, setting.day)));
   section.setAttribute("aria-label", setting.title ? `Answer by ${setting.title}` : "Answer");
   return section;
 }
@@ -191,8 +192,8 @@ function reason(answer, threshold) {
   return `The best guess is “${guess}”. Its confidence is below ${least}, so it is not given as the answer.`;
 }
 
-function versionLine({ system, model, index, corpus }) {
-  return `${system} · model ${model} · index ${index} · corpus ${corpus}`;
+function versionLine({ system, model, index, corpus }, day) {
+  return `${system} · model ${model} · index ${index} · corpus ${corpus}${day && ` · as of ${day}`}`;
 }
 
 function percent(share) {
