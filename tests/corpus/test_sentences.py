@@ -149,6 +149,8 @@ def test_splitting_by_example(text: str, sentences: list[str]) -> None:
         ("Much is lost (Cf. ", "Holt 1990)."),
         ("Proofs are in App. ", "B and Sect. C."),
         ("He was 6 ft. ", "2 in. tall."),
+        ("The answer is C.| ", "Next question."),
+        ("See tabs. ", "5 and secs. 7."),
         ("And so was I.| ", "Nobody else came."),
         ("È arrivato l'avv. ", "Rossi."),
         ("Es waren 5 Mio. ", "Euro."),

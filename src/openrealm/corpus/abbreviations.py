@@ -13,7 +13,7 @@ def _words(text: str) -> frozenset[str]:
 # A sentence never ends here: titles, and words that announce something.
 NEVER_LAST = _words("""
     Mr Mrs Ms Mx Messrs Dr Drs Prof Profs Rev Revd Hon Gen Brig Col Maj Capt Cpt Cmdr Cdr Lt Sgt Cpl Pvt Pte Adm Gov Sen
-    Sens Rep Reps Pres Amb Supt Insp Msgr Ven Rt Mt Mts Mme Mmes Mlle Mlles MM Mgr Sra Srta Sras Sres Dra Dña Hl Frl
+    Ens Sens Rep Reps Pres Amb Supt Insp Msgr Ven Rt Mt Mts Mme Mmes Mlle Mlles MM Mgr Sra Srta Sras Sres Dra Dña Hl Frl
     Hr Hrn Fr Dipl Ing Sig Dott Avv Srs Dhr dr prof ing med
     vs viz approx cf ca cca circa fl resp bd incl excl e.g E.g i.e I.e
     bzw bspw ggf evtl sog geb gest gegr vgl Vgl inkl exkl zzgl z.B Z.B d.h D.h z.T u.U o.g m.E v.l i.d.R
@@ -34,7 +34,7 @@ RARELY_LAST = _words("""
 # A full stop before a number belongs to these; before another word it ends the sentence.
 BEFORE_NUMBERS = _words("""
     no nos No Nos nr Nr núm Núm num Vol Vols vol vols p pp P Pp pg S f pag Pág Fig Figs fig figs Abb Tab Eq Eqs eq eqs
-    Ref Refs ref refs Ex Exs App Apps max min avg tel Tel ft lb lbs
+    Ref Refs ref refs Ex Exs App Apps max min avg tel Tel ft lb lbs tabs secs refs
     Art Arts art arts Abs Ch ch Chap chap cap Cap Kap Sec Sect sec sect Op op Rs b d r lit ver Ver v Str str est
     Jan Feb Mar Apr Jun Jul Aug Sep Sept Oct Nov Dec Mär Okt Dez
     jan feb mar jun jul aug sep sept oct nov dec ene abr ago dic janv févr avr juil déc
@@ -68,7 +68,7 @@ SENTENCE_STARTERS = _words("""
     Nobody Everybody Everyone Someone Nothing Everything None Neither Two Three Four Five Ten Thousands Millions
     What Who Where How Why Because Other Others Another Until Following According Today Later Also Several Such Early
     Only Our My Your Once Despite Unlike Between Among Instead Yet Or Even Over Through Within Without Additionally
-    Finally Meanwhile Eventually Around Approximately Originally Currently Recently Subsequently Together
+    Next Now Nor Finally Meanwhile Eventually Around Approximately Originally Currently Recently Subsequently Together
     Das Dem Ein Eine Einer Er Sie Es Wir Ich Im Am Auf Aus Bei Mit Nach Seit Zu Zur Zum Für Doch Aber Und Als Wenn Da
     Dann Danach Dabei Dort Diese Dieser Dieses Hier Auch Später Während Nachdem Zudem Heute Sein Seine Ihr Ihre Man Weil
     Durch Über Vor Trotz Dadurch Damit Deshalb Allerdings Jedoch

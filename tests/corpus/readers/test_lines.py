@@ -53,6 +53,13 @@ def test_a_glossary_keeps_its_entries_and_an_answer_its_second_line() -> None:
     assert text_of(answers) == answers.replace("his\n", "his ")
 
 
+def test_addresses_begin_entries_and_titles_go_on() -> None:
+    addresses = "See also these pages:\nhttp://example.org/mills\nhttp://example.org/ferries?page=1"
+    assert text_of(addresses) == addresses
+    titles = "The mill at Polle was built by Dr.\nKarl Brandt, who came from Bremen and\ndied in that of Prof.\nBerg."
+    assert text_of(titles) == titles.replace("\n", " ")
+
+
 def test_a_long_heading_stands_apart_from_its_paragraph() -> None:
     heading = "What is known about the inns of the lower Weser and their guests"
     long = heading + "\n" + "The inn at Grohnde was closed in 1988. " * 6

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+from openrealm.corpus.abbreviations import NEVER_LAST
 from openrealm.corpus.readers import Joint, Piece
 from openrealm.corpus.readers.hyphens import Words, is_unspaced, joint_after
 
@@ -64,6 +65,7 @@ _CHAPTER = re.compile(
     r"cap[ií]tulo|parte|capitolo|libro)\s+(?:\d{1,3}|[IVXLC]{1,8})\b[^.!?]{0,80}[.:]?",
     re.IGNORECASE,
 )
+_ADDRESS = re.compile(r"\(?<?(?:(?:https?|ftp)://|www\.)")
 _CAPITALS = re.compile(r"[A-Z]{3}")
 _MAX_HEADING = 80
 
@@ -250,7 +252,7 @@ def _first_columns(text: str) -> int:
 def _start_of(content: str, text: str) -> Literal["lower", "upper", "digit", "caseless"]:
     first = content.lstrip("\"'“‘«„([{¿¡*_").lstrip()[:1]
     if first.islower():
-        return "lower"
+        return "upper" if _ADDRESS.match(content) else "lower"  # an address may begin an entry
     if first.isdigit():
         return "digit"
     return "upper" if first.isupper() and text.upper() != text else "caseless"
@@ -344,11 +346,16 @@ def _best_width(ends: Sequence[tuple[int, int]], lines: Sequence[int] = ()) -> t
     return best, most
 
 
+def _is_open(word: str) -> bool:
+    """Whether neither a sentence nor an entry ends with this word: "the", "Dr."."""
+    return word.lower() in _OPEN_WORDS or (word[-1] == "." and word[:-1] in NEVER_LAST)
+
+
 def _words_odds(line: _Line, following: _Line, block: Sequence[_Line], fill: float) -> float:
     """What the end of a line and the start of the next say."""
     if following.marker:
         return _MARKER
-    is_open = line.text[-12:].rsplit(None, 1)[-1].lower() in _OPEN_WORDS
+    is_open = _is_open(line.text[-12:].rsplit(None, 1)[-1])
     if following.start == "lower":
         return (_LOWER_AMONG_LOWER if block[0].start == "lower" else _LOWER) + is_open * _OPEN
     if is_open:
