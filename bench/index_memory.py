@@ -8,6 +8,7 @@ arrive at random moments, at `--rates` per second; all that wait are searched as
 
 from __future__ import annotations
 
+import argparse
 import json
 import lzma
 import subprocess
@@ -27,7 +28,7 @@ _NOISE = 0.03  # per dimension: the cosine of a vector and its noisy copy is abo
 def main() -> None:
     given = arguments(
         __doc__.splitlines()[0],
-        passages=(2_000_000, 200_000),
+        passages=(2_000_000, 100_000),
         embed_seconds=(120, 15),
         seconds=(15, 3),
         rates=("1,20,200", "1,20,200"),
@@ -35,21 +36,37 @@ def main() -> None:
     )
     import torch
 
-    from openrealm.index.exact import ExactSearcher
-    from openrealm.index.index import Binding, Index
-    from openrealm.index.recall import recalls
-
     torch.set_num_threads(given.threads)
     vector_ND, query_BD = embedded(given.embed_seconds)
-    exact_BK = ExactSearcher(vector_ND).search(query_BD, _K)[1]
+    figures = searchers(vector_ND, query_BD)
+    if given.passages:
+        figures += under_load(vector_ND, query_BD, given)
+    report(*figures)
+
+
+def searchers(vector_ND: Any, query_BD: Any) -> list[Figure]:
+    """What `openrealm index bench` measures, on real vectors."""
+    from openrealm.index.bench import bench
+    from openrealm.index.index import Binding, Index
+
+    what = f"{len(vector_ND):,} real passages, {len(query_BD):,} questions"
     figures = []
-    for storage in ("fp16", "int8"):
-        found_BK = Index(vector_ND, Binding("", "", ""), storage=storage).search(query_BD, _K).id_BK
-        name = f"recall of {storage} against exact fp32, {len(vector_ND):,} real passages, {len(query_BD):,} questions"
-        figures += [figure(f"{name}, recall@{k}", 100 * share, "%") for k, share in recalls(found_BK, exact_BK).items()]
+    with tempfile.TemporaryDirectory(prefix="openrealm-") as folder:
+        version = Index(vector_ND, Binding("", "", "")).save(folder)
+        for way in bench(version, query_BD):
+            shares = [figure(f"{way.name}, {what}: recall@{k}", 100 * share, "%") for k, share in way.recall.items()]
+            speed = figure(f"{way.name}, {what}: in batches of 64", way.queries_per_second, "queries/s")
+            alone = figure(f"{way.name}, {what}: a query alone", way.milliseconds, "ms")
+            figures += [*shares, speed, alone]
+    return figures
+
+
+def under_load(vector_ND: Any, query_BD: Any, given: argparse.Namespace) -> list[Figure]:
+    """Time and memory of a large index in a process of its own that is asked at several rates."""
+    from openrealm.index.index import Binding, Index
+
     with tempfile.TemporaryDirectory(prefix="openrealm-") as folder:
         index = Index(repeated(vector_ND, given.passages), Binding("", "", ""), storage="int8")
-        del vector_ND
         started = time.perf_counter()
         version = index.save(folder)
         print(f"{given.passages:,} vectors written in {time.perf_counter() - started:.0f} s", file=sys.stderr)
@@ -65,7 +82,7 @@ def main() -> None:
         size = sum(path.stat().st_size for path in version.iterdir())
     measured = json.loads(done.stdout.splitlines()[-1])
     what = f"int8 index of {given.passages:,} x 128, mapped"
-    figures += [
+    figures = [
         figure(f"{what}: size on disk", size / 1e9, "GB"),
         figure(f"{what}: time to open, unverified", measured["open_seconds"], "seconds"),
     ]
@@ -74,13 +91,11 @@ def main() -> None:
         note = "" if load["keeps_up"] else f"does not keep up: answers {load['answered_per_second']:.1f} per second"
         for name, unit in (("p50", "ms"), ("p99", "ms"), ("resident", "GB"), ("resident, not of files", "GB")):
             figures.append(figure(f"{asked}, {name}", load[name], unit, note))
-    if measured["recall"]:
-        note = f"{measured['num_recall']} questions; the vectors are synthetic"
-        figures += [
-            figure(f"{what}: recall@{k} against exact search of fp16", 100 * share, "%", note)
-            for k, share in measured["recall"].items()
-        ]
-    report(*figures)
+    note = f"{measured['num_recall']} questions; the vectors are synthetic"
+    return figures + [
+        figure(f"{what}: recall@{k} against exact search of fp16", 100 * share, "%", note)
+        for k, share in measured["recall"].items()
+    ]
 
 
 def figure(name: str, value: float, unit: str, note: str = "") -> Figure:

@@ -83,3 +83,24 @@ def test_versions_are_compared(run: Path, capsys: pytest.CaptureFixture[str]) ->
         shutil.rmtree(other)
     assert main(["index", "diff", "nothing", index.name, "--run", str(run)]) == 2
     assert "has no index version 'nothing'; choose from " in capsys.readouterr().err
+
+
+def test_the_storage_is_changed_and_recall_stated(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["index", "--run", str(run), "--set", "index.storage=int8"]) == 0
+    said = capsys.readouterr().err
+    assert "of exact search (98 passages as queries)" in said
+    index = Index.open(newest(run / "index"))
+    assert index.storage == "int8"
+    assert index.measured is not None
+    assert f"index: {index.measured}" in said
+    assert main(["search", "What is the capital?", "--run", str(run), "--by", "dense"]) == 0
+    assert capsys.readouterr().out.endswith(f"Found by vectors, index {index.name}\n")
+
+    assert main(["index", "--run", str(run), "--set", "index.storage=fp16"]) == 0
+    assert "98/98" not in capsys.readouterr().err, "the vectors are taken over"
+    half = Index.open(newest(run / "index"))
+    assert half.storage == "fp16"
+    assert torch.equal(half.vector_ND, index.vector_ND)
+    assert main(["index", "bench", "--run", str(run), "--json"]) == 0
+    names = [one["name"] for one in json.loads(capsys.readouterr().out)["searchers"]]
+    assert names[:2] == ["exact, fp16", "int8"]

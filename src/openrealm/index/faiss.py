@@ -17,14 +17,15 @@ from openrealm.progress import warn
 _ROWS_AT_ONCE = 1 << 16
 _TO_TRAIN, _MOST_TO_TRAIN = 39, 64  # vectors per centroid; FAISS warns below the first
 _RESCORED_PER_RESULT, _MIN_RESCORED = 4, 64
-_SHARE_PROBED = 1 / 32
+_PROBES = 3  # times the square root of the number of lists: an eighth of 512
 
 
 class FaissSearcher:
     """The searcher "faiss", or "faiss:FACTORY" with a string of FAISS's index factory, such as "IVF4096,SQ8".
 
-    By default, inverted lists of vectors in 8 bits, four times the square root of their number, of which a 32nd is
-    searched. The best, four times as many as were asked for, get the scores of `ExactSearcher`. Where there are too few
+    By default, inverted lists of vectors in 8 bits: four times the square root of the number of vectors. Of inverted
+    lists, three times the square root of their number are searched for a query. The best passages, four times as many
+    as were asked for, get the scores of `ExactSearcher`. Where there are too few
     vectors to cluster, and for queries whose lists hold too few passages, search is exact. The structure is built in
     memory whenever an index is opened.
     """
@@ -57,7 +58,7 @@ class FaissSearcher:
                 warn(f"{num_passages:,} passages are too few for faiss:{argument}; they are searched exactly.")
             return
         if inverted is not None:
-            inverted.nprobe = max(1, round(_SHARE_PROBED * inverted.nlist))
+            inverted.nprobe = min(inverted.nlist, round(_PROBES * math.sqrt(inverted.nlist)))
         if not index.is_trained:
             sample = torch.randperm(num_passages, generator=torch.Generator().manual_seed(0))
             index.train(vector_ND[sample[: _MOST_TO_TRAIN * num_centroids].sort().values].float().numpy())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -204,7 +205,8 @@ class Index:
         self.vector_ND, self.codes, self.storage = vector_ND, codes, storage
         self._rows = vector_ND if rows is None else rows
         self.binding, self.step = binding, step
-        self.group_N = torch.arange(len(vector_ND), dtype=torch.int32) if group_N is None else group_N
+        if group_N is not None:
+            self.group_N = group_N
         self.measured: Recall | None = None
         self._embedded: tuple[npt.NDArray[np.integer], dict[str, Any]] | None = None
         self._make_searcher = searcher
@@ -317,6 +319,11 @@ class Index:
         if found := manifest.get("measured"):
             index.measured = Recall(**found)
         return index
+
+    @functools.cached_property
+    def group_N(self) -> Tensor:
+        """Per passage, the first passage of its group of near-duplicates."""
+        return torch.arange(len(self.vector_ND), dtype=torch.int32)
 
     @property
     def name(self) -> str:
