@@ -6,8 +6,8 @@
   file and holds an answer. "passage@5" is of the passages in the order of `openrealm ask`, which has read them,
   "found_passage@5" in the order in which they were found. Peers over the same passages: BM25, MiniLM off the shelf, and
   both by reciprocal ranks.
-* Unanswerable: questions on other texts, and on the same subjects. Those declined at the threshold at which a tenth of
-  the answerable are.
+* Unanswerable: questions on other texts, and on the same subjects. How many are declined at the threshold at which a
+  tenth of the answerable are.
 * First answer: seconds of `openrealm ask` on a folder of about a thousand passages, all included; latency: seconds per
   question once about 10,000 passages are loaded.
 
@@ -181,26 +181,43 @@ def _is_right(text: str, answers: Sequence[str]) -> bool:
 def unanswerable(systems: dict[str, Asked], split: str, answerable: Sequence[float]) -> dict[str, Row]:
     """Questions without an answer, at the threshold that declines at most a tenth of the answerable.
 
-    "unanswerable": each project's questions, asked of the others' documentation; "unanswerable_same_subject": questions
-    on the same subjects that the documentation does not answer.
+    "unanswerable" are questions on other texts, asked of the documentation: as many of each of the next two kinds
+    "unanswerable_other_projects": on the documentation of the other projects
+    "unanswerable_squad": of SQuAD dev, on Wikipedia
+    "unanswerable_same_subject": on the same subjects, which the documentation does not answer
     """
     threshold = float(np.quantile(answerable, 0.1))
-    out = {}
-    for kind, file in (("unanswerable", "docs.jsonl"), ("unanswerable_same_subject", "docs-unanswerable.jsonl")):
-        rows = [json.loads(line) for line in (QUESTIONS / file).read_text(encoding="utf-8").splitlines()]
-        rows = [row for row in rows if split in (row["split"], "all")]
-        confidences: list[float] = []
-        for name, system in systems.items():
-            is_of_others = kind == "unanswerable"
-            asked = [Question(row["question"], ()) for row in rows if (row["docs"] != name) == is_of_others]
-            confidences += system.confidences(system.answer(asked)[0])
-        out[kind] = {
-            "questions": len(confidences),
+    confidences: dict[str, list[float]] = {}
+    projects, same_subject = (
+        [json.loads(line) for line in (QUESTIONS / name).read_text(encoding="utf-8").splitlines()]
+        for name in ("docs.jsonl", "docs-unanswerable.jsonl")
+    )
+    squad_dev = json.loads(lzma.decompress((DATA / "squad" / "squad-v1.1-dev.json.xz").read_bytes()))["data"]
+    texts = [
+        asked["question"] for entry in squad_dev for paragraph in entry["paragraphs"] for asked in paragraph["qas"]
+    ]
+    drawn = np.random.default_rng(0).permutation(len(texts))
+    for number, (name, system) in enumerate(systems.items()):
+        others = [r["question"] for r in projects if split in (r["split"], "all") and r["docs"] != name]
+        asked = {
+            "other_projects": others,
+            "squad": [texts[i] for i in drawn[number :: len(systems)][: len(others)]],
+            "same_subject": [r["question"] for r in same_subject if split in (r["split"], "all") and r["docs"] == name],
+        }
+        for kind, questions in asked.items():
+            found = system.answer([Question(text, ()) for text in questions])[0]
+            confidences.setdefault(kind, []).extend(system.confidences(found))
+    kinds = {f"unanswerable_{kind}": values for kind, values in confidences.items()}
+    kinds = {"unanswerable": confidences["other_projects"] + confidences["squad"], **kinds}
+    return {
+        kind: {
+            "questions": len(values),
             "threshold": round(threshold, 4),
-            "declined": _percent([c < threshold for c in confidences]),
+            "declined": _percent([c < threshold for c in values]),
             "answerable_declined": _percent([c < threshold for c in answerable]),
         }
-    return out
+        for kind, values in kinds.items()
+    }
 
 
 def first_answer() -> float:
