@@ -20,13 +20,7 @@ def num_figures(notebook: Any) -> list[int]:
     return [sum("image/png" in output.get("data", {}) for output in cell.outputs) for cell in cells]
 
 
-TRAINING = {"losses", "train-and-ask"}  # half a minute of two cores each, and minutes on busy ones
-
-
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in TRAINING else []) for path in NOTEBOOKS],
-)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_draws_what_is_stored(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
