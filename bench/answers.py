@@ -40,7 +40,7 @@ from openrealm.index.bm25 import Bm25
 from openrealm.model.realm import Realm
 from openrealm.recipes.documents import MODEL, documents
 from openrealm.train.fusion import FusedFinder
-from openrealm.train.spans import Found, answer_all
+from openrealm.train.spans import Found, answer_all, confidence_scores
 from openrealm.types import Article, Question
 
 DATA = Path(__file__).parents[1] / ".." / "shared" / "data"
@@ -71,7 +71,7 @@ class Asked:
     def confidences(self, found: Sequence[Sequence[Found]]) -> list[float]:
         answering = self.model.answering
         assert answering is not None
-        return [answering.confidence(one[0].span_score, one[0].retrieval_score) if one else 0.0 for one in found]
+        return [answering.confidence(*confidence_scores(one)) if one else 0.0 for one in found]
 
 
 def squad(model: Realm, limit: int | None, seed: int = 0) -> tuple[Row, list[float], list[bool]]:

@@ -30,12 +30,13 @@ from openrealm.qa.calibrate import (
     fit_logistic,
     gather,
     risk_coverage,
+    with_confidence,
 )
 from openrealm.qa.questions import Asked, paragraphs, split
 from openrealm.qa.settings import QaSettings
 from openrealm.recipes.documents import documents
 from openrealm.train.fusion import FusedFinder
-from openrealm.train.spans import Found, answer_all
+from openrealm.train.spans import Found, answer_all, confidence_scores
 from openrealm.types import Question
 
 CPU = Engine("cpu", False)
@@ -56,10 +57,9 @@ def test_evidence_answers_as_the_model_does_with_the_same_weights(
         most = settings.num_candidates
         expected, _ = answer_all(qa_model, qa_corpus, finder, questions, settings, CPU, num_retrieved=most)
         for ours, theirs in zip(evidence.answers(answering), expected, strict=True):
-            assert ours is not None
-            assert (ours.passage, ours.text) == (theirs[0].passage, theirs[0].text)
-            assert ours.logit == pytest.approx(theirs[0].logit, abs=1e-4)
-            assert ours.retrieval_score == pytest.approx(theirs[0].retrieval_score, abs=1e-4)
+            assert [(one.passage, one.text) for one in ours] == [(one.passage, one.text) for one in theirs]
+            assert [one.logit for one in ours] == pytest.approx([one.logit for one in theirs], abs=1e-4)
+            assert confidence_scores(ours) == pytest.approx(confidence_scores(theirs), abs=1e-4)
 
 
 def random_evidence(seed: int) -> tuple[Evidence, list[list[str]]]:
@@ -131,6 +131,25 @@ def test_the_fit_is_that_of_a_general_optimiser(seed: int, size: int, scale: flo
     optimiser.step(closure)  # type: ignore[no-untyped-call]
     ours = loss(torch.tensor([*(scale * slope for slope in slopes), offset], dtype=torch.float64))
     assert float(ours) <= float(loss(weight).detach()) + 1e-6
+
+
+def test_confidence_weighs_scores_by_what_is_answerable_and_is_scaled_to_what_is_right() -> None:
+    rng = np.random.default_rng(0)
+
+    def asked(retrieval: float) -> list[Found]:
+        first = Found(1, "a", 0, 1, 9.0, float(rng.normal() - 2))
+        return [first, Found(2, "b", 0, 1, 0.0, float(rng.normal() + retrieval))]
+
+    answerable = [(asked(2.0), bool(rng.random() < 0.5)) for _ in range(400)]
+    others = [asked(-2.0) for _ in range(400)]
+    answering = with_confidence(Answering(), [*answerable, ([], False)], [*others, []])
+    score = np.array([confidence_scores(found) for found in [*(found for found, _ in answerable), *others]])
+    span, retrieval, _ = fit_logistic(score, np.arange(800) < 400)
+    assert answering.confidence_slope / answering.confidence_retrieval == pytest.approx(span / retrieval)
+    assert answering.confidence_retrieval > 2 * abs(answering.confidence_slope)  # the best score, not the first span's
+    confidence = np.array([answering.confidence(*one) for one in score])
+    assert confidence.mean() == pytest.approx(np.mean([is_right for _, is_right in answerable]) / 2, abs=0.01)
+    assert np.mean(confidence[:400][:, None] > confidence[400:]) > 0.9
 
 
 @given(counts=st.tuples(*[st.integers(1, 40)] * 4))

@@ -16,7 +16,7 @@ class Answering:
     bm25_weight           weight of the BM25 score of a passage, relative to the question's best, beside f(x,z)
     retrieval_weight      weight of that sum beside g(s), the score of a span
     confidence_slope      change in the log odds that an answer is right with g(s)
-    confidence_retrieval  change in these log odds with the weighted score of the passage
+    confidence_retrieval  change in these log odds with the best weighted score of a passage
     confidence_offset     these log odds where both scores are 0
     threshold             least probability of being right at which an answer is given
 
@@ -34,7 +34,7 @@ class Answering:
     def confidence(self, score: float, retrieval_score: float) -> float:
         """Calibrated probability, 0 to 1, that a span with g(s) = `score` is a right answer.
 
-        retrieval_score  weighted score of its passage, as in `Found`
+        retrieval_score  best weighted score of a passage read for the question; see `confidence_scores`
         """
         logit = self.confidence_slope * score + self.confidence_retrieval * retrieval_score + self.confidence_offset
         return 1 / (1 + math.exp(-logit)) if logit > -700 else 0.0

@@ -30,7 +30,15 @@ from openrealm.qa.questions import Asked, paragraphs
 from openrealm.qa.settings import QaSettings
 from openrealm.recipes.documents import documents
 from openrealm.train.fusion import FusedFinder
-from openrealm.train.spans import Found, TokenizedQuestion, best_spans, longest_question, read_spans, tokenize
+from openrealm.train.spans import (
+    Found,
+    TokenizedQuestion,
+    best_spans,
+    confidence_scores,
+    longest_question,
+    read_spans,
+    tokenize,
+)
 from openrealm.types import Article
 
 RETRIEVAL_WEIGHTS = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0)
@@ -58,13 +66,13 @@ class Evidence:
     found: dict[float, list[list[tuple[int, float]]]]
     spans: list[dict[int, Found]]
 
-    def answers(self, answering: Answering) -> list[Found | None]:
-        """The span that each question is answered with; None if no passage has one."""
+    def answers(self, answering: Answering) -> list[list[Found]]:
+        """For each question the best spans of the passages read, best first; the first is its answer."""
         weight = answering.retrieval_weight
-        out: list[Found | None] = []
+        out = []
         for passages, spans in zip(self.found[answering.bm25_weight], self.spans, strict=True):
             found = [_retrieved(spans[passage], weight * score) for passage, score in passages if passage in spans]
-            out.append(max(found, key=lambda one: one.logit, default=None))
+            out.append(sorted(found, key=lambda one: -one.logit))
         return out
 
 
@@ -122,12 +130,11 @@ def calibrate(
 
     answers, others = evidence.answers(answering), without.answers(answering)
     is_right_N = _right(answers, [one.answers for one in asked])
-    fitted = [*zip(answers[::2], is_right_N[::2], strict=True), *((other, False) for other in others[::2])]
-    answering = with_confidence(answering, [(one, bool(right)) for one, right in fitted if one is not None])
+    answering = with_confidence(answering, list(zip(answers[::2], is_right_N[::2].tolist(), strict=True)), others[::2])
     confidence_N, other_confidence_N = (_confidences(answering, of) for of in (answers, others))
     answering = dataclasses.replace(answering, threshold=float(np.quantile(confidence_N[::2], DECLINED)))
 
-    texts = ["" if answer is None else answer.text for answer in answers]
+    texts = [found[0].text if found else "" for found in answers]
     recalled = [
         any(corpus.passage(number).article_id == one.article_id for number, _ in passages[:_NUM_RECALLED])
         for one, passages in zip(asked, evidence.found[answering.bm25_weight], strict=True)
@@ -206,10 +213,26 @@ def best_weights(evidence: Evidence, references: Sequence[Sequence[str]], chosen
     return max((Answering(bm25_weight=w, retrieval_weight=r) for w, r in grid), key=num_right)
 
 
-def with_confidence(answering: Answering, judged: Sequence[tuple[Found, bool]]) -> Answering:
-    """`answering` with the confidence that fits answers judged right or wrong."""
-    score_N2 = np.array([(one.span_score, one.retrieval_score) for one, _ in judged])
-    slope, retrieval, offset = fit_logistic(score_N2, np.array([right for _, right in judged]))
+def with_confidence(
+    answering: Answering, judged: Sequence[tuple[Sequence[Found], bool]], unanswerable: Sequence[Sequence[Found]]
+) -> Answering:
+    """`answering` with the confidence that fits answers to questions.
+
+    The weights of the two scores are those that best tell answerable questions from others, since that is what
+    declining is for; together they are scaled to the probability that the answer is right.
+
+    judged        the best spans for answerable questions, and whether the first of them is right
+    unanswerable  those for questions without an answer
+    Questions for which no passage has a span are ignored.
+    """
+    judged = [(found, is_right) for found, is_right in judged if found]
+    others = [found for found in unanswerable if found]
+    score_N2 = np.array([confidence_scores(found) for found in [*(found for found, _ in judged), *others]])
+    is_answerable_N = np.arange(len(score_N2)) < len(judged)
+    is_right_N = np.array([is_right for _, is_right in judged] + [False] * len(others))
+    slope_2 = np.array(fit_logistic(score_N2, is_answerable_N)[:2])
+    scale, offset = fit_logistic((score_N2 @ slope_2)[:, None], is_right_N)
+    slope, retrieval = (scale * slope_2).tolist()
     return dataclasses.replace(
         answering, confidence_slope=slope, confidence_retrieval=retrieval, confidence_offset=offset
     )
@@ -275,16 +298,14 @@ def risk_coverage(confidence_N: npt.ArrayLike, is_right_N: npt.ArrayLike) -> lis
     return [float(is_wrong_N[:count].mean()) for count in counts]
 
 
-def _confidences(answering: Answering, answers: Sequence[Found | None]) -> Floats:
+def _confidences(answering: Answering, answers: Sequence[Sequence[Found]]) -> Floats:
     """Confidence in each answer; 0 where there is none."""
-    return np.array(
-        [0.0 if one is None else answering.confidence(one.span_score, one.retrieval_score) for one in answers]
-    )
+    return np.array([answering.confidence(*confidence_scores(found)) if found else 0.0 for found in answers])
 
 
-def _right(answers: Sequence[Found | None], references: Sequence[Sequence[str]]) -> Bools:
+def _right(answers: Sequence[Sequence[Found]], references: Sequence[Sequence[str]]) -> Bools:
     pairs = zip(answers, references, strict=True)
-    return np.array([answer is not None and exact_match(answer.text, given) for answer, given in pairs], np.bool_)
+    return np.array([bool(found) and exact_match(found[0].text, given) for found, given in pairs], np.bool_)
 
 
 def _percent(values: Sequence[float] | Bools) -> float:

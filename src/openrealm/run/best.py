@@ -286,10 +286,12 @@ def _is_recalled(row: Row) -> bool:
 
 
 def _shifted(answering: Answering, ours: Mapping[str, Answered], theirs: Mapping[str, Answered]) -> Answering:
-    """The untrained model's confidence for a way whose scores of passages have another mean."""
+    """The untrained model's confidence for a way whose best scores of passages have another mean."""
+    from openrealm.train.spans import confidence_scores
 
     def mean(answered: Mapping[str, Answered]) -> float:
-        return float(np.mean([one[0].retrieval_score for of in answered.values() for one in of.found if one] or [0.0]))
+        found = [confidence_scores(one) for of in answered.values() for one in of.found if one]
+        return float(np.mean([retrieval for _, retrieval in found] or [0.0]))
 
     shift = answering.confidence_retrieval * (mean(ours) - mean(theirs))
     return dataclasses.replace(answering, confidence_offset=answering.confidence_offset + shift)
@@ -298,17 +300,18 @@ def _shifted(answering: Answering, ours: Mapping[str, Answered], theirs: Mapping
 def _recalibrated(run: Run, answering: Answering, asked: Sequence[Question], answered: Answered) -> Answering:
     """Confidence and threshold of a span reader that was trained further, from the held-out questions.
 
-    The best spans of passages without an answer stand for those of questions that cannot be answered.
+    The passages without an answer stand for those of questions that cannot be answered.
     """
     from openrealm.qa.calibrate import DECLINED, with_confidence
+    from openrealm.train.spans import confidence_scores
 
     corpus = artefacts.open_corpus(run)
     seconds = run.config.max_regex_seconds
-    answers = [(spans[0], bool(row["em"])) for spans, row in zip(answered.found, answered.rows, strict=True) if spans]
+    answers = [(spans, bool(row["em"])) for spans, row in zip(answered.found, answered.rows, strict=True)]
     others = [
-        next((span for span in spans if not holds_answer(corpus, span.passage, question, seconds)), None)
+        [span for span in spans if not holds_answer(corpus, span.passage, question, seconds)]
         for question, spans in zip(asked, answered.found, strict=True)
     ]
-    fitted = with_confidence(answering, [*answers, *((span, False) for span in others if span is not None)])
-    confidences = [fitted.confidence(span.span_score, span.retrieval_score) for span, _ in answers]
+    fitted = with_confidence(answering, answers, others)
+    confidences = [fitted.confidence(*confidence_scores(spans)) for spans, _ in answers if spans]
     return dataclasses.replace(fitted, threshold=float(np.quantile(confidences, DECLINED)))

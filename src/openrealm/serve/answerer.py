@@ -24,7 +24,7 @@ from openrealm.recipes.documents import MODEL, documents
 from openrealm.recipes.small import small_encoder
 from openrealm.serve.opening import Opened, answering_run, documents_in, finder_in
 from openrealm.serve.search import EMPTY_QUESTION, PassageSearch, question_tokens
-from openrealm.train.spans import Found, PassageFinder, answer_all, joint_tokens
+from openrealm.train.spans import Found, PassageFinder, answer_all, confidence_scores, joint_tokens
 from openrealm.types import NULL, Answer, Article, Question, ReadPassage, Retrieval
 
 
@@ -272,7 +272,7 @@ class Answerer:
         first, *others = self._read_passages(tokens, found)
         confidence, answer = None, first.answer
         if (answering := self._model.answering) is not None:
-            confidence = answering.confidence(found[0].span_score, found[0].retrieval_score)
+            confidence = answering.confidence(*confidence_scores(found))
             if confidence < (answering.threshold if threshold is None else threshold):
                 answer = ""
         return Answer(text, answer, first.score, first, tuple(others), self.index_version, confidence)

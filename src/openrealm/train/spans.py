@@ -239,6 +239,11 @@ class Found:
         return self.logit - self.retrieval_score
 
 
+def confidence_scores(found: Sequence[Found]) -> tuple[float, float]:
+    """What confidence in the first span of a question is computed from: its g(s), and the best score of a passage."""
+    return found[0].span_score, max(one.retrieval_score for one in found)
+
+
 def best_spans(corpus: Corpus, scores: SpanScores, bounds: AnswerBounds) -> list[list[Found]]:
     """For each question the best span of each passage read, by descending g(s) + f(x, z).
 
