@@ -158,7 +158,7 @@ def test_every_system_has_a_training_whose_settings_are_allowed() -> None:
         assert system.is_shelved or system.training in TRAININGS
     changed = {name: training.change(open_qa()) for name, training in TRAININGS.items()}
     assert changed["realm"] == changed["orqa"] == open_qa()
-    assert len({json.dumps(config.to_dict()) for config in changed.values()}) == len(TRAININGS) - 3
+    assert len({json.dumps(config.to_dict()) for config in changed.values()}) == len(TRAININGS) - 2
 
 
 def test_several_sources_are_one_corpus_with_ids_of_its_own(files: dict[str, Path], tmp_path: Path) -> None:

@@ -28,8 +28,34 @@ def _recurring(config: Config) -> Config:
 
 
 def _answerable(config: Config) -> Config:
-    """Eight times as many queries retrieved for as are read."""
-    return _pretrain(search_batch_size=8 * config.pretrain.batch_size)(config)
+    """Eight times as many queries retrieved for as are read, and five times as many candidates."""
+    pretrain = config.pretrain
+    more = {"search_batch_size": 8 * pretrain.batch_size, "search_candidates": 5 * pretrain.num_candidates}
+    return _pretrain(**more)(config)
+
+
+def _ict(config: Config) -> Config:
+    """ICT beside, with as many sentences as the warm start has."""
+    return _pretrain(ict_batch=config.warm_start.ict_batch)(config)
+
+
+_ADDITIONS: dict[str, tuple[str, Change]] = {
+    "answerable": ("answerable queries", _answerable),
+    "shared": ("shared candidates", _pretrain(share_candidates=True)),
+    "ict": ("ICT", _ict),
+    "recurring": ("recurring spans", _recurring),
+}
+
+
+def _with_additions(leaving_out: str | None = None) -> Change:
+    """All `_ADDITIONS` to joint pre-training, or all but one."""
+
+    def changed(config: Config) -> Config:
+        for name, (_, change) in _ADDITIONS.items():
+            config = config if name == leaving_out else change(config)
+        return config
+
+    return changed
 
 
 def _stale(config: Config) -> Config:
@@ -73,9 +99,8 @@ TRAININGS: dict[str, Training] = {
     "orqa": Training(task="warm_start"),
     "orqa_recurring": Training(task="warm_start", change=_recurring),
     "realm": Training(task="joint"),
-    "realm_answerable": Training(task="joint", change=_answerable),
-    "realm_recurring": Training(task="joint", change=_recurring),
-    "realm_both": Training(task="joint", change=lambda config: _recurring(_answerable(config))),
+    "realm_all": Training(task="joint", change=_with_additions()),
+    **{f"realm_without_{name}": Training(task="joint", change=_with_additions(name)) for name in _ADDITIONS},
     "realm_uniform": Training(task="joint", change=_masking("uniform")),
     "realm_span": Training(task="joint", change=_masking("span")),
     "realm_frozen": Training(task="joint", change=_pretrain(freeze_towers=True)),
@@ -91,9 +116,15 @@ SYSTEMS: dict[str, System] = {
         System(name="orqa", title="ORQA: warm start only", training="orqa"),
         System(name="orqa_recurring", title="ORQA and recurring spans", training="orqa_recurring"),
         System(name="realm", title="REALM", training="realm"),
-        System(name="realm_answerable", title="REALM, answerable queries", training="realm_answerable"),
-        System(name="realm_recurring", title="REALM and recurring spans", training="realm_recurring"),
-        System(name="realm_both", title="REALM, answerable queries, recurring spans", training="realm_both"),
+        System(
+            name="realm_all",
+            title=f"REALM, {', '.join(title for title, _ in _ADDITIONS.values())}",
+            training="realm_all",
+        ),
+        *(
+            System(name=f"realm_without_{name}", title=f"the same without {title}", training=f"realm_without_{name}")
+            for name, (title, _) in _ADDITIONS.items()
+        ),
         System(name="realm_uniform", title="REALM, uniform masks", training="realm_uniform"),
         System(name="realm_span", title="REALM, random span masks", training="realm_span"),
         System(name="realm_frozen", title="REALM, frozen towers", training="realm_frozen"),
@@ -102,7 +133,7 @@ SYSTEMS: dict[str, System] = {
     )
 }
 
-DEFAULT = ("bm25", "start", "orqa", "realm", "hybrid")
+DEFAULT = ("bm25", "start", "orqa", "realm", "realm_all", "hybrid")
 
 
 def system_named(name: str) -> System:

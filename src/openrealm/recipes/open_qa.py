@@ -16,9 +16,9 @@ def open_qa() -> Config:
         ),
         warm_start=known.warm_start.replace(num_steps=0, ict_neighbours=1, mlm_batch=0, tower_learning_rate=3e-5),
         pretrain=known.pretrain.replace(
-            batch_size=16,
-            micro_batch_size=16,
-            num_candidates=6,
+            batch_size=12,
+            micro_batch_size=12,
+            num_candidates=4,
             ict_batch=0,
             learning_rate=3e-5,
             refresh_steps=100,
