@@ -29,7 +29,7 @@ from openrealm.engine import Engine, engine_for
 from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage, NonFinite, ShapeMismatch
 from openrealm.index.int8 import Codes
 from openrealm.index.recall import Recall, recall_on_passages
-from openrealm.index.rows import StoredRows
+from openrealm.index.rows import StoredRows, is_finite
 from openrealm.index.searcher import MakeSearcher, make_searcher
 from openrealm.progress import track
 from openrealm.stored import Count, FileEntry, Share, Size, of_kind
@@ -532,7 +532,8 @@ def _mapped(
     path: Path, expected: Mapping[str, tuple[torch.dtype, tuple[int, ...]]], *, verify: bool
 ) -> dict[str, Tensor]:
     """The tensors of a file, which must have these types and shapes. Raises DamagedArtefact."""
-    tensors = map_tensors(path)
+    arrays = files.map_safetensors(path)
+    tensors = {name: _tensor(array) for name, array in arrays.items()}
     for name, (dtype, shape) in expected.items():
         found = tensors.get(name)
         if found is None or found.dtype != dtype or tuple(found.shape) != shape:
@@ -541,7 +542,7 @@ def _mapped(
                 f"{path} must hold {name!r}, {dtype} of shape {shape}, as its manifest says, but holds {what}; rebuild "
                 "the index."
             )
-        if verify and found.is_floating_point() and _first_not_finite(found) is not None:
+        if verify and found.is_floating_point() and not is_finite(arrays[name]):
             raise DamagedArtefact(f"{path}: {name} has values that are not finite; rebuild {path.parent}.")
     return tensors
 

@@ -1,4 +1,4 @@
-"""Rows of a matrix that are read from its file when they are asked for."""
+"""Memory-mapped matrices that are read from their file, so that they do not count as resident memory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+_BYTES_AT_ONCE = 1 << 24
+
+
+def is_finite(mapped: npt.NDArray[Any]) -> bool:
+    """Whether all numbers of a memory-mapped array are finite; they are read, so that none stays in memory."""
+    if not isinstance(mapped, np.memmap):
+        return bool(np.isfinite(mapped).all())
+    with Path(str(mapped.filename)).open("rb") as file:
+        file.seek(mapped.offset)
+        left = mapped.nbytes
+        while left:
+            data = file.read(min(left, _BYTES_AT_ONCE))
+            if not data or not np.isfinite(np.frombuffer(data, mapped.dtype)).all():
+                return False
+            left -= len(data)
+    return True
 
 
 class StoredRows:
