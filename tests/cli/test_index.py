@@ -11,6 +11,9 @@ import torch
 
 from openrealm.cli.main import main
 from openrealm.index.index import Index, newest
+from openrealm.run import artefacts, indexes
+from openrealm.run.folder import Run
+from openrealm.types import Question
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,7 @@ def test_options_before_a_subcommand_are_refused(run: Path, capsys: pytest.Captu
     assert "Options must come after bench, as in: openrealm index bench --run NAME." in capsys.readouterr().err
 
 
-def test_versions_are_compared(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_versions_are_compared(run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     index = Index.open(newest(run / "index"))
     vector_ND = index.vector_ND.clone()
     vector_ND[3] = -vector_ND[3]
@@ -74,10 +77,18 @@ def test_versions_are_compared(run: Path, capsys: pytest.CaptureFixture[str]) ->
         assert found["cosine_distance"]["0.5"] == pytest.approx(0, abs=1e-6)
         assert found["cosine_distance"]["1.0"] == pytest.approx(2)
         assert 0 < found["overlap"] <= 1
+        assert (found["queries"], found["num_queries"], found["recall"]) == ("passages", len(index), None)
         assert main(["index", "diff", index.name, str(other), "--run", str(run), "-k", "2"]) == 0
         text = capsys.readouterr().out
         assert text.startswith(f"{index.name} → {other.name}: 1 of {len(index)} vectors moved\n")
         assert "largest 2.0000" in text
+        texts = [passage.text for passage in artefacts.open_corpus(Run.open(run))]
+        dev = [Question(text, (text.split()[-1].strip("."),)) for text in texts[:3]]
+        monkeypatch.setattr(indexes, "_dev_questions", lambda run: dev)  # the toy run has none
+        assert main(["index", "diff", index.name, other.name, "--run", str(run), "-k", "98"]) == 0
+        text = capsys.readouterr().out
+        assert "best 98 passages of 3 dev questions: overlap 100.0%" in text
+        assert text.endswith("recall@98: 100.0 → 100.0 (+0.0)\n")
         assert torch.equal(Index.open(other).vector_ND, vector_ND)
     finally:
         shutil.rmtree(other)
