@@ -80,6 +80,23 @@ def test_columns_are_read_one_after_the_other_and_sentences_put_together(tmp_pat
     )
 
 
+def test_columns_drawn_row_by_row_are_taken_apart_and_tables_are_not(tmp_path: Path) -> None:
+    left = column(50, 700, "The inn at Grohnde was", "closed in 1988 by Eva", "Roth from Linse and is", "a school now.")
+    right = column(300, 700, "The ferry at Heinsen", "was given up when the", "bridge was finished by", "the town.")
+    rows = [drawn for row in zip(left, right, strict=True) for drawn in row]
+    title = (50, 740, "Inns and ferries of the Weser and of the towns on both of its banks, told by")
+    assert text_of(document(tmp_path / "a.pdf", [title, *rows, *column(300, 652, "It is missed by many.")])) == (
+        "Inns and ferries of the Weser and of the towns on both of its banks, told by\n"
+        "The inn at Grohnde was closed in 1988 by Eva Roth from Linse and is a school now.\n"
+        "The ferry at Heinsen was given up when the bridge was finished by the town.\nIt is missed by many."
+    )
+    towns = ["Hameln", "Polle", "Linse", "Grohnde", "Heinsen"]
+    names = [(50, 700 - 12 * n, f"{town} on the Weser") for n, town in enumerate(towns)]
+    years = [(300, 700 - 12 * n, f"since {1890 + n}, with a mill") for n in range(5)]
+    table = document(tmp_path / "b.pdf", [drawn for row in zip(names, years, strict=True) for drawn in row])
+    assert text_of(table).split("\n")[0] == "Hameln on the Weser since 1890, with a mill"
+
+
 def test_a_sentence_goes_on_in_the_next_column_and_on_the_next_page(tmp_path: Path) -> None:
     left = column(50, 700, "The inn at Grohnde was", "closed in 1988 by Eva")
     right = column(300, 700, "Roth from Linse, who", "sold it to the town of")

@@ -23,6 +23,10 @@ from openrealm.types import DEFAULT_LIMITS, Limits
 
 _SLACK = 0.04
 _HYPHEN_AT_LINE_END = "\x02"
+_SPACES = re.compile(r"[^\S\r\n]+")
+_MIN_GUTTER = 1.4  # width of a gap between columns, in heights of a letter
+_MIN_COLUMN_LINES = 4
+_MIN_LOWER = 0.4  # share of a column's lines that begin with a small letter; those of a table hardly do
 _PASSWORD_ERROR = 4  # FPDF_ERR_PASSWORD
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
 # What programs write as a title when nobody gave one.
@@ -44,6 +48,13 @@ class _Drawn(NamedTuple):
     first_right: float
     bottom: float
     top: float
+
+
+class _Gap(NamedTuple):
+    """The parts of a line on both sides of a wide gap."""
+
+    left: _Drawn
+    right: _Drawn
 
 
 def read(path: Path, limits: Limits = DEFAULT_LIMITS) -> Document:
@@ -107,15 +118,75 @@ def _lines(page: Any, limits: Limits) -> Iterator[_Drawn]:
     try:
         codes = [pdfium.FPDFText_GetUnicode(text_page.raw, i) for i in range(text_page.count_chars())]
         characters = "".join(map(chr, codes))
+        drawn: list[tuple[_Drawn, _Gap | None]] = []
         start = 0
         for match in re.finditer(rf"{_HYPHEN_AT_LINE_END}|[\r\n]+|\Z", characters):
             is_divided = match.group() == _HYPHEN_AT_LINE_END
             line = _drawn(text_page, characters, start, match.start(), is_divided)
             if line is not None:
-                yield line._replace(text=line.text[: limits.max_line_characters])
+                drawn.append((line, _gap(text_page, characters, start, match.start(), is_divided)))
             start = match.end()
+        for line in _apart(drawn):
+            yield line._replace(text=line.text[: limits.max_line_characters])
     finally:
         text_page.close()
+
+
+def _gap(text_page: Any, characters: str, start: int, end: int, is_divided: bool) -> _Gap | None:
+    """The widest gap between two words of a line, if it may lie between two columns."""
+    widest = 0.0
+    place = None
+    for space in _SPACES.finditer(characters, start, end):
+        if space.start() > start and space.end() < end:
+            width = text_page.get_charbox(space.end())[0] - text_page.get_charbox(space.start() - 1)[2]
+            widest, place = (width, space) if width > widest else (widest, place)
+    if place is None:
+        return None
+    left = _drawn(text_page, characters, start, place.start(), is_divided=False)
+    right = _drawn(text_page, characters, place.end(), end, is_divided)
+    if left is None or right is None or widest < _MIN_GUTTER * (left.top - left.bottom):
+        return None
+    return _Gap(left, right)
+
+
+def _apart(lines: list[tuple[_Drawn, _Gap | None]]) -> Iterator[_Drawn]:
+    """The lines with two columns that were drawn row by row one after the other, if both are running text.
+
+    The gaps of such lines share the gutter; lines with words on one side of it only may follow.
+    """
+    rows: list[_Drawn] = []
+    columns: tuple[list[_Drawn], list[_Drawn]] = ([], [])
+    gutter = (0.0, 0.0)
+    for line, gap in lines:
+        if gap is not None:
+            common = (max(gutter[0], gap.left.right), min(gutter[1] or gap.right.left, gap.right.left))
+            parts: list[tuple[int, _Drawn]] = [(0, gap.left), (1, gap.right)] if common[0] < common[1] else []
+        else:
+            common = gutter
+            side = 0 if line.right <= gutter[0] else 1 if gutter[1] and line.left >= gutter[1] else None
+            parts = [] if side is None else [(side, line)]
+        if rows and (not parts or line.bottom > rows[-1].bottom):
+            yield from _prose_or_rows(columns, rows)
+            rows, columns, gutter = [], ([], []), (0.0, 0.0)
+            parts = [(0, gap.left), (1, gap.right)] if gap is not None else []
+            common = (gap.left.right, gap.right.left) if gap is not None else gutter
+        if not parts:
+            yield line
+            continue
+        rows.append(line)
+        gutter = common
+        for side, part in parts:
+            columns[side].append(part)
+    yield from _prose_or_rows(columns, rows)
+
+
+def _prose_or_rows(columns: tuple[list[_Drawn], list[_Drawn]], rows: list[_Drawn]) -> Iterator[_Drawn]:
+    is_prose = all(
+        len(column) >= _MIN_COLUMN_LINES
+        and sum(line.text[0].islower() for line in column[1:]) >= _MIN_LOWER * (len(column) - 1)
+        for column in columns
+    )
+    return iter([*columns[0], *columns[1]] if is_prose else rows)
 
 
 def _in_order(lines: list[_Drawn]) -> list[_Drawn]:
