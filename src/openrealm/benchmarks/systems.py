@@ -27,6 +27,12 @@ def _recurring(config: Config) -> Config:
     return config.replace(warm_start=warm_start, pretrain=config.pretrain.replace(recurring_batch=size))
 
 
+def _recurring_warm_start(config: Config) -> Config:
+    """Recurring-span pairs beside, at the rate of joint pre-training: unlike ICT's, their loss does not vanish."""
+    rate = config.pretrain.tower_learning_rate or config.pretrain.learning_rate
+    return _recurring(config.replace(warm_start=config.warm_start.replace(tower_learning_rate=rate)))
+
+
 def _answerable(config: Config) -> Config:
     """Eight times as many queries retrieved for as are read, and five times as many candidates."""
     pretrain = config.pretrain
@@ -97,7 +103,7 @@ class System:
 TRAININGS: dict[str, Training] = {
     "start": Training(),
     "orqa": Training(task="warm_start"),
-    "orqa_recurring": Training(task="warm_start", change=_recurring),
+    "orqa_recurring": Training(task="warm_start", change=_recurring_warm_start),
     "realm": Training(task="joint"),
     "realm_all": Training(task="joint", change=_with_additions()),
     **{f"realm_without_{name}": Training(task="joint", change=_with_additions(name)) for name in _ADDITIONS},
