@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from openrealm import files
+from openrealm.config import Storage
 from openrealm.errors import BadInput, DamagedArtefact, Mismatch, MissingStage, NonFinite, ShapeMismatch
 from openrealm.index.index import Binding, Index, newest, prune, version_name, versions
 
@@ -79,6 +80,21 @@ def test_searches_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(BadInput, match=words):
         Index(torch.ones(5, 2), BINDING).search(query, k, exclude)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e38])
+@pytest.mark.parametrize("storage", ["fp32", "int8"])
+def test_a_query_that_is_not_finite_finds_what_zeros_find(storage: Storage, bad: float) -> None:
+    index = Index(torch.randn(40, 8), BINDING, step=0, storage=storage)
+    query_BD = torch.randn(3, 8)
+    query_BD[1, 2] = bad
+    found = index.search(query_BD, 4)
+    query_BD[1] = 0.0
+    expected = index.search(query_BD, 4)
+    assert torch.equal(found.id_BK, expected.id_BK)
+    assert torch.equal(found.score_BK, expected.score_BK)
+    without = index.search(query_BD * bad, 4, exclude=[{0}, {1}, {2}])
+    assert [len(row) for row in without.passages()] == [4, 4, 4]
 
 
 def test_a_damaged_version_is_refused_by_name(tmp_path: Path) -> None:

@@ -344,6 +344,7 @@ class Index:
         query    query vectors, B x D or a single one of shape (D,), as returned by `Realm.encode_query`
         k        maximum number of passages per query, at least 1
         exclude  per query, numbers of passages to leave out together with their near-duplicates
+        Queries that are not finite, such as those of a training that has diverged, are searched for as zeros.
         Raises BadInput if a shape, k or a passage number does not fit.
         """
         query_BD = torch.as_tensor(query).detach().float().cpu()
@@ -353,6 +354,8 @@ class Index:
                 f"Index.search got queries of shape {tuple(query_BD.shape)} and k={k}; expected vectors of "
                 f"{self.vector_ND.shape[1]} dimensions and k of at least 1."
             )
+        is_finite_B1 = query_BD.norm(dim=1, keepdim=True).isfinite()
+        query_BD = query_BD if is_finite_B1.all() else query_BD.where(is_finite_B1, 0.0)
         if exclude is None:
             return Hits(*self.searcher.search(query_BD, k))
         if len(exclude) != len(query_BD):
