@@ -25,14 +25,17 @@ def run(answering_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_searchers_are_measured_and_drawn(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plot = tmp_path / "searchers.svg"
-    words = ["index", "bench", "--run", str(run)]
-    assert main([*words, "--plot", str(plot), "--searcher", "int8"]) == 0
+    assert main(["index", "bench", "--run", str(run), "--plot", str(plot)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[:2] == ["searcher", "recall@8"]
     assert [line.split("  ")[0] for line in lines[2:5]] == ["exact, fp32", "exact, fp16", "int8"]
     assert lines[2].split()[2:4] == ["100.0", "100.0"]
     assert "queries per second" in plot.read_text()
 
+
+@pytest.mark.slow
+def test_searchers_are_measured_with_questions(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["index", "bench", "--run", str(run), "--searcher", "int8"]
     questions = tmp_path / "questions.txt"
     questions.write_text("What is the capital?\nWho bakes?\n")
     assert main([*words, "--questions", str(questions), "--json"]) == 0
